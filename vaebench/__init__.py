@@ -1,0 +1,2 @@
+"""vaebench: every variational autoencoder, trained and measured by one engine."""
+__version__ = '0.1.0'

@@ -1,0 +1,322 @@
+"""Methods as phases of players: the types every layer shares and the one train step.
+
+A method is data: `Method(init, phases, evals)`. `make_step` turns any phase into a pure train step and
+`make_block` runs many of them in one dispatch. Nothing here knows text, images or a method's name.
+"""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Key = jax.Array                       # typed PRNG key, []
+Params = Mapping[str, Any]            # one entry per part of the kit, or per free parameter
+Carry = Any                           # pytree that no gradient moves
+Batch = Mapping[str, jax.Array]       # leaves [B, ...]; 'weight' [B] is 0 for an empty slot
+Hp = Mapping[str, jax.Array]          # traced scalars: sweeping them is a vmap
+RUNNING, DONE, FAILED = 0, 1, 2       # State.status
+
+EVALS = {
+    'posterior': '(params, carry, batch) -> q, a pytree with leaves [B, ...], in evaluation mode',
+    'sample_q': '(params, carry, q, key) -> z [B, Z]',
+    'log_q': '(params, carry, q, z [B, Z]) -> [B], nats',
+    'log_q_dims': '(params, carry, q, z [B, Z]) -> [B, Z]; factorised posteriors only',
+    'kl': '(params, carry, q) -> [B], closed-form KL(q || prior), nats',
+    'log_prior': '(params, carry, z [B, Z]) -> [B], nats',
+    'log_lik': '(params, carry, z, batch) -> [B], log p(x|z) summed over tokens or pixels, nats',
+    'score': '(params, carry, batch) -> [B], exact log p(x) of a model without latents, nats',
+    'encode': '(params, carry, batch) -> [B, Z], posterior means',
+    'decode': '(params, carry, z [B, Z], key, mode) -> batch without weights',
+    'sample': '(params, carry, key, n, mode) -> batch of n, from the prior; n and mode are static',
+}
+"""The closed list of what a method may offer to metrics. Every entry takes (params, carry) first."""
+
+
+class Net(NamedTuple):
+    """A network as two pure functions."""
+    init: Callable[[Key], Any]        # key -> params
+    apply: Callable[..., Any]         # (params, *inputs, key=None) -> output; key=None is evaluation
+
+
+class Features(NamedTuple):
+    """What an encoder sees of a batch."""
+    last: jax.Array                   # [B, H]
+    states: jax.Array | None = None   # [B, T, H], text only
+    mask: jax.Array | None = None     # [B, T], text only
+
+
+class Decoder(NamedTuple):
+    """p(x|z) as pure functions."""
+    init: Callable[[Key], Any]        # key -> params
+    log_prob: Callable[..., jax.Array]   # (params, z [B, Z] or None, batch, key=None) -> [B], nats
+    generate: Callable[..., Batch]    # (params, z, key, mode) -> batch; mode 'greedy', 'sample' or 'mean'
+
+
+class Kit(NamedTuple):
+    """The networks a method may ask for, built for one modality and one size.
+
+    The fields are makers, so that a method takes what it needs and no parameter lies idle.
+    A maker that the modality lacks is None: asking for it is an error of the config.
+    """
+    latent: int                            # Z
+    features: int                          # H, width of Features.last
+    encoder: Callable[..., Net]            # (**options) -> Net: (params, batch, key=None) -> Features
+    head: Callable[..., Net]               # (n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
+    decoder: Callable[..., Decoder]        # (latent=Z, **options) -> Decoder; latent=0 makes a language model
+    mlp: Callable[..., Net]                # (sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
+    gen: Callable[..., Net] | None = None      # () -> Net: (params, z [B, Z]) -> x in the data's range
+    critic: Callable[..., Net] | None = None   # () -> Net: (params, x) -> [B]
+
+
+class Plan(NamedTuple):
+    """What the table's protocol asks of a method."""
+    steps: int                             # train steps of the longest phase
+    epoch: int                             # train steps of one pass over the data; schedules count in epochs
+    tx: Callable[[Hp], optax.GradientTransformation]   # the table's optimiser; reads hp['lr'] and hp['lr_scale']
+
+
+class Ctx(NamedTuple):
+    """What a loss may know of its place in the run."""
+    key: Key            # unique to (step, player, inner)
+    step_key: Key       # shared by every player of this step
+    step: jax.Array     # int32 [], steps taken in this phase
+    total: jax.Array    # int32 [], steps taken in all phases: schedules read this one
+    inner: jax.Array    # int32 [], index inside this player's inner loop
+    hp: Hp
+
+
+class Player(NamedTuple):
+    """One loss and the parameters it moves."""
+    name: str
+    loss: Callable[[Params, Carry, Batch, Ctx], tuple[jax.Array, tuple[Carry, Mapping]]]
+    trains: tuple[str, ...]           # keys of params it may move
+    tx: Callable[[Hp], optax.GradientTransformation]
+    inner: int = 1                    # most updates per train step
+    fresh: bool = False               # inner step j reads batch j, not batch 0
+    active: Callable[[Carry, Ctx], jax.Array] | None = None   # bool []: goes on while true
+
+
+class Phase(NamedTuple):
+    """Players that learn together for a while."""
+    name: str
+    players: tuple[Player, ...]       # run in order, each sees the latest params
+    steps: int                        # at most; `feedback` may end it earlier
+    enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
+    feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation
+    select: str = 'elbo'              # validation quantity whose minimum keeps the best parameters
+    needs: tuple[str, ...] = ()       # further validation quantities that `feedback` reads, such as 'mi'
+
+
+class Method(NamedTuple):
+    """How parameters learn, and what can be asked of them afterwards."""
+    init: Callable[[Key, Batch], tuple[Params, Carry]]        # (key, one batch of data)
+    phases: tuple[Phase, ...]         # may be empty: nothing to train
+    evals: Mapping[str, Callable]     # keys out of EVALS
+
+
+class State(NamedTuple):
+    """Everything a run is. A group of seeds is the same with a leading axis."""
+    params: Params
+    carry: Carry
+    opt: Mapping[str, optax.OptState]  # by player name
+    hp: Hp
+    protocol: Any                      # the table's: best (params, carry), counters
+    step: jax.Array                    # int32 []
+    total: jax.Array                   # int32 []
+    key: Key                           # root: only ever folded, with a tag of its own per use
+    status: jax.Array                  # int32 []
+
+
+def derive(key, *tags):
+    """A key of its own for every path of tags; never also `split` a key that was folded.
+
+    Args:
+      key: [] typed key.
+      *tags: integers, Python or traced.
+
+    Returns:
+      [] typed key.
+
+    >>> a = derive(jax.random.key(0), 1, 2)
+    >>> bool(a == jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 1), 2))
+    True
+    """
+    for tag in tags:
+        key = jax.random.fold_in(key, tag)
+    return key
+
+
+def take(data, idx):
+    """Rows `idx` of every leaf; a negative index marks an empty slot.
+
+    Args:
+      data: leaves [N, ...].
+      idx: int32 [B].
+
+    Returns:
+      Leaves [B, ...] and 'weight' [B], 0 for an empty slot.
+
+    >>> batch = take({'x': jnp.arange(3.)}, jnp.array([2, -1]))
+    >>> batch['x'].tolist(), batch['weight'].tolist()
+    ([2.0, 0.0], [1.0, 0.0])
+    """
+    batch = jax.tree.map(lambda x: jnp.take(x, jnp.maximum(idx, 0), axis=0), data)
+    return {**batch, 'weight': (idx >= 0).astype(jnp.float32)}
+
+
+def mean(values, batch):
+    """Weighted mean over the batch: what a loss makes of its per-example numbers.
+
+    Args:
+      values: [B].
+      batch: with 'weight' [B].
+
+    Returns:
+      [] mean over the filled slots; 0 when there is none.
+
+    >>> float(mean(jnp.array([1., 5.]), {'weight': jnp.array([1., 0.])}))
+    1.0
+    """
+    weight = batch['weight']
+    return (values * weight).sum() / jnp.maximum(weight.sum(), 1.)
+
+
+def init(method, key, data, hp, protocol=()):
+    """State at the start of the first phase.
+
+    Args:
+      method: a `Method`.
+      key: [] root key of the run.
+      data: one batch of training data, with 'weight'.
+      hp: traced scalars.
+      protocol: the table's own part of the state.
+
+    Returns:
+      A `State`.
+    """
+    params, carry = method.init(derive(key, 0), data)
+    zero = jnp.int32(0)
+    state = State(params, carry, {}, hp, protocol, zero, zero, key, jnp.int32(RUNNING))
+    return enter(method.phases[0], state, data) if method.phases else state._replace(status=jnp.int32(DONE))
+
+
+def enter(phase, state, data):
+    """Starts a phase: optional transfer, fresh optimisers, step 0. A failed run stays failed.
+
+    Args:
+      phase: the `Phase` to start.
+      state: `State` left by the phase before.
+      data: one batch of training data.
+
+    Returns:
+      A `State`.
+    """
+    params, carry = state.params, state.carry
+    if phase.enter is not None:
+        params, carry = phase.enter(derive(state.key, 1, state.total), params, carry, data)
+    opt = {p.name: p.tx(state.hp).init({n: params[n] for n in p.trains}) for p in phase.players}
+    status = jnp.where(state.status == FAILED, FAILED, RUNNING).astype(jnp.int32)
+    return state._replace(params=params, carry=carry, opt=opt, step=jnp.int32(0), status=status)
+
+
+def batches_per_step(phase):
+    """How many batches a train step of `phase` reads: the n of `idx` [n, B]."""
+    return max(p.inner if p.fresh else 1 for p in phase.players)
+
+
+def _play(player, i, params, carry, opt, data, idx, state):
+    """All updates of one player in one train step."""
+    tx = player.tx(state.hp)
+    first = take(data, idx[0])
+
+    def ctx(j):
+        return Ctx(derive(state.key, 2, state.total, 1 + i, j), derive(state.key, 2, state.total, 0),
+                   state.step, state.total, j, state.hp)
+
+    def update(c, j):
+        params, carry, opt = c
+        batch = take(data, idx[j]) if player.fresh else first
+        own = {n: params[n] for n in player.trains}
+
+        def loss(own):
+            return player.loss({**params, **own}, carry, batch, ctx(j))
+
+        (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
+        updates, opt = tx.update(grads, opt, own)
+        return ({**params, **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, **aux}
+
+    c = params, carry, opt
+    if player.active is None and player.inner == 1:
+        c, metrics = update(c, jnp.int32(0))
+        return c, {**metrics, 'updates': jnp.float32(1)}
+    if player.active is None:
+        c, metrics = jax.lax.scan(update, c, jnp.arange(player.inner, dtype=jnp.int32))
+        return c, {**{k: v.mean(0) for k, v in metrics.items()}, 'updates': jnp.float32(player.inner)}
+
+    shape = jax.eval_shape(update, c, jnp.int32(0))[1]
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
+
+    def going(s):
+        return (s[0] < player.inner) & (state.status == RUNNING) & player.active(s[1][1], ctx(s[0]))
+
+    def body(s):
+        c, metrics = update(s[1], s[0])
+        return s[0] + 1, c, jax.tree.map(jnp.add, s[2], metrics)
+
+    n, c, metrics = jax.lax.while_loop(going, body, (jnp.int32(0), c, zeros))
+    return c, {**{k: v / jnp.maximum(n, 1) for k, v in metrics.items()}, 'updates': jnp.float32(n)}
+
+
+def make_step(phase):
+    """The train step of a phase, for any method.
+
+    Args:
+      phase: a `Phase`.
+
+    Returns:
+      Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is int32
+      [n, B] with n = `batches_per_step(phase)`, metrics are scalars named 'player/term'. A non-finite
+      metric leaves the state as it was and sets its status to FAILED.
+    """
+
+    def step(state, data, idx):
+        params, carry, opt, metrics = state.params, state.carry, dict(state.opt), {}
+        for i, p in enumerate(phase.players):
+            (params, carry, opt[p.name]), m = _play(p, i, params, carry, opt[p.name], data, idx, state)
+            metrics |= {f'{p.name}/{k}': v for k, v in m.items()}
+        new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1, total=state.total + 1)
+        ok = jnp.all(jnp.stack([jnp.isfinite(v) for v in metrics.values()]))
+        keep = (state.status != RUNNING) | ~ok
+        new = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, new)
+        status = jnp.where((state.status == RUNNING) & ~ok, FAILED, state.status).astype(jnp.int32)
+        return new._replace(status=status), metrics
+
+    return step
+
+
+def make_block(phase):
+    """Many train steps in one dispatch.
+
+    The number of steps is traced, so the last, shorter block of a bucket needs no program of its own.
+
+    Args:
+      phase: a `Phase`.
+
+    Returns:
+      Pure function (state, data, idx int32 [K, n, B], count int32 []) -> (state, metrics): the first
+      `count` of the K steps are taken; metrics are [K], zero beyond `count`.
+    """
+    step = make_step(phase)
+
+    def block(state, data, idx, count):
+        shape = jax.eval_shape(step, state, data, idx[0])[1]
+        zeros = jax.tree.map(lambda s: jnp.zeros((idx.shape[0], *s.shape), s.dtype), shape)
+
+        def body(i, c):
+            state, m = step(c[0], data, idx[i])
+            return state, jax.tree.map(lambda buffer, v: buffer.at[i].set(v), c[1], m)
+
+        return jax.lax.fori_loop(0, count, body, (state, zeros))
+
+    return block
