@@ -1,0 +1,492 @@
+"""Datasets: what they hold, how they are cached, and what they say to bad input."""
+import gzip
+import hashlib
+import io
+import itertools
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vaebench import datasets
+from vaebench.datasets import images, store, text
+from vaebench.errors import UserError
+
+LINES = {'train': 'b a b\n\n  \nc b <unk> b\nd a\ne\n', 'valid': 'a z\nb b b b b b\n', 'test': 'c\n'}
+
+
+def folder(path, **changed):
+    """A folder of train.txt, valid.txt and test.txt."""
+    path.mkdir(parents=True, exist_ok=True)
+    for split, lines in (LINES | changed).items():
+        (path / f'{split}.txt').write_bytes(lines if isinstance(lines, bytes) else lines.encode())
+    return path
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`datasets.load` with a data folder and a cache of its own."""
+    def load(name='text_dir', data_dir=None, **options):
+        data_dir = folder(tmp_path / 'data') if data_dir is None else data_dir
+        return datasets.load(name, data_dir=data_dir, cache_dir=tmp_path / 'cache', **options)
+    return load
+
+
+def words(dataset, split):
+    vocab, part = dataset.info['vocab'], dataset.splits[split]
+    return [' '.join(vocab[i] for i in row[:n + 1]) for row, n in zip(part['tokens'], part['length'], strict=True)]
+
+
+def real(name):
+    path = os.environ.get('VAEBENCH_DATA')
+    if not path:
+        pytest.skip('VAEBENCH_DATA is not set: no real data here')
+    return pathlib.Path(path) / name
+
+
+# Folders of text
+
+def test_text_dir(load):
+    d = load()
+    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'b', 'a', 'c', 'd', 'e')
+    assert words(d, 'train') == ['<s> b a b </s>', '<s> c b <unk> b </s>', '<s> d a </s>', '<s> e </s>']
+    assert words(d, 'valid') == ['<s> a <unk> </s>', '<s> b b b b b b </s>']
+    assert d.splits['train']['tokens'].tolist()[2] == [1, 7, 5, 2, 0, 0]
+    assert d.splits['train']['tokens'].dtype == d.splits['train']['length'].dtype == np.int32
+    assert d.info['kind'] == 'text' and d.info['name'] == d.name == 'text_dir'
+    assert d.info['sizes'] == {'train': 4, 'valid': 2, 'test': 1}
+    assert d.info['tokens'] == {'train': 14, 'valid': 10, 'test': 2}
+    assert 'label' not in d.splits['train']
+
+
+def test_dos_lines_and_byte_order_mark(load, tmp_path):
+    raw = b'\xef\xbb\xbf' + LINES['train'].replace('\n', '\r\n').encode()
+    assert load(data_dir=folder(tmp_path / 'dos', train=raw)).info['sha256'] == load().info['sha256']
+
+
+@pytest.mark.parametrize('options,train,valid', [
+    ({'max_words': 3}, ['b a b', 'd a', 'e'], ['a <unk>']),
+    ({'max_words': 2, 'sentences': 1, 'eval_sentences': 1}, ['d a'], ['a <unk>']),
+    ({'sentences': 2}, ['b a b', 'c b <unk> b'], ['a <unk>', 'b b b b b b']),
+    ({'vocab': 6}, ['b a b', '<unk> b <unk> b', '<unk> a', '<unk>'], ['a <unk>', 'b b b b b b']),
+    ({'vocab': 7}, ['b a b', 'c b <unk> b', '<unk> a', '<unk>'], ['a <unk>', 'b b b b b b']),   # c, d, e tie
+    ({'vocab': 99, 'sentences': 1}, ['b a b'], ['a <unk>', 'b b b b b b']),
+    ({'vocab': 5, 'max_words': 2}, ['<unk> a', '<unk>'], ['a <unk>']),   # on what is left d, a, e tie; a came first
+])
+def test_text_options(load, options, train, valid):
+    d = load(**options)
+    assert words(d, 'train') == [f'<s> {s} </s>' for s in train]
+    assert words(d, 'valid') == [f'<s> {s} </s>' for s in valid]
+
+
+def test_vocabulary_is_counted_on_the_remaining_sentences(load, tmp_path):
+    d = load(data_dir=folder(tmp_path / 'd', train='x y z z z z\ny x\nx\n'), max_words=2, vocab=5)
+    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'x')
+    d = load(data_dir=folder(tmp_path / 'd', train='x y z z z z\ny x\nx\n'), max_words=2, vocab=99)
+    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'x', 'y')   # z is not left
+
+
+def test_labels(load, tmp_path):
+    d = load(data_dir=folder(tmp_path / 'l', train='10\ta b\n2\tb\n\n2\tc\n', valid='2\ta\n', test='10\tb b\n'),
+             labelled=True)
+    assert d.info['labels'] == ('2', '10')
+    assert [d.splits[s]['label'].tolist() for s in ('train', 'valid', 'test')] == [[1, 0, 0], [0], [1]]
+    assert words(d, 'train')[0] == '<s> a b </s>'
+
+
+@pytest.mark.parametrize('changed,options,message', [
+    ({'valid': ''}, {}, 'valid.txt holds no sentence'),
+    ({'test': ' \n\n'}, {}, 'test.txt holds no sentence'),
+    ({'train': b'fine\nna\xefve\n'}, {}, 'train.txt, line 2: not utf-8'),
+    ({'train': 'a\nb </s>\n'}, {}, 'train.txt, line 2: holds </s>'),
+    ({}, {'labelled': True}, 'train.txt, line 1: label<TAB>text'),
+    ({'train': 'x\ta\n', 'valid': 'y\ta\n', 'test': 'x\ta\n'}, {'labelled': True}, "label 'y' never occurs"),
+    ({}, {'vocab': 3}, 'vocab=3: it must be at least 5'),
+    ({}, {'vocab': 'many'}, "vocab='many': a whole number"),
+    ({}, {'max_words': 0}, 'max_words=0'),
+    ({}, {'sentences': -1}, 'sentences=-1'),
+    ({}, {'sentences': True}, 'sentences=True'),
+    ({'test': 'a b c\n'}, {'max_words': 2}, 'max_words=2 leaves no sentence in test'),
+    ({}, {'max_word': 2}, "no option 'max_word'; did you mean 'max_words'"),
+])
+def test_bad_text(load, tmp_path, changed, options, message):
+    with pytest.raises(UserError) as e:
+        load(data_dir=folder(tmp_path / 'bad', **changed), **options)
+    assert message in str(e.value) and '\n' not in str(e.value)
+
+
+def test_missing_text(load, tmp_path):
+    with pytest.raises(UserError, match='name the folder .* --data_dir'):
+        datasets.load('text_dir', cache_dir=tmp_path)
+    with pytest.raises(UserError, match='no folder .*nowhere'):
+        load(data_dir=tmp_path / 'nowhere')
+    path = folder(tmp_path / 'gap')
+    (path / 'valid.txt').unlink()
+    with pytest.raises(UserError, match=f'misses valid.txt: it should lie at {path}/valid.txt'):
+        load(data_dir=path)
+
+
+# Penn Treebank
+
+@pytest.fixture
+def tiny_ptb(monkeypatch, tmp_path):
+    """A folder of files that pass for the treebank."""
+    path = tmp_path / 'treebank'
+    (path / 'ptb').mkdir(parents=True)
+    table = {}
+    for split, lines in LINES.items():
+        raw = lines.encode()
+        (path / 'ptb' / f'ptb.{split}.txt').write_bytes(raw)
+        table[f'ptb.{split}.txt'] = lines.count('\n'), hashlib.sha256(raw).hexdigest()
+    monkeypatch.setattr(text, 'PTB', table)
+    return path
+
+
+def test_ptb_reads_either_folder_and_then_the_cache_alone(load, tiny_ptb, tmp_path):
+    d = load('ptb', tiny_ptb / 'ptb')
+    assert words(d, 'train') == words(load(), 'train') and d.name == 'ptb'
+    assert load('ptb', tiny_ptb).info == d.info
+    assert datasets.load('ptb', cache_dir=tmp_path / 'cache').info == d.info
+    (tiny_ptb / 'ptb' / 'ptb.test.txt').unlink()
+    with pytest.raises(UserError, match='misses ptb.test.txt'):   # a folder that is named must be whole
+        load('ptb', tiny_ptb)
+
+
+def test_ptb_is_checked(load, tiny_ptb, tmp_path):
+    with pytest.raises(UserError, match='--data_dir'):
+        datasets.load('ptb', cache_dir=tmp_path / 'none')
+    path = tiny_ptb / 'ptb' / 'ptb.valid.txt'
+    path.write_text(LINES['valid'].replace('z', 'y'))
+    with pytest.raises(UserError, match=r'ptb\.valid\.txt is not the published file: its sha256'):
+        load('ptb', tiny_ptb)
+    path.write_text('a\n')
+    with pytest.raises(UserError, match=r'ptb\.valid\.txt .*: 1 lines instead of 2'):
+        load('ptb', tiny_ptb)
+    path.unlink()
+    with pytest.raises(UserError, match=f'misses ptb.valid.txt: it should lie at {tiny_ptb}/ptb.valid.txt or {path}'):
+        load('ptb', tiny_ptb)
+
+
+def test_real_ptb(tmp_path):
+    d = datasets.load('ptb', data_dir=real('ptb').parent, cache_dir=tmp_path)
+    assert d.info['sizes'] == {'train': 42_068, 'valid': 3_370, 'test': 3_761}
+    assert d.info['tokens'] == {'train': 929_589, 'valid': 73_760, 'test': 82_430}   # words and one </s> a line
+    assert len(d.info['vocab']) == 10_002
+    tokens, length = d.splits['train']['tokens'], d.splits['train']['length']
+    assert (tokens == text.UNK).sum() == 45_020
+    # By another road: the file's words, looked up one by one, are the flattened array.
+    flat = real('ptb').joinpath('ptb.train.txt').read_text().split()
+    inside = (np.arange(tokens.shape[1]) >= 1) & (np.arange(tokens.shape[1]) < length[:, None])
+    same = [d.info['vocab'][i] for i in tokens[inside]] == flat
+    assert same, 'the treebank read back differs from its file'   # no text of it in a report
+    assert tokens.max() == 10_001 and (tokens[~inside] < 3).all()
+    padded = {k: sum(b['tokens'][:, 1:].size for b in d.buckets('train', k)) / length.sum() for k in (1, 3, 7)}
+    assert padded[1] > 3.7 and padded[3] < 1.45 and padded[7] < 1.16
+
+    small = datasets.load('ptb', cache_dir=tmp_path, max_words=20, sentences=10_000, eval_sentences=500, vocab=2000)
+    assert small.info['sizes'] == {'train': 10_000, 'valid': 500, 'test': 500} and len(small.info['vocab']) == 2000
+    assert small.splits['train']['length'].max() == 21 and small.splits['train']['tokens'].max() == 1999
+
+
+# The cache
+
+def test_changed_sources_are_never_stale(load, tmp_path):
+    first = load()
+    changed = load(data_dir=folder(tmp_path / 'data', test='d\n'))
+    assert words(changed, 'test') == ['<s> d </s>'] and changed.info['sha256'] != first.info['sha256']
+    assert load(data_dir=folder(tmp_path / 'data')).info == first.info
+    labelled = {s: ''.join(f'1\t{line}\n' for line in lines.split('\n') if line.strip()) for s, lines in LINES.items()}
+    path = folder(tmp_path / 'tabs', **labelled)
+    assert words(load(data_dir=path, labelled=True), 'train') == words(first, 'train')
+    assert words(load(data_dir=path), 'test') == ['<s> 1 c </s>']
+
+
+def test_damaged_cache_is_made_anew(load, tmp_path):
+    first = load()
+    record, = (tmp_path / 'cache').rglob('*train.array_record*')
+    raw = record.read_bytes()
+    for damage in (raw[:-1], raw[:-40] + bytes(40), b''):
+        record.write_bytes(damage)
+        assert load().info == first.info
+    next((tmp_path / 'cache').rglob(store.MANIFEST)).write_text('{')
+    assert load().info == first.info
+    metadata, = (tmp_path / 'cache').rglob('metadata.json')
+    metadata.write_text(metadata.read_text().replace('"b"', '"q"'))
+    assert load().info == first.info
+    metadata.unlink()
+    assert load().info == first.info
+
+
+def test_leftovers_of_a_dead_process_go(load, tmp_path):
+    left = tmp_path / 'cache' / 'text_dir' / '.new-1'
+    left.mkdir(parents=True)
+    (left / 'half').write_text('half')
+    load()
+    assert sorted(p.name for p in left.parent.glob('.*')) == ['.lock']
+
+
+def test_failed_preparation_leaves_nothing(tmp_path):
+    def write(new):
+        (new / 'half').write_text('half')
+        raise RuntimeError('write() failed: no space\nmore')
+    with pytest.raises(UserError, match=r'cannot prepare data .*no space\): make room'):
+        store.prepared(tmp_path / 'x' / 'key', write)
+    assert [p.name for p in (tmp_path / 'x').iterdir()] == ['.lock']
+
+
+def test_cache_that_cannot_be(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(UserError, match='cannot prepare data .* --cache_dir'):
+        datasets.load('text_dir', data_dir=folder(tmp_path / 'data'), cache_dir=tmp_path / 'file')
+
+
+def test_cache_folder(monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', '/x')
+    assert store.cache_folder() == pathlib.Path('/x/vaebench/data')
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    assert store.cache_folder() == pathlib.Path.home() / '.cache/vaebench/data'
+    assert store.cache_folder('/y') == pathlib.Path('/y')
+
+
+def test_two_processes_at_once_quietly_and_without_tensorflow(tmp_path):
+    code = f'''
+import sys
+from vaebench import datasets
+assert not {{'tensorflow_datasets', 'sklearn'}} & set(sys.modules), 'heavy imports are for those who load'
+d = datasets.load('text_dir', data_dir={str(folder(tmp_path / 'data'))!r}, cache_dir={str(tmp_path / 'cache')!r})
+assert 'tensorflow' not in sys.modules
+print(d.info['sha256'])
+'''
+    runs = [subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]
+    outs = [p.communicate(timeout=120) for p in runs]
+    expected = datasets.load('text_dir', data_dir=tmp_path / 'data', cache_dir=tmp_path / 'own').info['sha256']
+    assert outs == [(expected + '\n', '')] * 2
+    assert len([p for p in (tmp_path / 'cache' / 'text_dir').iterdir() if p.is_dir()]) == 1
+
+
+# Images
+
+def packed(a):
+    return gzip.compress(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, '>i4').tobytes() + a.tobytes())
+
+
+@pytest.fixture
+def tiny_mnist(monkeypatch, tmp_path):
+    """Folder of idx files that pass for MNIST's, and their arrays."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, (30, 28, 28), np.uint8), rng.integers(0, 10, 30, np.uint8),
+              rng.integers(0, 256, (5, 28, 28), np.uint8), rng.integers(0, 10, 5, np.uint8)]
+    path = tmp_path / 'raw'
+    (path / 'mnist').mkdir(parents=True)
+    table = {}
+    for name, a in zip(images.MNIST, arrays, strict=True):
+        raw = packed(a)
+        (path / 'mnist' / name).write_bytes(raw)
+        table[name] = hashlib.sha256(raw).hexdigest(), hashlib.sha256(a.tobytes()).hexdigest()
+    monkeypatch.setattr(images, 'MNIST', table)
+    monkeypatch.setattr(images, 'VALID', 10)
+    return path, arrays
+
+
+def test_mnist_from_raw_files(load, tiny_mnist, tmp_path):
+    path, (x, y, x_test, y_test) = tiny_mnist
+    d = load('mnist', path)
+    assert d.info['sizes'] == {'train': 20, 'valid': 10, 'test': 5} and d.info['shape'] == (28, 28, 1)
+    assert d.info['kind'] == 'image'
+    for split, a, b in (('train', x[:20], y[:20]), ('valid', x[20:], y[20:]), ('test', x_test, y_test)):
+        part = d.splits[split]
+        assert part['x'].dtype == np.float32 and part['label'].dtype == np.int32
+        np.testing.assert_array_equal(part['x'][..., 0], a.astype(np.float32) / 255)
+        np.testing.assert_array_equal(part['label'], b)
+    assert datasets.load('mnist', cache_dir=tmp_path / 'cache').info == d.info
+
+    binary = load('mnist', path / 'mnist', binarise='threshold', examples=7, eval_examples=3)
+    assert binary.name == binary.info['name'] == 'mnist_threshold'
+    assert binary.info['sizes'] == {'train': 7, 'valid': 3, 'test': 3}
+    np.testing.assert_array_equal(binary.splits['valid']['x'], d.splits['valid']['x'][:3] > .5)
+
+
+def prepare_by_tfds(path, arrays, keep_order):
+    """MNIST as TFDS's own builder leaves it: examples keyed by index, pngs, shuffled by hash."""
+    import tensorflow_datasets as tfds
+    from PIL import Image
+
+    class Stock(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name, VERSION = 'mnist', tfds.core.Version('3.0.1')
+
+        def _info(self):
+            features = {'image': tfds.features.Image(shape=(28, 28, 1)),
+                        'label': tfds.features.ClassLabel(num_classes=10)}
+            return tfds.core.DatasetInfo(builder=self, disable_shuffling=keep_order,
+                                         features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {'train': self._generate_examples(*arrays[:2]), 'test': self._generate_examples(*arrays[2:])}
+
+        def _generate_examples(self, x, y):
+            for i, (a, b) in enumerate(zip(x, y, strict=True)):
+                f = io.BytesIO()
+                Image.fromarray(a).save(f, 'png')
+                yield i, {'image': f.getvalue(), 'label': int(b)}
+
+    Stock(data_dir=path, file_format='array_record').download_and_prepare(download_dir=path / 'downloads')
+
+
+@pytest.mark.parametrize('keep_order', [False, True])
+def test_mnist_as_tfds_prepares_it_is_the_same(load, tiny_mnist, tmp_path, keep_order):
+    path, arrays = tiny_mnist
+    prepare_by_tfds(tmp_path / 'tfds', arrays, keep_order)
+    d = load('mnist', tmp_path / 'tfds')
+    assert not (tmp_path / 'cache').exists()
+    assert d.info == load('mnist', path).info
+
+    record, = (tmp_path / 'tfds').rglob('*train.array_record*')
+    record.write_bytes(record.read_bytes()[:-9])
+    with pytest.raises(UserError, match='cannot read .*mnist/3.0.1'):
+        load('mnist', tmp_path / 'tfds')
+
+
+def test_other_images_under_mnists_name(load, tiny_mnist, tmp_path):
+    _, (x, *rest) = tiny_mnist
+    prepare_by_tfds(tmp_path / 'tfds', [x[::-1], *rest], False)
+    with pytest.raises(UserError, match="does not hold MNIST's train images"):
+        load('mnist', tmp_path / 'tfds')
+
+
+def test_bad_mnist(load, tiny_mnist, tmp_path, monkeypatch):
+    path, _ = tiny_mnist
+    with pytest.raises(UserError, match="binarise='static': it must be one of none, threshold"):
+        load('mnist', path, binarise='static')
+    with pytest.raises(UserError, match='examples=0'):
+        load('mnist', path, examples=0)
+    name = 't10k-images-idx3-ubyte.gz'
+    file = path / 'mnist' / name
+    raw = file.read_bytes()
+    for damaged in (raw[:-100], b'', packed(np.zeros((5, 28, 28), np.uint8))[:40], gzip.compress(b'')):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=f'{name} is not the published file'):
+            load('mnist', path)
+        with pytest.raises(UserError, match=f'{name} is damaged'):
+            images.idx(file, damaged)
+    file.unlink()
+    with pytest.raises(UserError, match=f'misses {name}: it should lie at .*raw/{name} or .*raw/mnist/{name}'):
+        load('mnist', path)
+    with pytest.raises(UserError, match='--data_dir'):
+        datasets.load('mnist', cache_dir=tmp_path / 'none')
+
+
+def test_real_mnist(tmp_path):
+    d = datasets.load('mnist', data_dir=real('mnist'), cache_dir=tmp_path)
+    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert d.splits['train']['label'][:5].tolist() == [5, 0, 4, 1, 9]
+    assert d.splits['test']['label'][:5].tolist() == [7, 2, 1, 0, 4]
+    every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
+    assert abs(every.mean(dtype=np.float64) - .1306604) < 1e-6   # the well-known mean of the 60,000
+
+
+def test_digits():
+    from sklearn.datasets import load_digits
+    d = datasets.load('digits')
+    whole = np.concatenate([p['x'] for p in d.splits.values()])[..., 0]
+    labels = np.concatenate([p['label'] for p in d.splits.values()])
+    ours = sorted(zip((whole * 16).reshape(len(whole), -1).astype(int).tolist(), labels.tolist(), strict=True))
+    data = load_digits()
+    assert ours == sorted(zip(data.data.astype(int).tolist(), data.target.tolist(), strict=True))   # a permutation
+    assert whole.min() == 0 and whole.max() == 1 and whole.dtype == np.float32
+    assert d.info['shape'] == (8, 8, 1)
+    assert d.info['sha256'] == 'c91bd4084e4775ac3d3ed49a3d2d9c422b5d2f679218a107cd7913aaaa632f82'
+    small = datasets.load('digits', examples=10, eval_examples=5)
+    assert small.info['sizes'] == {'train': 10, 'valid': 5, 'test': 5}
+    np.testing.assert_array_equal(small.splits['test']['x'], d.splits['test']['x'][:5])
+
+
+# Length classes
+
+def cost(lengths, cuts):
+    return sum(min(c for c in cuts if c >= n) for n in lengths)
+
+
+@pytest.mark.parametrize('n', [1, 2, 3, 4, 9])
+def test_cuts_pad_least(n):
+    rng = np.random.default_rng(n)
+    for _ in range(5):
+        lengths = rng.integers(1, 12, 30) ** 2
+        values = sorted(set(lengths.tolist()))
+        cuts = datasets.cut_points(lengths, n)
+        assert cuts == sorted(set(cuts)) and cuts[-1] == values[-1] and len(cuts) == min(n, len(values))
+        best = min(cost(lengths, (*c, values[-1])) for c in itertools.combinations(values[:-1], len(cuts) - 1))
+        assert cost(lengths, cuts) == best
+
+
+def test_buckets_keep_every_row(load):
+    split = load().splits['train']
+    for cuts in (0, 1, 2, 3, 99, [3], [2, 9]):
+        buckets = datasets.buckets(split, cuts)
+        rows = [tuple(row[:n + 1].tolist()) for b in buckets for row, n in zip(b['tokens'], b['length'], strict=True)]
+        assert sorted(rows) == sorted(tuple(r[:n + 1].tolist()) for r, n in zip(*split.values(), strict=True))
+        for b in buckets:
+            assert b['tokens'].shape[1] - 1 >= b['length'].max()
+            beyond = np.arange(b['tokens'].shape[1]) > b['length'][:, None]
+            assert (b['tokens'][beyond] == 0).all()
+    assert len(datasets.buckets(split, 0)) == len(datasets.buckets(split, 1)) == 1
+    # Bounds of one split give another the same widths, and one more where it is longer.
+    assert [b['tokens'].shape for b in datasets.buckets(split, [3, 9, 20])] == [(2, 4), (2, 10)]
+    assert [b['tokens'].shape for b in load().buckets('valid', [3])] == [(1, 4), (1, 8)]
+    with pytest.raises(UserError, match='cuts=-1'):
+        datasets.buckets(split, -1)
+
+
+def test_images_are_one_bucket():
+    d = datasets.load('digits', examples=10)
+    bucket, = d.buckets('train', 7)
+    np.testing.assert_array_equal(bucket['x'], d.splits['train']['x'])
+
+
+# The registry
+
+def test_unknown_names():
+    with pytest.raises(UserError, match="no dataset 'ptbb'; did you mean 'ptb'"):
+        datasets.load('ptbb')
+    with pytest.raises(UserError, match="no dataset 'qqqqq'; there are: digits, mnist, ptb, synthetic, text_dir"):
+        datasets.load('qqqqq')
+    with pytest.raises(UserError, match="dataset 'digits' has no option 'vocab'; there are: eval_examples, examples"):
+        datasets.load('digits', vocab=9)
+
+
+def test_installed_packages_add_datasets(tmp_path, monkeypatch):
+    (tmp_path / 'toys_for_vaebench.py').write_text('''
+import numpy as np
+from vaebench.datasets import image_dataset
+def toy(data_dir=None, cache_dir=None, n=2):
+    return image_dataset('toy', {'test': {'x': np.zeros((n, 1, 1, 1), np.float32)}})
+def digits(data_dir=None, cache_dir=None):
+    raise AssertionError('a name of ours was taken over')
+''')
+    info = tmp_path / 'toys_for_vaebench-1.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: toys-for-vaebench\nVersion: 1\n')
+    (info / 'entry_points.txt').write_text('[vaebench.datasets]\ntoy = toys_for_vaebench:toy\n'
+                                           'digits = toys_for_vaebench:digits\nbroken = toys_for_vaebench:nothing\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert datasets.load('toy', n=3).info['sizes'] == {'test': 3}
+    assert 'toy' in datasets.names() and datasets.load('digits').name == 'digits'
+    with pytest.raises(UserError, match="no dataset 'toyy'; did you mean 'toy'"):
+        datasets.load('toyy')
+    with pytest.raises(UserError, match="no option 'm'; there are: n"):
+        datasets.load('toy', m=1)
+    with pytest.raises(UserError, match="dataset 'broken' of an installed package .* cannot be imported"):
+        datasets.load('broken')
+
+
+def test_fingerprint_sees_every_column_but_the_derived():
+    splits = {'test': {'tokens': np.arange(6).reshape(2, 3), 'log_p': np.zeros(2)}}
+    first = datasets.fingerprint(splits, ('a', 'b'))
+    splits['test']['log_p'] = np.ones(2)
+    assert datasets.fingerprint(splits, ('a', 'b')) == first
+    assert datasets.fingerprint(splits, ('a', 'c')) != first
+    others = [np.arange(6).reshape(3, 2), np.arange(1, 7).reshape(2, 3), np.arange(6).reshape(2, 3).astype(np.int32)]
+    assert len({first, *(datasets.fingerprint({'test': {'tokens': a}}, ('a', 'b')) for a in others)}) == 4

@@ -1,0 +1,111 @@
+"""TFDS builders and readers that need no TensorFlow. The import is slow: only what prepares or reads imports this."""
+import contextlib
+import io
+import logging
+import tempfile
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.utils import tqdm_utils
+
+FORMAT = 'array_record'   # the one format that TFDS writes rightly without TensorFlow
+
+
+class _Info(tfds.core.DatasetInfo):
+    def initialize_from_bucket(self):
+        """Does nothing: there are no published statistics to look for, and the search leaves folders in /tmp."""
+
+
+class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Rows that the caller has read already, in their order."""
+    VERSION = tfds.core.Version('1.0.0')
+
+    def __init__(self, *, rows, metadata=None, **kwargs):
+        """Takes rows {split: iterable of examples}, metadata (JSON values) and TFDS's own arguments."""
+        self._rows, self._metadata = rows, metadata
+        super().__init__(**kwargs)
+
+    def _features(self):
+        raise NotImplementedError
+
+    def _info(self):
+        metadata = tfds.core.MetadataDict(self._metadata) if self._metadata else None
+        return _Info(builder=self, features=tfds.features.FeaturesDict(self._features()), metadata=metadata,
+                     disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(rows) for split, rows in self._rows.items()}
+
+    def _generate_examples(self, rows):
+        yield from enumerate(rows)
+
+
+class Sentences(Prepared, skip_registration=True):
+    """Token ids without <s> and </s>, and a label; the vocabulary is metadata."""
+
+    def _features(self):
+        return {'ids': tfds.features.Tensor(shape=(None,), dtype=np.int32),
+                'label': tfds.features.Tensor(shape=(), dtype=np.int32)}
+
+
+class Ptb(Sentences, skip_registration=True):
+    """Penn Treebank."""
+
+
+class TextDir(Sentences, skip_registration=True):
+    """A folder of the user's own sentences."""
+
+
+class Mnist(Prepared, skip_registration=True):
+    """MNIST from its raw files; TFDS's builder of that name needs TensorFlow to prepare."""
+
+    def _features(self):
+        return {'image': tfds.features.Tensor(shape=(28, 28, 1), dtype=np.uint8, encoding='zlib'),
+                'label': tfds.features.Tensor(shape=(), dtype=np.int64)}
+
+
+@contextlib.contextmanager
+def _quiet():
+    """TFDS announces its work on stdout, by progress bars and through absl's logger."""
+    logger = logging.getLogger('absl')
+    level, bars = logger.level, tqdm_utils._active
+    logger.setLevel(logging.ERROR)
+    tfds.display_progress_bar(False)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+        tfds.display_progress_bar(bars)
+
+
+def write(builder, folder, rows, metadata=None):
+    """Prepares a builder's rows.
+
+    Args:
+      builder: subclass of `Prepared`.
+      folder: where; the files go to folder/<builder's name>/<its version>.
+      rows: {split: iterable of examples}.
+      metadata: JSON values kept beside them.
+    """
+    with _quiet(), tempfile.TemporaryDirectory(dir=folder) as downloads:   # stays empty
+        b = builder(rows=rows, metadata=metadata, data_dir=folder, file_format=FORMAT)
+        b.download_and_prepare(download_dir=downloads, download_config=tfds.download.DownloadConfig(
+            try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP))
+
+
+def read(folder, splits):
+    """Everything of a prepared dataset.
+
+    Args:
+      folder: the one with dataset_info.json, or any above it that holds no other.
+      splits: names.
+
+    Returns:
+      ({split: list of examples}, metadata).
+    """
+    folder, = (p.parent for p in folder.rglob('dataset_info.json'))
+    with _quiet():
+        b = tfds.builder_from_directory(folder)
+        sources = {s: b.as_data_source(split=s) for s in splits}
+        return {s: source.__getitems__(range(len(source))) for s, source in sources.items()}, b.info.metadata

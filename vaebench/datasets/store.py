@@ -1,0 +1,85 @@
+"""The cache of prepared files: complete or absent, checked on every use, shared by any number of processes."""
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+
+from vaebench.errors import UserError
+
+MANIFEST = 'manifest.json'
+
+
+def cache_folder(cache_dir=None):
+    """`cache_dir`, or the default folder for prepared files."""
+    if cache_dir is not None:
+        return pathlib.Path(cache_dir).expanduser()
+    home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    return pathlib.Path(home).expanduser() / 'vaebench' / 'data'
+
+
+def sha256(path):
+    """Hash of a file's bytes, in hex."""
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
+
+
+def _hashes(folder):
+    files = (p for p in folder.rglob('*') if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(folder).as_posix(): sha256(p) for p in sorted(files)}
+
+
+def intact(folder):
+    """Whether every file of a prepared folder is as it was written."""
+    try:
+        return json.loads((folder / MANIFEST).read_text()) == _hashes(folder)
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / '.lock', 'w') as f:
+        fcntl.flock(f, fcntl.LOCK_EX)   # dies with its process
+        yield
+
+
+def prepared(folder, write):
+    """Makes sure of a prepared folder: as it stands if intact, else written anew.
+
+    The folder is written under another name and moved into place whole, one process at a time. Damaged files are
+    replaced, never read.
+
+    Args:
+      folder: path of the prepared files; its last part should name the content it is made from.
+      write: function of an empty folder, which it fills.
+
+    Returns:
+      `folder`.
+    """
+    if intact(folder):
+        return folder
+    try:
+        with _locked(folder.parent):
+            if intact(folder):   # another process was quicker
+                return folder
+            for left in folder.parent.glob('.new-*'):   # of a process that died: the lock is ours
+                shutil.rmtree(left)
+            new = folder.parent / f'.new-{os.getpid()}'
+            new.mkdir()
+            try:
+                write(new)
+                (new / MANIFEST).write_text(json.dumps(_hashes(new)))
+                if folder.exists():
+                    shutil.rmtree(folder)
+                new.rename(folder)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+    except (OSError, RuntimeError) as e:   # array_record's writer reports a full disk by a RuntimeError
+        raise UserError(f'cannot prepare data in {folder.parent} ({str(e).splitlines()[0]}): make room there, or name '
+                        'another folder with --cache_dir') from e
+    return folder
