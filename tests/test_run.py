@@ -1,0 +1,178 @@
+"""The command line, as users meet it: processes, signals, bad input."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+CONFIG = f'--config={HERE / "tiny_config.py"}'
+
+
+def command(*flags):
+    return [sys.executable, '-m', 'vaebench.run', *map(str, flags)]
+
+
+def start(*flags):
+    return subprocess.Popen(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*flags, code=0):
+    done = subprocess.run(command(*flags), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
+    return done
+
+
+def cells(workdir):
+    """Everything in a workdir's results that must not depend on how it was reached."""
+    found = {}
+    for path in sorted(pathlib.Path(workdir, 'results').glob('*.json')):
+        result = json.loads(path.read_text())
+        found[path.name] = {k: result[k] for k in ('metrics', 'status', 'steps', 'reason', 'config', 'dataset')}
+    return found
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A finished table, and what its run printed."""
+    workdir = tmp_path_factory.mktemp('finished')
+    return workdir, run(CONFIG, f'--workdir={workdir}')
+
+
+def test_a_run_ends_with_its_table_and_where_everything_is(finished):
+    workdir, done = finished
+    assert len(cells(workdir)) == 8
+    last = done.stdout.strip().splitlines()[-1]
+    assert '8 cells done' in last and str(workdir) in last
+    for label in ('VAE', 'beta-VAE', 'AE + FB', 'WGAN-GP'):
+        assert label in done.stdout
+    assert not done.stderr
+
+
+def test_again_trains_nothing_and_prints_the_same(finished):
+    workdir, done = finished
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*') if p.is_file() and p.name != 'table.json'
+              and 'locks' not in p.parts}
+    again = run(CONFIG, f'--workdir={workdir}')
+    assert again.stdout == done.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_more_seeds_and_other_samples_train_only_what_is_new(finished, tmp_path):
+    import shutil
+    workdir = tmp_path / 'copy'
+    shutil.copytree(finished[0], workdir)
+    models = {p.name for p in (workdir / 'models').iterdir()}
+    run(CONFIG, f'--workdir={workdir}', '--config.rows=vae', '--config.seeds=3')
+    added = {p.name for p in (workdir / 'models').iterdir()} - models
+    assert len(added) == 1 and added.pop().startswith('vae.s2.')
+    logs = {p: p.stat().st_mtime_ns for p in (workdir / 'logs').iterdir()}
+    run(CONFIG, f'--workdir={workdir}', '--config.rows=vae', '--config.evaluation.samples=3')
+    assert logs == {p: p.stat().st_mtime_ns for p in (workdir / 'logs').iterdir()}
+    samples = {r['metrics']['nll_iw']['samples'] for n, r in cells(workdir).items() if n.startswith('vae.')}
+    assert samples == {8, 3}
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path):
+    workdir = tmp_path / 'killed'
+    kills = 0
+    for wait in (4.5, 5.5, 6.5, 7.5):
+        process = start(CONFIG, f'--workdir={workdir}')
+        time.sleep(wait)
+        kills += process.poll() is None
+        process.kill()
+        process.communicate()
+    assert kills
+    run(CONFIG, f'--workdir={workdir}')
+    assert cells(workdir) == cells(finished[0])
+
+
+def test_two_processes_share_the_rows(finished, tmp_path):
+    workdir = tmp_path / 'shared'
+    pair = [start(CONFIG, f'--workdir={workdir}') for _ in range(2)]
+    ends = [p.communicate(timeout=300) for p in pair]
+    assert [p.returncode for p in pair] == [0, 0], ends
+    run(CONFIG, f'--workdir={workdir}')
+    assert cells(workdir) == cells(finished[0])
+    for log in (workdir / 'logs').iterdir():
+        epochs = [(e['phase'], e['epoch']) for e in map(json.loads, log.read_text().splitlines())]
+        assert len(epochs) == len(set(epochs)), f'{log} was trained twice'
+
+
+def test_termination_saves_and_budget_exits_cleanly(finished, tmp_path):
+    workdir = tmp_path / 'stopped'
+    process = start(CONFIG, f'--workdir={workdir}')
+    time.sleep(5)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode in (0, 128 + signal.SIGTERM) and 'Traceback' not in err
+    brief = run(CONFIG, f'--workdir={workdir}', '--budget=3s')
+    assert 'time is up' in brief.stdout or '8 cells done' in brief.stdout
+    run(CONFIG, f'--workdir={workdir}')
+    assert cells(workdir) == cells(finished[0])
+
+
+def test_dry_run_lists_cells_and_writes_nothing(tmp_path):
+    done = run(CONFIG, f'--workdir={tmp_path / "none"}', '--dry_run')
+    assert done.stdout.count('missing') == 9 and 'about' in done.stdout and not (tmp_path / 'none').exists()
+
+
+BAD = {
+    'no config': ([], 'quickstart'),
+    'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
+    'config argument': ([CONFIG.replace('tiny_config.py', '../configs/ptb.py:tiny')], 'small'),
+    'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'lr'),
+    'typo in a flag': ([CONFIG, '--workdr=x'], 'workdir'),
+    'unknown row': ([CONFIG, '--config.rows=veo'], 'vae'),
+    'no seeds': ([CONFIG, '--config.seeds=0'], 'seeds'),
+    'odd budget': ([CONFIG, '--budget=soon'], 'budget'),
+    'unknown optimiser': ([CONFIG, '--config.optimizer.name=adm'], 'adam'),
+    'unknown kit': ([CONFIG, '--config.kit.name=lstm'], 'mlp'),
+    'word for a number': ([CONFIG, '--config.epochs=many'], 'epochs'),
+    'no data folder': ([f'--config={HERE.parent / "configs" / "ptb.py"}:small', '--config.rows=vae',
+                        '--data_dir=/nonexistent'], '/nonexistent'),
+}
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_bad_input_is_one_line_that_says_what_to_do(case, tmp_path):
+    flags, hint = BAD[case]
+    done = run(*flags, f'--workdir={tmp_path / "w"}', code=2)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and hint in lines[0], done.stderr
+
+
+def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path):
+    import shutil
+    workdir = tmp_path / 'copy'
+    shutil.copytree(finished[0], workdir)
+    result = sorted((workdir / 'results').glob('vae.s0.*.json'))[0]
+    result.write_text(result.read_text()[:100])
+    done = run(CONFIG, f'--workdir={workdir}', code=2)
+    assert result.name in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    result.unlink()
+    model = next((workdir / 'models').glob('vae.s0.*'))
+    for path in model.rglob('*'):
+        if path.is_file():
+            path.write_bytes(b'no')
+    done = run(CONFIG, f'--workdir={workdir}', code=2)
+    assert model.name in done.stderr and 'delete' in done.stderr
+    shutil.rmtree(model)
+    run(CONFIG, f'--workdir={workdir}')
+    assert cells(workdir) == cells(finished[0])
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / 'file').write_text('')
+    done = run(CONFIG, f'--workdir={tmp_path / "file" / "w"}', code=2)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_answers_without_jax():
+    code = 'import sys, vaebench.run; sys.exit("jax" in sys.modules or "flax" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], env={**os.environ}).returncode == 0

@@ -1,0 +1,158 @@
+"""The host loop: protocol, order of data, resuming, failing."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_config
+
+from vaebench import checkpoint, core, protocol, table, train
+from vaebench.errors import UserError
+from vaebench.runner import Runner, duration
+
+
+def slow_plateau(losses, patience, first_epoch, factor, decays):
+    """He's protocol as a loop over numbers; the parameter is the epoch it was at."""
+    best, running, count, n, lr, kept, now, out = np.inf, np.inf, 0, 0, 1., None, None, []
+    for epoch, loss in enumerate(losses):
+        now = epoch
+        if loss < best:
+            best, kept = loss, epoch
+        if loss > running:
+            count += 1
+            if count >= patience and epoch >= first_epoch:
+                running, count, n, lr, now = loss, 0, n + 1, lr * factor, kept
+        else:
+            count, running = 0, loss
+        out.append((lr, now, n >= decays))
+        if n >= decays:
+            break
+    return out
+
+
+def run_plateau(losses, **options):
+    feedback = jax.jit(protocol.plateau(**options))
+    hp = {'lr_scale': jnp.float32(1)}
+    zero = jnp.int32(0)
+    state = core.State({'w': jnp.float32(0)}, (), {}, hp, (), zero, zero, jax.random.key(0), zero)
+    state, out = protocol.start(state), []
+    for epoch, loss in enumerate(losses):
+        state = feedback(state._replace(params={'w': jnp.float32(epoch)}), jnp.float32(loss))
+        out.append((float(state.hp['lr_scale']), int(state.params['w']), int(state.status) == core.DONE))
+        if out[-1][2]:
+            break
+    return out, state
+
+
+def test_plateau_follows_the_protocol():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        losses = (10 - np.log1p(np.arange(40)) + rng.normal(0, .5, 40)).astype(np.float32)
+        options = dict(patience=2, first_epoch=6, factor=.5, decays=3)
+        assert run_plateau(losses, **options)[0] == slow_plateau(losses, **options)
+
+
+def test_without_patience_only_the_best_is_remembered():
+    out, state = run_plateau([3., 1., 2., 5., 4., 6.], patience=0, first_epoch=0)
+    assert all(lr == 1 and not done for lr, _, done in out) and int(state.params['w']) == 5
+    assert int(protocol.best(state).params['w']) == 1
+
+
+def test_every_row_once_an_epoch_and_seeds_differ_in_content_only():
+    a, b = (train.indices(10, 4, 3, seed, 0, 0, 0) for seed in (0, 1))
+    for idx in (a, b):
+        assert idx.shape == (3, 3, 4) and sorted(idx[:, 0].ravel()) == [-1, -1, *range(10)]
+        assert idx[:, 1:].min() >= 0 and idx[:, 1:].max() < 10
+    assert (a != b).any() and (a == train.indices(10, 4, 3, 0, 0, 0, 0)).all()
+    blocks = train.epoch_blocks([10, 7], 2, 2)
+    assert sum(n for _, _, n in blocks) == train.epoch_steps([10, 7], 2) == 9
+    assert sorted(train.order(blocks, 0, 0, 3)) == sorted(blocks)
+    assert train.order(blocks, 0, 0, 3) != train.order(blocks, 0, 0, 4)
+
+
+def tiny(rows, seeds=2, arg='', **given):
+    config = tiny_config.get_config(arg).to_dict()
+    return table.tables({**config, 'rows': rows, 'seeds': seeds}, given)[0]
+
+
+def same(a, b):
+    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+    return all(np.array_equal(data(x), data(y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize('row', ['pre_ae_fb', 'wgan_gp'])
+def test_stopped_and_resumed_is_bit_for_bit_uninterrupted(row, tmp_path):
+    runner = Runner(tiny(row), tmp_path)
+    spec = runner.table.rows[0]
+    trainer, hp = runner.trainer(spec, 2), runner.numbers(spec)
+    whole, record = train.run(trainer, (0, 1), hp)
+    count, stops = 0, 0
+    while True:
+        budget = iter(range(3))
+        try:
+            state, again = train.run(trainer, (0, 1), hp, folder=tmp_path / 'c', save_every=1e9,
+                                     stop=lambda budget=budget: next(budget, None) is None)
+            break
+        except train.Out:
+            stops += 1
+        count += 1
+        assert count < 50
+    assert stops >= 3 and same(whole, state)
+    for a, b in zip(record['curves'], again['curves'], strict=True):
+        assert a['valid'] == b['valid'] and a['steps'] == b['steps']
+        for k in a['train']:
+            np.testing.assert_allclose(a['train'][k], b['train'][k], rtol=1e-6)
+
+
+def test_a_group_is_its_seeds_alone(tmp_path):
+    runner = Runner(tiny('vae'), tmp_path)
+    spec = runner.table.rows[0]
+    hp = runner.numbers(spec)
+    both, _ = train.run(runner.trainer(spec, 2), (0, 1), hp)
+    alone, _ = train.run(runner.trainer(spec, 1), (1,), hp)
+    for a, b in zip(jax.tree.leaves(both.params), jax.tree.leaves(alone.params), strict=True):
+        np.testing.assert_allclose(a[1], b[0], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_differ_in_numbers_share_their_programs(tmp_path):
+    runner = Runner(tiny('vae,beta_vae'), tmp_path)
+    a, b = (runner.trainer(row, 2) for row in runner.table.rows)
+    assert a is b
+
+
+def test_a_diverged_seed_stops_with_its_term_named_and_the_others_go_on(tmp_path):
+    runner = Runner(tiny('vae,wild', arg='bad'), tmp_path)
+    end = runner.run()
+    assert not end['broken'] and runner.status() == (2, 2, 0)
+    import json
+    wild = [json.loads(p.read_text()) for p in sorted((tmp_path / 'results').glob('wild.*.json'))]
+    assert [w['status'] for w in wild] == ['failed', 'failed']
+    for seed, w in enumerate(wild):
+        assert f'of seed {seed}' in w['reason'] and 'vae/' in w['reason'] and w['metrics'] == {}
+
+
+def test_checkpoint_falls_back_to_the_one_before_and_else_says_what_to_do(tmp_path):
+    for n in (1, 2):
+        checkpoint.save(tmp_path / 'c', n, {'a': jnp.full(3, float(n))}, {'n': n})
+    like = lambda host: {'a': jax.ShapeDtypeStruct((3,), jnp.float32)}
+    for path in (tmp_path / 'c' / '2').rglob('*'):
+        if path.is_file():
+            path.write_bytes(b'\0' * 7)
+    tree, host = checkpoint.restore(tmp_path / 'c', like)
+    assert host['n'] == 1 and tree['a'].tolist() == [1., 1., 1.]
+    for path in (tmp_path / 'c').rglob('*'):
+        if path.is_file():
+            path.write_bytes(b'\0' * 7)
+    with pytest.raises(UserError, match='delete that folder'):
+        checkpoint.restore(tmp_path / 'c', like)
+    assert checkpoint.restore(tmp_path / 'none', like) is None
+
+
+@pytest.mark.parametrize('text', ['', 'soon', '8 minutes', '-3m'])
+def test_odd_durations_are_refused(text):
+    with pytest.raises(UserError, match='not a duration'):
+        duration(text)
+
+
+def test_unknown_row_names_the_nearest():
+    with pytest.raises(UserError, match='did you mean beta_vae'):
+        tiny('betavae')

@@ -1,0 +1,114 @@
+"""Saves and restores pytrees of arrays beside a JSON of plain values, through Orbax.
+
+A tree is stored as its list of leaves: the reader knows the structure, and any NamedTuple, empty or nested, survives.
+"""
+import logging
+import os
+import pathlib
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vaebench.errors import UserError
+
+
+def _is_key(leaf):
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _orbax():
+    import orbax.checkpoint as ocp
+    logging.getLogger('absl').setLevel(logging.ERROR)
+    return ocp
+
+
+def save(folder, number, tree, host):
+    """Writes checkpoint `number` under `folder`; the one before is kept until this one is whole.
+
+    Args:
+      folder: path of this run's checkpoints.
+      number: rising integer.
+      tree: pytree of arrays; typed keys are stored as their data.
+      host: JSON-serialisable dict.
+
+    Raises:
+      UserError: the disk is full or not writable.
+    """
+    ocp = _orbax()
+    leaves = [np.asarray(jax.random.key_data(x) if _is_key(x) else x) for x in jax.tree.leaves(tree)]
+    folder = pathlib.Path(folder).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / str(number)
+        shutil.rmtree(target, ignore_errors=True)
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(target, args=ocp.args.Composite(
+                leaves=ocp.args.StandardSave({'count': np.array([len(leaves)]),      # Orbax refuses an empty tree
+                                              **{f'{i:05d}': x for i, x in enumerate(leaves)}}),
+                host=ocp.args.JsonSave({**host, 'leaves': len(leaves)})))
+        for old in numbers(folder)[:-2]:
+            shutil.rmtree(folder / str(old), ignore_errors=True)
+        for rest in folder.glob('*orbax-checkpoint-tmp*'):
+            shutil.rmtree(rest, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f'cannot write the checkpoint {folder}: {error.strerror or error}; free some space or choose '
+                        f'another --workdir, then run the same command again') from error
+
+
+def numbers(folder):
+    """The complete checkpoints in a folder, rising."""
+    folder = pathlib.Path(folder)
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+
+
+def restore(folder, like):
+    """Reads the newest readable checkpoint.
+
+    Args:
+      folder: path of this run's checkpoints.
+      like: function host -> pytree of arrays or shapes with the structure that was saved.
+
+    Returns:
+      (tree, host), or None where there is no checkpoint.
+
+    Raises:
+      UserError: there are checkpoints and none can be read.
+    """
+    ocp = _orbax()
+    folder = pathlib.Path(folder).absolute()
+    reason = None
+    for number in reversed(numbers(folder)):
+        try:
+            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+                host = checkpointer.restore(folder / str(number), args=ocp.args.Composite(
+                    host=ocp.args.JsonRestore()))['host']
+                shapes, structure = jax.tree.flatten(like(host))
+                if len(shapes) != host['leaves']:
+                    raise ValueError(f"{host['leaves']} arrays where {len(shapes)} belong")
+                bare = [jax.eval_shape(jax.random.key_data, x) if _dtype_is_key(x) else x for x in shapes]
+                leaves = checkpointer.restore(folder / str(number), args=ocp.args.Composite(
+                    leaves=ocp.args.StandardRestore({'count': np.zeros(1, int), **{
+                        f'{i:05d}': np.zeros(x.shape, x.dtype) for i, x in enumerate(bare)}})))['leaves']
+            leaves = [leaves[f'{i:05d}'] for i in range(len(shapes))]
+            for leaf, shape in zip(leaves, bare, strict=True):
+                if leaf.shape != shape.shape:
+                    raise ValueError(f'an array of shape {leaf.shape} where {shape.shape} belongs')
+            leaves = [jax.random.wrap_key_data(jnp.asarray(leaf)) if _dtype_is_key(x) else jnp.asarray(leaf)
+                      for leaf, x in zip(leaves, shapes, strict=True)]
+            return jax.tree.unflatten(structure, leaves), host
+        except Exception as error:      # every library below has errors of its own for a damaged file
+            reason = str(error).strip().split('\n')[0][:200]
+    if reason is not None:
+        raise UserError(f'checkpoint {folder} cannot be read ({reason}); delete that folder to train it again')
+    return None
+
+
+def _dtype_is_key(x):
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def remove(folder):
+    """Deletes a run's checkpoints."""
+    shutil.rmtree(os.fspath(folder), ignore_errors=True)

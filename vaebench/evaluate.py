@@ -1,0 +1,102 @@
+"""From a trained group to result files: metrics, artefacts, provenance."""
+import functools
+import importlib.metadata
+import pathlib
+import platform
+import resource
+import subprocess
+
+import jax
+import numpy as np
+
+from vaebench import metrics
+from vaebench.core import derive
+from vaebench.train import SALT
+
+PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
+
+
+def evaluate(method, params, carry, buckets, names, settings, tick=lambda done, total: None):
+    """All metrics of a trained group, and the arrays behind them.
+
+    Args:
+      method: the `Method`.
+      params, carry: with a leading seed axis G.
+      buckets: the evaluated split, one dict of arrays per length class.
+      names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
+      settings: `metrics.Settings`.
+      tick: called as tick(done, total) now and then.
+
+    Returns:
+      (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning; and
+      name -> [G, ...].
+    """
+    key = derive(jax.random.key(SALT), 1)
+    view = metrics.View(method.evals, params, carry, buckets, key, settings, tick)
+    values = metrics.measure(view, names)
+    entries = [metrics.entries(values, view, g) for g in range(view.seeds)]
+    return entries, artefacts(view, values)
+
+
+def artefacts(view, values, shown=64):
+    """What figures and listings need of a group.
+
+    Args:
+      view: the `metrics.View`.
+      values: what `metrics.measure` gave for it.
+      shown: samples from the prior, and examples with their reconstructions.
+
+    Returns:
+      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z], 'sample/*' and
+      'decoded/*' [G, shown, ...] with the leaves of a batch.
+    """
+    arrays, evals = {}, view.evals
+    if values.get('nll_iw') is not None and 'log_q' in evals:
+        arrays['nll'], arrays['ess'] = view.weights
+    if 'encode' in evals:
+        arrays['codes'] = view.codes
+    mode = 'greedy' if view.item == 'sentence' else 'mean'
+    if 'sample' in evals:
+        drawn = view.jit(lambda p, c, k, own: evals['sample'](p, c, derive(k, 2), shown, mode))(())
+        arrays |= {f'sample/{k}': v for k, v in drawn.items()}
+    if 'encode' in evals and 'decode' in evals:
+        decoded = view.jit(lambda p, c, k, z: evals['decode'](p, c, z, derive(k, 3), mode))(view.codes[:, :shown])
+        arrays |= {f'decoded/{k}': v for k, v in decoded.items()}
+    return {k: np.asarray(v, np.float32) if np.asarray(v).dtype.kind == 'f' else np.asarray(v)
+            for k, v in arrays.items()}
+
+
+@functools.cache
+def provenance():
+    """Revision, versions and device: the part of a result that is the same for every cell of a run."""
+    def git(*args):
+        try:
+            here = str(pathlib.Path(__file__).parent)
+            return subprocess.run(['git', '-C', here, *args], capture_output=True, text=True, timeout=10,
+                                  check=True).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    versions = {'python': platform.python_version()}
+    for package in PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    status = git('status', '--porcelain', '--untracked-files=no')
+    device = jax.devices()[0]
+    return {'git': {'revision': git('rev-parse', 'HEAD'), 'dirty': None if status is None else bool(status)},
+            'versions': versions,
+            'device': {'kind': device.device_kind, 'count': jax.device_count(), 'platform': device.platform},
+            'host': _processor()}
+
+
+def _processor():
+    try:
+        lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+        return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def peak_memory():
+    """Most bytes this process has held: of the accelerator where there is one, else of the host."""
+    stats = jax.devices()[0].memory_stats() or {}
+    return int(stats.get('peak_bytes_in_use', 0)) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,38 @@
+"""The table's optimiser, from its config."""
+import optax
+
+from vaebench.errors import UserError
+
+RULES = {
+    'sgd': lambda o: optax.trace(o.get('momentum', 0.)) if o.get('momentum') else optax.identity(),
+    'adam': lambda o: optax.scale_by_adam(o.get('b1', 0.9), o.get('b2', 0.999), o.get('eps', 1e-8)),
+    'rmsprop': lambda o: optax.scale_by_rms(o.get('decay', 0.9), o.get('eps', 1e-8)),
+}
+
+
+def optimiser(config):
+    """Makes `Plan.tx`: clip the norm of all gradients of a player together, then the rule, then the rate.
+
+    Args:
+      config: mapping with 'name' (sgd, adam, rmsprop), 'clip' (largest gradient norm; 0 never clips) and the rule's
+        numbers (momentum; b1, b2, eps; decay). The rate is hp['lr'] * hp['lr_scale'].
+
+    Returns:
+      Function hp -> optax transformation.
+
+    Raises:
+      UserError: an unknown rule.
+
+    >>> tx = optimiser({'name': 'sgd', 'clip': 0.})({'lr': 0.5, 'lr_scale': 1.})
+    >>> float(tx.update(jnp.float32(2.), tx.init(jnp.float32(0.)))[0])
+    -1.0
+    """
+    if config['name'] not in RULES:
+        raise UserError(f"optimizer.name={config['name']} is unknown; choose one of {', '.join(RULES)}")
+    options = dict(config)
+
+    def tx(hp):
+        clip = [optax.clip_by_global_norm(options['clip'])] if options.get('clip') else []
+        return optax.chain(*clip, RULES[options['name']](options), optax.scale(-hp['lr'] * hp['lr_scale']))
+
+    return tx

@@ -1,0 +1,371 @@
+"""Result files: one JSON and one .npz of artefacts per cell, written once, every field checked when read."""
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import math
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from vaebench.errors import UserError
+
+MANIFEST = 'table.json'
+VERSION = 1
+
+_NONE = type(None)
+_COUNT, _NUMBER = (int, _NONE), (int, float, _NONE)
+_METRIC = {
+    'value': _NUMBER, 'estimator': str, 'unit': str, 'better': ('lower', 'higher', None),
+    'n?': _COUNT, 'samples?': _COUNT, 'stderr?': _NUMBER, 'warning?': (str, _NONE),
+}
+SCHEMA = {
+    'schema': int, 'table': str, 'title': str, 'row': str, 'label': str, 'order': int, 'seed': int, 'method': str,
+    'status': ('done', 'failed'), 'reason': (str, _NONE), 'published': [str],
+    'dataset': {'name': str, 'sha256': str, 'split': str, 'reduced?': (bool, _NONE), 'sizes?': (dict, _NONE)},
+    'config': dict, 'config_hash': str, 'train_hash': str, 'parameters': ('best', 'last', None),
+    'metrics': {'*': _METRIC}, 'times': {'train': _NUMBER, 'evaluate': _NUMBER, 'compile': _NUMBER},
+    'steps': int, 'parameter_count': int, 'peak_memory': _COUNT,
+    'git': {'revision': (str, _NONE), 'dirty': (bool, _NONE)}, 'versions': {'*': str},
+    'device': {'kind': str, 'count': int, 'platform': str}, 'host': (str, _NONE),
+}
+"""The fields of a result. 'x?' may be left out, '*' is any key, a tuple lists types or allowed values."""
+
+_MANIFEST = {'tables': [{
+    'table': str, 'title': str, 'columns?': [str], 'seeds?': [int],
+    'rows': [{'row': str, 'label': str, 'order': int, 'hash': str, 'seeds?': [int], 'published?': [str]}],
+}]}
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+=,.-]*')
+_HASH = re.compile(r'[0-9a-f]{10}')
+
+
+def plain(value):
+    """`value` as JSON would give it back: mappings to dicts, sequences and arrays to lists, scalars to Python's.
+
+    Args:
+      value: nested mappings (ConfigDicts too), sequences, arrays, paths and scalars.
+
+    Returns:
+      Nested dicts with string keys, lists and scalars. A non-finite number stays one.
+
+    >>> plain({'a': (1, np.float32(0.5)), 2: np.arange(2)})
+    {'a': [1, 0.5], '2': [0, 1]}
+    """
+    if hasattr(value, 'to_dict'):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, 'tolist'):
+        return plain(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f'{type(value).__name__} cannot be written to a result file')
+
+
+def _finite(value, instead):
+    """`value` with every non-finite float replaced by `instead(float)`."""
+    if isinstance(value, dict):
+        return {k: _finite(v, instead) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v, instead) for v in value]
+    return instead(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def canonical(config):
+    """The one JSON string of a config: sorted keys, no spaces, non-finite numbers as strings.
+
+    Args:
+      config: see `plain`.
+
+    Returns:
+      str.
+
+    >>> canonical({'b': (1, 2.0), 'a': float('inf')})
+    '{"a":"inf","b":[1,2.0]}'
+    """
+    return json.dumps(_finite(plain(config), str), sort_keys=True, separators=(',', ':'), allow_nan=False)
+
+
+def config_hash(config):
+    """The first ten hex digits of the sha256 of `canonical(config)`.
+
+    >>> config_hash({'a': 1, 'b': 2}) == config_hash({'b': 2, 'a': 1})
+    True
+    """
+    return hashlib.sha256(canonical(config).encode()).hexdigest()[:10]
+
+
+def filename(result):
+    """The name of a cell's file: `<row>.s<seed>.<config_hash>.json`."""
+    return f'{result["row"]}.s{result["seed"]}.{result["config_hash"]}.json'
+
+
+def _is(value, kind):
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind in (int, float))
+
+
+def _names(spec):
+    words = {str: 'a string', int: 'a whole number', float: 'a number', bool: 'true or false', dict: 'an object',
+             _NONE: 'null', None: 'null'}
+    return ' or '.join(words[s] if s in words else repr(s) for s in spec if not (s is int and float in spec))
+
+
+def _check(value, spec, where=''):
+    """What is wrong with `value`, or None."""
+    if isinstance(spec, dict):
+        if not isinstance(value, dict):
+            return f"field '{where}' is not an object" if where else 'it is not an object'
+        if '*' in spec:
+            fields = [(k, k, spec['*']) for k in value]
+        else:
+            fields = [(k, k.rstrip('?'), s) for k, s in spec.items()]
+        for raw, key, inner in fields:
+            path = f'{where}.{key}' if where else key
+            if key not in value:
+                if raw.endswith('?'):
+                    continue
+                return f"field '{path}' is missing"
+            if wrong := _check(value[key], inner, path):
+                return wrong
+        return None
+    if isinstance(spec, list):
+        if not isinstance(value, list):
+            return f"field '{where}' is not a list"
+        return next((w for i, v in enumerate(value) if (w := _check(v, spec[0], f'{where}[{i}]'))), None)
+    spec = spec if isinstance(spec, tuple) else (spec,)
+    if any(_is(value, s) if isinstance(s, type) else s == value and type(s) is type(value) for s in spec):
+        return None
+    return f"field '{where}' is {json.dumps(value)[:40]}, not {_names(spec)}"
+
+
+def validate(result):
+    """Checks a result field by field.
+
+    Args:
+      result: the dict of one result file.
+
+    Returns:
+      None, or one phrase that says what is wrong.
+    """
+    if isinstance(result, dict) and 'schema' not in result:
+        return "field 'schema' is missing, so it is no result file of vaebench"
+    if isinstance(result, dict) and result['schema'] != VERSION:
+        return f'schema {json.dumps(result["schema"])[:40]} is not {VERSION}, the one this version reads'
+    if wrong := _check(result, SCHEMA):
+        return wrong
+    for field in ('row', 'table'):
+        if not _NAME.fullmatch(result[field]):
+            return f"field '{field}' is {result[field]!r}: use letters, digits and _+=,.- only"
+    for field in ('config_hash', 'train_hash'):
+        if not _HASH.fullmatch(result[field]):
+            return f"field '{field}' is {result[field]!r}, not ten hex digits"
+    if result['seed'] < 0:
+        return "field 'seed' is negative"
+    if result['status'] == 'failed' and not result['reason']:
+        return "field 'reason' is empty though the status is failed"
+    return None
+
+
+def _load(path):
+    """The JSON value of a file; bare NaN and Infinity are refused."""
+    def refuse(name):
+        raise ValueError(f'it holds a bare {name}')
+
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding='utf-8'), parse_constant=refuse)
+    except OSError as e:
+        raise UserError(f'{path}: cannot be read ({e.strerror}); check the path and its permissions') from None
+    except RecursionError:
+        raise UserError(f'{path}: not valid JSON (nested too deep); move the file away') from None
+    except ValueError as e:
+        raise UserError(f'{path}: not valid JSON ({" ".join(str(e).split())}); move the file away') from None
+
+
+def read(path):
+    """One result, every field checked.
+
+    Args:
+      path: the JSON file.
+
+    Returns:
+      The result, a dict with the fields of `SCHEMA`.
+
+    Raises:
+      UserError: one line that names the file and what is wrong with it.
+    """
+    result = _load(path)
+    if wrong := validate(result):
+        raise UserError(f'{path}: {wrong}; move the file away')
+    for metric in result['metrics'].values():
+        for field in _METRIC:
+            metric.setdefault(field.rstrip('?'), None)
+    return result
+
+
+def read_all(folder):
+    """Every result of a folder, and a line for every file that is none.
+
+    Args:
+      folder: holds `*.json`; a manifest among them is passed over.
+
+    Returns:
+      (results, problems): dicts sorted by table, order, row, seed and hash; strings that name the file.
+    """
+    results, problems = [], []
+    for path in sorted(pathlib.Path(folder).glob('*.json')):
+        if path.name == MANIFEST:
+            continue
+        try:
+            result = read(path)
+        except UserError as e:
+            problems.append(str(e))
+            continue
+        if path.name != filename(result):
+            problems.append(f'{path}: holds the cell {filename(result)}, so it is a copy or was renamed; '
+                            'give it that name or move it away')
+        else:
+            results.append(result)
+    results.sort(key=lambda r: (r['table'], r['order'], r['row'], r['seed'], r['config_hash']))
+    return results, problems
+
+
+def write_bytes(path, data):
+    """Writes a file at once or not at all: temporary file, fsync, rename.
+
+    Args:
+      path: where; its folder is made if need be.
+      data: bytes.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, 'wb') as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UserError(f'{path}: cannot be written ({e.strerror}); make room or choose another folder, '
+                        'then run the same command again') from None
+
+
+def _prepare(result):
+    """A plain, valid `result` as it will stand in the file: null, with a warning, for a non-finite value."""
+    for metric in result['metrics'].values():
+        for field in _METRIC:
+            metric.setdefault(field.rstrip('?'), None)
+        for field in ('value', 'stderr'):
+            x = metric[field]
+            if isinstance(x, float) and not math.isfinite(x):
+                metric[field] = None
+                metric['warning'] = '; '.join(filter(None, [metric['warning'], f'{field} was {x}']))
+    result['config'] = _finite(result['config'], str)
+    return _finite(result, lambda x: None)
+
+
+def write(folder, result, arrays=None):
+    """Writes one cell, the artefacts first; a valid file of the same name is left as it is.
+
+    Args:
+      folder: the results folder.
+      result: dict with the fields of `SCHEMA`; numpy scalars are welcome, non-finite metrics become null
+        with a warning.
+      arrays: {name: array} for the .npz beside it, or None.
+
+    Returns:
+      Path of the JSON file.
+    """
+    result = plain(result)
+    if wrong := validate(result):
+        raise ValueError(f'not a result: {wrong}')
+    result = _prepare(result)
+    path = pathlib.Path(folder) / filename(result)
+    if path.exists():
+        with contextlib.suppress(UserError):
+            read(path)
+            return path
+    if arrays is not None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_bytes(path.with_suffix('.npz'), buffer.getvalue())
+    write_bytes(path, _dump(result))
+    return path
+
+
+def _dump(value):
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + '\n').encode()
+
+
+def write_manifest(workdir, manifest):
+    """Writes `<workdir>/table.json`: which cells belong to the tables as now configured.
+
+    Args:
+      workdir: folder.
+      manifest: {'tables': [{'table', 'title', 'rows': [{'row', 'label', 'order', 'hash'}]}]}; a table may have
+        'columns' (metrics in order) and 'seeds' (expected), a row 'seeds' of its own and 'published' keys.
+
+    Returns:
+      Path of the file.
+    """
+    manifest = plain(manifest)
+    if wrong := _check(manifest, _MANIFEST):
+        raise ValueError(f'not a manifest: {wrong}')
+    path = pathlib.Path(workdir) / MANIFEST
+    write_bytes(path, _dump(manifest))
+    return path
+
+
+def read_manifest(workdir):
+    """The manifest of a folder, or None where there is none; UserError where it is malformed."""
+    path = pathlib.Path(workdir) / MANIFEST
+    if not path.exists():
+        return None
+    manifest = _load(path)
+    if wrong := _check(manifest, _MANIFEST):
+        raise UserError(f'{path}: {wrong}; run the table again to write a new one')
+    return manifest
+
+
+@contextlib.contextmanager
+def lock(path):
+    """Tries to take a lock that dies with its process; never waits.
+
+    Args:
+      path: lock file; made if need be and left in place.
+
+    Yields:
+      bool: whether it is ours until the block ends.
+    """
+    path = pathlib.Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as e:
+        raise UserError(f'{path}: cannot be opened ({e.strerror}); choose another folder') from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = True
+        except BlockingIOError:
+            ours = False
+        except OSError as e:
+            raise UserError(f'{path}: this file system cannot lock ({e.strerror}); use a local folder') from None
+        yield ours
+    finally:
+        os.close(handle)

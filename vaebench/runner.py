@@ -1,0 +1,376 @@
+"""Works through a table: trains the missing groups, evaluates them, writes their cells. No flags here."""
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import time
+import traceback
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vaebench import checkpoint, core, datasets, estimate, evaluate, metrics, networks, results, train
+from vaebench.core import FAILED
+from vaebench.errors import UserError
+from vaebench.methods import METHODS
+from vaebench.optimise import optimiser
+from vaebench.table import Table
+
+DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
+
+
+def duration(text):
+    """Seconds in '90', '90s', '8m' or '1h30m'.
+
+    Raises:
+      UserError: anything else.
+
+    >>> duration('1h30m'), duration('90')
+    (5400.0, 90.0)
+    """
+    match = DURATION.fullmatch(text.strip())
+    if not match or not any(match.groups()):
+        raise UserError(f'budget={text} is not a duration; write it like 90s, 8m or 1h30m')
+    hours, minutes, seconds = (float(g or 0) for g in match.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+@dataclasses.dataclass
+class Runner:
+    """One run of one table in one folder.
+
+    Args:
+      table: a `Table`.
+      workdir: where everything is written.
+      data_dir: where the user's raw data lies, or None.
+      deadline: `time.monotonic()` at which to have stopped, or None.
+      stop: asked now and then; true ends the run like the deadline.
+      report: called with (row label, done fraction, text) while a group trains.
+      say: prints one line to the user.
+    """
+    table: Table
+    workdir: pathlib.Path
+    data_dir: str | None = None
+    deadline: float | None = None
+    stop: Callable[[], bool] = lambda: False
+    report: Callable[..., None] = lambda *args: None
+    say: Callable[[str], None] = print
+
+    def __post_init__(self):
+        self.workdir = pathlib.Path(self.workdir)
+        self._data, self._trainers, self._kits = {}, {}, {}
+        self._ahead = concurrent.futures.ThreadPoolExecutor(1)
+
+    # ---- what a row needs -------------------------------------------------------------------------------------------
+
+    def dataset(self, row):
+        """The row's dataset with its splits cut into length classes: (Dataset, {split: [buckets]})."""
+        key = results.canonical([row.config['dataset'], row.config['cuts']])
+        if key not in self._data:
+            options = dict(row.config['dataset'])
+            data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
+            cuts = row.config['cuts']
+            parts = {s: datasets.buckets(data.splits[s], cuts) for s in ('train', 'valid', 'test')}
+            parts['train'] = [jax.tree.map(jnp.asarray, b) for b in parts['train']]
+            self._data[key] = data, parts
+        return self._data[key]
+
+    def trainer(self, row, width):
+        """The row's `Trainer`, shared with rows that differ in numbers only."""
+        c, key = row.config, self._share(row, width)
+        if key not in self._trainers:
+            data, parts = self.dataset(row)
+            optimiser_settings = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
+            settings = train.Settings(epochs=c['epochs'], batch=c['batch'], block=c['block'],
+                                      seeds_by=c['seeds_by'], devices=c['devices'], **c['protocol'])
+            sizes = [len(next(iter(b.values()))) for b in parts['train']]
+            epoch = train.epoch_steps(sizes, settings.batch)
+            method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(optimiser_settings)))
+            self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width)
+        return self._trainers[key]
+
+    def _share(self, row, width):
+        c = row.config
+        static = {k: c[k] for k in ('dataset', 'cuts', 'kit', 'protocol', 'epochs', 'batch', 'block', 'seeds_by',
+                                    'devices', 'options')}
+        rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
+        factory = METHODS[c['method']].factory
+        return results.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp']), width])
+
+    def numbers(self, row):
+        """The traced numbers of a row."""
+        return {**row.config['hp'], 'lr': row.config['optimizer']['lr'], 'lr_scale': 1.}
+
+    # ---- where a cell's files are -----------------------------------------------------------------------------------
+
+    def result_path(self, row, seed):
+        """Path of a cell's result file."""
+        return self.workdir / 'results' / f'{row.name}.s{seed}.{row.config_hash}.json'
+
+    def model_path(self, row, seed):
+        """Folder of a cell's trained parameters."""
+        return self.workdir / 'models' / f'{row.name}.s{seed}.{row.train_hash}'
+
+    def _checkpoints(self, row):
+        """Interrupted groups of a row: {seeds: folder}."""
+        found = {}
+        for folder in sorted((self.workdir / 'checkpoints').glob(f'{row.name}.{row.train_hash}.s*')):
+            found[tuple(int(s) for s in folder.name.rsplit('.s', 1)[1].split('-'))] = folder
+        return found
+
+    def missing(self, row):
+        """(seeds to train, seeds to evaluate)."""
+        unfinished = [s for s in self.table.seeds if not self.result_path(row, s).exists()]
+        untrained = [s for s in unfinished if not checkpoint.numbers(self.model_path(row, s))]
+        return untrained, unfinished
+
+    def groups(self, row, seeds):
+        """Cuts seeds into groups: interrupted ones as they were, then the rest."""
+        seeds, out = set(seeds), []
+        for group in self._checkpoints(row):
+            if set(group) <= seeds:
+                out.append(group)
+                seeds -= set(group)
+        rest = sorted(seeds)
+        width = row.config['group']
+        return out + [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
+
+    # ---- the work ---------------------------------------------------------------------------------------------------
+
+    def check_time(self):
+        """Raises `train.Out` when time is up."""
+        if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
+            raise train.Out
+
+    def run(self):
+        """Trains and evaluates what is missing.
+
+        Returns:
+          Dict with lists of row names: 'busy' (another process has them), 'broken' (an unexpected error), and 'out'
+          (true when time was up before the end).
+        """
+        state = {'busy': [], 'broken': [], 'out': False}
+        todo = [row for row in self.table.rows if self.missing(row)[1]]
+        for i, row in enumerate(todo):
+            try:
+                self.check_time()
+                with results.lock(self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
+                    if not mine:
+                        state['busy'].append(row.name)
+                        continue
+                    self._row(row, todo[i + 1:])
+            except train.Out:
+                state['out'] = True
+                break
+            except (UserError, OSError, KeyboardInterrupt):
+                raise
+            except Exception as error:       # a defect in one row must not cost the others their table
+                log = self.workdir / 'logs' / f'{row.name}.{row.train_hash}.error.txt'
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_text(traceback.format_exc())
+                first = (str(error).strip().splitlines() or [''])[0][:160]
+                self.say(f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on')
+                state['broken'].append(row.name)
+        self._ahead.shutdown(cancel_futures=True)
+        return state
+
+    def _row(self, row, later):
+        untrained, _ = self.missing(row)
+        for seeds in self.groups(row, untrained):
+            trainer = self.trainer(row, len(seeds))
+            self._compile_next(later)
+            self._train(row, trainer, seeds)
+        _, unfinished = self.missing(row)
+        width = row.config['group']
+        for i in range(0, len(unfinished), width):
+            self._evaluate(row, tuple(unfinished[i:i + width]))
+
+    def _compile_next(self, later):
+        for row in later:
+            untrained, _ = self.missing(row)
+            groups = self.groups(row, untrained)
+            if groups:
+                self._ahead.submit(lambda row, width: self.trainer(row, width).prepare(self.numbers(row)), row,
+                                   len(groups[0]))
+                return
+
+    def _train(self, row, trainer, seeds):
+        folder = self.workdir / 'checkpoints' / f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
+        before = trainer.compile_seconds
+        logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
+
+        def on_block(at, fraction, loss):
+            self.report(row.label, fraction, f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}')
+
+        state, record = train.run(
+            trainer, seeds, self.numbers(row), row.config['table_seed'], folder, self.deadline,
+            row.config['save_every'], on_block, lambda entry: _log(logs, entry), self.stop)
+        data, _ = self.dataset(row)
+        for g, seed in enumerate(seeds):
+            one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
+            curves = [_of_seed(entry, g) for entry in record['curves']]
+            checkpoint.save(self.model_path(row, seed), 1, one, {
+                'config': results.plain(row.config), 'info': networks_info(data.info), 'seed': seed,
+                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()},
+                'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
+                'epoch': trainer.epoch_steps,
+                'curves': curves, 'train': record['seconds'] / len(seeds), 'group': len(seeds),
+                'compile': trainer.compile_seconds - before})
+            _write_lines(logs[g], curves)
+        checkpoint.remove(folder)
+
+    def _tick(self, row):
+        def tick(done, total):
+            self.report(row.label, done / total, 'importance samples')
+            self.check_time()
+
+        return tick
+
+    def _evaluate(self, row, seeds):
+        start = time.perf_counter()
+        trainer = next((t for k, t in self._trainers.items() if k == self._share(row, t.width)), None)
+        trainer = trainer or self.trainer(row, len(seeds))
+        shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
+                             tuple(trainer.shapes(self.numbers(row))[:2]))
+        models = [checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds]
+        hosts = [host for _, host in models]
+        good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
+        data, parts = self.dataset(row)
+        entries, arrays = [], {}
+        settings = metrics.Settings(**row.config['evaluation'])
+        if good:
+            params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
+            entries, arrays = evaluate.evaluate(trainer.method, params, carry, parts['test'], row.config['metrics'],
+                                                settings, self._tick(row))
+        seconds = (time.perf_counter() - start) / len(seeds)
+        for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
+            g = good.index(i) if i in good else None
+            result = {
+                'schema': 1, 'table': self.table.name, 'title': self.table.title, 'row': row.name, 'label': row.label,
+                'order': row.order, 'seed': seed, 'method': row.config['method'],
+                'status': 'failed' if g is None else 'done', 'reason': host['reason'],
+                'published': list(row.published), 'dataset': _dataset(data), 'config': results.plain(row.config),
+                'config_hash': row.config_hash, 'train_hash': row.train_hash,
+                'parameters': row.config['protocol'].get('keep', 'best'),
+                'metrics': {} if g is None else entries[g],
+                'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
+                'group': host['group'], 'steps': host['steps'],
+                'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
+                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
+            own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
+            results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
+
+    # ---- what is there ----------------------------------------------------------------------------------------------
+
+    def describe(self, everything):
+        """The table's entry in `<workdir>/table.json`: which cells make it up now.
+
+        Args:
+          everything: the same `Table` without a filter of rows; those of its rows that have a result here belong to
+            the table too, so that jobs which train one row each fill one table.
+        """
+        asked = {row.name for row in self.table.rows}
+        rows = [row for row in everything.rows
+                if row.name in asked or any(self.result_path(row, s).exists() for s in everything.seeds)]
+        return {'table': self.table.name, 'title': self.table.title, 'columns': list(self.table.columns),
+                'seeds': list(self.table.seeds),
+                'rows': [{'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash} for r in rows]}
+
+    def status(self):
+        """(done, failed, missing) cells of the table."""
+        done = failed = lacking = 0
+        for row in self.table.rows:
+            for seed in self.table.seeds:
+                path = self.result_path(row, seed)
+                if not path.exists():
+                    lacking += 1
+                elif results.read(path)['status'] == 'failed':
+                    failed += 1
+                else:
+                    done += 1
+        return done, failed, lacking
+
+    def plan(self):
+        """One dict per cell: row, seed, state, seconds still to train and bytes, roughly."""
+        speed, cells = None, []
+        for row in self.table.rows:
+            untrained, unfinished = self.missing(row)
+            running = {s for group in self._checkpoints(row) for s in group}
+            cost = {'seconds': 0., 'bytes': 0}
+            if untrained:
+                speed = speed or estimate.rate()
+                cost = estimate.group(self.trainer(row, 1), self.numbers(row), speed)
+            for seed in self.table.seeds:
+                state = ('done' if seed not in unfinished else 'trained' if seed not in untrained
+                         else 'running' if seed in running else 'missing')
+                here = seed in untrained
+                cells.append({'row': row.name, 'seed': seed, 'state': state,
+                              'seconds': cost['seconds'] if here else 0., 'bytes': cost['bytes'] if here else 0})
+        return cells
+
+
+def build(config, info, plan):
+    """A row's `Method` on its kit.
+
+    Args:
+      config: the row's resolved config.
+      info: the dataset's `info`.
+      plan: a `core.Plan`.
+
+    Returns:
+      A `Method`.
+    """
+    kit = networks.build(info, config['kit'])
+    return METHODS[config['method']].factory(kit, plan, **config['options'])
+
+
+def networks_info(info):
+    """What of a dataset's info a kit needs, as plain values."""
+    return {k: results.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name') if k in info}
+
+
+def _dataset(data):
+    info = data.info
+    out = {'name': info.get('name', data.name), 'sha256': info['sha256'], 'split': 'test', 'sizes': info['sizes']}
+    for key in ('tokens', 'reduced', 'source'):
+        if key in info:
+            out[key] = info[key]
+    if 'vocab' in info:
+        out['vocab'] = len(info['vocab'])
+    return results.plain(out)
+
+
+def _of_seed(entry, g):
+    """A curve entry of a group, for one seed."""
+    pick = lambda v: {k: x[g] for k, x in v.items()}
+    return {'phase': entry['phase'], 'epoch': entry['epoch'], 'step': entry['steps'][g], 'status': entry['status'][g],
+            'lr_scale': entry['lr_scale'][g], 'seconds': entry['seconds'], 'train': pick(entry['train']),
+            'valid': pick(entry['valid'])}
+
+
+def _log(paths, entry):
+    for g, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('a') as file:
+            file.write(json.dumps(_of_seed(entry, g)) + '\n')
+
+
+def _write_lines(path, entries):
+    """The whole log again, so that epochs a killed run repeated stand in it once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix('.tmp')
+    temporary.write_text(''.join(json.dumps(e) + '\n' for e in entries))
+    os.replace(temporary, path)
+
+
+def _curves(entries):
+    """Curves as arrays [epochs]; NaN where a phase has no such number."""
+    names = sorted({(part, k) for e in entries for part in ('train', 'valid') for k in e[part]})
+    number = lambda x: np.nan if x is None else x
+    out = {f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries]) for part, k in names}
+    return {**out, 'curve/step': np.array([e['step'] for e in entries])} if entries else {}
+

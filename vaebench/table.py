@@ -1,0 +1,128 @@
+"""A table's config, resolved into rows: what each trains on, with what, and the hashes that name its cells."""
+import difflib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from vaebench import results
+from vaebench.errors import UserError
+
+TRAINING = ('dataset', 'cuts', 'kit', 'optimizer', 'protocol', 'epochs', 'batch', 'block', 'table_seed', 'method', 'hp',
+            'options')
+
+
+class Row(NamedTuple):
+    """One line of a table, with every setting decided."""
+    name: str
+    label: str
+    order: int
+    config: Mapping[str, Any]     # everything that decides its numbers
+    published: tuple[str, ...]
+    train_hash: str               # of what decides the parameters
+    config_hash: str              # of what decides the numbers
+
+
+class Table(NamedTuple):
+    """Rows that are compared with one another."""
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    columns: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+def nearest(name, known, what):
+    """The error for an unknown name: names the nearest known one.
+
+    >>> print(nearest('bnvae', ['vae', 'bn_vae'], 'row'))
+    unknown row bnvae; did you mean bn_vae? Known: vae, bn_vae
+    """
+    close = difflib.get_close_matches(name, list(known), 1, 0.4)
+    hint = f'; did you mean {close[0]}?' if close else ';'
+    return UserError(f"unknown {what} {name}{hint} Known: {', '.join(known)}")
+
+
+def _merge(base, over):
+    """`base` with the entries of `over` put in, deep."""
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _nested(path, value):
+    for part in reversed(path.split('.')):
+        value = {part: value}
+    return value
+
+
+def _select(text, names):
+    """Rows that a filter such as 'vae,bn_vae' names; all for ''."""
+    wanted = [n.strip() for n in text.split(',') if n.strip()]
+    for name in wanted:
+        if name not in names:
+            raise nearest(name, names, 'row')
+    return wanted or list(names)
+
+
+def tables(config, given=None):
+    """The tables of a config file.
+
+    A config is one table, or holds several under `tables`; then `rows`, `seeds` and other keys given on the command
+    line reach each of them. Precedence: table < row < command line.
+
+    Args:
+      config: nested dict.
+      given: dotted keys that the command line set, with their values.
+
+    Returns:
+      List of `Table`.
+
+    Raises:
+      UserError: an unknown row or method, or an impossible number of seeds.
+    """
+    given = given or {}
+    if 'tables' not in config:
+        return [_table(config, given)]
+    found, shared = [], {k: v for k, v in given.items() if not k.startswith('tables.')}
+    known = {n for sub in config['tables'].values() for n in sub['table']}
+    names = _select(config.get('rows', ''), sorted(known))
+    for key, sub in config['tables'].items():
+        own = {k.removeprefix(f'tables.{key}.'): v for k, v in given.items() if k.startswith(f'tables.{key}.')}
+        rows = [n for n in sub['table'] if n in names]
+        if rows:
+            sub = _merge(sub, {'rows': ','.join(rows), 'seeds': shared.get('seeds', sub['seeds'])})
+            found.append(_table(sub, own))
+    return found
+
+
+def _table(config, given):
+    from vaebench.methods import METHODS
+    rows = []
+    seeds = config['seeds']
+    if not isinstance(seeds, int) or seeds < 1:
+        raise UserError(f'seeds={seeds} is not a number of seeds; give 1 or more')
+    names = _select(config.get('rows', ''), list(config['table']))
+    command = {}
+    for key, value in given.items():
+        command = _merge(command, _nested(key, value))
+    for order, (name, row) in enumerate(config['table'].items()):
+        if name not in names:
+            continue
+        if row['method'] not in METHODS:
+            raise nearest(row['method'], sorted(METHODS), 'method')
+        entry = METHODS[row['method']]
+        full = _merge(_merge(config, row.get('overrides', {})), {k: v for k, v in command.items() if k != 'table'})
+        hp = {**entry.hp, **row.get('hp', {})}
+        extra = set(row.get('hp', {})) - set(entry.hp)
+        if extra:
+            raise nearest(extra.pop(), sorted(entry.hp), f'hp of row {name}:')
+        full = {**{k: v for k, v in full.items() if k not in ('table', 'rows', 'seeds', 'name', 'title', 'columns')},
+                'method': row['method'], 'hp': hp, 'options': {**entry.options, **row.get('options', {})}}
+        train = {k: full[k] for k in TRAINING if k in full}
+        rows.append(Row(name, row.get('label', name), order, full, tuple(row.get('published', ())),
+                        results.config_hash(train), results.config_hash(
+                            {**train, 'evaluation': full['evaluation'], 'metrics': full['metrics']})))
+    columns = tuple(config.get('columns', ()) or config['metrics'])
+    return Table(config['name'], config['title'], tuple(rows), tuple(range(seeds)), columns, config)
