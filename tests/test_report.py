@@ -1,0 +1,494 @@
+"""Tables from result files: numbers, marks, formats, and what is left out."""
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_results import fake, metric
+
+from vaebench import report, results
+from vaebench.errors import UserError
+from vaebench.report import formats, published, statistics, tables
+
+IW, EXACT = 'importance sampling, S=500', 'exact'
+PTB = {'name': 'ptb', 'sizes': {'train': 42068, 'valid': 3370, 'test': 3761}, 'vocab': 10002}
+
+
+def put(folder, *many):
+    for result in many:
+        results.write(folder, result)
+    return folder
+
+
+def toy(folder, seeds=2):
+    """Three rows: a language model with an exact NLL, a VAE and a better VAE."""
+    for order, (row, values) in enumerate({'lm': (101., 102.), 'vae': (100., 101.), 'fb': (98., 99.5)}.items()):
+        for seed in range(seeds):
+            x = values[seed % 2] + 0.01 * (seed // 2)
+            metrics = {'nll_iw': metric(x, EXACT if row == 'lm' else IW, samples=None if row == 'lm' else 500,
+                                        stderr=0.5)}
+            if row != 'lm':
+                metrics['kl'] = metric(0.25 * order + seed, 'closed form', better=None)
+                metrics['au'] = metric(4 * order + seed, 'variance of means', unit='units', better='higher')
+            put(folder, fake(row, seed, order=order, metrics=metrics))
+    return folder
+
+
+GOLDEN = """**Toy table**
+
+| method | nll_iw (nats/sentence) ↓ | kl (nats/sentence) | au (units) ↑ | seeds | steps | parameters | train (s) |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| LM | 101.50 <sub>[101.00, 102.00] ±0.50 [1]</sub> | — | — | 2 | 1,000 | 12,345 | 12.5 |
+| VAE | 100.50 <sub>[100.00, 101.00] ±0.50</sub> | \
+0.75 <sub>[0.25, 1.25]</sub> | 4.5 <sub>[4.0, 5.0]</sub> | 2 | 1,000 | 12,345 | 12.5 |
+| FB | **98.75** <sub>[98.00, 99.50] ±0.50</sub> | \
+1.00 <sub>[0.50, 1.50]</sub> | **8.5** <sub>[8.0, 9.0]</sub> | 2 | 1,000 | 12,345 | 12.5 |
+
+Mean over seeds, [95% percentile bootstrap interval over seeds]. With 2 seeds such intervals are too narrow. \
+±: standard error over test examples, apart from the seeds. \
+Bold: best of its estimator, and every row whose differences from it, paired by seed, have an interval that includes 0.
+
+Dataset: toy (test), sha256 0123456789ab. Parameters evaluated: best on validation. Device: 1 x cpu (Toy CPU). \
+Versions: jax 0.10.2. Revision: aaaaaaaaaa.
+
+Estimators: nll_iw: importance sampling, S=500 (10 examples, 500 samples); kl: closed form (10 examples); \
+au: variance of means (10 examples).
+
+- [1] nll_iw: exact (10 examples); ranked apart from the others
+"""
+
+
+def test_golden_markdown(tmp_path):
+    text, problems = report.render([toy(tmp_path)], 'markdown')
+    assert problems == [] and text == GOLDEN
+
+
+def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path):
+    first = toy(tmp_path / 'a', 3)
+    many = results.read_all(first)[0]
+    second = put(tmp_path / 'b', *reversed(many))
+    for form in formats.FORMATS:
+        once = report.render([first], form)
+        assert once == report.render([first], form) == report.render([second], form) and once[0]
+
+
+# Statistics
+
+
+def test_bootstrap_agrees_with_scipy():
+    from scipy import stats
+    values = np.random.default_rng(3).gamma(2., size=(4, 12))
+    low, high = statistics.bootstrap(values)
+    for row, a, b in zip(values, low, high, strict=True):
+        other = stats.bootstrap((row,), np.mean, n_resamples=40_000, method='percentile',
+                                rng=np.random.default_rng(1)).confidence_interval
+        np.testing.assert_allclose([a, b], other, atol=0.03 * row.std())
+
+
+def test_bootstrap_is_exact_for_two_values():
+    low, high = statistics.bootstrap([[1., 5.], [2., 2.]])    # a quarter of the resamples is (1, 1), another (5, 5)
+    assert low.tolist() == [1., 2.] and high.tolist() == [5., 2.]
+
+
+@pytest.mark.parametrize(('n', 'at_least', 'at_most'), [(3, 0.68, 0.82), (5, 0.80, 0.89), (40, 0.92, 0.96)])
+def test_coverage(n, at_least, at_most):
+    low, high = statistics.bootstrap(np.random.default_rng(n).normal(size=(600, n)), replicates=2000)
+    assert at_least <= np.mean((low <= 0) & (high >= 0)) <= at_most
+
+
+def test_summary_of_few_seeds():
+    assert statistics.summarise([[], [3.], [1., 3.]]) == [None, (3., None, None, 1), (2., 1., 3., 2)]
+
+
+def test_ties_are_paired():
+    base = {s: float(10 * s) for s in range(6)}                       # seeds differ much more than rows
+    worse = {s: v + 1 for s, v in base.items()}
+    noisy = {s: v + (-1) ** s * 2 + 0.1 for s, v in base.items()}
+    assert statistics.ties([worse, base, noisy], 'lower') == [False, True, True]
+    assert statistics.ties([worse, base], 'higher') == [True, False]
+    assert statistics.ties([{0: 1.}, {0: 1.1}, {0: 1.}], 'lower') == [True, False, True]
+    assert statistics.ties([{0: 1., 1: 2.}, {2: 1.6, 3: 1.6}], 'lower') == [True, False]   # no seed in common
+    assert statistics.ties([{}, {0: 5.}], 'lower') == [False, True]
+    assert statistics.ties([], 'lower') == []
+
+
+# Published numbers
+
+COUNTS = {  # rows by dataset, and values: rows times columns, less the gaps
+    'A1': ({'yahoo': 12}, 1 + 11 * 5), 'A2': ({'switchboard': 4}, 4 * 5),
+    'A3': ({'ptb': 6, 'yahoo': 6, 'yelp': 6}, 18 * 5), 'A4': ({'ptb': 11}, 11 * 5),
+    'A5': ({'ptb': 8, 'yahoo': 9, 'yelp': 9}, 26 * 5), 'A6a': ({'wikilarge': 5}, 5 * 3),
+    'A6b': ({'yelp_sentiment': 4}, 4 * 3), 'A7': ({'snli_wae': 8}, 2 + 7 * 5),
+    'A8': ({'yahoo': 20, 'yelp': 20}, 2 * (2 + 1 + 2 * 3 + 16 * 4)),
+    'A9': ({'yahoo': 11, 'ptb': 11, 'snli': 11}, 3 * (1 + 10 * 3)), 'A10': ({'ptb': 8, 'yelp': 8, 'yahoo': 8}, 24 * 4),
+}
+
+
+def test_published_is_complete():
+    found = published.published()
+    assert found.keys() == COUNTS.keys()
+    for table, (blocks, total) in COUNTS.items():
+        rows = found[table].values()
+        assert {b: sum(b in r for r in rows) for b in blocks} == blocks
+        assert sum(len(values) for r in rows for values in r.values()) == total
+
+
+@pytest.mark.parametrize(('key', 'texts'), [
+    ('A1/pre_ae_fb_8/yahoo', '59.51 315.31 32 15.02 330.33'), ('A1/lstm_lm/yahoo', '60.75'),
+    ('A1/fbp_3/yahoo', '62.88 328.13 2 3.06 331.19'), ('A2/anneal_17/switchboard', '5.71K 69.60K 0.721 0.536 16.82'),
+    ('A3/ivae_mi/yelp', '348.7 36.88 11.6 11.0 32'), ('A3/beta_vae/ptb', '104.5 117.92 7.50 3.1 5'),
+    ('A4/pre_ae_fb/ptb', '96.35 94.52 8.15 32 6.30'), ('A5/apo_vae_vp/yahoo', '285.6 46.61 8.1 4.9 32'),
+    ('A6a/s2s_mlp/wikilarge', '10.5 17.7 3.7×'), ('A6b/emb2emb_fgim/yelp_sentiment', '93.1 18.1 2820.0×'),
+    ('A7/wae_s_001/snli_wae', '82.01 84.9 0.058 5.26 9.4'), ('A7/corpus/snli_wae', '→5.65 →9.6'),
+    ('A8/cnn_vae/yahoo', '≤332.1 10.0'), ('A8/pre_bn_vae_06/yelp', '355.5 6.6 5.9 32.0'),
+    ('A8/vmf_vae/yahoo', '327.4 2.0 32.0'), ('A9/davam_512/snli', '10.85 3.52 2.69'),
+    ('A10/bn_vae_07/ptb', '100.2 96.9 5.5 7.2'),
+])
+def test_published_literals(key, texts):
+    assert ' '.join(v.text.split(' ±')[0] for v in published.values(key, 'x')) == texts
+
+
+def test_published_parts():
+    ours = {v.metric: v for v in published.values('A2/control_vae_25', 'switchboard')}
+    assert (ours['dis_2'].text, ours['dis_2'].value, ours['dis_2'].spread) == ('83.15K ± 4.00K', 83150., 4000.)
+    bound = published.values('A8/cnn_vae', 'yelp')[0]
+    assert (bound.value, bound.bound, bound.ours, bound.label) == (359.1, True, None, 'CNN-VAE')
+    assert published.values('A8/bn_vae_06', 'yahoo')[0].label == 'BN-VAE (0.6) *'
+
+
+@pytest.mark.parametrize(('key', 'number', 'verdict'), [
+    ('A1/vae', 'elbo', 'elbo'), ('A1/vae', 'kl', 'kl'), ('A1/vae', 'au', 'au'), ('A1/vae', 'ppl', 'ppl_iw'),
+    ('A8/bn_vae_06/yahoo', 'nll', 'nll_iw'), ('A8/bn_vae_06/yahoo', 'mi', 'mi_full'), ('A8/vae/yahoo', 'mi', None),
+    ('A8/cnn_vae/yelp', 'nll', None), ('A3/ivae/ptb', 'elbo', None), ('A5/apo_vae/yelp', 'ppl', None),
+    ('A10/twr_vae/ptb', 'nll', None), ('A9/vae/ptb', 'ppl', 'ppl_iw'), ('A9/davam_512/ptb', 'ppl', None),
+])
+def test_published_estimators(key, number, verdict):
+    value = next(v for v in published.values(key, 'x') if v.metric == number)
+    assert value.ours == verdict and (value.why is None) == (verdict is not None)
+
+
+def test_verdicts():
+    nll = published.values('A8/bn_vae_06/yahoo', 'yahoo')[0]
+    data = {'name': 'yahoo', 'split': 'test'}
+    ours = {'nll_iw': metric(1., samples=500)}
+    assert published.compare(nll, data, ours) == ('same estimator', '')
+    full = data | {'sizes': {'train': 100_000, 'valid': 10_000, 'test': 10_000}, 'vocab': 20_001}
+    assert published.compare(nll, full, ours) == ('same estimator', '')
+    assert published.compare(nll, data, {'nll_iw': metric(1.)}) == ('same estimator', '')    # exact: no samples
+    for dataset, metrics, why in [
+            (data | {'reduced': True}, ours, 'reduced data'), (data | {'name': 'yahoo-small'}, ours, 'reduced data'),
+            (data | {'sizes': {'train': 100_000, 'test': 500}}, ours, 'reduced data'),
+            (data | {'name': 'yahoo_b'}, ours, 'other data: yahoo'), (data | {'split': 'valid'}, ours, 'other split'),
+            (data, {}, 'nll_iw not measured here'),
+            (data, {'nll_iw': metric(1., samples=50)}, '500 importance samples there, 50 here')]:
+        verdict, reason = published.compare(nll, dataset, metrics)
+        assert verdict == 'not comparable' and reason.startswith(why)
+
+
+def test_malformed_published_documents():
+    column = {'metric': 'a', 'name': 'A', 'better': None, 'unit': '1', 'estimator': 'e', 'ours': 'a'}
+    good = {'paper': 'p', 'columns': [column], 'blocks': {'d': 'r | R | 1.5'}}
+    assert published.parse({'tables': {'T': good}})['T']['r']['d'][0].value == 1.5
+    for change, message in [
+            ({'blocks': {'d': 'r | R | 1.5 | 2'}}, 'T/r/d: 2 values for 1 columns'),
+            ({'blocks': {'d': 'r | R | x'}}, "'x' is no number"), ({'blocks': {'d': 'r | R | 1\nr | R | 1'}}, 'twice'),
+            ({'columns': [column | {'why': 'both'}]}, 'ours or why'), ({'row': {}}, "unknown field 'row'"),
+            ({'except': [{'rows': ['q'], 'why': 'w'}]}, "unknown name 'q' in rows"),
+            ({'except': [{'rows': ['r']}]}, 'ours or why')]:
+        with pytest.raises(ValueError, match=message):
+            published.parse({'tables': {'T': good | change}})
+
+
+def test_published_beside_ours(tmp_path):
+    ppl = metric(100., IW, unit='per token')
+    put(tmp_path, fake('vae', table='ptb', dataset=PTB, published=['A4/vae'],
+                       metrics={'ppl_iw': ppl, 'kl': metric(0., 'closed form')}))
+    text, problems = report.render([tmp_path], 'markdown')
+    assert problems == [] and 'PPL 101.40, KL 0.00 (A4, same estimator); Recon 101.28, AU 0 (A4,' not in text
+    assert ('| PPL 101.40, KL 0.00 (A4, same estimator); Recon 101.28 (A4, not comparable [1]); '
+            'AU 0 (A4, not comparable [2]); MI 0.00 (A4, not comparable [3]) |') in text
+    assert '- [1] published: rec not measured here\n' in text and 'Published: A4: Ding and Gimpel' in text
+    for i, change in enumerate(({'reduced': True}, {'name': 'ptb-small'}, {'sizes': {'test': 500}}, {'vocab': 2000})):
+        small = put(tmp_path / str(i), fake('vae', table='ptb', dataset=PTB | change, published=['A4/vae']))
+        text, _ = report.render([small], 'markdown')
+        assert '| PPL 101.40, Recon 101.28, KL 0.00, AU 0, MI 0.00 (A4, not comparable [1]) |' in text
+        assert '- [1] published: reduced data\n' in text
+
+
+def test_unknown_published_key_is_reported(tmp_path):
+    put(tmp_path, fake('vae', dataset=PTB, published=['A4/vea']))
+    text, problems = report.render([tmp_path], 'markdown')
+    assert len(problems) == 1 and "'A4/vea'" in problems[0] and 'use A4/vae' in problems[0] and '| VAE |' in text
+
+
+# Formats
+
+
+def test_csv_round_trip(tmp_path):
+    found = tables.collect([toy(tmp_path, 5)])[0]
+    lines = list(csv.DictReader(io.StringIO(formats.comma_separated(found))))
+    assert len(lines) == 3 * (3 + 3)
+    by = {(line['row'], line['metric']): line for line in lines}
+    for row in found[0].rows:
+        for name, cell in row.cells.items():
+            line = by[row.row, name]
+            if cell.summary is None:
+                assert line['text'] == '—' and line['mean'] == line['low'] == line['seeds'] == ''
+                continue
+            assert tuple(float(line[k]) for k in ('mean', 'low', 'high', 'seeds')) == cell.summary
+            assert line['best'] == ('*' if cell.best else '') and line['unit'] in ('nats/sentence', 'units')
+    assert by['lm', 'nll_iw']['estimator'] == 'exact (10 examples)'
+
+
+def test_json_round_trip(tmp_path):
+    found = tables.collect([toy(tmp_path, 5)])[0]
+    table, = json.loads(formats.as_json(found))['tables']
+    written = {(r['row'], r['seed']): r for r in results.read_all(tmp_path)[0]}
+    for row in table['rows']:
+        assert (row['steps'], row['parameters'], row['train']) == (1000, 12345, 12.5)
+        for name, cell in row['metrics'].items():
+            assert cell['seeds'] == {str(s): r['metrics'][name]['value'] for (k, s), r in written.items()
+                                     if k == row['row'] and name in r['metrics']}
+            if cell['seeds']:
+                assert cell['mean'] == pytest.approx(np.mean(list(cell['seeds'].values())), abs=1e-12)
+
+
+def test_latex_is_balanced_and_escaped(tmp_path):
+    put(tmp_path, fake('a', label='50% & β_1 #2 {x} ~^\\ $', title='100% "sure"', metrics={'f_1': metric(1.)}),
+        fake('b', label='[0] *', order=1, metrics={}), fake('c', order=2, status='failed', reason='a_b'))
+    text, _ = report.render([tmp_path], 'latex')
+    assert r'50\% \& $\beta$\_1 \#2 \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} \$ &' in text
+    assert r"\caption{100\% ``sure''}" in text and r'f\_1 (nats/sentence) $\downarrow$' in text
+    assert '\n{}[0] * & --- &' in text and r'failed: a\_b' in text
+    bare = re.sub(r'\\.', '', text)
+    assert bare.count('{') == bare.count('}') and bare.count('$') % 2 == 0
+    depth = 0
+    for c in bare:
+        depth += (c == '{') - (c == '}')
+        assert depth >= 0
+    assert re.findall(r'\\begin\{(\w+)\}', text) == re.findall(r'\\end\{(\w+)\}', text)[::-1] == ['table', 'tabular']
+    assert len({len(re.findall(r'(?<!\\)&', line)) for line in text.splitlines() if line.endswith(r' \\')}) == 1
+    assert text.isascii()
+
+
+def test_markdown_cells_stay_cells(tmp_path):
+    put(tmp_path, fake('a', label='x|y <b> *z*\n2', value=100.5))
+    line = next(line for line in report.render([tmp_path], 'markdown')[0].splitlines() if 'x' in line and 'y' in line)
+    assert line.startswith(r'| x\|y \<b\> \*z\* 2 | 100.50† <sub>±0.50</sub> |')
+
+
+def test_terminal(tmp_path):
+    text = report.render([toy(tmp_path)], 'terminal')[0]
+    assert '98.75*' in text and '[98.00, 99.50] ±0.50' in text and '\x1b' not in text
+    assert '*: best of its estimator' in text and not any(line != line.rstrip() for line in text.splitlines())
+    assert max(map(len, report.render([tmp_path], 'terminal', width=80)[0].splitlines())) <= 80
+    assert re.search(r'\x1b\[1m *98.75\*', report.render([tmp_path], 'terminal', colour=True)[0])
+
+
+@pytest.mark.parametrize(('value', 'shown'), [
+    (4e66, '4e+66'), (1234.56, '1234.6'), (101.234, '101.23'), (0.5, '0.500'), (0.00012345, '0.000123'),
+    (-0.0001, '-0.000100'), (0., '0'), (32, '32')])
+def test_digits(tmp_path, value, shown):
+    put(tmp_path, fake(metrics={'m': metric(value)}))
+    assert f'| {shown}† |' in report.render([tmp_path], 'markdown')[0]
+
+
+# What is left out, failed or missing
+
+
+def row_of(text, label):
+    return next(line for line in text.splitlines() if line.startswith(f'| {label} '))
+
+
+def test_bad_files_change_no_row(tmp_path):
+    clean = report.render([toy(tmp_path)], 'markdown')[0]
+    one = next(tmp_path.glob('vae*')).read_text()
+    for name, text in {'a': one[:200], 'b': '{"x": 1}', 'c': one, 'd': one.replace('"seed": 0', '"seed": "0"')}.items():
+        (tmp_path / f'{name}.json').write_text(text)
+    text, problems = report.render([tmp_path], 'markdown')
+    assert text == clean and [p.split(':')[0] for p in problems] == [str(tmp_path / f'{c}.json') for c in 'abcd']
+
+
+def test_duplicates_over_folders(tmp_path):
+    first, second = toy(tmp_path / 'a'), toy(tmp_path / 'b', 3)
+    clean = report.render([second], 'csv')[0]
+    assert report.render([second, second], 'csv') == (clean, [])
+    text, problems = report.render([second, first], 'csv')
+    assert text == clean and len(problems) == 6
+    assert all(str(first) in p and str(second) in p and 'move one away' in p for p in problems)
+
+
+def test_two_settings_of_one_row(tmp_path):
+    toy(tmp_path)
+    clean = report.render([tmp_path], 'markdown')[0]
+    other = fake('fb', order=2, config={'lr': 1}, config_hash='f' * 10)
+    put(tmp_path, other)
+    text, problems = report.render([tmp_path], 'markdown')
+    assert len(problems) == 1 and problems[0].count('.json') == 2 and 'ffffffffff' in problems[0]
+    assert row_of(text, 'FB').startswith('| FB | two settings | two settings |')
+    assert row_of(text, 'LM').startswith('| LM | 101.5 <sub>[101.0, 102.0]')
+    manifest = {'tables': [{'table': 'toy', 'title': 'Toy table', 'seeds': [0, 1], 'rows': [
+        {'row': r, 'label': r.upper(), 'order': i, 'hash': fake(r)['config_hash']}
+        for i, r in enumerate(('lm', 'vae', 'fb'))]}]}
+    results.write_manifest(tmp_path, manifest)      # says which of the two is meant
+    assert report.render([tmp_path], 'markdown') == (clean, [])
+
+
+def test_other_data_is_refused(tmp_path):
+    toy(tmp_path)
+    clean = report.render([tmp_path], 'markdown')[0]
+    put(tmp_path, fake('extra', order=9, dataset={'sha256': 'f' * 64}))
+    text, problems = report.render([tmp_path], 'markdown')
+    assert text == clean and len(problems) == 1
+    assert 'extra.s0' in problems[0] and 'lm.s0' in problems[0] and 'ffffffffffff' in problems[0]
+
+
+def test_failed_and_missing_cells(tmp_path):
+    toy(tmp_path / 'results')
+    rows = [{'row': r, 'label': r.upper(), 'order': i, 'hash': fake(r)['config_hash'], 'seeds': [0, 1]}
+            for i, r in enumerate(('lm', 'vae', 'fb', 'bad', 'late'))]
+    rows[1]['seeds'] = [0, 1, 2, 3]
+    results.write_manifest(tmp_path, {'tables': [{'table': 'toy', 'title': 'Planned', 'columns': ['au', 'kl', 'none'],
+                                                  'rows': rows}]})
+    put(tmp_path / 'results', fake('vae', 2, status='failed', reason='non-finite rec\nat step 30', metrics={}),
+        *(fake('bad', s, order=3, status='failed', reason='kl is nan', metrics={}) for s in range(2)))
+    text, problems = report.render([tmp_path], 'markdown')
+    assert problems == [] and text.startswith('**Planned**\n\n| method | au (units) ↑ | kl (nats/sentence) | nll_iw ')
+    assert row_of(text, 'BAD').startswith('| BAD | failed: kl is nan | failed | failed | 0 of 2 [')
+    assert row_of(text, 'LATE').startswith('| LATE | missing | missing | missing | 0 of 2 [')
+    assert '| 2 of 4 [' in row_of(text, 'VAE')
+    assert '] VAE: seed 2 failed: non-finite rec at step 30; seed 3 missing\n' in text
+    assert report.render([tmp_path / 'results'], 'markdown') == (text, [])
+
+
+def test_estimators_are_ranked_apart(tmp_path):
+    put(tmp_path, *(fake(r, metrics={'m': metric(v, e, samples=s)}) for r, v, e, s in [
+        ('a', 1., EXACT, None), ('b', 2., IW, 500), ('c', 3., IW, 500), ('d', 0.5, IW, 50), ('e', 4., EXACT, None)]))
+    table, = tables.collect([tmp_path])[0]
+    assert [(r.row, r.cells['m'].best, len(r.cells['m'].notes)) for r in table.rows] == [
+        ('a', True, 0), ('b', True, 1), ('c', False, 1), ('d', False, 1), ('e', False, 0)]
+    assert table.notes == ('m: importance sampling, S=500 (10 examples, 500 samples); ranked apart from the others',
+                           'm: importance sampling, S=500 (10 examples, 50 samples); ranked apart from the others')
+
+
+def test_seeds_with_different_estimators_are_not_averaged(tmp_path):
+    put(tmp_path, fake('a', 0, metrics={'m': metric(1., IW)}), fake('a', 1, metrics={'m': metric(1., EXACT)}))
+    assert row_of(report.render([tmp_path], 'markdown')[0], 'A').startswith('| A | mixed <sub>[1]</sub> |')
+
+
+def test_lost_values_and_warnings_are_noted(tmp_path):
+    put(tmp_path, fake('a', 0, metrics={'m': metric(1.5)}), fake('a', 1, metrics={'m': metric(float('nan'))}))
+    text = report.render([tmp_path], 'markdown')[0]
+    assert row_of(text, 'A').startswith('| A | 1.50† <sub>[1,2]</sub> |')
+    assert '- [1] m: value was nan\n- [2] m of A: 1 of 2 seeds\n' in text
+
+
+# Command line
+
+
+def call(capsys, *args):
+    code = report.main(['vaebench-report', *map(str, args)])
+    return code, *capsys.readouterr()
+
+
+def test_command_line(tmp_path, capsys):
+    folder = toy(tmp_path / 'work' / 'results').parent
+    code, out, err = call(capsys, f'--results={folder}', '--format=markdown')
+    assert (code, out, err) == (0, GOLDEN, '')
+    file = tmp_path / 'out' / 'table.md'
+    assert call(capsys, f'--results={folder}', '--format=markdown', f'--out={file}')[0] == 0
+    assert file.read_text() == GOLDEN and [p.name for p in file.parent.iterdir()] == ['table.md']
+    (folder / 'results' / 'x.json').write_text('{')
+    code, out, err = call(capsys, f'--results={folder}', '--format=markdown', '--columns=kl')
+    assert code == 0 and 'nll_iw' not in out and err.count('\n') == 1 and 'x.json' in err
+    assert 'nll_iw' in call(capsys, f'--results={folder}')[1]
+
+
+def test_unusable_input_is_one_line(tmp_path, capsys):
+    empty, full = tmp_path / 'empty', toy(tmp_path / 'full')
+    empty.mkdir()
+    for args, message in [
+            ([], 'give --results=DIR'), (['--results=nowhere'], 'nowhere: no such folder'),
+            ([f'--results={empty}'], f'no results in {empty}; run vaebench'), (['--reslts=x'], 'Did you mean: results'),
+            ([f'--results={full}', '--format=html'], 'format'), ([full], f'did you mean --results={full}'),
+            ([f'--results={full}', '--columns=kll'], "did you mean 'kl'"), (['--check'], '--check goes with --readme'),
+            ([f'--results={full}', '--table=tob'], "did you mean 'toy'"),
+            (['--readme=no.md'], 'no.md: cannot be read')]:
+        code, out, err = call(capsys, *args)
+        assert code == 2 and out == '' and err.count('\n') == 1 and message in err, (args, err)
+
+
+README = """# Title
+```
+<!-- vaebench:table results=nowhere -->
+```
+<!-- vaebench:table results=data table=toy columns=kl,nll_iw -->
+old
+<!-- vaebench:end -->
+after"""
+
+
+def test_readme_splice_and_check(tmp_path, capsys):
+    readme = tmp_path / 'README.md'
+    readme.write_text(README)
+    toy(tmp_path / 'data')
+    code, _, err = call(capsys, f'--readme={readme}', '--check')
+    assert code == 1 and err.count('\n') == 1 and 'tables differ' in err and readme.read_text() == README
+    assert call(capsys, f'--readme={readme}')[0] == 0
+    text = readme.read_text()
+    assert text.startswith(README.split('old')[0] + '\n**Toy table**\n\n| method | kl ') and '\nold' not in text
+    assert text.endswith('\n\n<!-- vaebench:end -->\nafter') and '| VAE | 0.75 ' in text
+    assert call(capsys, f'--readme={readme}', '--check')[0] == 0
+    call(capsys, f'--readme={readme}')
+    assert readme.read_text() == text
+    put(tmp_path / 'data', fake('new', order=9))
+    assert call(capsys, f'--readme={readme}', '--check')[0] == 1
+
+
+@pytest.mark.parametrize(('old', 'new', 'message'), [
+    ('<!-- vaebench:end -->', '', 'README.md:5: no <!-- vaebench:end --> after this marker'),
+    ('table=toy', 'table=tyo', "no table 'tyo'; did you mean 'toy'"), ('table=toy', 'tabel=toy', 'use table'),
+    ('results=data', 'results=dta', 'README.md:5: .*no such folder'), ('results=data ', '', 'results=PATH is missing'),
+    ('vaebench:table results=data', 'vaebench:tables results=data', 'README.md:5: not a marker'),
+    ('old', '<!-- vaebench:table results=data -->', 'README.md:5: no .* before the next table'),
+])
+def test_bad_markers_are_named_and_nothing_is_written(tmp_path, capsys, old, new, message):
+    toy(tmp_path / 'data')
+    readme = tmp_path / 'README.md'
+    readme.write_text(README.replace(old, new))
+    code, out, err = call(capsys, f'--readme={readme}')
+    assert code == 2 and out == '' and err.count('\n') == 1 and re.search(message, err), err
+    assert readme.read_text() == README.replace(old, new)
+
+
+def test_process(tmp_path):
+    """The module runs by itself, imports nothing heavy for --help, and a closed pipe is no error."""
+    code = ('import sys; from vaebench import report; code = report.main(["x", "--help"])\n'
+            'print(code, sorted({"jax", "pandas", "rich", "scipy", "numpy", "yaml"} & set(sys.modules)))')
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    assert '--results' in out and out.endswith('0 []\n')
+    toy(tmp_path)
+    run = subprocess.run(f'"{sys.executable}" -m vaebench.report --results="{tmp_path}" --format=csv | true; '
+                         'echo ${PIPESTATUS[0]}', shell=True, executable='/bin/bash', capture_output=True, text=True)
+    assert run.stdout == '0\n' and run.stderr == ''
+
+
+def test_report_imports_no_jax(tmp_path):
+    toy(tmp_path)
+    code = ('import sys; from vaebench import report\n'
+            f'for form in report._NAMES: report.render([{str(tmp_path)!r}], form)\n'
+            'assert "jax" not in sys.modules')
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_names_of_the_formats_agree():
+    assert set(report._NAMES) == set(formats.FORMATS)
+
+
+def test_missing_folder():
+    with pytest.raises(UserError, match='no such folder'):
+        report.render(['nowhere'])
