@@ -1,0 +1,64 @@
+"""Numbers with named estimators, computed from Method.evals alone."""
+from vaebench.errors import UserError
+from vaebench.metrics import latent, likelihood, samples
+from vaebench.metrics.validate import validator
+from vaebench.metrics.view import Metric, Settings, Value, View
+
+METRICS = {**likelihood.METRICS, **latent.METRICS, **samples.METRICS}
+"""Every metric by the name of its column."""
+
+__all__ = ['METRICS', 'Metric', 'Settings', 'Value', 'View', 'defined', 'entries', 'measure', 'validator']
+
+
+def defined(name, evals, fields):
+    """Whether a metric's estimator is defined for these evals on this data.
+
+    Args:
+      name: key of METRICS.
+      evals: names of the method's evals.
+      fields: names of the data's leaves.
+
+    Returns:
+      bool.
+
+    >>> defined('nll_iw', {'score'}, {'tokens', 'length'}), defined('excess', {'score'}, {'tokens', 'length'})
+    (True, False)
+    """
+    if name not in METRICS:
+        raise UserError(f"unknown metric '{name}': choose from {', '.join(METRICS)}")
+    metric = METRICS[name]
+    return set(metric.fields) <= set(fields) and any(set(need) <= set(evals) for need in metric.needs)
+
+
+def measure(view, names):
+    """Metrics of a trained group.
+
+    Args:
+      view: a `View`.
+      names: keys of METRICS.
+
+    Returns:
+      name -> `Value`, or None where the estimator is not defined.
+    """
+    return {name: METRICS[name].compute(view) if defined(name, view.evals, view.names) else None for name in names}
+
+
+def entries(values, view, seed):
+    """One seed's part of `measure`, as a result file holds it.
+
+    Args:
+      values: what `measure` gave.
+      view: the `View` it came from.
+      seed: place in the group.
+
+    Returns:
+      name -> dict with value, estimator, n, samples, unit, better, stderr, warning; undefined metrics are left out.
+    """
+    out = {}
+    for name, v in values.items():
+        if v is not None:
+            out[name] = {'value': float(v.value[seed]), 'estimator': v.estimator, 'n': v.n, 'samples': v.samples,
+                         'unit': METRICS[name].unit.format(item=view.item), 'better': METRICS[name].better,
+                         'stderr': None if v.stderr is None else float(v.stderr[seed]),
+                         'warning': None if v.warning is None else v.warning[seed]}
+    return out

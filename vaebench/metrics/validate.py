@@ -1,0 +1,81 @@
+"""The cheap measure that training takes every epoch."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vaebench.core import take
+from vaebench.errors import UserError
+from vaebench.metrics.latent import batch_information
+from vaebench.metrics.view import fold_group, group_size, over_seeds, single, slots, split_index
+
+_SHOWN = ('nll', 'rec', 'kl')
+
+
+def validator(evals, buckets, needs=(), batch=128):
+    """One-sample validation of a group of seeds, compiled once.
+
+    The data goes to the device once. Each example's draw comes from `key` folded with its index.
+
+    Args:
+      evals: name -> f(params, carry, ...), any of core.EVALS.
+      buckets: list of dicts with leaves [N_b, ...], 'index' [N_b] optional.
+      needs: further quantities; 'mi' is the mutual information inside batches of 32 of one bucket.
+      batch: examples at once.
+
+    Returns:
+      Function (params, carry, key [] or [G]) -> dict of [G], means over the split in nats: 'rec', 'kl' and
+      'elbo' = rec + kl, as far as the evals allow; a model with an exact 'score' gets 'nll' and 'elbo' = nll;
+      a model with neither gets {}.
+
+    >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
+    >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
+    >>> {k: v.tolist() for k, v in f(jnp.ones(2), (), jax.random.key(0)).items()}
+    {'elbo': [2.0, 2.0], 'nll': [2.0, 2.0]}
+    """
+    unknown = sorted(set(needs) - {'mi'})
+    if unknown:
+        raise UserError(f"validation cannot give {', '.join(unknown)}: a phase may need only 'mi'")
+    missing = [n for n in ('posterior', 'sample_q', 'log_q') if n not in evals]
+    if 'mi' in needs and missing:
+        raise UserError(f"validation of 'mi' needs the evals {', '.join(missing)}, which the method lacks")
+    evals = {k: f for k, f in evals.items() if k != 'encode'}
+    if not ('score' in evals or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
+        return lambda params, carry, key: {}
+    data, index = split_index(buckets)
+    data = [jax.tree.map(jnp.asarray, b) for b in data]
+    total = sum(map(len, index))
+
+    def bucket(params, carry, keys, data):
+        n = len(keys)
+
+        def one(idx):
+            out = single(evals, params, carry, take(data, idx), keys[jnp.maximum(idx, 0)])
+            sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in _SHOWN if k in out}
+            return sums, {k: out[k] for k in ('q', 'z') if 'mi' in needs}
+
+        sums, kept = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))
+        sums = {k: v.sum() for k, v in sums.items()}
+        if 'mi' in needs:
+            kept = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], kept)
+            sums['mi'] = batch_information(lambda q, z: evals['log_q'](params, carry, q, z), kept['q'], kept['z']).sum()
+        return sums
+
+    def every(params, carry, key, keys, data):
+        sums = [bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)]
+        out = {k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
+        if 'nll' in out:
+            out['elbo'] = out['nll']
+        elif 'rec' in out and 'kl' in out:
+            out['elbo'] = out['rec'] + out['kl']
+        return out
+
+    @jax.jit
+    def group(params, carry, key, keys, data):
+        return over_seeds(every, len(key))(params, carry, key, keys, data)
+
+    def validate(params, carry, key):
+        key = jnp.broadcast_to(key, (group_size(params, carry, key),)) if key.ndim == 0 else key
+        keys = [fold_group(key, i, np.zeros(1, np.int32))[:, 0] for i in index]   # a program that models share
+        return group(params, carry, key, keys, data)
+
+    return validate

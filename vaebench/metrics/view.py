@@ -1,0 +1,370 @@
+"""What metrics see of a trained group: per-example quantities, computed once and shared."""
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vaebench.core import derive
+
+SAMPLE = ('posterior', 'sample_q', 'log_lik')                 # evals of one draw per example
+WEIGHTS = (*SAMPLE, 'log_q', 'log_prior')                     # evals of an importance weight
+DRAWS, GENERATED = 0, 1                                       # tags of the key; a caller's own start at 2
+DEGENERATE = 'importance weights degenerate: median effective sample size {:.1f} of {}'
+
+
+class Settings(NamedTuple):
+    """Cost of an evaluation. `chunk`, `batch` and `block` bound the memory and change no draw."""
+    samples: int = 500        # importance samples per example
+    chunk: int = 50           # importance samples per dispatch
+    batch: int = 32           # examples per dispatch
+    block: int = 1024         # posteriors per block of an aggregate
+    points: int = 2048        # quadrature points of `cu`
+    images: int = 1000        # most images on each side of a two-sample test
+
+
+class Value(NamedTuple):
+    """A metric of every seed of a group."""
+    value: np.ndarray                  # [G]
+    estimator: str
+    n: int                             # examples it was computed from
+    samples: int | None = None         # Monte Carlo samples per example, None if exact
+    stderr: np.ndarray | None = None   # [G], over examples
+    warning: list | None = None        # [G] of texts or None
+
+
+class Metric(NamedTuple):
+    """A number with a named estimator."""
+    compute: Callable[['View'], Value]
+    needs: tuple[tuple[str, ...], ...]     # alternatives: one of these sets of evals suffices
+    unit: str                              # '{item}' stands for sentence or image
+    better: str | None                     # 'lower', 'higher' or None
+    fields: tuple[str, ...] = ()           # what the data must hold, such as 'length'
+
+
+@jax.jit
+def fold(key, index, sample):
+    """A key for every draw of every example, so that no batching changes a draw.
+
+    Args:
+      key: [] typed key.
+      index: int32 [B], the examples' places in their split.
+      sample: int32 [S], numbers of the draws.
+
+    Returns:
+      [S, B] typed keys.
+
+    >>> fold(jax.random.key(0), jnp.arange(3), jnp.arange(2)).shape
+    (2, 3)
+    """
+    key = derive(key, DRAWS)
+    return jax.vmap(lambda s: jax.vmap(lambda i: derive(key, i, s))(index))(sample)
+
+
+@jax.jit
+def fold_group(keys, index, sample):
+    """`fold` of every seed: keys [G] -> [G, S, B]. A program of its own: every model shares it."""
+    return jax.vmap(lambda key: fold(key, index, sample))(keys)
+
+
+def draw(evals, params, carry, q, keys):
+    """One code per example, each from a key of its own.
+
+    Args:
+      evals: with 'sample_q'.
+      params, carry: of one seed.
+      q: posterior, leaves [B, ...].
+      keys: [B] typed keys.
+
+    Returns:
+      [B, Z] codes.
+    """
+    def one(q, key):
+        return evals['sample_q'](params, carry, jax.tree.map(lambda x: x[None], q), key)[0]
+
+    return jax.vmap(one)(q, keys)
+
+
+def single(evals, params, carry, batch, keys):
+    """What one draw per example says: everything that `evals` allows.
+
+    Args:
+      evals: name -> function, any of core.EVALS.
+      params, carry: of one seed.
+      batch: leaves [B, ...].
+      keys: [B] typed keys.
+
+    Returns:
+      Some of 'nll' (exact), 'rec', 'kl', 'log_q', 'log_prior' [B], nats; 'z', 'code' [B, Z]; 'q' leaves [B, ...].
+    """
+    def has(*names):
+        return all(n in evals for n in names)
+
+    def call(name, *args):
+        return evals[name](params, carry, *args)
+
+    out = {}
+    if has('score'):
+        out['nll'] = -call('score', batch)
+    if has('encode'):
+        out['code'] = call('encode', batch)
+    if has('posterior'):
+        q = out['q'] = call('posterior', batch)
+        if has('sample_q'):
+            z = out['z'] = draw(evals, params, carry, q, keys)
+            if has('log_lik'):
+                out['rec'] = -call('log_lik', z, batch)
+            if has('log_q'):
+                out['log_q'] = call('log_q', q, z)
+            if has('log_prior'):
+                out['log_prior'] = call('log_prior', z)
+        if has('kl'):
+            out['kl'] = call('kl', q)
+        elif 'log_q' in out and 'log_prior' in out:
+            out['kl'] = out['log_q'] - out['log_prior']
+    return out
+
+
+def log_weights(evals, params, carry, q, batch, keys):
+    """ln p(x|z) p(z) / q(z|x) at draws from q.
+
+    Args:
+      evals: with WEIGHTS.
+      params, carry: of one seed.
+      q: leaves [B, ...].
+      batch: leaves [B, ...].
+      keys: [S, B] typed keys.
+
+    Returns:
+      [S, B] nats.
+    """
+    def one(keys):
+        z = draw(evals, params, carry, q, keys)
+        return (evals['log_lik'](params, carry, z, batch) + evals['log_prior'](params, carry, z)
+                - evals['log_q'](params, carry, q, z))
+
+    return jax.vmap(one)(keys)
+
+
+def importance(log_w):
+    """Marginal likelihood and effective sample size of importance weights.
+
+    Differs from a mean of weights: -ln (1/S) sum_s w_s in float64, ess = (sum w)^2 / sum w^2.
+
+    Args:
+      log_w: [..., S] nats.
+
+    Returns:
+      nll [...] nats, ess [...] between 1 and S.
+
+    >>> nll, ess = importance(np.log(np.array([1., 1., 2.])))
+    >>> round(float(np.exp(-nll)), 6), round(float(ess), 6)
+    (1.333333, 2.666667)
+    """
+    log_w = np.ascontiguousarray(log_w, np.float64)          # one order of summation, whatever the strides
+    top = log_w.max(-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.)
+    w = np.exp(log_w - top)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return -(np.log(w.mean(-1)) + top[..., 0]), w.sum(-1)**2 / (w**2).sum(-1)
+
+
+def slots(n, size):
+    """Places 0..n-1 in rows of `size`, the rest of the last row -1.
+
+    >>> slots(3, 2).tolist()
+    [[0, 1], [2, -1]]
+    """
+    out = np.full(-(-n // size) * size, -1, np.int32)
+    out[:n] = np.arange(n)
+    return out.reshape(-1, size)
+
+
+def split_index(buckets):
+    """Filled buckets without their index, and the index of their examples: their own or the running number.
+
+    Args:
+      buckets: list of dicts with leaves [N_b, ...].
+
+    Returns:
+      The list of dicts, and a list of int32 [N_b].
+    """
+    data, index, start = [], [], 0
+    for b in buckets:
+        n = len(next(iter(b.values())))
+        if n == 0:
+            continue
+        index.append(np.asarray(b.get('index', np.arange(start, start + n)), np.int32))
+        data.append({k: v for k, v in b.items() if k not in ('index', 'weight')})
+        start += n
+    if not data:
+        raise ValueError('no example to evaluate')
+    every = np.concatenate(index)
+    if len(np.unique(every)) != len(every):
+        raise ValueError("the buckets' 'index' holds an example twice")
+    return data, index
+
+
+def group_size(params, carry, key):
+    """Number of seeds G in the leading axis; 1 if there is nothing to lead."""
+    leaves = jax.tree.leaves((params, carry))
+    return leaves[0].shape[0] if leaves else (key.shape[0] if key.ndim else 1)
+
+
+def over_seeds(f, size):
+    """vmap of f(params, carry, key, own, *shared) over its first four arguments, leaves [G, ...].
+
+    >>> f = over_seeds(lambda params, carry, key, own, x: params * x, 2)
+    >>> f(jnp.array([1., 2.]), (), jax.random.split(jax.random.key(0)), (), 3.).tolist()
+    [3.0, 6.0]
+    """
+    def mapped(params, carry, key, own, *shared):
+        return jax.vmap(lambda *seed: f(*seed, *shared), axis_size=size)(params, carry, key, own)
+
+    return mapped
+
+
+class View:
+    """A trained group of seeds over one split. Every quantity is computed when first asked for, then kept.
+
+    An example's randomness comes from the key folded with its index and the sample's number: the order and
+    size of batches, buckets and chunks, and padding, leave every draw as it is.
+
+    Args:
+      evals: the method's, name -> f(params, carry, ...).
+      params, carry: leaves [G, ...].
+      buckets: list of dicts with leaves [N_b, ...]; 'index' [N_b] is the example's place in the split.
+      key: [] typed key that the seeds share, or [G]; only its folds with 0 and 1 are used.
+      settings: a `Settings`; its defaults if None.
+      tick: called as tick(done, total) after every batch of importance sampling.
+    """
+
+    def __init__(self, evals: Mapping[str, Callable], params: Any, carry: Any, buckets: list, key: jax.Array,
+                 settings: Settings | None = None, tick: Callable[[int, int], None] | None = None):
+        self.evals, self.params, self.carry, self.settings = evals, params, carry, settings or Settings()
+        self.seeds = group_size(params, carry, key)
+        self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
+        data, self.index = split_index(buckets)
+        self.data = [{k: np.asarray(v) for k, v in b.items()} for b in data]
+        self.order = np.argsort(np.concatenate(self.index), kind='stable')
+        self.n = len(self.order)
+        self.tick = tick or (lambda done, total: None)
+        self.names = frozenset(self.data[0])
+        self.item = 'sentence' if 'length' in self.names else 'image'
+
+    def field(self, name):
+        """[N, ...] one leaf of the data, in the split's order."""
+        return np.concatenate([b[name] for b in self.data])[self.order]
+
+    def jit(self, f):
+        """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the group, own [G, ...]."""
+        group = jax.jit(over_seeds(f, self.seeds))
+        return lambda own, *shared: group(self.params, self.carry, self.keys, own, *shared)
+
+    def batches(self):
+        """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket order, -1 if empty."""
+        start = 0
+        for data, index in zip(self.data, self.index, strict=True):
+            n = len(index)
+            for idx in slots(n, min(self.settings.batch, n)):
+                i = np.maximum(idx, 0)
+                batch = {k: v[i] for k, v in data.items()} | {'weight': (idx >= 0).astype(np.float32)}
+                yield batch, index[i], np.where(idx < 0, -1, start + idx)
+            start += n
+
+    def over_examples(self, f):
+        """f(params, carry, key, keys [B], batch) -> leaves [B, ...] over the split: [G, N, ...], split's order."""
+        group, parts, first = self.jit(f), [], np.zeros(1, np.int32)
+        for batch, index, rows in self.batches():
+            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, first)[:, 0]
+            parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
+        return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
+
+    @cached_property
+    def terms(self):
+        """`single` of every example: leaves [G, N, ...]."""
+        return self.over_examples(lambda p, c, key, keys, batch: single(self.evals, p, c, batch, keys))
+
+    @property
+    def states(self):
+        """Posteriors, leaves [G, N, ...]."""
+        return self.terms['q']
+
+    @property
+    def draws(self):
+        """[G, N, Z] one code per example."""
+        return self.terms['z']
+
+    @property
+    def codes(self):
+        """[G, N, Z] posterior means."""
+        return self.terms['code']
+
+    @cached_property
+    def weights(self):
+        """Importance sampling with the posterior as proposal: (nll [G, N] nats, ess [G, N])."""
+        s = self.settings
+        calls = -(-s.samples // max(1, min(s.chunk, s.samples)))
+        size = -(-s.samples // calls)                        # equal chunks: at most calls - 1 draws to spare
+        total = sum(1 for _ in self.batches())
+        place = np.argsort(self.order)                       # bucket order -> split's order
+
+        def weigh(params, carry, key, own, batch):
+            q, keys = own
+            return log_weights(self.evals, params, carry, q, batch, keys)
+
+        weigh, nll, ess = self.jit(weigh), [], []
+        for done, (batch, index, rows) in enumerate(self.batches(), 1):
+            at, filled, parts = place[np.maximum(rows, 0)], int((rows >= 0).sum()), []
+            q = jax.device_put(jax.tree.map(lambda x, at=at: x[:, at], self.states))
+            for start in range(0, calls * size, size):
+                keys = fold_group(self.keys, index, np.arange(start, start + size, dtype=np.int32))
+                parts.append(weigh((q, keys), batch))
+            log_w = np.concatenate(jax.device_get(parts), 1)[:, :s.samples, :filled]
+            a, b = importance(np.moveaxis(log_w, 1, 2))
+            nll.append(a)
+            ess.append(b)
+            self.tick(done, total)
+        return tuple(np.concatenate(x, 1)[:, self.order] for x in (nll, ess))
+
+
+def average(x, estimator, samples=None, warning=None):
+    """`Value` of per-example numbers: their mean and its standard error.
+
+    Args:
+      x: [G, N].
+      estimator: what it is.
+      samples: Monte Carlo samples per example, None if exact.
+      warning: [G] texts or None.
+
+    Returns:
+      A `Value`.
+
+    >>> v = average(np.array([[1., 3.]]), 'exact')
+    >>> v.value.tolist(), v.stderr.tolist(), v.n
+    ([2.0], [1.0], 2)
+    """
+    x = np.asarray(x, np.float64)
+    n = x.shape[-1]
+    return Value(x.mean(-1), estimator, n, samples, deviation(x) / np.sqrt(n) if n > 1 else None,
+                 warnings(x, warning))
+
+
+def deviation(x):
+    """[G] unbiased standard deviation over the last axis; not finite, and silent, where x is not."""
+    with np.errstate(invalid='ignore'):
+        return x.std(-1, ddof=1)
+
+
+def warnings(x, warning=None):
+    """Adds 'not finite for k of N' to the warnings of the seeds it holds for.
+
+    >>> warnings(np.array([[1., np.inf], [1., 2.]]))
+    ['not finite for 1 of 2', None]
+    """
+    bad = (~np.isfinite(x)).sum(-1)
+    out = [f'not finite for {b} of {x.shape[-1]}' if b else w
+           for b, w in zip(bad, warning or [None] * len(x), strict=True)]
+    return out if any(out) else None
