@@ -1,4 +1,8 @@
-"""Names that every doctest may use."""
+"""Names that every doctest may use, and quick compilation: tests are bound by it."""
+import os
+
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')      # before JAX is imported, and for subprocesses
+
 import jax
 import jax.numpy as jnp
 import numpy as np

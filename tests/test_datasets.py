@@ -110,7 +110,7 @@ def test_labels(load, tmp_path):
     ({}, {'sentences': -1}, 'sentences=-1'),
     ({}, {'sentences': True}, 'sentences=True'),
     ({'test': 'a b c\n'}, {'max_words': 2}, 'max_words=2 leaves no sentence in test'),
-    ({}, {'max_word': 2}, "no option 'max_word'; did you mean 'max_words'"),
+    ({}, {'max_word': 2}, "option of dataset 'text_dir': 'max_word'; did you mean 'max_words'"),
 ])
 def test_bad_text(load, tmp_path, changed, options, message):
     with pytest.raises(UserError) as e:
@@ -449,11 +449,11 @@ def test_images_are_one_bucket():
 # The registry
 
 def test_unknown_names():
-    with pytest.raises(UserError, match="no dataset 'ptbb'; did you mean 'ptb'"):
+    with pytest.raises(UserError, match="unknown dataset 'ptbb'; did you mean 'ptb'"):
         datasets.load('ptbb')
-    with pytest.raises(UserError, match="no dataset 'qqqqq'; there are: digits, mnist, ptb, synthetic, text_dir"):
+    with pytest.raises(UserError, match="unknown dataset 'qqqqq'; there are: digits, mnist, ptb, synthetic, text_dir"):
         datasets.load('qqqqq')
-    with pytest.raises(UserError, match="dataset 'digits' has no option 'vocab'; there are: eval_examples, examples"):
+    with pytest.raises(UserError, match="option of dataset 'digits': 'vocab'; there are: eval_examples, examples"):
         datasets.load('digits', vocab=9)
 
 
@@ -474,9 +474,9 @@ def digits(data_dir=None, cache_dir=None):
     monkeypatch.syspath_prepend(tmp_path)
     assert datasets.load('toy', n=3).info['sizes'] == {'test': 3}
     assert 'toy' in datasets.names() and datasets.load('digits').name == 'digits'
-    with pytest.raises(UserError, match="no dataset 'toyy'; did you mean 'toy'"):
+    with pytest.raises(UserError, match="unknown dataset 'toyy'; did you mean 'toy'"):
         datasets.load('toyy')
-    with pytest.raises(UserError, match="no option 'm'; there are: n"):
+    with pytest.raises(UserError, match="'m'; there are: n"):
         datasets.load('toy', m=1)
     with pytest.raises(UserError, match="dataset 'broken' of an installed package .* cannot be imported"):
         datasets.load('broken')

@@ -451,7 +451,7 @@ def test_readme_splice_and_check(tmp_path, capsys):
 
 @pytest.mark.parametrize(('old', 'new', 'message'), [
     ('<!-- vaebench:end -->', '', 'README.md:5: no <!-- vaebench:end --> after this marker'),
-    ('table=toy', 'table=tyo', "no table 'tyo'; did you mean 'toy'"), ('table=toy', 'tabel=toy', 'use table'),
+    ('table=toy', 'table=tyo', "unknown table 'tyo'; did you mean 'toy'"), ('table=toy', 'tabel=toy', 'use table'),
     ('results=data', 'results=dta', 'README.md:5: .*no such folder'), ('results=data ', '', 'results=PATH is missing'),
     ('vaebench:table results=data', 'vaebench:tables results=data', 'README.md:5: not a marker'),
     ('old', '<!-- vaebench:table results=data -->', 'README.md:5: no .* before the next table'),

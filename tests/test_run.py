@@ -125,7 +125,7 @@ def test_dry_run_lists_cells_and_writes_nothing(tmp_path):
 BAD = {
     'no config': ([], 'quickstart'),
     'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
-    'config argument': ([CONFIG.replace('tiny_config.py', '../configs/ptb.py:tiny')], 'small'),
+    'config argument': ([f'--config={HERE.parent / "configs" / "ptb.py"}:tiny'], 'small'),
     'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'lr'),
     'typo in a flag': ([CONFIG, '--workdr=x'], 'workdir'),
     'unknown row': ([CONFIG, '--config.rows=veo'], 'vae'),
@@ -164,7 +164,11 @@ def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path):
     assert model.name in done.stderr and 'delete' in done.stderr
     shutil.rmtree(model)
     run(CONFIG, f'--workdir={workdir}')
-    assert cells(workdir) == cells(finished[0])
+    now, then = cells(workdir), cells(finished[0])
+    alone = next(name for name in then if name.startswith('vae.s0.'))      # trained without its sibling: rounding differs
+    a, b = now.pop(alone)['metrics'], then.pop(alone)['metrics']
+    assert now == then and {k: pytest.approx(v['value'], rel=1e-3) for k, v in b.items()} == {
+        k: v['value'] for k, v in a.items()}
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -156,3 +156,22 @@ def test_odd_durations_are_refused(text):
 def test_unknown_row_names_the_nearest():
     with pytest.raises(UserError, match='did you mean beta_vae'):
         tiny('betavae')
+
+
+def test_a_method_of_the_wrong_modality_is_refused(tmp_path):
+    config = tiny_config.get_config().to_dict()
+    config['table']['vae']['method'] = 'lstm_lm'
+    spec = table.tables({**config, 'rows': 'vae', 'seeds': 1})[0]
+    with pytest.raises(UserError, match='lstm_lm is for text, dataset digits is image'):
+        Runner(spec, tmp_path).run()
+
+
+def test_methods_of_an_installed_package_are_found(monkeypatch):
+    import importlib.metadata as metadata
+
+    from vaebench import methods
+    point = metadata.EntryPoint('mine', 'vaebench.methods:METHODS', methods.GROUP)
+    monkeypatch.setattr(metadata, 'entry_points', lambda group: [point] if group == methods.GROUP else [])
+    assert methods.find('mine') is methods.METHODS
+    with pytest.raises(UserError, match="did you mean 'mine'"):
+        methods.find('mines')

@@ -63,6 +63,42 @@ def numbers(folder):
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
 
 
+def _newest(folder, read):
+    """What `read(checkpointer, path)` makes of the newest checkpoint that it can read; None where there is none."""
+    ocp = _orbax()
+    folder = pathlib.Path(folder).absolute()
+    reason = None
+    for number in reversed(numbers(folder)):
+        try:
+            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+                return read(checkpointer, folder / str(number))
+        except Exception as error:      # every library below has errors of its own for a damaged file
+            reason = str(error).strip().split('\n')[0][:200]
+    if reason is not None:
+        raise UserError(f'checkpoint {folder} cannot be read ({reason}); delete that folder to train it again')
+    return None
+
+
+def peek(folder):
+    """The JSON beside the newest checkpoint, without its arrays.
+
+    Args:
+      folder: path of this run's checkpoints.
+
+    Returns:
+      dict, or None where there is no checkpoint.
+
+    Raises:
+      UserError: there are checkpoints and none can be read.
+    """
+    return _newest(folder, _host)
+
+
+def _host(checkpointer, path):
+    ocp = _orbax()
+    return checkpointer.restore(path, args=ocp.args.Composite(host=ocp.args.JsonRestore()))['host']
+
+
 def restore(folder, like):
     """Reads the newest readable checkpoint.
 
@@ -77,32 +113,24 @@ def restore(folder, like):
       UserError: there are checkpoints and none can be read.
     """
     ocp = _orbax()
-    folder = pathlib.Path(folder).absolute()
-    reason = None
-    for number in reversed(numbers(folder)):
-        try:
-            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-                host = checkpointer.restore(folder / str(number), args=ocp.args.Composite(
-                    host=ocp.args.JsonRestore()))['host']
-                shapes, structure = jax.tree.flatten(like(host))
-                if len(shapes) != host['leaves']:
-                    raise ValueError(f"{host['leaves']} arrays where {len(shapes)} belong")
-                bare = [jax.eval_shape(jax.random.key_data, x) if _dtype_is_key(x) else x for x in shapes]
-                leaves = checkpointer.restore(folder / str(number), args=ocp.args.Composite(
-                    leaves=ocp.args.StandardRestore({'count': np.zeros(1, int), **{
-                        f'{i:05d}': np.zeros(x.shape, x.dtype) for i, x in enumerate(bare)}})))['leaves']
-            leaves = [leaves[f'{i:05d}'] for i in range(len(shapes))]
-            for leaf, shape in zip(leaves, bare, strict=True):
-                if leaf.shape != shape.shape:
-                    raise ValueError(f'an array of shape {leaf.shape} where {shape.shape} belongs')
-            leaves = [jax.random.wrap_key_data(jnp.asarray(leaf)) if _dtype_is_key(x) else jnp.asarray(leaf)
-                      for leaf, x in zip(leaves, shapes, strict=True)]
-            return jax.tree.unflatten(structure, leaves), host
-        except Exception as error:      # every library below has errors of its own for a damaged file
-            reason = str(error).strip().split('\n')[0][:200]
-    if reason is not None:
-        raise UserError(f'checkpoint {folder} cannot be read ({reason}); delete that folder to train it again')
-    return None
+
+    def read(checkpointer, path):
+        host = _host(checkpointer, path)
+        shapes, structure = jax.tree.flatten(like(host))
+        if len(shapes) != host['leaves']:
+            raise ValueError(f"{host['leaves']} arrays where {len(shapes)} belong")
+        bare = [jax.eval_shape(jax.random.key_data, x) if _dtype_is_key(x) else x for x in shapes]
+        wanted = {f'{i:05d}': np.zeros(x.shape, x.dtype) for i, x in enumerate(bare)}
+        leaves = checkpointer.restore(path, args=ocp.args.Composite(
+            leaves=ocp.args.StandardRestore({'count': np.zeros(1, int), **wanted})))['leaves']
+        for name, shape in wanted.items():
+            if leaves[name].shape != shape.shape:
+                raise ValueError(f'an array of shape {leaves[name].shape} where {shape.shape} belongs')
+        leaves = [jax.random.wrap_key_data(jnp.asarray(leaves[name])) if _dtype_is_key(x) else jnp.asarray(leaves[name])
+                  for name, x in zip(wanted, shapes, strict=True)]
+        return jax.tree.unflatten(structure, leaves), host
+
+    return _newest(folder, read)
 
 
 def _dtype_is_key(x):

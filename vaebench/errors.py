@@ -1,5 +1,26 @@
 """Errors that are the user's to mend."""
+import difflib
 
 
 class UserError(Exception):
     """Bad input. The message is one line that says what to do; the runner prints it and exits 2."""
+
+
+def unknown(what, name, known):
+    """The error for a name that does not exist: it gives the nearest that does, or all of them.
+
+    Args:
+      what: kind of thing.
+      name: as the user wrote it.
+      known: names there are.
+
+    Returns:
+      A `UserError`, to be raised.
+
+    >>> print(unknown('row', 'bnvae', ['vae', 'bn_vae']))
+    unknown row 'bnvae'; did you mean 'bn_vae'?
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f'did you mean {close[0]!r}?' if close else f'there are: {", ".join(known) or "none"}'
+    return UserError(f'unknown {what} {name!r}; {hint}')

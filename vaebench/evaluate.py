@@ -7,6 +7,7 @@ import resource
 import subprocess
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vaebench import metrics
@@ -16,25 +17,27 @@ from vaebench.train import SALT
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 
 
-def evaluate(method, params, carry, buckets, names, settings, tick=lambda done, total: None):
+def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, programs=None):
     """All metrics of a trained group, and the arrays behind them.
 
     Args:
       method: the `Method`.
+      seeds: G, how many.
       params, carry: with a leading seed axis G.
       buckets: the evaluated split, one dict of arrays per length class.
       names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
       settings: `metrics.Settings`.
       tick: called as tick(done, total) now and then.
+      programs: see `metrics.View`.
 
     Returns:
       (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning; and
       name -> [G, ...].
     """
-    key = derive(jax.random.key(SALT), 1)
-    view = metrics.View(method.evals, params, carry, buckets, key, settings, tick)
+    keys = jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))      # common random numbers
+    view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs)
     values = metrics.measure(view, names)
-    entries = [metrics.entries(values, view, g) for g in range(view.seeds)]
+    entries = [metrics.entries(values, view, g) for g in range(seeds)]
     return entries, artefacts(view, values)
 
 
@@ -57,10 +60,16 @@ def artefacts(view, values, shown=64):
         arrays['codes'] = view.codes
     mode = 'greedy' if view.item == 'sentence' else 'mean'
     if 'sample' in evals:
-        drawn = view.jit(lambda p, c, k, own: evals['sample'](p, c, derive(k, 2), shown, mode))(())
+        def sample(params, carry, key, own):
+            return evals['sample'](params, carry, derive(key, 2), shown, mode)
+
+        drawn = view.jit(sample)(())
         arrays |= {f'sample/{k}': v for k, v in drawn.items()}
     if 'encode' in evals and 'decode' in evals:
-        decoded = view.jit(lambda p, c, k, z: evals['decode'](p, c, z, derive(k, 3), mode))(view.codes[:, :shown])
+        def decode(params, carry, key, z):
+            return evals['decode'](params, carry, z, derive(key, 3), mode)
+
+        decoded = view.jit(decode)(view.codes[:, :shown])
         arrays |= {f'decoded/{k}': v for k, v in decoded.items()}
     return {k: np.asarray(v, np.float32) if np.asarray(v).dtype.kind == 'f' else np.asarray(v)
             for k, v in arrays.items()}

@@ -112,8 +112,8 @@ def load(cell):
     path = path if path.name.endswith('.json') else path.with_name(path.name + '.json')
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob('*.json')) if path.parent.is_dir() else []
-        hint = f'; there are {", ".join(near[:5])}' if near else f'; results lie in <workdir>/results, not {path.parent}'
-        raise UserError(f'no result {path}{hint}')
+        hint = f'there are {", ".join(near[:5])}' if near else f'results lie in <workdir>/results, not {path.parent}'
+        raise UserError(f'no result {path}; {hint}')
     result = results.read(path)
     folder = path.parent.parent / 'models' / f"{result['row']}.s{result['seed']}.{result['train_hash']}"
     made = {}

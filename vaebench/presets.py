@@ -2,7 +2,7 @@
 from ml_collections import config_dict
 
 COMMON = {
-    'rows': '', 'seeds': 2, 'cuts': 1, 'epochs': 10, 'batch': 64, 'block': 50, 'table_seed': 0, 'group': 8,
+    'rows': '', 'seeds': 2, 'cuts': 1, 'epochs': 10, 'batch': 64, 'block': 10, 'table_seed': 0, 'group': 8,
     'seeds_by': 'auto', 'devices': 1, 'save_every': 60.,
     'optimizer': {'name': 'adam', 'lr': 1e-3, 'clip': 5.},
     'protocol': {'keep': 'best', 'patience': 0, 'first_epoch': 15, 'factor': 0.5, 'decays': 5},
@@ -35,6 +35,18 @@ def table(name, title, **settings):
     return config
 
 
+def rows(named):
+    """A table's `table`: its rows, which keep the order they are written in.
+
+    Args:
+      named: dict row name -> row.
+
+    Returns:
+      `ConfigDict`.
+    """
+    return config_dict.ConfigDict({name: {**row, 'order': i} for i, (name, row) in enumerate(named.items())})
+
+
 def text_rows(target=8., set_point=3., ki=1e-4, penalty=10., cycle=10., **also):
     """The text rows that every text table has, and what hangs on the size of its run.
 
@@ -49,7 +61,7 @@ def text_rows(target=8., set_point=3., ki=1e-4, penalty=10., cycle=10., **also):
     Returns:
       Dict row name -> row.
     """
-    rows = {
+    named = {
         'lstm_lm': {'label': 'LSTM-LM', 'method': 'lstm_lm'},
         'ae': {'label': 'AE (stochastic, beta 0)', 'method': 'ae'},
         'vae': {'label': 'VAE', 'method': 'vae'},
@@ -67,10 +79,14 @@ def text_rows(target=8., set_point=3., ki=1e-4, penalty=10., cycle=10., **also):
         'ivae': {'label': 'iVAE', 'method': 'ivae'},
         'wae_mmd': {'label': f'WAE-MMD ({penalty:g})', 'method': 'wae_mmd', 'hp': {'beta': penalty}},
     }
+    return _also(named, also)
+
+
+def _also(named, also):
     for name, entries in also.items():
-        row = rows.get(name, {})
-        rows[name] = {**row, **entries, 'hp': {**row.get('hp', {}), **entries.get('hp', {})}}
-    return rows
+        row = named.get(name, {})
+        named[name] = {**row, **entries, 'hp': {**row.get('hp', {}), **entries.get('hp', {})}}
+    return named
 
 
 def image_rows(penalty=100., **also):
@@ -86,7 +102,7 @@ def image_rows(penalty=100., **also):
     gan = {'overrides': {'optimizer': {'lr': 2e-4, 'b1': 0.5}, 'protocol': {'keep': 'last'}}}
     critic = {'overrides': {'optimizer': {'lr': 2e-4, 'b1': 0.5, 'b2': 0.9}, 'protocol': {'keep': 'last'}}}
     gaussian = {'kit': {'likelihood': 'gaussian_shared'}}
-    rows = {
+    named = {
         'vae': {'label': 'VAE, Bernoulli', 'method': 'vae'},
         'vae_gaussian': {'label': 'VAE, Gaussian', 'method': 'vae', 'overrides': gaussian},
         'beta_vae': {'label': 'beta-VAE (4), Bernoulli', 'method': 'beta_vae', 'hp': {'beta': 4.}},
@@ -95,4 +111,4 @@ def image_rows(penalty=100., **also):
         'gan_minmax': {'label': 'GAN, min-max', 'method': 'gan_minmax', **gan},
         'wgan_gp': {'label': 'WGAN-GP', 'method': 'wgan_gp', **critic},
     }
-    return {**rows, **also}
+    return _also(named, also)

@@ -31,18 +31,21 @@ def _parse(argv):
     try:
         rest = FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        lines = [line.strip('"\' ') for line in str(error).strip('"\' ').splitlines() if line.strip('"\' ')]
-        raise UserError(' '.join(lines).replace("\\n", ' ').replace("\\'", "'") or repr(error)) from error
-    except (OSError, ImportError, SyntaxError) as error:
-        raise UserError(f'cannot read the config: {error}') from error
+        text = str(error).replace('\\n', '\n').replace("\\'", "'").strip('"\' \n')
+        if 'Traceback' in text:                  # of a config file: its last line says it
+            text = f'cannot read the config: {text.splitlines()[-1]}'
+        raise UserError(' '.join(text.split())) from error
     if rest[1:]:
         raise UserError(f'unknown argument {rest[1]}; flags start with --')
     if not FLAGS['config'].present:
         raise UserError('which table? Name its config, for instance --config=configs/quickstart.py (see --help)')
     try:
         return CONFIG.value.to_dict(), config_flags.get_override_values(FLAGS['config'])
-    except (OSError, ImportError, SyntaxError) as error:
-        raise UserError(f'cannot read the config: {error}') from error
+    except Exception as error:           # whatever a config file may do wrong
+        path = config_flags.get_config_filename(FLAGS['config']).partition(':')[0]
+        cause = error.__cause__ or error.__context__ or error
+        reason = 'there is no such file' if not os.path.exists(path) else f'{type(cause).__name__}: {cause}'
+        raise UserError(f'cannot read the config {path}: {" ".join(reason.split())}') from error
 
 
 class Progress:

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import checkpoint, core, datasets, estimate, evaluate, metrics, networks, results, train
+from vaebench import checkpoint, core, datasets, estimate, evaluate, methods, metrics, networks, results, train
 from vaebench.core import FAILED
 from vaebench.errors import UserError
-from vaebench.methods import METHODS
 from vaebench.optimise import optimiser
 from vaebench.table import Table
 
@@ -98,7 +97,7 @@ class Runner:
         static = {k: c[k] for k in ('dataset', 'cuts', 'kit', 'protocol', 'epochs', 'batch', 'block', 'seeds_by',
                                     'devices', 'options')}
         rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
-        factory = METHODS[c['method']].factory
+        factory = methods.find(c['method']).factory
         return results.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp']), width])
 
     def numbers(self, row):
@@ -132,7 +131,7 @@ class Runner:
         """Cuts seeds into groups: interrupted ones as they were, then the rest."""
         seeds, out = set(seeds), []
         for group in self._checkpoints(row):
-            if set(group) <= seeds:
+            if set(group) & seeds:
                 out.append(group)
                 seeds -= set(group)
         rest = sorted(seeds)
@@ -185,9 +184,15 @@ class Runner:
             self._compile_next(later)
             self._train(row, trainer, seeds)
         _, unfinished = self.missing(row)
-        width = row.config['group']
-        for i in range(0, len(unfinished), width):
-            self._evaluate(row, tuple(unfinished[i:i + width]))
+        while unfinished:
+            seeds = self._group_of(row, unfinished[0])
+            self._evaluate(row, seeds)
+            unfinished = [s for s in unfinished if s not in seeds]
+
+    def _group_of(self, row, seed):
+        """The seeds that trained with this one: evaluated together too, because the width changes the last bits."""
+        host = checkpoint.peek(self.model_path(row, seed))
+        return tuple(s for s in host['seeds'] if checkpoint.numbers(self.model_path(row, s)))
 
     def _compile_next(self, later):
         for row in later:
@@ -214,11 +219,11 @@ class Runner:
             one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
             curves = [_of_seed(entry, g) for entry in record['curves']]
             checkpoint.save(self.model_path(row, seed), 1, one, {
-                'config': results.plain(row.config), 'info': networks_info(data.info), 'seed': seed,
+                'config': results.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
                 'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()},
                 'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
                 'epoch': trainer.epoch_steps,
-                'curves': curves, 'train': record['seconds'] / len(seeds), 'group': len(seeds),
+                'curves': curves, 'train': record['seconds'] / len(seeds),
                 'compile': trainer.compile_seconds - before})
             _write_lines(logs[g], curves)
         checkpoint.remove(folder)
@@ -244,8 +249,8 @@ class Runner:
         settings = metrics.Settings(**row.config['evaluation'])
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
-            entries, arrays = evaluate.evaluate(trainer.method, params, carry, parts['test'], row.config['metrics'],
-                                                settings, self._tick(row))
+            entries, arrays = evaluate.evaluate(trainer.method, len(good), params, carry, parts['test'],
+                                                row.config['metrics'], settings, self._tick(row), trainer.views)
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
@@ -258,7 +263,7 @@ class Runner:
                 'parameters': row.config['protocol'].get('keep', 'best'),
                 'metrics': {} if g is None else entries[g],
                 'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
-                'group': host['group'], 'steps': host['steps'],
+                'group': len(host['seeds']), 'steps': host['steps'],
                 'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
                 'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
@@ -324,8 +329,16 @@ def build(config, info, plan):
     Returns:
       A `Method`.
     """
-    kit = networks.build(info, config['kit'])
-    return METHODS[config['method']].factory(kit, plan, **config['options'])
+    entry = methods.find(config['method'])
+    if info['kind'] not in entry.track:
+        raise UserError(f"method {config['method']} is for {' and '.join(entry.track)}, dataset {info['name']} is "
+                        f"{info['kind']}: choose other rows with --config.rows")
+    try:
+        return entry.factory(networks.build(info, config['kit']), plan, **config['options'])
+    except TypeError as error:
+        if 'argument' not in str(error):
+            raise
+        raise UserError(f"method {config['method']} or its kit: {error}; mend the row's options") from error
 
 
 def networks_info(info):

@@ -1,10 +1,9 @@
 """A table's config, resolved into rows: what each trains on, with what, and the hashes that name its cells."""
-import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vaebench import results
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
 
 TRAINING = ('dataset', 'cuts', 'kit', 'optimizer', 'protocol', 'epochs', 'batch', 'block', 'table_seed', 'method', 'hp',
             'options')
@@ -31,17 +30,6 @@ class Table(NamedTuple):
     config: Mapping[str, Any]
 
 
-def nearest(name, known, what):
-    """The error for an unknown name: names the nearest known one.
-
-    >>> print(nearest('bnvae', ['vae', 'bn_vae'], 'row'))
-    unknown row bnvae; did you mean bn_vae? Known: vae, bn_vae
-    """
-    close = difflib.get_close_matches(name, list(known), 1, 0.4)
-    hint = f'; did you mean {close[0]}?' if close else ';'
-    return UserError(f"unknown {what} {name}{hint} Known: {', '.join(known)}")
-
-
 def _merge(base, over):
     """`base` with the entries of `over` put in, deep."""
     out = dict(base)
@@ -62,8 +50,13 @@ def _select(text, names):
     wanted = [n.strip() for n in text.split(',') if n.strip()]
     for name in wanted:
         if name not in names:
-            raise nearest(name, names, 'row')
+            raise unknown('row', name, names)
     return wanted or list(names)
+
+
+def _ordered(entries):
+    """Items by their `order`: a ConfigDict forgets the one they were written in."""
+    return sorted(entries.items(), key=lambda item: item[1].get('order', 0))
 
 
 def tables(config, given=None):
@@ -86,9 +79,9 @@ def tables(config, given=None):
     if 'tables' not in config:
         return [_table(config, given)]
     found, shared = [], {k: v for k, v in given.items() if not k.startswith('tables.')}
-    known = {n for sub in config['tables'].values() for n in sub['table']}
-    names = _select(config.get('rows', ''), sorted(known))
-    for key, sub in config['tables'].items():
+    known = dict.fromkeys(n for _, sub in _ordered(config['tables']) for n, _ in _ordered(sub['table']))
+    names = _select(config.get('rows', ''), list(known))
+    for key, sub in _ordered(config['tables']):
         own = {k.removeprefix(f'tables.{key}.'): v for k, v in given.items() if k.startswith(f'tables.{key}.')}
         rows = [n for n in sub['table'] if n in names]
         if rows:
@@ -98,26 +91,24 @@ def tables(config, given=None):
 
 
 def _table(config, given):
-    from vaebench.methods import METHODS
+    from vaebench import methods
     rows = []
     seeds = config['seeds']
     if not isinstance(seeds, int) or seeds < 1:
         raise UserError(f'seeds={seeds} is not a number of seeds; give 1 or more')
-    names = _select(config.get('rows', ''), list(config['table']))
+    names = _select(config.get('rows', ''), [name for name, _ in _ordered(config['table'])])
     command = {}
     for key, value in given.items():
         command = _merge(command, _nested(key, value))
-    for order, (name, row) in enumerate(config['table'].items()):
+    for order, (name, row) in enumerate(_ordered(config['table'])):
         if name not in names:
             continue
-        if row['method'] not in METHODS:
-            raise nearest(row['method'], sorted(METHODS), 'method')
-        entry = METHODS[row['method']]
+        entry = methods.find(row['method'])
         full = _merge(_merge(config, row.get('overrides', {})), {k: v for k, v in command.items() if k != 'table'})
         hp = {**entry.hp, **row.get('hp', {})}
         extra = set(row.get('hp', {})) - set(entry.hp)
         if extra:
-            raise nearest(extra.pop(), sorted(entry.hp), f'hp of row {name}:')
+            raise unknown(f'hp of row {name}:', extra.pop(), sorted(entry.hp))
         full = {**{k: v for k, v in full.items() if k not in ('table', 'rows', 'seeds', 'name', 'title', 'columns')},
                 'method': row['method'], 'hp': hp, 'options': {**entry.options, **row.get('options', {})}}
         train = {k: full[k] for k in TRAINING if k in full}

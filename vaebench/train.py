@@ -58,6 +58,7 @@ class Trainer:
         self.sample = core.take(self.data[first], jnp.where(rows < self.sizes[first], rows, -1))
         self.compile_seconds = 0.
         self._programs, self._locks = {}, {}
+        self.views = {}                # compiled functions of this method's evaluation
         self.feedback = protocol.plateau(settings.patience, settings.first_epoch, settings.factor, settings.decays)
 
     def _whole(self, tree):
@@ -113,7 +114,8 @@ class Trainer:
         """
         args = jax.eval_shape(lambda: self._start(list(range(self.width)), hp))
         state = jax.eval_shape(self._init(), *args)
-        return jax.eval_shape(self._enter(phase), state, self.sample) if phase else state
+        phase = min(phase, len(self.method.phases) - 1)        # past the last one nothing new begins
+        return jax.eval_shape(self._enter(phase), state, self.sample) if phase > 0 else state
 
     def prepare(self, hp):
         """Compiles ahead what the first phases need; may run in a thread while another group trains.
@@ -371,8 +373,8 @@ def run(trainer, seeds, hp, table_seed=0, folder=None, deadline=None, save_every
         if at.phase < len(method.phases):
             state = trainer.enter(at.phase, state)
             check()
-    record = {**record, 'seconds': seconds()}
-    return state, record
+    save()               # until every seed's model is written, a killed run finds the whole group here
+    return state, {**record, 'seconds': seconds()}
 
 
 def _add(pending, metrics):

@@ -1,11 +1,10 @@
 """Datasets by name. `load` is the one way in; heavy libraries are imported by what needs them."""
-import difflib
 import importlib.metadata
 import inspect
 
 from vaebench.datasets import images, synthetic, text
 from vaebench.datasets.base import Dataset, buckets, classes, cut_points, fingerprint, image_dataset, text_dataset
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
 
 __all__ = ['DATASETS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint', 'image_dataset', 'load', 'names',
            'text_dataset']
@@ -32,17 +31,12 @@ def names():
     return sorted({*DATASETS, *_entry_points()})
 
 
-def _nearest(word, words):
-    near = difflib.get_close_matches(word, words, n=1, cutoff=.5)
-    return f'; did you mean {near[0]!r}?' if near else f'; there are: {", ".join(sorted(words)) or "none"}'
-
-
 def _loader(name):
     if name in DATASETS:
         return DATASETS[name]
     entry = _entry_points().get(name)
     if entry is None:
-        raise UserError(f'no dataset {name!r}{_nearest(name, names())}')
+        raise unknown('dataset', name, names())
     try:
         return entry.load()
     except Exception as e:
@@ -71,5 +65,5 @@ def load(name, data_dir=None, cache_dir=None, **options):
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in options:
             if key not in known:
-                raise UserError(f'dataset {name!r} has no option {key!r}{_nearest(key, known)}')
+                raise unknown(f'option of dataset {name!r}:', key, sorted(known))
     return loader(data_dir=data_dir, cache_dir=cache_dir, **{k: v for k, v in options.items() if v is not None})

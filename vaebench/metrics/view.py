@@ -239,10 +239,13 @@ class View:
       key: [] typed key that the seeds share, or [G]; only its folds with 0 and 1 are used.
       settings: a `Settings`; its defaults if None.
       tick: called as tick(done, total) after every batch of importance sampling.
+      programs: compiled functions, shared by views of one method on one split; see `jit`.
     """
 
     def __init__(self, evals: Mapping[str, Callable], params: Any, carry: Any, buckets: list, key: jax.Array,
-                 settings: Settings | None = None, tick: Callable[[int, int], None] | None = None):
+                 settings: Settings | None = None, tick: Callable[[int, int], None] | None = None,
+                 programs: dict | None = None):
+        self.programs = {} if programs is None else programs
         self.evals, self.params, self.carry, self.settings = evals, params, carry, settings or Settings()
         self.seeds = group_size(params, carry, key)
         self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
@@ -260,7 +263,8 @@ class View:
 
     def jit(self, f):
         """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the group, own [G, ...]."""
-        group = jax.jit(over_seeds(f, self.seeds))
+        name = f.__code__, self.seeds, self.settings
+        group = self.programs.setdefault(name, jax.jit(over_seeds(f, self.seeds)))
         return lambda own, *shared: group(self.params, self.carry, self.keys, own, *shared)
 
     def batches(self):

@@ -1,11 +1,10 @@
 """Tables as data, made from result files alone."""
-import difflib
 import pathlib
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from vaebench import results
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
 from vaebench.report import published, statistics
 
 GAP = '—'
@@ -351,7 +350,7 @@ def collect(folders, metrics=()):
     known = sorted({m for f in found for m in f.result['metrics']})
     for metric in metrics if found else ():
         if metric not in known:
-            raise UserError(_unknown('metric', metric, known))
+            raise unknown('metric', metric, known)
     names = sorted({f.result['table'] for f in found} | set(plans)) if found else ()
     return [_build(name, [f for f in found if f.result['table'] == name], plans.get(name), metrics, problems)
             for name in names], problems
@@ -362,10 +361,5 @@ def select(tables, names):
     known = [t.table for t in tables]
     for name in names:
         if name not in known:
-            raise UserError(_unknown('table', name, known))
+            raise unknown('table', name, known)
     return [t for t in tables if t.table in names]
-
-
-def _unknown(what, name, known):
-    near = difflib.get_close_matches(name, known, 1)
-    return f'no {what} {name!r}; ' + (f'did you mean {near[0]!r}?' if near else f'there are {", ".join(known)}')

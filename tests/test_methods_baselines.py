@@ -1,0 +1,44 @@
+"""Rows without latents."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import toys
+
+from vaebench import core, networks
+
+DATA = toys.sentences(20)
+INFO = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
+
+
+def test_uniform_language_model_has_perplexity_of_its_vocabulary():
+    kit = networks.build(INFO, {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4})
+    method = toys.make('lstm_lm', kit)
+    batch = toys.all_of(DATA)
+    params, carry = method.init(jax.random.key(0), batch)
+    params = jax.tree.map(jnp.zeros_like, params)
+    nll = -method.evals['score'](params, carry, batch)
+    np.testing.assert_allclose(nll, np.asarray(DATA['length']) * np.log(9), rtol=1e-6)
+    np.testing.assert_allclose(np.exp(nll.sum() / DATA['length'].sum()), 9, rtol=1e-5)
+
+
+def test_language_model_minimises_its_score():
+    method = toys.make('lstm_lm')
+    data = toys.images(20)
+    batch = toys.all_of(data)
+    state = core.init(method, jax.random.key(0), batch, toys.hp('lstm_lm', lr=1.))
+    score = lambda s: float(-method.evals['score'](s.params, s.carry, batch).mean())
+    step, before = toys.jit(core.make_step(method.phases[0])), score(state)
+    for _ in range(30):
+        state, m = step(state, data, jnp.arange(20)[None])
+    p = np.asarray(toys.flat(data['x']).mean(0))
+    best = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum()            # independent pixels, since there is no latent
+    assert best - 1e-4 <= score(state) < min(before, best + .05)
+    assert float(m['lm/loss']) == float(m['lm/rec'])
+
+
+def test_source_is_the_corpus_itself():
+    method = toys.make('source')
+    batch = toys.all_of(DATA)
+    state = core.init(method, jax.random.key(0), batch, {})
+    assert int(state.status) == core.DONE and not method.phases and not state.params
+    np.testing.assert_array_equal(method.evals['score'](state.params, state.carry, batch), DATA['log_p'])

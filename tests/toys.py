@@ -1,0 +1,141 @@
+"""The smallest kit, data and protocol that methods run on, in whatever precision is switched on."""
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vaebench import core
+from vaebench.methods import METHODS
+
+SIDE, HIDDEN = 2, 5
+PIXELS = SIDE * SIDE
+
+jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+"""`jax.jit` for programs that run a few times: half the compilation, which is the tests' cost."""
+
+
+def linear(n_in, n_out, bias=True, scale=.7):
+    """x W + b as a `Net`, W ~ N(0, scale^2)."""
+    def init(key):
+        w = scale * jax.random.normal(key, (n_in, n_out))
+        return {'w': w, 'b': jnp.zeros(n_out)} if bias else {'w': w}
+
+    return core.Net(init, lambda params, x, key=None: x @ params['w'] + params.get('b', 0.))
+
+
+def mlp(sizes, activation='relu'):
+    """Linear layers with tanh between them."""
+    layers = [linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
+
+    def apply(params, x, key=None):
+        for layer, p in zip(layers[:-1], params[:-1], strict=True):
+            x = jnp.tanh(layer.apply(p, x))
+        return layers[-1].apply(params[-1], x)
+
+    return core.Net(lambda key: [f.init(k) for f, k in zip(layers, jax.random.split(key, len(layers)), strict=True)],
+                    apply)
+
+
+def flat(x):
+    return x.reshape(len(x), -1)
+
+
+def kit(latent=3):
+    """A `Kit` of pure functions for images [B, 2, 2, 1] with a Bernoulli decoder."""
+    def encoder():
+        net = linear(PIXELS, HIDDEN)
+        return core.Net(net.init, lambda params, batch, key=None: core.Features(
+            jnp.tanh(net.apply(params, flat(batch['x'])))))
+
+    def decoder(latent=latent):
+        net = linear(latent, PIXELS)
+
+        def log_prob(params, z, batch, key=None):
+            x = flat(batch['x'])
+            logits = net.apply(params, jnp.zeros((len(x), 0)) if z is None else z)
+            return (x * logits - jax.nn.softplus(logits)).sum(-1)
+
+        def generate(params, z, key, mode):
+            return {'x': jax.nn.sigmoid(net.apply(params, z)).reshape(-1, SIDE, SIDE, 1)}
+
+        return core.Decoder(net.init, log_prob, generate)
+
+    def gen():
+        net = linear(latent, PIXELS)
+        return core.Net(net.init, lambda params, z, key=None: jax.nn.sigmoid(net.apply(params, z)).reshape(
+            -1, SIDE, SIDE, 1))
+
+    def critic():
+        net = linear(PIXELS, 1)
+        return core.Net(net.init, lambda params, x, key=None: net.apply(params, flat(x))[:, 0])
+
+    def head(n_out, init=None, bias=None):
+        return linear(HIDDEN, n_out, bias is not False)
+
+    return core.Kit(latent, HIDDEN, encoder, head, decoder, mlp, gen, critic)
+
+
+def images(n, side=SIDE, seed=0):
+    """{'x': [n, side, side, 1]} of bits that depend on one hidden bit."""
+    rng = np.random.default_rng(seed)
+    rate = np.where(rng.random((n, 1)) < .5, .1, .9) * np.ones(side * side)
+    return {'x': jnp.asarray((rng.random((n, side * side)) < rate).reshape(n, side, side, 1).astype(np.float32))}
+
+
+def sentences(n, vocab=9, width=7, seed=0):
+    """{'tokens': [n, width], 'length': [n], 'log_p': [n]} of random words."""
+    rng = np.random.default_rng(seed)
+    length = rng.integers(2, width - 1, n)
+    tokens = np.zeros((n, width), np.int32)
+    for row, t in zip(tokens, length, strict=True):
+        row[0], row[1:t], row[t] = 1, rng.integers(3, vocab, t - 1), 2
+    return {'tokens': jnp.asarray(tokens), 'length': jnp.asarray(length, jnp.int32),
+            'log_p': jnp.asarray(-rng.random(n), jnp.float32)}
+
+
+def plan(steps=20, epoch=10, clip=5., tx=optax.sgd):
+    """A `Plan` with clipping and hp['lr']."""
+    return core.Plan(steps, epoch, lambda hp: optax.chain(optax.clip_by_global_norm(clip),
+                                                          tx(hp['lr'] * hp['lr_scale'])))
+
+
+def hp(name, lr=.1, **numbers):
+    """The traced numbers of a registry entry."""
+    entry = METHODS[name].hp
+    assert set(numbers) <= set(entry), f'{name} has no {set(numbers) - set(entry)}'
+    return {k: jnp.asarray(v, jnp.float32) for k, v in {**entry, 'lr': lr, 'lr_scale': 1., **numbers}.items()}
+
+
+def make(name, kit=None, plan=None, **options):
+    """The method of a registry entry."""
+    entry = METHODS[name]
+    return entry.factory(kit or toy_kit(), plan or toy_plan(), **{**entry.options, **options})
+
+
+def ctx(hp, key=0, step_key=1, total=0, step=0, inner=0):
+    """A `Ctx`."""
+    return core.Ctx(jax.random.key(key), jax.random.key(step_key), jnp.int32(step), jnp.int32(total),
+                    jnp.int32(inner), hp)
+
+
+def all_of(data):
+    """The entire data as one batch."""
+    n = len(next(iter(data.values())))
+    return {**data, 'weight': jnp.ones(n, jnp.result_type(float))}
+
+
+def moved(before, after):
+    """Keys whose parameters are not bit-identical."""
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), before, after)
+    return {k for k in before if not all(jax.tree.leaves(same[k]))}
+
+
+def close(a, b, **tolerance):
+    """Trees are equal to `np.testing.assert_allclose`."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), a, b)
+
+
+toy_kit, toy_plan = kit, plan

@@ -1,0 +1,101 @@
+"""Methods that train the encoder harder than the decoder."""
+import jax
+import jax.numpy as jnp
+import optax
+
+from vaebench.core import DONE, RUNNING, Method, Phase, Player
+from vaebench.methods import parts, posteriors
+
+
+def moving(tx, names):
+    """A transformation that sees every gradient but moves only some entries.
+
+    Clipping in `tx` is thus that of the joint norm, as in He et al.'s script.
+
+    Args:
+      tx: transformation of a dict of parameters.
+      names: keys that move.
+
+    Returns:
+      An optax transformation.
+
+    >>> tx = moving(optax.chain(optax.clip_by_global_norm(1.), optax.sgd(1.)), ('a',))
+    >>> grads = {'a': jnp.float32(3.), 'b': jnp.float32(4.)}
+    >>> updates, _ = tx.update(grads, tx.init(grads), grads)
+    >>> {k: round(float(v), 4) for k, v in updates.items()}
+    {'a': -0.6, 'b': 0.0}
+    """
+    def still(updates, params):
+        return {k: v if k in names else jax.tree.map(jnp.zeros_like, v) for k, v in updates.items()}
+
+    return optax.chain(tx, optax.stateless(still))
+
+
+def lagging(kit, plan, *, max_inner=99, window=15):
+    """VAE whose encoder is trained until it stops improving before every step of the decoder.
+
+    hp: those of `vae`; the schedule counts outer steps over both phases. Aggressive phase: encoder updates on the
+    outer batch, then on fresh ones, until the mean loss per word of `window` updates exceeds that of the window
+    before; then one update of the decoder. It ends for good when the validation's mutual information falls.
+    Images count one word each. Fresh batches come from the block's length class.
+
+    Args:
+      kit: the networks.
+      plan: the protocol; the two phases together take `plan.steps`.
+      max_inner: most encoder updates per step of the decoder.
+      window: encoder updates between two comparisons.
+
+    Returns:
+      A `Method` of two phases, 'aggressive' and 'joint'.
+
+    References:
+      He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019,
+      arXiv:1901.05534.
+    """
+    model = parts.model(kit, posteriors.gaussian(kit))
+    weight = parts.scheduled(plan)
+    plain = parts.objective(model, parts.kl_rate, weight)
+    start = parts.starter(model, weight)
+
+    def init(key, data):
+        params, carry = start(key, data)
+        zero = jnp.zeros(())
+        chase = {'loss': zero, 'words': zero, 'previous': zero + jnp.inf, 'on': jnp.bool_(True)}
+        return params, {**carry, 'chase': chase, 'mi': zero}
+
+    def encoder(params, carry, batch, ctx):
+        value, (carry, aux) = plain(params, carry, batch, ctx)
+        first, edge = ctx.inner == 0, (ctx.inner + 1) % window == 0
+        c, count = carry['chase'], batch['weight']
+        words = (count * batch['length'] if 'length' in batch else count).sum()
+        loss = jnp.where(first, 0., c['loss']) + jax.lax.stop_gradient(value) * count.sum()
+        words = jnp.where(first, 0., c['words']) + words
+        previous = jnp.where(first, jnp.inf, c['previous'])
+        rate = loss / jnp.maximum(words, 1)
+        chase = {'loss': jnp.where(edge, 0., loss), 'words': jnp.where(edge, 0., words),
+                 'previous': jnp.where(edge, rate, previous), 'on': ~edge | (rate <= previous)}
+        return value, ({**carry, 'chase': chase}, aux)
+
+    def going(carry, ctx):
+        return carry['chase']['on'] | (ctx.inner == 0)
+
+    def fallen(state, seen):
+        last, running = state.carry['mi'], state.status == RUNNING
+        over = running & (seen['mi'] < last)
+        mi = jnp.where(running, seen['mi'], last).astype(last.dtype)
+        return state._replace(carry={**state.carry, 'mi': mi}, status=jnp.where(over, DONE, state.status))
+
+    def spent(state, seen):
+        over = (state.status == RUNNING) & (state.total >= plan.steps)
+        return state._replace(status=jnp.where(over, DONE, state.status))
+
+    def moves(*names):
+        return lambda hp: moving(plan.tx(hp), names)
+
+    inference = [name for name in model.parts if name != 'dec']
+    aggressive = (Player('encoder', encoder, model.parts, moves(*inference), max_inner, True, going),
+                  Player('decoder', plain, model.parts, moves('dec')))
+    # Seeds enter the joint phase at their own time: past the run's end nothing moves any more.
+    joint = (Player('vae', plain, model.parts, plan.tx, active=lambda carry, ctx: ctx.total < plan.steps),)
+    return Method(init, (Phase('aggressive', aggressive, plan.steps, feedback=fallen, needs=('mi',)),
+                         Phase('joint', joint, plan.steps, feedback=spent)), model.evals)

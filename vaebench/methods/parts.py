@@ -1,0 +1,254 @@
+"""What generative autoencoders are composed of: a model, and the rate and weight of its objective."""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from vaebench.core import derive, mean
+from vaebench.losses import elbo
+from vaebench.methods.posteriors import Posterior
+from vaebench.ops import control, distributions, kernels, schedules
+
+
+class Prior(NamedTuple):
+    """p(z) as pure functions."""
+    parts: tuple[str, ...]         # keys of its params
+    init: Callable[..., Mapping]   # (key, data) -> params
+    log_prob: Callable[..., jax.Array]   # (params, z [B, Z]) -> [B], nats
+    sample: Callable[..., jax.Array]     # (params, key, n) -> [n, Z]
+    closed: bool = False           # whether a posterior's `kl` is the KL from this prior
+
+
+def standard_normal(size):
+    """The prior N(0, I) of `size` dimensions."""
+    return Prior((), lambda key, data: {}, lambda params, z: distributions.normal_log_prob(z),
+                 lambda params, key, n: jax.random.normal(key, (n, size)), closed=True)
+
+
+class Terms(NamedTuple):
+    """What one pass over a batch yields."""
+    rec: jax.Array                     # [B], nats
+    z: jax.Array                       # [B, Z]
+    last: jax.Array                    # [B, H] features
+    kl: jax.Array | None               # [B], nats; None where q has no density
+    kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorise
+
+
+class Model(NamedTuple):
+    """Encoder, posterior, prior and decoder as one."""
+    parts: tuple[str, ...]             # keys of its params
+    init: Callable[..., tuple[Mapping, Any]]   # (key, data) -> (params, carry of the posterior)
+    draw: Callable[..., tuple]         # (params, carry, batch, key, hp) -> (q, z, features, carry)
+    terms: Callable[..., tuple[Terms, Any]]    # (params, carry, batch, key, hp) -> (Terms, carry)
+    reset: Callable[..., Any]          # key -> fresh params['dec']
+    evals: Mapping[str, Callable]      # out of core.EVALS; they read carry['posterior']
+
+
+def model(kit, posterior: Posterior, prior: Prior | None = None):
+    """Binds the networks of a kit to a posterior and a prior.
+
+    Args:
+      kit: `encoder` and `decoder` are used, and what `posterior` needs.
+      posterior: a `Posterior`.
+      prior: a `Prior`; None is N(0, I).
+
+    Returns:
+      A `Model`.
+    """
+    enc, dec = kit.encoder(), kit.decoder()
+    prior = standard_normal(kit.latent) if prior is None else prior
+    closed = prior.closed and posterior.kl is not None
+
+    def init(key, data):
+        params, carry = posterior.init(derive(key, 1))
+        return {'enc': enc.init(derive(key, 0)), 'dec': dec.init(derive(key, 2)), **params,
+                **prior.init(derive(key, 3), data)}, carry
+
+    def draw(params, carry, batch, key, hp):
+        features = enc.apply(params['enc'], batch, derive(key, 0))
+        q, carry = posterior.apply(params, carry, features, batch['weight'], hp)
+        return q, posterior.sample(params, q, derive(key, 1)), features, carry
+
+    def rate(params, q, z):
+        if closed:
+            return posterior.kl(params, q)
+        return None if posterior.log_q is None else posterior.log_q(params, q, z) - prior.log_prob(params, z)
+
+    def terms(params, carry, batch, key, hp):
+        q, z, features, carry = draw(params, carry, batch, key, hp)
+        rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
+        dims = posterior.kl_dims(params, q) if prior.closed and posterior.kl_dims else None
+        return Terms(rec, z, features.last, rate(params, q, z), dims), carry
+
+    def infer(params, carry, batch):
+        return posterior.apply(params, carry['posterior'], enc.apply(params['enc'], batch))[0]
+
+    def decode(params, carry, z, key, mode):
+        return dec.generate(params['dec'], z, key, mode)
+
+    def sample(params, carry, key, n, mode):
+        return decode(params, carry, prior.sample(params, derive(key, 0), n), derive(key, 1), mode)
+
+    offered = {
+        'posterior': infer,
+        'sample_q': lambda params, carry, q, key: posterior.sample(params, q, key),
+        'log_q': posterior.log_q and (lambda params, carry, q, z: posterior.log_q(params, q, z)),
+        'log_q_dims': posterior.log_q_dims and (lambda params, carry, q, z: posterior.log_q_dims(params, q, z)),
+        'kl': (lambda params, carry, q: posterior.kl(params, q)) if closed else None,
+        'log_prior': lambda params, carry, z: prior.log_prob(params, z),
+        'log_lik': lambda params, carry, z, batch: dec.log_prob(params['dec'], z, batch),
+        'encode': lambda params, carry, batch: posterior.mean(params, infer(params, carry, batch)),
+        'decode': decode,
+        'sample': sample,
+    }
+    return Model(('enc', *posterior.parts, 'dec', *prior.parts), init, draw, terms, dec.init,
+                 {k: f for k, f in offered.items() if f})
+
+
+# Rates: (terms, batch, ctx, key) -> (nats [], aux).
+
+def kl_rate(terms, batch, ctx, key):
+    """The KL itself."""
+    return mean(terms.kl, batch), {}
+
+
+def free_bits_rate(scope='dim', reduce='example', form='mask'):
+    """KL without pull below hp['target'] nats: see `losses.elbo.free_bits`.
+
+    Args:
+      scope: 'dim' gives each dimension an equal share of the target, 'total' compares the sum with it.
+      reduce: 'example' tests every example, 'batch' the batch mean, which couples the batch.
+      form: 'mask' or 'max'.
+
+    Returns:
+      A rate.
+    """
+    over = {'dim': lambda kl: kl, 'total': lambda kl: kl.sum(-1, keepdims=True)}[scope]
+    tested = {'example': lambda kl, batch: kl,
+              'batch': lambda kl, batch: jax.vmap(mean, (1, None))(kl, batch)}[reduce]
+
+    def rate(terms, batch, ctx, key):
+        kl = over(terms.kl_dims)
+        bits = elbo.free_bits(kl, tested(kl, batch), ctx.hp['target'] / kl.shape[-1], form)
+        return mean(bits, batch), {}
+
+    return rate
+
+
+def capacity_rate(plan, reduce='batch'):
+    """|KL - C(t)|, C(t) linear from 0 to hp['capacity'] nats over hp['capacity_epochs'].
+
+    Args:
+      plan: `epoch` is used.
+      reduce: 'batch' puts the batch mean inside the bars, which couples the batch; 'example' every example.
+
+    Returns:
+      A rate.
+
+    References:
+      Burgess et al., "Understanding disentangling in beta-VAE", 2018, arXiv:1804.03599.
+    """
+    inside = {'batch': lambda kl, batch: mean(kl, batch), 'example': lambda kl, batch: kl}[reduce]
+
+    def rate(terms, batch, ctx, key):
+        capacity = schedules.ramp(ctx.total / plan.epoch, 0., ctx.hp['capacity'], length=ctx.hp['capacity_epochs'])
+        gap = jnp.abs(inside(terms.kl, batch) - capacity)
+        return mean(jnp.broadcast_to(gap, batch['weight'].shape), batch), {'capacity': capacity}
+
+    return rate
+
+
+def mmd_rate(size, width=1.):
+    """Unbiased squared MMD between the batch's codes and as many prior draws; couples the batch.
+
+    Args:
+      size: Z.
+      width: multiple of the kernel's base C = 2 Z; Bahuleyan's text code has 2, Tolstikhin's image code 1.
+
+    Returns:
+      A rate, without unit.
+    """
+    def rate(terms, batch, ctx, key):
+        noise, weight = jax.random.normal(key, terms.z.shape, terms.z.dtype), batch['weight']
+        value = kernels.mmd(terms.z, noise, lambda x, y: kernels.imq(x, y, 2. * size * width), weight, weight)
+        return value, {'mmd': value}
+
+    return rate
+
+
+class Weight(NamedTuple):
+    """What multiplies the rate."""
+    init: Callable[[], Any]            # () -> carry
+    apply: Callable[..., tuple]        # (carry, kl [], ctx) -> (weight [], carry)
+
+
+def scheduled(plan, shape='linear', clock='total'):
+    """Weight from hp: beta_start to `beta` over `warmup` epochs after `delay`, again every `period`.
+
+    With warmup 0 the weight is beta from the start; with period 0 nothing restarts.
+
+    Args:
+      plan: `epoch` is used.
+      shape: 'linear' or 'sigmoid'.
+      clock: 'total' counts all steps of the run, 'step' those of the phase.
+
+    Returns:
+      A `Weight`.
+    """
+    ramp = {'linear': schedules.ramp, 'sigmoid': schedules.sigmoid_ramp}[shape]
+
+    def apply(carry, kl, ctx):
+        hp, t = ctx.hp, getattr(ctx, clock) / plan.epoch
+        return ramp(t, hp['beta_start'], hp['beta'], hp['delay'], hp['warmup'], hp['period']), carry
+
+    return Weight(lambda: {}, apply)
+
+
+def constant(value):
+    """A weight that is always `value`."""
+    return Weight(lambda: {}, lambda carry, kl, ctx: (jnp.asarray(value, float), carry))
+
+
+def controlled():
+    """Weight from a PI controller that steers the batch's KL to hp['target']: see `ops.control.pi_step`."""
+    def apply(carry, kl, ctx):
+        hp = ctx.hp
+        carry, beta = control.pi_step(carry, hp['target'] - jax.lax.stop_gradient(kl), hp['kp'], hp['ki'],
+                                      hp['beta_min'], hp['beta_max'])
+        return beta, carry
+
+    return Weight(lambda: control.PI(jnp.zeros(()), jnp.zeros(())), apply)
+
+
+def objective(model, rate, weight):
+    """rec + weight * rate as a player's loss.
+
+    Args:
+      model: a `Model`.
+      rate: (terms, batch, ctx, key) -> ([], aux).
+      weight: a `Weight`.
+
+    Returns:
+      Function (params, carry, batch, ctx) -> (loss, (carry, aux)); aux holds 'rec', 'beta' and, where q has a
+      density, 'kl': true batch means in nats, whatever is trained on.
+    """
+    def loss(params, carry, batch, ctx):
+        terms, posterior = model.terms(params, carry['posterior'], batch, derive(ctx.key, 0), ctx.hp)
+        rec = mean(terms.rec, batch)
+        kl = None if terms.kl is None else mean(terms.kl, batch)
+        value, aux = rate(terms, batch, ctx, derive(ctx.key, 1))
+        beta, state = weight.apply(carry['weight'], kl, ctx)
+        aux = {'rec': rec, 'beta': beta, **({} if kl is None else {'kl': kl}), **aux}
+        return rec + beta * value, ({**carry, 'posterior': posterior, 'weight': state}, aux)
+
+    return loss
+
+
+def starter(model, weight):
+    """`Method.init` of a model whose objective has that weight: (key, data) -> (params, carry)."""
+    def init(key, data):
+        params, carry = model.init(key, data)
+        return params, {'posterior': carry, 'weight': weight.init()}
+
+    return init

@@ -1,0 +1,262 @@
+"""The image kits: fully connected and convolutional encoders and decoders, and the decoders' likelihoods."""
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vaebench.core import Decoder, Kit
+from vaebench.errors import UserError
+from vaebench.networks import common
+
+
+class MlpEncoder(nn.Module):
+    """Flattens [B, H, W, C] into a stack of linear layers, each with its activation."""
+    hidden: tuple
+    activation: str
+    n_out: int = 0                       # width of one more, linear layer
+
+    @nn.compact
+    def __call__(self, x):
+        x = common.Mlp(self.hidden, self.activation, final=True, name='body')(x.reshape(x.shape[0], -1))
+        return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
+
+
+class MlpDecoder(nn.Module):
+    """[B, Z] to [B, *shape] through linear layers."""
+    hidden: tuple
+    activation: str
+    shape: tuple
+
+    @nn.compact
+    def __call__(self, z):
+        sizes = (*self.hidden, math.prod(self.shape))
+        return common.Mlp(sizes, self.activation, name='body')(z).reshape(-1, *self.shape)
+
+
+def patches(x):
+    """Overlapping 3x3 patches, two pixels apart, zeros beyond the border.
+
+    A strided convolution is a linear layer over these: on a CPU, and for several seeds at once, that is an order of
+    magnitude faster than convolution operations and their gradients.
+
+    Args:
+      x: [B, H, W, C].
+
+    Returns:
+      [B, ceil(H / 2), ceil(W / 2), 9 C].
+
+    >>> patches(jnp.arange(9.).reshape(1, 3, 3, 1))[0, 1, 1].tolist()
+    [4.0, 5.0, 0.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    height, width = (-(-n // 2) for n in x.shape[1:3])
+    x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
+    return jnp.concatenate([x[:, i:i + 2 * height:2, j:j + 2 * width:2] for i in range(3) for j in range(3)], -1)
+
+
+def unpatch(y, shape):
+    """The transpose of `patches`: overlapping patches are added up.
+
+    Args:
+      y: [B, ceil(H / 2), ceil(W / 2), 9 C].
+      shape: (H, W, C).
+
+    Returns:
+      [B, H, W, C].
+
+    >>> unpatch(jnp.ones((1, 1, 1, 9)), (2, 2, 1)).sum().item()
+    4.0
+    """
+    return jax.linear_transpose(patches, jax.ShapeDtypeStruct((y.shape[0], *shape), y.dtype))(y)[0]
+
+
+def halves(shape, n):
+    """(H, W) of an image and of its n halvings, rounding up.
+
+    >>> halves((28, 7, 1), 2)
+    [(28, 7), (14, 4), (7, 2)]
+    """
+    sizes = [tuple(shape[:2])]
+    for _ in range(n):
+        sizes.append(tuple(-(-size // 2) for size in sizes[-1]))
+    return sizes
+
+
+class ConvEncoder(nn.Module):
+    """Strided 3x3 convolutions, then one linear layer."""
+    channels: tuple
+    hidden: int
+    activation: str
+    n_out: int = 0
+
+    @nn.compact
+    def __call__(self, x):
+        act = common.activation(self.activation)
+        for i, c in enumerate(self.channels):
+            x = act(nn.Dense(c, name=f'conv{i}')(patches(x)))
+        x = act(nn.Dense(self.hidden, name='dense')(x.reshape(x.shape[0], -1)))
+        return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
+
+
+class ConvDecoder(nn.Module):
+    """The encoder's mirror image, with transposed convolutions."""
+    channels: tuple
+    hidden: int
+    activation: str
+    shape: tuple
+
+    @nn.compact
+    def __call__(self, z):
+        act = common.activation(self.activation)
+        *sizes, last = halves(self.shape, len(self.channels))
+        x = act(nn.Dense(self.hidden, name='dense')(z))
+        x = act(nn.Dense(math.prod(last) * self.channels[-1], name='seed')(x))
+        x = x.reshape(-1, *last, self.channels[-1])
+        widths = (self.shape[-1], *self.channels[:-1])
+        for i in reversed(range(len(sizes))):
+            x = unpatch(nn.Dense(9 * widths[i], name=f'conv{i}')(x), (*sizes[i], widths[i]))
+            x = act(x) if i else x
+        return x
+
+
+class Observed(nn.Module):
+    """A decoder body and its likelihood: Bernoulli logits, or a Gaussian's mean and log variance."""
+    body: nn.Module
+    likelihood: str
+    sigma: float
+
+    @nn.compact
+    def __call__(self, z):
+        out = self.body(z)
+        if self.likelihood == 'gaussian_full':
+            mean, log_var = jnp.split(out, 2, -1)
+            return mean, jnp.maximum(log_var, -6.)
+        if self.likelihood == 'gaussian_shared':
+            return out, jnp.broadcast_to(self.param('log_var', common.zeros, ()), out.shape)
+        return out, jnp.full(out.shape, 2 * math.log(self.sigma))
+
+
+LIKELIHOODS = {'bernoulli': 1, 'gaussian_fixed': 1, 'gaussian_shared': 1, 'gaussian_full': 2}
+"""Outputs per pixel of every likelihood."""
+
+
+def bernoulli(x, logits):
+    """log p(x) of independent pixels, summed over all but the first axis; a density only for x in {0, 1}.
+
+    >>> round(float(bernoulli(jnp.ones((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 1)))[0]), 4)
+    -2.7726
+    """
+    return (x * logits - jax.nn.softplus(logits)).reshape(x.shape[0], -1).sum(-1)
+
+
+def gaussian(x, mean, log_var):
+    """log N(x; mean, exp(log_var)), summed over all but the first axis.
+
+    >>> round(float(gaussian(jnp.ones((1, 2)), jnp.ones((1, 2)), jnp.zeros((1, 2)))[0]), 4)
+    -1.8379
+    """
+    terms = log_var + (x - mean)**2 * jnp.exp(-log_var) + math.log(2 * math.pi)
+    return -.5 * terms.reshape(x.shape[0], -1).sum(-1)
+
+
+def observe(body, likelihood, sigma, latent):
+    """A `Decoder` of images.
+
+    Args:
+      body: linen module [B, Z] -> [B, H, W, C * outputs per pixel].
+      likelihood: one of `LIKELIHOODS`; 'gaussian_full' keeps its log variance at or above -6.
+      sigma: standard deviation of 'gaussian_fixed'.
+      latent: Z.
+
+    Returns:
+      A `Decoder`; generate's modes are 'mean' and 'sample'. Gaussian means are not forced into [0, 1].
+    """
+    module = Observed(body, likelihood, sigma)
+
+    def rule(path, shapes):
+        return 0. if path[-1] == 'log_var' else common.torch_linear(path, shapes)
+
+    def log_prob(params, z, batch, key=None):
+        out, log_var = module.apply({'params': params}, z)
+        return bernoulli(batch['x'], out) if likelihood == 'bernoulli' else gaussian(batch['x'], out, log_var)
+
+    def generate(params, z, key=None, mode='mean'):
+        out, log_var = module.apply({'params': params}, z)
+        mean = jax.nn.sigmoid(out) if likelihood == 'bernoulli' else out
+        if mode == 'mean':
+            return {'x': mean}
+        if likelihood == 'bernoulli':
+            return {'x': jax.random.bernoulli(key, mean).astype(mean.dtype)}
+        return {'x': mean + jnp.exp(log_var / 2) * jax.random.normal(key, mean.shape)}
+
+    return Decoder(common.initialiser(module, rule, jnp.zeros((1, latent))), log_prob, generate)
+
+
+def image_kit(info, config, down, up, features):
+    """What the image kits share.
+
+    Args:
+      info: 'shape' (H, W, C).
+      config: latent (Z), likelihood 'bernoulli', sigma 1.
+      down: (activation, n_out) -> linen module of images.
+      up: (shape) -> linen module of latents.
+      features: H, width of `down` with n_out=0.
+
+    Returns:
+      A `Kit`; every layer has PyTorch's default for linear layers unless a head asks otherwise.
+    """
+    shape, latent, likelihood = tuple(info['shape']), config['latent'], config.get('likelihood', 'bernoulli')
+    if likelihood not in LIKELIHOODS:
+        raise UserError(f'kit.likelihood={likelihood!r} is unknown: choose one of {", ".join(LIKELIHOODS)}')
+    blank = jnp.zeros((1, *shape))
+
+    def decoder(latent=latent):
+        wide = (*shape[:2], shape[2] * LIKELIHOODS[likelihood])
+        return observe(up(wide), likelihood, config.get('sigma', 1.), latent)
+
+    def gen(latent=latent):
+        net, module = common.net(up(shape), common.torch_linear, jnp.zeros((1, latent))), up(shape)
+        return net._replace(apply=lambda params, z, key=None: jax.nn.sigmoid(module.apply({'params': params}, z)))
+
+    def critic():
+        net = common.net(down('leaky_relu', 1), common.torch_linear, blank)
+        return net._replace(apply=lambda params, x, key=None: net.apply(params, x)[..., 0])
+
+    def head(n_out, init=None, bias=None):
+        rule = common.torch_linear if init in (None, 'torch') else common.constant(init)
+        return common.linear(features, n_out, rule, bias is None or bias)
+
+    return Kit(latent, features, lambda: common.image_encoder(down(config.get('activation', 'relu'), 0), shape),
+               head, decoder, common.mlp, gen, critic)
+
+
+def mlp(info, config):
+    """The fully connected kit; the decoder mirrors the encoder.
+
+    Args:
+      info: 'shape' (H, W, C).
+      config: latent (Z), hidden, the encoder's widths; activation 'relu', likelihood, sigma: see `image_kit`.
+
+    Returns:
+      A `Kit`.
+    """
+    hidden, act = tuple(config['hidden']), config.get('activation', 'relu')
+    return image_kit(info, config, lambda act, n_out: MlpEncoder(hidden, act, n_out),
+                     lambda shape: MlpDecoder(hidden[::-1], act, shape), hidden[-1])
+
+
+def conv(info, config):
+    """The small convolutional kit: every stage halves the size, rounding up.
+
+    Args:
+      info: 'shape' (H, W, C).
+      config: latent (Z), channels (32, 64), one stage each; hidden 128, the linear layer's width; activation
+        'relu', likelihood, sigma: see `image_kit`.
+
+    Returns:
+      A `Kit`.
+    """
+    channels, hidden, act = tuple(config.get('channels', (32, 64))), config.get('hidden', 128), \
+        config.get('activation', 'relu')
+    return image_kit(info, config, lambda act, n_out: ConvEncoder(channels, hidden, act, n_out),
+                     lambda shape: ConvDecoder(channels, hidden, act, shape), hidden)

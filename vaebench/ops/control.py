@@ -1,0 +1,42 @@
+"""Feedback control of a weight."""
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class PI(NamedTuple):
+    """State of a PI controller; both start at 0."""
+    control: jax.Array     # [] last control above the lower limit, before clipping
+    integral: jax.Array    # []
+
+
+def pi_step(state, error, kp, ki, low, high):
+    """One step of a proportional-integral controller with a weight in [low, high].
+
+    The paper prints the anti-windup test with the clipped weight, for which it can never fire; here the integral
+    is held while the unclipped control of the step before lies outside the limits. Reading the control above `low`
+    makes a state of zeros the right start for every lower limit.
+
+    Args:
+      state: `PI`.
+      error: [] set point minus measured value.
+      kp: proportional gain.
+      ki: integral gain per step.
+      low: lower limit of the weight.
+      high: upper limit of the weight.
+
+    Returns:
+      `PI` and the weight [].
+
+    References:
+      Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988.
+
+    >>> state, weight = pi_step(PI(jnp.float32(0), jnp.float32(0)), 0., .01, 1e-4, 0., 1.)
+    >>> round(float(weight), 6)
+    0.005
+    """
+    inside = (state.control >= 0) & (state.control <= high - low)
+    integral = jnp.where(inside, state.integral - ki * error, state.integral)
+    control = kp * jax.nn.sigmoid(-error) + integral
+    return PI(control, integral), jnp.clip(control + low, low, high)

@@ -1,0 +1,60 @@
+"""Weights as functions of time; every number may be traced, so one program serves all of them."""
+import jax
+import jax.numpy as jnp
+
+
+def _clock(t, delay, period):
+    """Time since the delay, restarted every period; a period of 0 never restarts."""
+    t = t - delay
+    safe = jnp.where(period > 0, period, 1.)
+    return jnp.where(period > 0, t - safe * jnp.floor(t / safe), t)
+
+
+def ramp(t, start, end, delay=0., length=0., period=0.):
+    """Linear from start to end, then constant; constant, warm-up and cyclical weights are special cases.
+
+    Args:
+      t: [...] time; delay, length and period have its unit.
+      start: value until the delay is over and at each restart.
+      end: value from delay + length on.
+      delay: time before the ramp.
+      length: time of the ramp; 0 is a jump.
+      period: time between restarts; 0 never restarts.
+
+    Returns:
+      [...] values between start and end.
+
+    References:
+      Fu et al., "Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing", 2019, arXiv:1903.10145.
+
+    >>> ramp(jnp.array([0., 5., 10., 15., 20.]), 0., 1., length=10.).tolist()
+    [0.0, 0.5, 1.0, 1.0, 1.0]
+    >>> ramp(jnp.array([0., 5., 10., 15., 20.]), 0., 1., length=5., period=10.).tolist()
+    [0.0, 1.0, 0.0, 1.0, 0.0]
+    """
+    length = jnp.asarray(length)
+    t = _clock(jnp.asarray(t), delay, jnp.asarray(period))
+    part = jnp.where(length > 0, t / jnp.where(length > 0, length, 1.), jnp.where(t >= 0, 1., 0.))
+    return start + (end - start) * jnp.clip(part, 0, 1)
+
+
+def sigmoid_ramp(t, start, end, delay=0., length=0., period=0.):
+    """Sigmoid from start to end, centred half-way, width a tenth of the length; end once the length is over.
+
+    Args:
+      t: [...] time; the other arguments are those of `ramp`.
+
+    Returns:
+      [...] values between start and end.
+
+    References:
+      Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988 ("cost annealing").
+
+    >>> sigmoid_ramp(jnp.array([5., 10.]), 0., 1., length=10.).tolist()
+    [0.5, 1.0]
+    """
+    length = jnp.asarray(length)
+    t = _clock(jnp.asarray(t), delay, jnp.asarray(period))
+    safe = jnp.where(length > 0, length, 1.)
+    part = jnp.where(t < length, jax.nn.sigmoid((t - safe / 2) / (safe / 10)), 1.)
+    return start + (end - start) * part
