@@ -4,13 +4,14 @@ import re
 
 from setuptools import find_packages, setup
 
-version = re.search(r"__version__ = '(.+)'", pathlib.Path(__file__).with_name('vaebench').joinpath('__init__.py').read_text())[1]
+here = pathlib.Path(__file__).parent
+version = re.search(r"__version__ = '(.+)'", (here / 'vaebench' / '__init__.py').read_text())[1]
 
 setup(
     name='vaebench',
     version=version,
     description='One benchmark for variational autoencoders and their rivals, in JAX',
-    long_description=pathlib.Path(__file__).with_name('README.md').read_text(),
+    long_description=(here / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.11',

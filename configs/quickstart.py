@@ -19,7 +19,7 @@ def text():
     warmup = {'hp': {'warmup': 4.}}
     rows = presets.text_rows(
         target=2., ki=2e-3, cycle=4., anneal=warmup, fb=warmup, fbp=warmup, pre_ae_fb=warmup, bn_vae=warmup,
-        lagging={'label': 'Lagging (at most 20 inner steps)', 'options': {'max_inner': 20, 'window': 5}, **warmup},
+        lagging={'label': 'Lagging (at most 10 inner steps)', 'options': {'max_inner': 10, 'window': 5}, **warmup},
         ivae={'hp': {'warmup': 4., 'nu_lr': 1e-3}, 'options': {'hidden': (128, 128), 'noise_scale': 0.6}})
     table.table = presets.rows({'source': {'label': 'the source itself', 'method': 'source'}, **rows})
     return table

@@ -299,6 +299,16 @@ def test_likelihoods_are_normalised_densities():
     np.testing.assert_allclose(image.bernoulli(bits, a), want, rtol=1e-5)
 
 
+def test_bernoulli_is_smooth_and_finite():
+    """First and second derivative in the logit, at 0 too; no overflow."""
+    x, logits = jnp.full((7, 1), .25), jnp.array([-1e4, -3., -.1, 0., .1, 3., 1e4])[:, None]
+    f = lambda a: image.bernoulli(x[0], a).sum()
+    s = sigmoid(np.clip(np.asarray(logits, np.float64), -700, 700))
+    np.testing.assert_allclose(jax.vmap(jax.grad(f))(logits), .25 - s, atol=1e-6)
+    np.testing.assert_allclose(jax.vmap(jax.hessian(f))(logits)[..., 0], -s * (1 - s), atol=1e-6)
+    assert image.bernoulli(x, logits)[-1] == -7500
+
+
 @pytest.mark.parametrize('likelihood', ['gaussian_fixed', 'gaussian_shared', 'gaussian_full'])
 def test_gaussian_decoders(likelihood):
     dec = image_kit(likelihood=likelihood, sigma=.3).decoder()

@@ -165,7 +165,7 @@ def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path):
     shutil.rmtree(model)
     run(CONFIG, f'--workdir={workdir}')
     now, then = cells(workdir), cells(finished[0])
-    alone = next(name for name in then if name.startswith('vae.s0.'))      # trained without its sibling: rounding differs
+    alone = next(name for name in then if name.startswith('vae.s0.'))      # without its sibling: rounding differs
     a, b = now.pop(alone)['metrics'], then.pop(alone)['metrics']
     assert now == then and {k: pytest.approx(v['value'], rel=1e-3) for k, v in b.items()} == {
         k: v['value'] for k, v in a.items()}
