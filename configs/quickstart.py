@@ -28,7 +28,7 @@ def text():
 def images():
     table = presets.table(
         'images', 'Images: 8x8 digits, 2 seeds',
-        dataset={'name': 'digits'}, kit={'name': 'mlp', 'latent': 8, 'hidden': (128,)},
+        dataset={'name': 'digits'}, kit={'name': 'mlp', 'latent': 8, 'hidden': (128,), 'likelihood': 'bernoulli'},
         optimizer={'lr': 1e-3, 'clip': 0.}, epochs=40, block=21,
         evaluation={'samples': 50, 'chunk': 50, 'batch': 250}, metrics=presets.IMAGE_METRICS)
     table.table = presets.rows(presets.image_rows())

@@ -261,7 +261,7 @@ class Runner:
                 'published': list(row.published), 'dataset': _dataset(data), 'config': results.plain(row.config),
                 'config_hash': row.config_hash, 'train_hash': row.train_hash,
                 'parameters': row.config['protocol'].get('keep', 'best'),
-                'metrics': {} if g is None else entries[g],
+                'metrics': {} if g is None else _likelihood_named(entries[g], row.config['kit'].get('likelihood')),
                 'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
                 'group': len(host['seeds']), 'steps': host['steps'],
                 'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
@@ -355,6 +355,17 @@ def _dataset(data):
     if 'vocab' in info:
         out['vocab'] = len(info['vocab'])
     return results.plain(out)
+
+
+def _likelihood_named(entries, likelihood):
+    """Metrics in nats say which decoder likelihood they are of: densities and probabilities never rank together."""
+    def of_decoder(name):
+        return any('log_lik' in need for need in metrics.METRICS[name].needs)
+
+    if likelihood is None:
+        return entries
+    return {k: {**v, 'estimator': f"{v['estimator']}; {likelihood} decoder"} if of_decoder(k) else v
+            for k, v in entries.items()}
 
 
 def _of_seed(entry, g):

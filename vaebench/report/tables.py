@@ -340,8 +340,8 @@ def collect(folders, metrics=()):
       metrics: the metric columns wanted, in order; () for all.
 
     Returns:
-      (tables, problems): list of `Table` sorted by id, empty where there is no result; a line for each file that
-      was left out, and why.
+      (tables, problems): list of `Table` in the manifests' order, then sorted by id, empty where there is no result;
+      a line for each file that was left out, and why.
 
     Raises:
       UserError: a folder is missing, or no result has such a metric.
@@ -351,7 +351,7 @@ def collect(folders, metrics=()):
     for metric in metrics if found else ():
         if metric not in known:
             raise unknown('metric', metric, known)
-    names = sorted({f.result['table'] for f in found} | set(plans)) if found else ()
+    names = dict.fromkeys([*plans, *sorted({f.result['table'] for f in found})]) if found else ()
     return [_build(name, [f for f in found if f.result['table'] == name], plans.get(name), metrics, problems)
             for name in names], problems
 
