@@ -1,6 +1,7 @@
 """Command line: trains the missing cells of a table, then prints it."""
 import os
 import pathlib
+import re
 import signal
 import sys
 import time
@@ -10,6 +11,13 @@ from ml_collections import config_flags
 
 from vaebench.errors import UserError
 
+USAGE = """vaebench: trains the missing cells of a table, then prints it.
+
+  vaebench --config=configs/quickstart.py
+  vaebench --config=configs/ptb.py:small --workdir=runs/ptb --data_dir=DIR [--config.KEY=VALUE ...]
+
+Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in one line; 128 + n stopped by signal n.
+"""
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the table, such as configs/quickstart.py or configs/ptb.py:small; '
@@ -31,7 +39,10 @@ def _parse(argv):
     try:
         rest = FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        text = str(error).replace('\\n', '\n').replace("\\'", "'").strip('"\' \n')
+        text = str(error).replace('\\n', '\n').strip()
+        typo = re.search(r'Did you mean "(.+)" instead of "(.+)"', text)
+        if typo:
+            text = f'the config has no key {typo[2]}; did you mean {typo[1]}?'
         if 'Traceback' in text:                  # of a config file: its last line says it
             text = f'cannot read the config: {text.splitlines()[-1]}'
         raise UserError(' '.join(text.split())) from error
@@ -150,11 +161,11 @@ def _start(argv):
 
 
 def main(argv=None):
-    """Entry point of `vaebench`: returns the exit code.
-
-    0: done, or stopped by --budget; 1: a cell failed; 2: bad input, said in one line; 128 + n: stopped by signal n.
-    """
+    """Entry point of `vaebench`: returns the exit code that `USAGE` explains."""
     argv = list(sys.argv if argv is None else argv)
+    if {'--help', '-help', '-h', '--helpfull'} & set(argv):
+        print(USAGE + FLAGS.module_help(sys.modules[__name__]))
+        return 0
     try:
         return _start(argv)
     except UserError as error:
