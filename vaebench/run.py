@@ -43,6 +43,8 @@ def _parse(argv):
         typo = re.search(r'Did you mean "(.+)" instead of "(.+)"', text)
         if typo:
             text = f'the config has no key {typo[2]}; did you mean {typo[1]}?'
+        elif isinstance(error, AttributeError | KeyError):
+            text = f'the config has no key {text.strip(chr(34) + chr(39))}; see its file for those it has'
         if 'Traceback' in text:                  # of a config file: its last line says it
             text = f'cannot read the config: {text.splitlines()[-1]}'
         raise UserError(' '.join(text.split())) from error
