@@ -292,6 +292,8 @@ def main(argv):
     names = 'jax', 'flax', 'optax', 'torch', 'pythae'
     lines = [f'{cpu()}, {os.cpu_count()} cores, jax on {device.platform} ({device.device_kind}); Python '
              f'{platform.python_version()}, ' + ', '.join(f'{n} {version(n)}' for n in names), '',
+             f'Load average at the start {os.getloadavg()[0]:.1f}: peers suffer more than we do from a busy machine, '
+             'so only figures from an idle one count.',
              'Medians, least and largest in brackets; a ratio above 1 is in our favour, except over seeds.', '',
              '| measured | target | ours | peer | ratio |', '| --- | --- | --- | --- | --- |']
     print('\n'.join(lines), flush=True)

@@ -11,7 +11,7 @@ EPOCHS = 8
 
 def text():
     table = presets.table(
-        'text', 'Text: synthetic corpus, 2 seeds',
+        'text', 'Text: synthetic corpus of known likelihood',
         dataset={'name': 'synthetic', 'sentences': 8192},
         kit={**presets.LSTM, 'embed': 32, 'hidden': 64, 'latent': 8, 'dropout': 0.1},
         optimizer={'lr': 1e-2}, epochs=EPOCHS, evaluation={'samples': 50, 'chunk': 50, 'batch': 128},
@@ -27,7 +27,7 @@ def text():
 
 def images():
     table = presets.table(
-        'images', 'Images: 8x8 digits, 2 seeds',
+        'images', 'Images: 8x8 digits',
         dataset={'name': 'digits'}, kit={'name': 'mlp', 'latent': 8, 'hidden': (128,), 'likelihood': 'bernoulli'},
         optimizer={'lr': 1e-3, 'clip': 0.}, epochs=40, block=21,
         evaluation={'samples': 50, 'chunk': 50, 'batch': 250}, metrics=presets.IMAGE_METRICS)

@@ -475,3 +475,23 @@ def test_evaluation_reports_its_progress():
              tick=lambda done, total: seen.append((done, total)))
     measure(v, ['nll_iw', 'ess'])
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_importance_sampling_goes_on_where_it_was_stopped(tmp_path):
+    settings = Settings(samples=6, chunk=4, batch=3)
+    again = lambda **k: View(linear(), S2, {}, [{'x': data(11)}], KEY, settings, **k)
+    whole, path, seen = again().weights, tmp_path / 'c' / 'partial.npz', []
+
+    def tick(done, total):
+        seen.append(done)
+        if len(seen) in (1, 3):
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            _ = again(tick=tick, partial=path).weights
+    last = again(tick=tick, partial=path).weights
+    assert seen == [1, 2, 3, 4]
+    np.testing.assert_array_equal(whole, last)
+    path.write_bytes(b'no')
+    np.testing.assert_array_equal(whole, again(partial=path).weights)

@@ -1,12 +1,15 @@
 """The host loop: protocol, order of data, resuming, failing."""
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_config
 
-from vaebench import checkpoint, core, protocol, table, train
+from vaebench import checkpoint, core, presets, protocol, table, train
 from vaebench.errors import UserError
+from vaebench.optimise import optimiser
 from vaebench.runner import Runner, duration
 
 
@@ -123,7 +126,6 @@ def test_a_diverged_seed_stops_with_its_term_named_and_the_others_go_on(tmp_path
     runner = Runner(tiny('vae,wild', arg='bad'), tmp_path)
     end = runner.run()
     assert not end['broken'] and runner.status() == (2, 2, 0)
-    import json
     wild = [json.loads(p.read_text()) for p in sorted((tmp_path / 'results').glob('wild.*.json'))]
     assert [w['status'] for w in wild] == ['failed', 'failed']
     for seed, w in enumerate(wild):
@@ -132,7 +134,7 @@ def test_a_diverged_seed_stops_with_its_term_named_and_the_others_go_on(tmp_path
 
 def test_checkpoint_falls_back_to_the_one_before_and_else_says_what_to_do(tmp_path):
     for n in (1, 2):
-        checkpoint.save(tmp_path / 'c', n, {'a': jnp.full(3, float(n))}, {'n': n})
+        checkpoint.save(tmp_path / 'c', {'a': jnp.full(3, float(n))}, {'n': n})
     like = lambda host: {'a': jax.ShapeDtypeStruct((3,), jnp.float32)}
     for path in (tmp_path / 'c' / '2').rglob('*'):
         if path.is_file():
@@ -154,7 +156,7 @@ def test_odd_durations_are_refused(text):
 
 
 def test_unknown_row_names_the_nearest():
-    with pytest.raises(UserError, match='did you mean beta_vae'):
+    with pytest.raises(UserError, match="did you mean 'beta_vae'"):
         tiny('betavae')
 
 
@@ -175,3 +177,78 @@ def test_methods_of_an_installed_package_are_found(monkeypatch):
     assert methods.find('mine') is methods.METHODS
     with pytest.raises(UserError, match="did you mean 'mine'"):
         methods.find('mines')
+
+
+def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run_and_moves_nothing():
+    def loss(params, carry, batch, ctx):
+        return jnp.where(params['w'] == 0, jnp.sqrt(params['w']), 0.), (carry, {})     # value 0, gradient inf
+
+    tx = optimiser({'name': 'sgd', 'clip': 0.})
+    method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}),
+                         (core.Phase('main', (core.Player('p', loss, ('w',), tx),), 3),), {})
+    data = {'x': jnp.zeros(4)}
+    state = core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)), {'lr': 1., 'lr_scale': 1.})
+    state, metrics = core.make_step(method.phases[0])(state, data, jnp.arange(4)[None])
+    assert int(state.status) == core.FAILED and float(state.params['w']) == 0 and float(metrics['p/loss']) == 0
+    assert not np.isfinite(metrics['p/moved'])
+
+
+def test_a_phase_that_continues_keeps_the_protocol(tmp_path):
+    config = tiny_config.get_config().to_dict()
+    config['table']['vae'] |= {'method': 'lagging', 'options': {'max_inner': 2, 'window': 1}}
+    spec = table.tables({**config, 'rows': 'vae', 'seeds': 3})[0]
+    runner = Runner(spec, tmp_path)
+    assert not runner.run()['broken']
+    for path in (tmp_path / 'results').glob('*.json'):
+        assert json.loads(path.read_text())['steps'] == 28                # no step is taken or counted past the end
+    for path in (tmp_path / 'logs').glob('*.jsonl'):
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        steps = [e['step'] for e in entries]
+        assert steps == sorted(set(steps)) and steps[-1] == 28            # a seed that waits writes nothing
+
+
+def test_cells_of_other_data_are_refused(tmp_path):
+    for name, words in (('a', 'one two three'), ('b', 'three two one')):
+        for split in ('train', 'valid', 'test'):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f'{split}.txt').write_text(f'{words}\n' * 8)
+    config = presets.table('own', 'Own', dataset={'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')}, epochs=1,
+                           batch=8, kit={**presets.LSTM, 'embed': 4, 'hidden': 4, 'latent': 2}, metrics=('elbo',),
+                           evaluation={'samples': 1})
+    config.table = presets.rows({'lm': {'method': 'lstm_lm'}})
+    spec = table.tables(config.to_dict())[0]
+    assert Runner(spec, tmp_path / 'w', str(tmp_path / 'a')).run() == {'busy': [], 'broken': [], 'out': False}
+    with pytest.raises(UserError, match='of other data'):
+        Runner(spec, tmp_path / 'w', str(tmp_path / 'b')).run()
+    for result in (tmp_path / 'w' / 'results').iterdir():
+        result.unlink()
+    with pytest.raises(UserError, match='of other data'):
+        Runner(spec, tmp_path / 'w', str(tmp_path / 'b')).run()
+
+
+@pytest.mark.parametrize('change,message', [
+    ({'epochs': 0}, 'epochs=0'), ({'group': 0}, 'group=0'), ({'devices': -1}, 'devices=-1'),
+    ({'seeds_by': 'foo'}, 'auto, vmap or map'), ({'metrics': ('nll',)}, "did you mean 'nll_iw'"),
+    ({'kit': {'name': 'mlp', 'latent': 0, 'hidden': (16,)}}, 'kit.latent=0'),
+    ({'evaluation': {'samples': 0}}, 'evaluation.samples=0'), ({'seeds': 0}, 'seeds=0'),
+])
+def test_impossible_settings_are_refused_before_anything_runs(change, message):
+    config = tiny_config.get_config().to_dict()
+    with pytest.raises(UserError, match=message):
+        table.tables({**config, **change})
+
+
+def test_more_devices_than_there_are(tmp_path):
+    config = tiny_config.get_config().to_dict()
+    with pytest.raises(UserError, match='devices=64'):
+        Runner(table.tables({**config, 'rows': 'vae', 'devices': 64})[0], tmp_path).run()
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise ValueError('RESOURCE_EXHAUSTED: Error writing: No space left on device\nmore')
+
+    import orbax.checkpoint as ocp
+    monkeypatch.setattr(ocp.Checkpointer, 'save', full)
+    with pytest.raises(UserError, match='No space left on device; free some space'):
+        checkpoint.save(tmp_path / 'c', {'a': jnp.zeros(3)}, {})

@@ -20,16 +20,16 @@ def _is_key(leaf):
 
 def _orbax():
     import orbax.checkpoint as ocp
-    logging.getLogger('absl').setLevel(logging.ERROR)
+    for name in ('absl', 'asyncio'):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return ocp
 
 
-def save(folder, number, tree, host):
-    """Writes checkpoint `number` under `folder`; the one before is kept until this one is whole.
+def save(folder, tree, host):
+    """Writes the next checkpoint under `folder`; the one before is kept beside it.
 
     Args:
       folder: path of this run's checkpoints.
-      number: rising integer.
       tree: pytree of arrays; typed keys are stored as their data.
       host: JSON-serialisable dict.
 
@@ -41,8 +41,7 @@ def save(folder, number, tree, host):
     folder = pathlib.Path(folder).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / str(number)
-        shutil.rmtree(target, ignore_errors=True)
+        target = folder / str(max(numbers(folder), default=0) + 1)
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(target, args=ocp.args.Composite(
                 leaves=ocp.args.StandardSave({'count': np.array([len(leaves)]),      # Orbax refuses an empty tree
@@ -52,9 +51,12 @@ def save(folder, number, tree, host):
             shutil.rmtree(folder / str(old), ignore_errors=True)
         for rest in folder.glob('*orbax-checkpoint-tmp*'):
             shutil.rmtree(rest, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f'cannot write the checkpoint {folder}: {error.strerror or error}; free some space or choose '
-                        f'another --workdir, then run the same command again') from error
+    except Exception as error:          # a full disk is an OSError, or a ValueError of the library below
+        for rest in folder.glob('*tmp*') if folder.is_dir() else ():
+            shutil.rmtree(rest, ignore_errors=True)
+        reason = getattr(error, 'strerror', None) or str(error).strip().split('\n')[0][:200]
+        raise UserError(f'cannot write the checkpoint {folder}: {reason}; free some space or choose another '
+                        '--workdir, then run the same command again') from error
 
 
 def numbers(folder):

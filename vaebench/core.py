@@ -106,6 +106,8 @@ class Phase(NamedTuple):
     feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation
     select: str = 'elbo'              # validation quantity whose minimum keeps the best parameters
     needs: tuple[str, ...] = ()       # further validation quantities that `feedback` reads, such as 'mi'
+    until: int | None = None          # the phase is over when the steps of all phases reach this
+    continues: bool = False           # goes on with the protocol of the phase before: its rate, counters and best
 
 
 class Method(NamedTuple):
@@ -216,8 +218,12 @@ def enter(phase, state, data):
     if phase.enter is not None:
         params, carry = phase.enter(derive(state.key, 1, state.total), params, carry, data)
     opt = {p.name: p.tx(state.hp).init({n: params[n] for n in p.trains}) for p in phase.players}
-    status = jnp.where(state.status == FAILED, FAILED, RUNNING).astype(jnp.int32)
+    status = jnp.where(state.status == FAILED, FAILED, _over(phase, state.total)).astype(jnp.int32)
     return state._replace(params=params, carry=carry, opt=opt, step=jnp.int32(0), status=status)
+
+
+def _over(phase, total):
+    return RUNNING if phase.until is None else jnp.where(total >= phase.until, DONE, RUNNING)
 
 
 def batches_per_step(phase):
@@ -244,7 +250,8 @@ def _play(player, i, params, carry, opt, data, idx, state):
 
         (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
         updates, opt = tx.update(grads, opt, own)
-        return ({**params, **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, **aux}
+        moved = optax.tree.norm(updates)        # a gradient can be non-finite where the loss is not
+        return ({**params, **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, 'moved': moved, **aux}
 
     c = params, carry, opt
     if player.active is None and player.inner == 1:
@@ -289,7 +296,8 @@ def make_step(phase):
         ok = jnp.all(jnp.stack([jnp.isfinite(v) for v in metrics.values()]))
         keep = (state.status != RUNNING) | ~ok
         new = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, new)
-        status = jnp.where((state.status == RUNNING) & ~ok, FAILED, state.status).astype(jnp.int32)
+        over = jnp.where(ok, _over(phase, new.total), FAILED)
+        status = jnp.where(state.status == RUNNING, over, state.status).astype(jnp.int32)
         return new._replace(status=status), metrics
 
     return step

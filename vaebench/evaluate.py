@@ -17,7 +17,8 @@ from vaebench.train import SALT
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 
 
-def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, programs=None):
+def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, programs=None,
+             partial=None):
     """All metrics of a trained group, and the arrays behind them.
 
     Args:
@@ -28,14 +29,14 @@ def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, 
       names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
       settings: `metrics.Settings`.
       tick: called as tick(done, total) now and then.
-      programs: see `metrics.View`.
+      programs, partial: see `metrics.View`.
 
     Returns:
       (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning; and
       name -> [G, ...].
     """
     keys = jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))      # common random numbers
-    view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs)
+    view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs, partial)
     values = metrics.measure(view, names)
     entries = [metrics.entries(values, view, g) for g in range(seeds)]
     return entries, artefacts(view, values)

@@ -100,7 +100,7 @@ def load(cell):
     """Loads the model of a finished cell.
 
     Args:
-      cell: path of its result, with or without '.json', or of its folder under `models/`.
+      cell: path of its result, with or without '.json'.
 
     Returns:
       A `Model`.

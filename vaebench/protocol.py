@@ -36,6 +36,20 @@ def start(state):
     return state._replace(protocol=fresh, hp={**state.hp, 'lr_scale': jnp.float32(1)})
 
 
+def stay(state, patience, decays):
+    """A phase begins that continues the protocol: a run whose decays are used up stays done.
+
+    Args:
+      state: a `State`.
+      patience, decays: as for `plateau`.
+
+    Returns:
+      A `State`.
+    """
+    spent = (state.status == RUNNING) & (patience > 0) & (state.protocol.decays >= decays)
+    return state._replace(status=jnp.where(spent, DONE, state.status).astype(jnp.int32))
+
+
 def plateau(patience=0, first_epoch=15, factor=0.5, decays=5):
     """Feedback of He et al. and Li et al.: decay on a plateau, reload the best, stop after some decays.
 

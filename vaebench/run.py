@@ -27,11 +27,11 @@ flags.DEFINE_string('workdir', None, 'Folder that owns the run; the same command
 flags.DEFINE_string('data_dir', None, 'Folder with the raw data that the config names. Default: $VAEBENCH_DATA.')
 flags.DEFINE_string('budget', None, 'Stop, with everything saved and exit code 0, before this long: 90s, 8m, 1h30m.')
 flags.DEFINE_bool('dry_run', False, 'Only list the cells: done, running or missing, with estimated time and memory.')
-flags.DEFINE_string('compilation_cache', '~/.cache/vaebench/jax', 'Folder for compiled programs; "" keeps none.')
-flags.DEFINE_enum('distributed', 'off', ['auto', 'on', 'off'], 'Join a multi-host job before anything else.')
+flags.DEFINE_string('compilation_cache', os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'vaebench/jax'),
+                    'Folder for compiled programs; "" keeps none.')
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error, and stop at the first NaN.')
 
-ROWS_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+CELLS_FAILED, BAD_INPUT = 1, 2
 
 
 def _parse(argv):
@@ -136,9 +136,11 @@ def _work(config, given, workdir, deadline, stopped):
     notes += ['stopped: the same command goes on'] if stopped else []
     print(f"{'; '.join(notes)}. Everything is in {workdir}; "
           f'vaebench-report --results={workdir} --format=markdown prints the table again.')
-    if stopped:
-        return 128 + stopped[0]
-    return ROWS_FAILED if failed or broken else 0
+    code = 128 + stopped[0] if stopped else CELLS_FAILED if failed or broken else 0
+    if any(runner.compiling() for runner in runners):        # for a row that will not come: do not wait for it
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _start(argv):
@@ -147,17 +149,14 @@ def _start(argv):
     from vaebench.runner import duration
     deadline = begun + duration(FLAGS.budget) if FLAGS.budget else None
     import jax
-
-    from vaebench import sharding
     if FLAGS.compilation_cache:
         jax.config.update('jax_compilation_cache_dir', os.path.expanduser(FLAGS.compilation_cache))
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
         jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
     jax.config.update('jax_debug_nans', FLAGS.debug)
-    sharding.start_processes(FLAGS.distributed)
     stopped = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda n, frame: stopped.append(n))
+        signal.signal(number, lambda n, frame: os._exit(128 + n) if stopped else stopped.append(n))
     workdir = pathlib.Path(FLAGS.workdir or pathlib.Path('runs') / config['name'])
     return _work(config, given, workdir, deadline, stopped)
 

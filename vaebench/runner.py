@@ -1,10 +1,11 @@
 """Works through a table: trains the missing groups, evaluates them, writes their cells. No flags here."""
-import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -61,44 +62,47 @@ class Runner:
 
     def __post_init__(self):
         self.workdir = pathlib.Path(self.workdir)
-        self._data, self._trainers, self._kits = {}, {}, {}
-        self._ahead = concurrent.futures.ThreadPoolExecutor(1)
+        self._data, self._trainers, self._making = {}, {}, threading.RLock()
+        self._ahead, self._cancelled = None, threading.Event()
 
     # ---- what a row needs -------------------------------------------------------------------------------------------
 
     def dataset(self, row):
         """The row's dataset with its splits cut into length classes: (Dataset, {split: [buckets]})."""
         key = results.canonical([row.config['dataset'], row.config['cuts']])
-        if key not in self._data:
-            options = dict(row.config['dataset'])
-            data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
-            cuts = row.config['cuts']
-            parts = {s: datasets.buckets(data.splits[s], cuts) for s in ('train', 'valid', 'test')}
-            parts['train'] = [jax.tree.map(jnp.asarray, b) for b in parts['train']]
-            self._data[key] = data, parts
-        return self._data[key]
+        with self._making:
+            if key not in self._data:
+                options = dict(row.config['dataset'])
+                data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
+                cuts = row.config['cuts']
+                place = {s: {'index': np.arange(n, dtype=np.int32)} for s, n in data.info['sizes'].items()}
+                parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts) for s in ('valid', 'test')}
+                parts['train'] = [jax.tree.map(jnp.asarray, b) for b in datasets.buckets(data.splits['train'], cuts)]
+                self._data[key] = data, parts
+            return self._data[key]
 
     def trainer(self, row, width):
         """The row's `Trainer`, shared with rows that differ in numbers only."""
-        c, key = row.config, self._share(row, width)
-        if key not in self._trainers:
-            data, parts = self.dataset(row)
-            optimiser_settings = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
-            settings = train.Settings(epochs=c['epochs'], batch=c['batch'], block=c['block'],
-                                      seeds_by=c['seeds_by'], devices=c['devices'], **c['protocol'])
-            sizes = [len(next(iter(b.values()))) for b in parts['train']]
-            epoch = train.epoch_steps(sizes, settings.batch)
-            method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(optimiser_settings)))
-            self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width)
-        return self._trainers[key]
+        c, key = row.config, (self._share(row), width)
+        with self._making:
+            if key not in self._trainers:
+                data, parts = self.dataset(row)
+                optimiser_settings = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
+                settings = train.Settings(epochs=c['epochs'], batch=c['batch'], block=c['block'],
+                                          seeds_by=c['seeds_by'], devices=c['devices'], **c['protocol'])
+                sizes = [len(next(iter(b.values()))) for b in parts['train']]
+                epoch = train.epoch_steps(sizes, settings.batch)
+                method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(optimiser_settings)))
+                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width)
+            return self._trainers[key]
 
-    def _share(self, row, width):
+    def _share(self, row):
         c = row.config
         static = {k: c[k] for k in ('dataset', 'cuts', 'kit', 'protocol', 'epochs', 'batch', 'block', 'seeds_by',
                                     'devices', 'options')}
         rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
         factory = methods.find(c['method']).factory
-        return results.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp']), width])
+        return results.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp'])])
 
     def numbers(self, row):
         """The traced numbers of a row."""
@@ -153,6 +157,7 @@ class Runner:
           (true when time was up before the end).
         """
         state = {'busy': [], 'broken': [], 'out': False}
+        self.check_data()
         todo = [row for row in self.table.rows if self.missing(row)[1]]
         for i, row in enumerate(todo):
             try:
@@ -162,6 +167,7 @@ class Runner:
                         state['busy'].append(row.name)
                         continue
                     self._row(row, todo[i + 1:])
+                    self._forget(todo[i + 1:])
             except train.Out:
                 state['out'] = True
                 break
@@ -174,8 +180,33 @@ class Runner:
                 first = (str(error).strip().splitlines() or [''])[0][:160]
                 self.say(f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on')
                 state['broken'].append(row.name)
-        self._ahead.shutdown(cancel_futures=True)
+        self._cancelled.set()
         return state
+
+    def compiling(self):
+        """Whether a program is still being compiled for a row that will not come; nothing can interrupt that."""
+        return self._ahead is not None and self._ahead.is_alive()
+
+    def check_data(self):
+        """Cells that are there must be of the data that is there.
+
+        Raises:
+          UserError: they are of other data, or a result file is damaged.
+        """
+        for row in self.table.rows:
+            for path in (self.result_path(row, seed) for seed in self.table.seeds):
+                if path.exists():
+                    self._same_data(row, results.read(path)['dataset']['sha256'], path)
+
+    def _same_data(self, row, sha256, where):
+        if sha256 != self.dataset(row)[0].info['sha256']:
+            raise UserError(f'{where} is of other data than the config and --data_dir name; choose another --workdir')
+
+    def _forget(self, later):
+        """Lets go of programs that no later row shares: they hold memory."""
+        needed = {self._share(row) for row in later}
+        with self._making:
+            self._trainers = {key: t for key, t in self._trainers.items() if key[0] in needed}
 
     def _row(self, row, later):
         untrained, _ = self.missing(row)
@@ -198,33 +229,45 @@ class Runner:
         for row in later:
             untrained, _ = self.missing(row)
             groups = self.groups(row, untrained)
-            if groups:
-                self._ahead.submit(lambda row, width: self.trainer(row, width).prepare(self.numbers(row)), row,
-                                   len(groups[0]))
+            if groups and not self.compiling():
+                self._ahead = threading.Thread(target=self._prepare, args=(row, len(groups[0])), daemon=True)
+                self._ahead.start()
                 return
+
+    def _prepare(self, row, width):
+        with contextlib.suppress(UserError):       # said when the row's turn comes
+            self.trainer(row, width).prepare(self.numbers(row), self._cancelled.is_set)
 
     def _train(self, row, trainer, seeds):
         folder = self.workdir / 'checkpoints' / f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
-        before = trainer.compile_seconds
+        data, _ = self.dataset(row)
+        fingerprint = data.info['sha256']
         logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
 
+        begun, before = time.monotonic(), None
+
         def on_block(at, fraction, loss):
-            self.report(row.label, fraction, f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}')
+            nonlocal before
+            before = at if before is None else before
+            rate = (at.steps - before.steps) / max(time.monotonic() - begun, 1e-9) if at.phase == before.phase else 0.
+            speed = f', {rate:.0f} steps/s' if rate > 0 else ''
+            self.report(row.label, fraction, f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}{speed}')
 
         state, record = train.run(
             trainer, seeds, self.numbers(row), row.config['table_seed'], folder, self.deadline,
-            row.config['save_every'], on_block, lambda entry: _log(logs, entry), self.stop)
-        data, _ = self.dataset(row)
+            row.config['save_every'], on_block, lambda entry: _log(logs, entry), self.stop, fingerprint)
+        compiled, trainer.reported = trainer.compile_seconds - trainer.reported, trainer.compile_seconds
         for g, seed in enumerate(seeds):
             one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
-            curves = [_of_seed(entry, g) for entry in record['curves']]
-            checkpoint.save(self.model_path(row, seed), 1, one, {
+            curves = [_of_seed(entry, g) for entry in record['curves'] if entry['ran'][g]]
+            checkpoint.save(self.model_path(row, seed), one, {
+                'sha256': fingerprint,
                 'config': results.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
                 'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()},
                 'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
                 'epoch': trainer.epoch_steps,
                 'curves': curves, 'train': record['seconds'] / len(seeds),
-                'compile': trainer.compile_seconds - before})
+                'compile': compiled})
             _write_lines(logs[g], curves)
         checkpoint.remove(folder)
 
@@ -237,20 +280,23 @@ class Runner:
 
     def _evaluate(self, row, seeds):
         start = time.perf_counter()
-        trainer = next((t for k, t in self._trainers.items() if k == self._share(row, t.width)), None)
-        trainer = trainer or self.trainer(row, len(seeds))
+        trainer = self.trainer(row, len(seeds))
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row))[:2]))
         models = [checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds]
         hosts = [host for _, host in models]
+        for seed, host in zip(seeds, hosts, strict=True):
+            self._same_data(row, host['sha256'], self.model_path(row, seed))
         good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
         data, parts = self.dataset(row)
         entries, arrays = [], {}
         settings = metrics.Settings(**row.config['evaluation'])
+        partial = self.workdir / 'checkpoints' / f"{row.name}.{row.config_hash}.e{'-'.join(map(str, seeds))}.npz"
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
-            entries, arrays = evaluate.evaluate(trainer.method, len(good), params, carry, parts['test'],
-                                                row.config['metrics'], settings, self._tick(row), trainer.views)
+            entries, arrays = evaluate.evaluate(
+                trainer.method, len(good), params, carry, parts['test'], row.config['metrics'], settings,
+                self._tick(row), trainer.views, partial)
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
@@ -261,13 +307,14 @@ class Runner:
                 'published': list(row.published), 'dataset': _dataset(data), 'config': results.plain(row.config),
                 'config_hash': row.config_hash, 'train_hash': row.train_hash,
                 'parameters': row.config['protocol'].get('keep', 'best'),
-                'metrics': {} if g is None else _likelihood_named(entries[g], row.config['kit'].get('likelihood')),
+                'metrics': {} if g is None else _likelihood_named(entries[g], _likelihood(row, data)),
                 'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
                 'group': len(host['seeds']), 'steps': host['steps'],
                 'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
                 'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
             results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
+        partial.unlink(missing_ok=True)
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -357,6 +404,16 @@ def _dataset(data):
     return results.plain(out)
 
 
+def _likelihood(row, data):
+    """What the decoder's nats are of, for kits that have a choice; None for the others."""
+    name = row.config['kit'].get('likelihood')
+    if name is None:
+        return None
+    x = data.splits['test'].get('x')
+    grey = x is not None and bool(((x > 0) & (x < 1)).any())
+    return f"{name} decoder{', no normalised likelihood of grey levels' if grey and name == 'bernoulli' else ''}"
+
+
 def _likelihood_named(entries, likelihood):
     """Metrics in nats say which decoder likelihood they are of: densities and probabilities never rank together."""
     def of_decoder(name):
@@ -364,7 +421,7 @@ def _likelihood_named(entries, likelihood):
 
     if likelihood is None:
         return entries
-    return {k: {**v, 'estimator': f"{v['estimator']}; {likelihood} decoder"} if of_decoder(k) else v
+    return {k: {**v, 'estimator': f"{v['estimator']}; {likelihood}"} if of_decoder(k) else v
             for k, v in entries.items()}
 
 
@@ -378,6 +435,8 @@ def _of_seed(entry, g):
 
 def _log(paths, entry):
     for g, path in enumerate(paths):
+        if not entry['ran'][g]:
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('a') as file:
             file.write(json.dumps(_of_seed(entry, g)) + '\n')

@@ -1,4 +1,4 @@
-"""Where work runs: seeds over a leading axis, batches over devices, processes over hosts."""
+"""Where work runs: seeds over a leading axis, batches over devices."""
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -79,18 +79,3 @@ def replicate(tree, where):
       The same tree, replicated.
     """
     return jax.device_put(tree, NamedSharding(where, PartitionSpec()))
-
-
-def start_processes(choice='auto'):
-    """Joins a multi-host job; must run before any other use of JAX.
-
-    Args:
-      choice: 'on' joins or fails, 'off' does nothing, 'auto' joins where the environment describes a cluster.
-    """
-    if choice == 'off':
-        return
-    try:
-        jax.distributed.initialize()
-    except ValueError:
-        if choice == 'on':
-            raise

@@ -62,8 +62,8 @@ def _ordered(entries):
 def tables(config, given=None):
     """The tables of a config file.
 
-    A config is one table, or holds several under `tables`; then `rows`, `seeds` and other keys given on the command
-    line reach each of them. Precedence: table < row < command line.
+    A config is one table, or holds several under `tables`; then its `rows` and `seeds` reach each of them.
+    Precedence: table < row < command line.
 
     Args:
       config: nested dict.
@@ -88,6 +88,27 @@ def tables(config, given=None):
             sub = _merge(sub, {'rows': ','.join(rows), 'seeds': shared.get('seeds', sub['seeds'])})
             found.append(_table(sub, own))
     return found
+
+
+COUNTS = ('epochs', 'batch', 'block', 'group', 'devices')
+
+
+def _check(name, config):
+    """Refuses settings that could only fail later."""
+    from vaebench.metrics import METRICS
+    counts = {k: config[k] for k in COUNTS}
+    counts |= {f'{part}.{k}': v for part in ('kit', 'evaluation') for k, v in config[part].items()
+               if isinstance(v, int) and not isinstance(v, bool)}
+    for key, value in counts.items():
+        if value < 1:
+            raise UserError(f'{key}={value} in row {name}: give 1 or more')
+    if config['seeds_by'] not in ('auto', 'vmap', 'map'):
+        raise UserError(f"seeds_by={config['seeds_by']}: give auto, vmap or map")
+    if config['protocol']['keep'] not in ('best', 'last'):
+        raise UserError(f"protocol.keep={config['protocol']['keep']}: give best or last")
+    for metric in config['metrics']:
+        if metric not in METRICS:
+            raise unknown('metric', metric, METRICS)
 
 
 def _table(config, given):
@@ -115,5 +136,7 @@ def _table(config, given):
         rows.append(Row(name, row.get('label', name), order, full, tuple(row.get('published', ())),
                         results.config_hash(train), results.config_hash(
                             {**train, 'evaluation': full['evaluation'], 'metrics': full['metrics']})))
+    for row in rows:
+        _check(row.name, row.config)
     columns = tuple(config.get('columns', ()) or config['metrics'])
     return Table(config['name'], config['title'], tuple(rows), tuple(range(seeds)), columns, config)

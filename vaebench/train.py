@@ -50,13 +50,17 @@ class Trainer:
         self.method, self.settings, self.width = method, settings, width
         self.how = sharding.seeds_how(settings.seeds_by)
         self.sizes = [len(next(iter(b.values()))) for b in buckets]
+        if settings.devices > len(jax.devices()):
+            raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: give fewer')
         self.mesh = sharding.mesh(jax.devices()[:settings.devices]) if settings.devices > 1 else None
         self.data = [self._whole(jax.tree.map(jnp.asarray, b)) for b in buckets]
         self.valid = valid
         first = int(np.argmax(self.sizes))
         rows = jnp.arange(settings.batch)
         self.sample = core.take(self.data[first], jnp.where(rows < self.sizes[first], rows, -1))
-        self.compile_seconds = 0.
+        self.compile_seconds = 0.      # of all programs, wherever they were compiled
+        self.waited = 0.               # of them, what the training thread waited for
+        self.reported = 0.             # of them, what a result says already
         self._programs, self._locks = {}, {}
         self.views = {}                # compiled functions of this method's evaluation
         self.feedback = protocol.plateau(settings.patience, settings.first_epoch, settings.factor, settings.decays)
@@ -79,8 +83,11 @@ class Trainer:
 
     def _run(self, name, fn, *args, donate=()):
         """`fn` on these arguments, compiled once; the time that takes goes to `compile_seconds`."""
-        program = self._programs.get(name) or self._build(name, fn, jax.tree.map(_shape, args), donate)
-        return program(*args)
+        if name not in self._programs:
+            start = time.perf_counter()
+            self._build(name, fn, jax.tree.map(_shape, args), donate)
+            self.waited += time.perf_counter() - start
+        return self._programs[name](*args)
 
     def _init(self):
         def one(key, hp, data):
@@ -92,9 +99,13 @@ class Trainer:
         return sharding.over_seeds(core.make_block(self.method.phases[number]), (0, None, 0, None), self.how)
 
     def _enter(self, number):
+        phase = self.method.phases[number]
+
         def one(state, data):
+            if phase.continues:
+                return protocol.stay(core.enter(phase, state, data), self.settings.patience, self.settings.decays)
             state = protocol.start(state)          # full learning rate before the optimisers are made
-            return protocol.start(core.enter(self.method.phases[number], state, data))
+            return protocol.start(core.enter(phase, state, data))
 
         return sharding.over_seeds(one, (0, None), self.how)
 
@@ -117,13 +128,14 @@ class Trainer:
         phase = min(phase, len(self.method.phases) - 1)        # past the last one nothing new begins
         return jax.eval_shape(self._enter(phase), state, self.sample) if phase > 0 else state
 
-    def prepare(self, hp):
-        """Compiles ahead what the first phases need; may run in a thread while another group trains.
+    def prepare(self, hp, cancelled=lambda: False):
+        """Compiles ahead what training needs; may run in a thread while another group trains.
 
         Args:
           hp: name -> number; only the names matter.
+          cancelled: asked between two programs.
         """
-        if self.mesh is not None:
+        if self.mesh is not None or cancelled():
             return
         self._build('init', self._init(), jax.tree.map(_shape, self._start(list(range(self.width)), hp)))
         for number, phase in enumerate(self.method.phases):
@@ -131,11 +143,15 @@ class Trainer:
             idx = jax.ShapeDtypeStruct((self.width, self.settings.block, core.batches_per_step(phase),
                                         self.settings.batch), jnp.int32)
             for bucket, data in enumerate(self.data):
+                if cancelled():
+                    return
                 self._build(f'block{number}.{bucket}', self._block(number),
                             (state, jax.tree.map(_shape, data), idx, jax.ShapeDtypeStruct((), jnp.int32)), (0,))
-            if self.validators[number] is not None:
-                zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (state.params, state.carry))
-                self.validators[number](*zeros, jax.random.key(0))
+            v = self.validators[number]
+            inputs = v.inputs(self.width, jax.random.key(0))
+            if inputs and not cancelled():
+                self._build(f'validate{number}', v.function,
+                            (state.params, state.carry, *jax.tree.map(_shape, inputs)))
 
     def init(self, seeds, hp):
         """State of a group at the start.
@@ -162,13 +178,17 @@ class Trainer:
 
     @functools.cached_property
     def validators(self):
-        """Per phase, (params, carry, key) -> {name: [G]} on the validation data."""
-        made = {}
-        for phase in self.method.phases:
-            if phase.needs not in made:
-                made[phase.needs] = validator(self.method.evals, self.valid, needs=phase.needs,
-                                                         batch=self.settings.validation_batch) if self.valid else None
-        return [made[phase.needs] for phase in self.method.phases]
+        """Per phase, the `metrics.Validator` of its needs."""
+        with self._locks.setdefault('validators', threading.Lock()):
+            made = {needs: validator(self.method.evals, self.valid, needs, self.settings.validation_batch)
+                    for needs in {phase.needs for phase in self.method.phases}}
+            return [made[phase.needs] for phase in self.method.phases]
+
+    def validate(self, number, state, key):
+        """What the validation data says in phase `number`: name -> [G], nats."""
+        v = self.validators[number]
+        inputs = v.inputs(self.width, key)
+        return dict(self._run(f'validate{number}', v.function, state.params, state.carry, *inputs)) if inputs else {}
 
     def judge(self, number, state, values):
         """The protocol's feedback, then the phase's own."""
@@ -183,8 +203,9 @@ class Trainer:
         return self._run(f'judge{number}', sharding.over_seeds(one, (0, 0), self.how), state, values, donate=(0,))
 
     def leave(self, number, state):
-        """A phase ends: its best parameters are taken where the table says so."""
-        if self.settings.keep != 'best':
+        """A phase ends: its best parameters are taken where the table says so, and no later phase continues it."""
+        later = self.method.phases[number + 1:number + 2]
+        if self.settings.keep != 'best' or (later and later[0].continues):
             return state
         return self._run(f'leave{number}', sharding.over_seeds(protocol.best, (0,), self.how), state, donate=(0,))
 
@@ -266,7 +287,7 @@ def _failure(metrics, done):
 
 
 def run(trainer, seeds, hp, table_seed=0, folder=None, deadline=None, save_every=60., on_block=None, on_epoch=None,
-        stop=lambda: False):
+        stop=lambda: False, fingerprint=''):
     """Trains a group to its end, or until time is up.
 
     Args:
@@ -280,41 +301,45 @@ def run(trainer, seeds, hp, table_seed=0, folder=None, deadline=None, save_every
       on_block: called with (Progress, done fraction, mean loss [G]) after each block.
       on_epoch: called with the curves' newest entry after each validation.
       stop: asked after each block; true stops like a deadline.
+      fingerprint: of the data; a checkpoint of other data is refused.
 
     Returns:
       (state, record): the final `State` [G, ...] and a dict with curves, reasons of failed seeds and seconds.
 
     Raises:
       Out: stopped early; the checkpoint holds everything.
-      UserError: the checkpoint is damaged or the disk is full.
+      UserError: the checkpoint is damaged, or the disk is full.
     """
     settings, method = trainer.settings, trainer.method
     state = trainer.init(seeds, hp)
-    at, record = Progress(), {'curves': [], 'reasons': [None] * len(seeds), 'seconds': 0., 'pending': {}}
+    at, record = Progress(), {'curves': [], 'reasons': [None] * len(seeds), 'seconds': 0., 'pending': {},
+                            'ran': [True] * len(seeds)}
     saved = checkpoint.restore(folder, lambda host: trainer.shapes(hp, host['phase'])) if folder else None
     if saved is not None:
         state, host = trainer._whole(saved[0]), saved[1]
         if host['seeds'] != list(seeds):
             raise UserError(f'checkpoint {folder} is of seeds {host["seeds"]}; delete that folder to train again')
+        if host['fingerprint'] != fingerprint:
+            raise UserError(f'checkpoint {folder} is of other data; choose another --workdir')
         at, record = Progress(host['phase'], host['epoch'], host['block'], host['steps']), host['record']
     clock = last_save = time.monotonic()
-    compiled = trainer.compile_seconds
-    slowest = 0.
+    waited, last_check, slowest = trainer.waited, clock, 0.
     blocks = epoch_blocks(trainer.sizes, settings.batch, settings.block)
     total = sum(p.steps for p in method.phases)
 
     def seconds():
-        return record['seconds'] + time.monotonic() - clock - (trainer.compile_seconds - compiled)
+        return record['seconds'] + time.monotonic() - clock - (trainer.waited - waited)
 
     def save():
         nonlocal last_save
         if folder:
-            number = sum(p.steps for p in method.phases[:at.phase]) * 2 + at.phase + at.epoch + at.steps * 2 + 1
-            checkpoint.save(folder, number, state, {
-                **at._asdict(), 'seeds': list(seeds), 'record': {**record, 'seconds': seconds()}})
+            checkpoint.save(folder, state, {**at._asdict(), 'seeds': list(seeds), 'fingerprint': fingerprint,
+                                            'record': {**record, 'seconds': seconds()}})
         last_save = time.monotonic()
 
     def check():
+        nonlocal last_check, slowest
+        slowest, last_check = max(slowest, time.monotonic() - last_check), time.monotonic()
         if stop() or (deadline is not None and time.monotonic() + slowest + 2. > deadline):
             save()
             raise Out
@@ -326,10 +351,12 @@ def run(trainer, seeds, hp, table_seed=0, folder=None, deadline=None, save_every
         n = core.batches_per_step(phase)
         while at.steps < phase.steps and bool((np.asarray(state.status) == RUNNING).any()):
             plan = order(blocks, table_seed, at.phase, at.epoch)
+            if at.block == 0:
+                record['ran'] = (np.asarray(state.status) == RUNNING).tolist()      # the others only wait
+            ran = record['ran']
             streams = [[indices(size, settings.batch, n, seed, at.phase, at.epoch, b) for seed in seeds]
                        for b, size in enumerate(trainer.sizes)]
             while at.block < len(plan) and at.steps < phase.steps:
-                begun = time.monotonic()
                 bucket, first, count = plan[at.block]
                 count = min(count, phase.steps - at.steps)
                 idx = np.full((len(seeds), settings.block, n, settings.batch), -1, np.int32)
@@ -345,19 +372,15 @@ def run(trainer, seeds, hp, table_seed=0, folder=None, deadline=None, save_every
                                             f'the parameters before it are kept')
                 _add(record['pending'], metrics)
                 at = at._replace(block=at.block + 1, steps=at.steps + count)
-                slowest = max(slowest, time.monotonic() - begun)
                 if on_block is not None:
                     loss = next(v for k, v in metrics.items() if k.endswith('/loss'))
                     gone = sum(p.steps for p in method.phases[:at.phase]) + at.steps
                     on_block(at, gone / total, loss.mean(1))
                 if at.block < len(plan) and at.steps < phase.steps:
                     check()
-            values = {}
-            if trainer.validators[at.phase] is not None:
-                key = derive(jax.random.key(SALT), at.phase, at.epoch)
-                values = dict(trainer.validators[at.phase](state.params, state.carry, key))
+            values = trainer.validate(at.phase, state, derive(jax.random.key(SALT), at.phase, at.epoch))
             state = trainer.judge(at.phase, state, values)
-            entry = {'phase': phase.name, 'epoch': at.epoch, 'steps': np.asarray(state.total).tolist(),
+            entry = {'phase': phase.name, 'epoch': at.epoch, 'steps': np.asarray(state.total).tolist(), 'ran': ran,
                      'status': np.asarray(state.status).tolist(),
                      'lr_scale': _plain(state.hp['lr_scale']), 'seconds': round(seconds(), 3),
                      'train': {k: _plain(np.divide(*v)) for k, v in record['pending'].items()},

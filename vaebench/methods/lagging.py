@@ -85,17 +85,12 @@ def lagging(kit, plan, *, max_inner=99, window=15):
         mi = jnp.where(running, seen['mi'], last).astype(last.dtype)
         return state._replace(carry={**state.carry, 'mi': mi}, status=jnp.where(over, DONE, state.status))
 
-    def spent(state, seen):
-        over = (state.status == RUNNING) & (state.total >= plan.steps)
-        return state._replace(status=jnp.where(over, DONE, state.status))
-
     def moves(*names):
         return lambda hp: moving(plan.tx(hp), names)
 
     inference = [name for name in model.parts if name != 'dec']
     aggressive = (Player('encoder', encoder, model.parts, moves(*inference), max_inner, True, going),
                   Player('decoder', plain, model.parts, moves('dec')))
-    # Seeds enter the joint phase at their own time: past the run's end nothing moves any more.
-    joint = (Player('vae', plain, model.parts, plan.tx, active=lambda carry, ctx: ctx.total < plan.steps),)
+    joint = (Player('vae', plain, model.parts, plan.tx),)
     return Method(init, (Phase('aggressive', aggressive, plan.steps, feedback=fallen, needs=('mi',)),
-                         Phase('joint', joint, plan.steps, feedback=spent)), model.evals)
+                         Phase('joint', joint, plan.steps, until=plan.steps, continues=True)), model.evals)

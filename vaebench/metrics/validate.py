@@ -1,4 +1,7 @@
 """The cheap measure that training takes every epoch."""
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +14,18 @@ from vaebench.metrics.view import fold_group, group_size, over_seeds, single, sl
 _SHOWN = ('nll', 'rec', 'kl')
 
 
+class Validator(NamedTuple):
+    """A validation as a pure function and what it reads beside the parameters, so that the caller may compile it."""
+    function: Callable      # (params, carry, *inputs) -> dict of [G]
+    inputs: Callable        # (G, key [] or [G]) -> arrays; () where there is nothing to measure
+
+    def __call__(self, params, carry, key):
+        inputs = self.inputs(group_size(params, carry, key), key)
+        return jax.jit(self.function)(params, carry, *inputs) if inputs else {}
+
+
 def validator(evals, buckets, needs=(), batch=128):
-    """One-sample validation of a group of seeds, compiled once.
+    """One-sample validation of a group of seeds.
 
     The data goes to the device once. Each example's draw comes from `key` folded with its index.
 
@@ -23,7 +36,7 @@ def validator(evals, buckets, needs=(), batch=128):
       batch: examples at once.
 
     Returns:
-      Function (params, carry, key [] or [G]) -> dict of [G], means over the split in nats: 'rec', 'kl' and
+      A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split in nats: 'rec', 'kl' and
       'elbo' = rec + kl, as far as the evals allow; a model with an exact 'score' gets 'nll' and 'elbo' = nll;
       a model with neither gets {}.
 
@@ -40,7 +53,7 @@ def validator(evals, buckets, needs=(), batch=128):
         raise UserError(f"validation of 'mi' needs the evals {', '.join(missing)}, which the method lacks")
     evals = {k: f for k, f in evals.items() if k != 'encode'}
     if not ('score' in evals or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
-        return lambda params, carry, key: {}
+        return Validator(lambda params, carry: {}, lambda size, key: ())
     data, index = split_index(buckets)
     data = [jax.tree.map(jnp.asarray, b) for b in data]
     total = sum(map(len, index))
@@ -69,13 +82,12 @@ def validator(evals, buckets, needs=(), batch=128):
             out['elbo'] = out['rec'] + out['kl']
         return out
 
-    @jax.jit
     def group(params, carry, key, keys, data):
         return over_seeds(every, len(key))(params, carry, key, keys, data)
 
-    def validate(params, carry, key):
-        key = jnp.broadcast_to(key, (group_size(params, carry, key),)) if key.ndim == 0 else key
+    def inputs(size, key):
+        key = jnp.broadcast_to(key, (size,)) if key.ndim == 0 else key
         keys = [fold_group(key, i, np.zeros(1, np.int32))[:, 0] for i in index]   # a program that models share
-        return group(params, carry, key, keys, data)
+        return key, keys, data
 
-    return validate
+    return Validator(group, inputs)

@@ -1,4 +1,6 @@
 """What metrics see of a trained group: per-example quantities, computed once and shared."""
+import pathlib
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -240,12 +242,13 @@ class View:
       settings: a `Settings`; its defaults if None.
       tick: called as tick(done, total) after every batch of importance sampling.
       programs: compiled functions, shared by views of one method on one split; see `jit`.
+      partial: path of an .npz that keeps what importance sampling has done when `tick` raises; None keeps nothing.
     """
 
     def __init__(self, evals: Mapping[str, Callable], params: Any, carry: Any, buckets: list, key: jax.Array,
                  settings: Settings | None = None, tick: Callable[[int, int], None] | None = None,
-                 programs: dict | None = None):
-        self.programs = {} if programs is None else programs
+                 programs: dict | None = None, partial: Any = None):
+        self.programs, self.partial = {} if programs is None else programs, partial
         self.evals, self.params, self.carry, self.settings = evals, params, carry, settings or Settings()
         self.seeds = group_size(params, carry, key)
         self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
@@ -306,6 +309,21 @@ class View:
         """[G, N, Z] posterior means."""
         return self.terms['code']
 
+    def _keep(self, nll, ess):
+        if self.partial is not None:
+            pathlib.Path(self.partial).parent.mkdir(parents=True, exist_ok=True)
+            both = {'nll': np.concatenate(nll, 1), 'ess': np.concatenate(ess, 1)}
+            np.savez(self.partial, sizes=[x.shape[1] for x in nll], **both)
+
+    def _kept(self):
+        """Batches of (nll, ess) that an earlier attempt has left; what cannot be read is done again."""
+        try:
+            with np.load(self.partial) as kept:
+                cuts = np.cumsum(kept['sizes'])[:-1]
+                return [list(np.split(kept[k], cuts, 1)) for k in ('nll', 'ess')]
+        except (TypeError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return [], []
+
     @cached_property
     def weights(self):
         """Importance sampling with the posterior as proposal: (nll [G, N] nats, ess [G, N])."""
@@ -319,8 +337,11 @@ class View:
             q, keys = own
             return log_weights(self.evals, params, carry, q, batch, keys)
 
-        weigh, nll, ess = self.jit(weigh), [], []
+        weigh = self.jit(weigh)
+        nll, ess = self._kept()
         for done, (batch, index, rows) in enumerate(self.batches(), 1):
+            if done <= len(nll):
+                continue
             at, filled, parts = place[np.maximum(rows, 0)], int((rows >= 0).sum()), []
             q = jax.device_put(jax.tree.map(lambda x, at=at: x[:, at], self.states))
             for start in range(0, calls * size, size):
@@ -330,7 +351,11 @@ class View:
             a, b = importance(np.moveaxis(log_w, 1, 2))
             nll.append(a)
             ess.append(b)
-            self.tick(done, total)
+            try:
+                self.tick(done, total)
+            except BaseException:            # time is up: the next attempt goes on from here
+                self._keep(nll, ess)
+                raise
         return tuple(np.concatenate(x, 1)[:, self.order] for x in (nll, ess))
 
 
