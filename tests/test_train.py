@@ -179,7 +179,7 @@ def test_methods_of_an_installed_package_are_found(monkeypatch):
         methods.find('mines')
 
 
-def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run_and_moves_nothing():
+def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run():
     def loss(params, carry, batch, ctx):
         return jnp.where(params['w'] == 0, jnp.sqrt(params['w']), 0.), (carry, {})     # value 0, gradient inf
 
@@ -187,10 +187,14 @@ def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run_and_moves_nothing(
     method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}),
                          (core.Phase('main', (core.Player('p', loss, ('w',), tx),), 3),), {})
     data = {'x': jnp.zeros(4)}
-    state = core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)), {'lr': 1., 'lr_scale': 1.})
+    state = protocol.start(core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)),
+                                     {'lr': jnp.float32(1.), 'lr_scale': jnp.float32(1.)}))
     state, metrics = core.make_step(method.phases[0])(state, data, jnp.arange(4)[None])
-    assert int(state.status) == core.FAILED and float(state.params['w']) == 0 and float(metrics['p/loss']) == 0
-    assert not np.isfinite(metrics['p/moved'])
+    assert np.isfinite(metrics['p/loss']) and not np.isfinite(state.params['w'])
+    healed = protocol.heal(state)
+    assert int(healed.status) == core.FAILED and float(healed.params['w']) == 0
+    fine = protocol.heal(state._replace(params={'w': jnp.float32(3)}))
+    assert int(fine.status) == core.RUNNING and float(fine.params['w']) == 3
 
 
 def test_a_phase_that_continues_keeps_the_protocol(tmp_path):

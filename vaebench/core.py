@@ -250,8 +250,7 @@ def _play(player, i, params, carry, opt, data, idx, state):
 
         (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
         updates, opt = tx.update(grads, opt, own)
-        moved = optax.tree.norm(updates)        # a gradient can be non-finite where the loss is not
-        return ({**params, **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, 'moved': moved, **aux}
+        return ({**params, **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, **aux}
 
     c = params, carry, opt
     if player.active is None and player.inner == 1:
@@ -295,7 +294,7 @@ def make_step(phase):
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1, total=state.total + 1)
         ok = jnp.all(jnp.stack([jnp.isfinite(v) for v in metrics.values()]))
         keep = (state.status != RUNNING) | ~ok
-        new = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, new)
+        new = jax.tree.map(lambda a, b: a if a is b else jnp.where(keep, a, b), state, new)
         over = jnp.where(ok, _over(phase, new.total), FAILED)
         status = jnp.where(state.status == RUNNING, over, state.status).astype(jnp.int32)
         return new._replace(status=status), metrics

@@ -96,7 +96,13 @@ class Trainer:
         return sharding.over_seeds(one, (0, 0, None), self.how)
 
     def _block(self, number):
-        return sharding.over_seeds(core.make_block(self.method.phases[number]), (0, None, 0, None), self.how)
+        steps = core.make_block(self.method.phases[number])
+
+        def one(state, data, idx, count):
+            state, metrics = steps(state, data, idx, count)
+            return protocol.heal(state), metrics
+
+        return sharding.over_seeds(one, (0, None, 0, None), self.how)
 
     def _enter(self, number):
         phase = self.method.phases[number]
@@ -367,9 +373,12 @@ def run(trainer, seeds, hp, table_seed=0, folder=None, deadline=None, save_every
                 metrics = {k: np.asarray(v)[:, :count] for k, v in metrics.items()}
                 steps = np.asarray(state.total)
                 for g in np.flatnonzero((np.asarray(state.status) == FAILED) & (before != FAILED)):
-                    term, _ = _failure({k: v[g] for k, v in metrics.items()}, count)
-                    record['reasons'][g] = (f'{term} was not finite at step {int(steps[g]) + 1} of seed {seeds[g]}; '
-                                            f'the parameters before it are kept')
+                    found = _failure({k: v[g] for k, v in metrics.items()}, count)
+                    record['reasons'][g] = (
+                        f'{found[0]} was not finite at step {int(steps[g]) + 1} of seed {seeds[g]}; the parameters '
+                        'before it are kept' if found else
+                        f'the gradient was not finite by step {int(steps[g])} of seed {seeds[g]}; the best parameters '
+                        'before it are kept')
                 _add(record['pending'], metrics)
                 at = at._replace(block=at.block + 1, steps=at.steps + count)
                 if on_block is not None:
