@@ -1,5 +1,6 @@
 """The command line, as users meet it: processes, signals, bad input."""
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -79,14 +80,16 @@ def test_more_seeds_and_other_samples_train_only_what_is_new(finished, tmp_path)
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path):
     workdir = tmp_path / 'killed'
-    kills = 0
-    for wait in (4.5, 5.5, 6.5, 7.5):
-        process = start(CONFIG, f'--workdir={workdir}')
-        time.sleep(wait)
-        kills += process.poll() is None
+    files = lambda: {p for part in ('checkpoints', 'models', 'results') for p in (workdir / part).glob('*')}
+    for _ in range(5):
+        process, before = start(CONFIG, f'--workdir={workdir}'), files()
+        while process.poll() is None and files() == before:      # until it has written something new
+            time.sleep(.01)
+        alive = process.poll() is None
         process.kill()
         process.communicate()
-    assert kills
+        assert alive, 'it ended before it could be killed'
+    assert len(list((workdir / 'results').glob('*.json'))) < 8
     run(CONFIG, f'--workdir={workdir}')
     assert cells(workdir) == cells(finished[0])
 
@@ -114,6 +117,17 @@ def test_termination_saves_and_budget_exits_cleanly(finished, tmp_path):
     assert 'time is up' in brief.stdout or '8 cells done' in brief.stdout
     run(CONFIG, f'--workdir={workdir}')
     assert cells(workdir) == cells(finished[0])
+
+
+def test_two_devices_share_a_batch_and_change_nothing_but_rounding(finished, tmp_path):
+    environment = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
+    done = subprocess.run(command(CONFIG, f'--workdir={tmp_path}', '--config.devices=2', '--config.rows=vae'),
+                          capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    two, one = cells(tmp_path), cells(finished[0])
+    for name, cell in two.items():
+        for metric, entry in cell['metrics'].items():
+            assert entry['value'] == pytest.approx(one[name]['metrics'][metric]['value'], rel=2e-3), metric
 
 
 def test_dry_run_lists_cells_and_writes_nothing(tmp_path):
