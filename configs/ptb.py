@@ -11,7 +11,7 @@ Expect about 100 nats a sentence (perplexity 95 to 110).
 
 `:small`: the first 10,000 sentences of at most 20 words, vocabulary 2,000, LSTMs of 128, 16 latent units, batch 64,
 10 epochs of Adam at 3e-3, dropout 0.3, 50 importance samples on the first 500 test sentences of that length; lagging
-with at most 20 inner steps. About 75 minutes on two cores. Not comparable with any paper.
+with at most 20 inner steps. About 35 minutes on two cores. Not comparable with any paper.
 """
 from vaebench import presets
 
