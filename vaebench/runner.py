@@ -219,6 +219,9 @@ class Runner:
             seeds = self._group_of(row, unfinished[0])
             self._evaluate(row, seeds)
             unfinished = [s for s in unfinished if s not in seeds]
+        for seeds, folder in self._checkpoints(row).items():
+            if all(checkpoint.numbers(self.model_path(row, s)) for s in seeds):      # killed after writing its models
+                checkpoint.remove(folder)
 
     def _group_of(self, row, seed):
         """The seeds that trained with this one: evaluated together too, because the width changes the last bits."""
