@@ -361,3 +361,11 @@ def test_unknown_names_are_one_line_errors():
         networks.build({'kind': 'text', 'vocab': ('a',), 'max_length': 2}, {'name': 'mlp', 'latent': 2})
     with pytest.raises(UserError, match='gaussian_full'):
         image_kit(likelihood='gauss')
+
+
+def test_encoder_initialisation_can_be_chosen():
+    params = text_kit().encoder(init='torch').init(jax.random.key(0))
+    hidden = params['lstm']['w_h'].shape[0]
+    for name, leaf in params['lstm'].items():
+        assert .8 * hidden**-.5 < float(jnp.abs(leaf).max()) <= hidden**-.5, name
+    assert float(params['embedding'].std()) == pytest.approx(1, abs=.1)

@@ -44,7 +44,7 @@ def flat(x):
 
 def kit(latent=3):
     """A `Kit` of pure functions for images [B, 2, 2, 1] with a Bernoulli decoder."""
-    def encoder():
+    def encoder(init=None):
         net = linear(PIXELS, HIDDEN)
         return core.Net(net.init, lambda params, batch, key=None: core.Features(
             jnp.tanh(net.apply(params, flat(batch['x'])))))

@@ -61,7 +61,7 @@ class Kit(NamedTuple):
     """
     latent: int                            # Z
     features: int                          # H, width of Features.last
-    encoder: Callable[..., Net]            # (**options) -> Net: (params, batch, key=None) -> Features
+    encoder: Callable[..., Net]            # (init=None) -> Net: (params, batch, key=None) -> Features; 'torch' as head
     head: Callable[..., Net]               # (n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
     decoder: Callable[..., Decoder]        # (latent=Z, **options) -> Decoder; latent=0 makes a language model
     mlp: Callable[..., Net]                # (sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]

@@ -45,18 +45,19 @@ class Model(NamedTuple):
     evals: Mapping[str, Callable]      # out of core.EVALS; they read carry['posterior']
 
 
-def model(kit, posterior: Posterior, prior: Prior | None = None):
+def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=None):
     """Binds the networks of a kit to a posterior and a prior.
 
     Args:
       kit: `encoder` and `decoder` are used, and what `posterior` needs.
       posterior: a `Posterior`.
       prior: a `Prior`; None is N(0, I).
+      encoder_init: initialisation of the encoder; None is the kit's.
 
     Returns:
       A `Model`.
     """
-    enc, dec = kit.encoder(), kit.decoder()
+    enc, dec = kit.encoder(init=encoder_init), kit.decoder()
     prior = standard_normal(kit.latent) if prior is None else prior
     closed = prior.closed and posterior.kl is not None
 

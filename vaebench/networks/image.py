@@ -241,8 +241,10 @@ def image_kit(info, config, down, up, features):
         rule = common.torch_linear if init in (None, 'torch') else common.constant(init)
         return common.linear(features, n_out, rule, bias is None or bias)
 
-    return Kit(latent, features, lambda: common.image_encoder(down(config.get('activation', 'relu'), 0), shape),
-               head, decoder, common.mlp, gen, critic)
+    def encoder(init=None):          # these keep PyTorch's law anyway
+        return common.image_encoder(down(config.get('activation', 'relu'), 0), shape)
+
+    return Kit(latent, features, encoder, head, decoder, common.mlp, gen, critic)
 
 
 def mlp(info, config):

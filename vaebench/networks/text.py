@@ -147,9 +147,11 @@ def lstm(info, config):
     rule = common.by_name(scale, embedding=config.get('embed_scale', .1))
     sentence = {'tokens': jnp.zeros((1, 2), jnp.int32), 'length': jnp.ones(1, jnp.int32)}
 
-    def encoder():
+    def encoder(init=None):
         module = Encoder(vocab, embed, hidden)
-        return Net(common.initialiser(module, rule, sentence),
+        # PyTorch's embeddings are N(0, 1): a uniform law of the same variance keeps the draw one
+        law = {None: rule, 'torch': common.by_name(hidden**-.5, embedding=3**.5)}[init]
+        return Net(common.initialiser(module, law, sentence),
                    lambda params, batch, key=None: module.apply({'params': params}, batch))
 
     def head(n_out, init=None, bias=None):
