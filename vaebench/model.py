@@ -120,8 +120,8 @@ def load(cell):
 
     def like(host):
         info = {k: tuple(v) if isinstance(v, list) else v for k, v in host['info'].items()}
-        rule = {k: v for k, v in host['config']['optimizer'].items() if k != 'lr'}
-        made['method'], made['info'] = build(host['config'], info, core.Plan(1, 1, optimiser(rule))), info
+        plan = core.Plan(1, 1, optimiser(host['config']['optimizer']))
+        made['method'], made['info'] = build(host['config'], info, plan), info
         sample = {k: jax.ShapeDtypeStruct(shape, dtype) for k, (shape, dtype) in host['sample'].items()}
         return jax.eval_shape(made['method'].init, jax.random.key(0), sample)
 

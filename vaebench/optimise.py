@@ -15,7 +15,8 @@ def optimiser(config):
 
     Args:
       config: mapping with 'name' (sgd, adam, rmsprop), 'clip' (largest gradient norm; 0 never clips) and the rule's
-        numbers (momentum; b1, b2, eps; decay). The rate is hp['lr'] * hp['lr_scale'].
+        numbers (momentum; b1, b2, eps; decay). The rate is hp['lr'] * hp['lr_scale'], which are traced: a 'lr' here
+        is not read.
 
     Returns:
       Function hp -> optax transformation.

@@ -87,12 +87,11 @@ class Runner:
         with self._making:
             if key not in self._trainers:
                 data, parts = self.dataset(row)
-                optimiser_settings = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
                 settings = train.Settings(epochs=c['epochs'], batch=c['batch'], block=c['block'],
                                           seeds_by=c['seeds_by'], devices=c['devices'], **c['protocol'])
                 sizes = [len(next(iter(b.values()))) for b in parts['train']]
                 epoch = train.epoch_steps(sizes, settings.batch)
-                method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(optimiser_settings)))
+                method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(c['optimizer'])))
                 self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width)
             return self._trainers[key]
 
@@ -268,9 +267,7 @@ class Runner:
                 'config': results.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
                 'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()},
                 'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
-                'epoch': trainer.epoch_steps,
-                'curves': curves, 'train': record['seconds'] / len(seeds),
-                'compile': compiled})
+                'curves': curves, 'train': record['seconds'] / len(seeds), 'compile': compiled})
             _write_lines(logs[g], curves)
         checkpoint.remove(folder)
 
