@@ -17,16 +17,13 @@ class _Info(tfds.core.DatasetInfo):
 
 
 class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Rows that the caller has read already, in their order."""
+    """Rows that the caller has read already, in their order. A subclass says its `_features`."""
     VERSION = tfds.core.Version('1.0.0')
 
     def __init__(self, *, rows, metadata=None, **kwargs):
         """Takes rows {split: iterable of examples}, metadata (JSON values) and TFDS's own arguments."""
         self._rows, self._metadata = rows, metadata
         super().__init__(**kwargs)
-
-    def _features(self):
-        raise NotImplementedError
 
     def _info(self):
         metadata = tfds.core.MetadataDict(self._metadata) if self._metadata else None
