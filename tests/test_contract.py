@@ -101,17 +101,18 @@ def test_training(name, kit):
 def shapes(name, m, state, batch):
     """Every declared eval's output, with the shape it should have."""
     e, p, c, key, n, out = m.evals, state.params, state.carry, jax.random.key(0), len(batch['weight']), {}
-    z = jax.random.normal(key, (n, LATENT))
     q = e['posterior'](p, c, batch) if 'posterior' in e else None
+    z = e['sample_q'](p, c, q, key) if 'sample_q' in e else jax.random.normal(key, (n, LATENT))
     calls = {'posterior': lambda: q, 'sample_q': lambda: e['sample_q'](p, c, q, key),
              'log_q': lambda: e['log_q'](p, c, q, z), 'log_q_dims': lambda: e['log_q_dims'](p, c, q, z),
              'kl': lambda: e['kl'](p, c, q), 'log_prior': lambda: e['log_prior'](p, c, z),
-             'log_lik': lambda: e['log_lik'](p, c, z, batch), 'score': lambda: e['score'](p, c, batch),
+             'log_lik': lambda: e['log_lik'](p, c, z, batch), 'log_length': lambda: e['log_length'](p, c, batch),
+             'replica': lambda: e['replica'](p, c, batch, key), 'dual_mi': lambda: e['dual_mi'](p, c, batch, key), 'score': lambda: e['score'](p, c, batch),
              'encode': lambda: e['encode'](p, c, batch),
              'decode': lambda: e['decode'](p, c, z, key, 'sample'),
              'sample': lambda: e['sample'](p, c, key, 5, 'sample')}
-    want = {'sample_q': (n, LATENT), 'log_q': (n,), 'log_q_dims': (n, LATENT), 'kl': (n,), 'log_prior': (n,),
-            'log_lik': (n,), 'score': (n,), 'encode': (n, LATENT)}
+    want = dict.fromkeys(('log_q', 'kl', 'log_prior', 'log_lik', 'log_length', 'dual_mi', 'score'), (n,))
+    want |= {'log_q_dims': (n, LATENT), 'encode': (n, LATENT)}
     assert set(calls) == set(core.EVALS)
     for k in m.evals:
         out[k] = calls[k]()

@@ -109,7 +109,7 @@ def test_capacity_pulls_towards_it():
 def test_capacity_grows_and_its_bars_stand_outside_the_mean():
     assert [float(evaluate('capacity_vae', total=t)[3]['capacity']) for t in (0, 50, 100, 500)] == [0, 4, 8, 8]
     kl = jnp.array([1., 9.])
-    terms, batch = parts.Terms(kl, kl, kl, kl, kl[:, None]), {'weight': jnp.ones(2)}
+    terms, batch = parts.Terms(kl, kl, None, None, kl, kl[:, None]), {'weight': jnp.ones(2)}
     ctx = toys.ctx({'capacity': 5., 'capacity_epochs': 0.})
     for reduce, value in (('batch', 0.), ('example', 4.)):
         assert float(parts.capacity_rate(toys.plan(), reduce)(terms, batch, ctx, None)[0]) == value
@@ -124,7 +124,7 @@ def test_no_free_bits_is_the_vae(options):
 def free(kl, target, **options):
     """The rate of given KLs [B, Z]."""
     kl = jnp.asarray(kl)
-    terms = parts.Terms(kl[:, 0], kl, kl, kl.sum(-1), kl)
+    terms = parts.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
     batch = {'weight': jnp.ones(len(kl))}
     return float(parts.free_bits_rate(**options)(terms, batch, toys.ctx({'target': target}), None)[0])
 

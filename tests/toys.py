@@ -74,7 +74,13 @@ def kit(latent=3):
     def head(n_out, init=None, bias=None):
         return linear(HIDDEN, n_out, bias is not False)
 
-    return core.Kit(latent, HIDDEN, encoder, head, decoder, mlp, gen, critic)
+    def corrupt(key, batch, rate):
+        return {**batch, 'x': batch['x'] * jax.random.bernoulli(key, 1 - rate, batch['x'].shape)}
+
+    def pseudo(params, batch, key, k):
+        return {'x': batch['x'][jnp.arange(k) % len(batch['x'])]}
+
+    return core.Kit(latent, HIDDEN, encoder, head, decoder, mlp, gen, critic, corrupt=corrupt, pseudo=pseudo)
 
 
 def images(n, side=SIDE, seed=0):

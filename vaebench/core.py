@@ -19,15 +19,19 @@ RUNNING, DONE, FAILED = 0, 1, 2       # State.status
 
 EVALS = {
     'posterior': '(params, carry, batch) -> q, a pytree with leaves [B, ...], in evaluation mode',
-    'sample_q': '(params, carry, q, key) -> z [B, Z]',
-    'log_q': '(params, carry, q, z [B, Z]) -> [B], nats',
+    'sample_q': '(params, carry, q, key) -> z, [B, Z] or a pytree with leaves [B, ...] of shapes that no batch changes',
+    'log_q': '(params, carry, q, z) -> [B], nats',
     'log_q_dims': '(params, carry, q, z [B, Z]) -> [B, Z]; factorised posteriors only',
     'kl': '(params, carry, q) -> [B], closed-form KL(q || prior), nats',
-    'log_prior': '(params, carry, z [B, Z]) -> [B], nats',
+    'log_prior': '(params, carry, z) -> [B], nats',
     'log_lik': '(params, carry, z, batch) -> [B], log p(x|z) summed over tokens or pixels, nats',
+    'log_length': '(params, carry, batch) -> [B], log probability of the number of latents, where it tells the length; '
+                  'every bound on log p(x) adds it, nats',
+    'replica': '(params, carry, batch, key) -> (nats [B], words [B]), what the paper printed as a bound and divided by',
+    'dual_mi': '(params, carry, batch, key) -> [B], the paper\'s dual estimate of the mutual information, nats',
     'score': '(params, carry, batch) -> [B], exact log p(x) of a model without latents, nats',
     'encode': '(params, carry, batch) -> [B, Z], posterior means',
-    'decode': '(params, carry, z [B, Z], key, mode) -> batch without weights',
+    'decode': '(params, carry, z, key, mode) -> batch without weights; z may be [B, Z] codes of `encode`',
     'sample': '(params, carry, key, n, mode) -> batch of n, from the prior; n and mode are static',
 }
 """The closed list of what a method may offer to metrics. Every entry takes (params, carry) first."""
@@ -50,7 +54,7 @@ class Decoder(NamedTuple):
     """p(x|z) as pure functions."""
     init: Callable[[Key], Any]        # key -> params
     log_prob: Callable[..., jax.Array]   # (params, z [B, Z] or None, batch, key=None) -> [B], nats
-    generate: Callable[..., Batch]    # (params, z, key, mode) -> batch; mode 'greedy', 'sample' or 'mean'
+    generate: Callable[..., Batch]    # (params, z, key, mode) -> batch; mode 'greedy', 'sample', 'beam' or 'mean'
 
 
 class Kit(NamedTuple):
@@ -67,6 +71,11 @@ class Kit(NamedTuple):
     mlp: Callable[..., Net]                # (sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
     gen: Callable[..., Net] | None = None      # () -> Net: (params, z [B, Z]) -> x in the data's range
     critic: Callable[..., Net] | None = None   # () -> Net: (params, x) -> [B]
+    vocab: int | None = None                   # V, text only
+    length: int | None = None                  # most predicted tokens of a sentence, text only
+    sequence: Callable[..., Net] | None = None   # (n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal; text
+    corrupt: Callable[..., Batch] | None = None  # (key, batch, rate) -> batch that has lost words or pixels
+    pseudo: Callable[..., Any] | None = None     # (params of enc, batch, key, k) -> batch of k inputs, all trainable
 
 
 class Plan(NamedTuple):

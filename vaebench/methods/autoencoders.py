@@ -3,8 +3,9 @@ from vaebench.core import Method, Phase, Player
 from vaebench.methods import parts, posteriors
 
 
-def autoencoder(kit, plan, posterior, rate, weight, prior=None, select='elbo', encoder_init=None):
-    """A method that minimises rec + weight * rate.
+def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None, extra=None, select='elbo',
+                encoder_init=None, corrupt=0.):
+    """A method that minimises rec + weight * rate + extra.
 
     Args:
       kit: the networks; `encoder`, `decoder` and what `posterior` needs are used.
@@ -13,15 +14,19 @@ def autoencoder(kit, plan, posterior, rate, weight, prior=None, select='elbo', e
       rate: a rate of `parts`.
       weight: a `parts.Weight`.
       prior: a `parts.Prior`; None is N(0, I).
+      decoder: a `core.Decoder`; None is the kit's.
+      extra: a `parts.Extra` or None.
       select: validation quantity that chooses the parameters.
       encoder_init: initialisation of the encoder; None is the kit's.
+      corrupt: share of the words or pixels that the encoder does not see in training.
 
     Returns:
       A `Method` of one phase with one player.
     """
-    model = parts.model(kit, posterior, prior, encoder_init)
-    player = Player('vae', parts.objective(model, rate, weight), model.parts, plan.tx)
-    return Method(parts.starter(model, weight), (Phase('main', (player,), plan.steps, select=select),), model.evals)
+    model = parts.model(kit, posterior, prior, encoder_init, decoder, corrupt)
+    trains = model.parts + (() if extra is None else extra.parts)
+    player = Player('vae', parts.objective(model, rate, weight, extra), trains, plan.tx)
+    return Method(parts.starter(model, weight, extra), (Phase('main', (player,), plan.steps, select=select),), model.evals)
 
 
 def vae(kit, plan, *, shape='linear', select='elbo'):

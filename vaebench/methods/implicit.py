@@ -54,7 +54,7 @@ def ivae(kit, plan, *, marginal=False, updates=5, hidden=(512, 512, 512), noise=
 
     def autoencoder(params, carry, batch, ctx):
         terms, posterior = model.terms(params, carry['posterior'], batch, derive(ctx.step_key, 1), ctx.hp)
-        values = jnp.minimum(nu(params, 'nu_z' if marginal else 'nu_xz', terms.z, terms.last), adversarial.NU_MAX)
+        values = jnp.minimum(nu(params, 'nu_z' if marginal else 'nu_xz', terms.z, terms.features.last), adversarial.NU_MAX)
         rec, kl, rate = mean(terms.rec, batch), mean(terms.kl, batch), mean(values, batch)
         beta, state = weight.apply(carry['weight'], kl, ctx)
         return rec + beta * rate, ({**carry, 'posterior': posterior, 'weight': state},

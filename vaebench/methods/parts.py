@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import derive, mean
+from vaebench.core import Features, derive, mean
 from vaebench.losses import elbo
 from vaebench.methods.posteriors import Posterior
 from vaebench.ops import control, distributions, kernels, schedules
@@ -14,15 +14,15 @@ from vaebench.ops import control, distributions, kernels, schedules
 class Prior(NamedTuple):
     """p(z) as pure functions."""
     parts: tuple[str, ...]         # keys of its params
-    init: Callable[..., Mapping]   # (key, data) -> params
-    log_prob: Callable[..., jax.Array]   # (params, z [B, Z]) -> [B], nats
+    init: Callable[..., Mapping]   # (key, data, params of encoder and posterior) -> params
+    log_prob: Callable[..., jax.Array]   # (params, z [B, Z]) -> [B], nats; params are all of the model's
     sample: Callable[..., jax.Array]     # (params, key, n) -> [n, Z]
     closed: bool = False           # whether a posterior's `kl` is the KL from this prior
 
 
 def standard_normal(size):
     """The prior N(0, I) of `size` dimensions."""
-    return Prior((), lambda key, data: {}, lambda params, z: distributions.normal_log_prob(z),
+    return Prior((), lambda key, data, params: {}, lambda params, z: distributions.normal_log_prob(z),
                  lambda params, key, n: jax.random.normal(key, (n, size)), closed=True)
 
 
@@ -30,7 +30,8 @@ class Terms(NamedTuple):
     """What one pass over a batch yields."""
     rec: jax.Array                     # [B], nats
     z: jax.Array                       # [B, Z]
-    last: jax.Array                    # [B, H] features
+    features: Features
+    q: Any                             # the posterior's pytree, leaves [B, ...]
     kl: jax.Array | None               # [B], nats; None where q has no density
     kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorise
 
@@ -45,7 +46,7 @@ class Model(NamedTuple):
     evals: Mapping[str, Callable]      # out of core.EVALS; they read carry['posterior']
 
 
-def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=None):
+def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=None, decoder=None, corrupt=0.):
     """Binds the networks of a kit to a posterior and a prior.
 
     Args:
@@ -53,21 +54,24 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
       posterior: a `Posterior`.
       prior: a `Prior`; None is N(0, I).
       encoder_init: initialisation of the encoder; None is the kit's.
+      decoder: a `Decoder`; None is `kit.decoder()`.
+      corrupt: share of the words or pixels that the encoder does not see in training.
 
     Returns:
       A `Model`.
     """
-    enc, dec = kit.encoder(init=encoder_init), kit.decoder()
+    enc, dec = kit.encoder(init=encoder_init), kit.decoder() if decoder is None else decoder
     prior = standard_normal(kit.latent) if prior is None else prior
     closed = prior.closed and posterior.kl is not None
 
     def init(key, data):
         params, carry = posterior.init(derive(key, 1))
-        return {'enc': enc.init(derive(key, 0)), 'dec': dec.init(derive(key, 2)), **params,
-                **prior.init(derive(key, 3), data)}, carry
+        params = {'enc': enc.init(derive(key, 0)), **params}
+        return {**params, 'dec': dec.init(derive(key, 2)), **prior.init(derive(key, 3), data, params)}, carry
 
     def draw(params, carry, batch, key, hp):
-        features = enc.apply(params['enc'], batch, derive(key, 0))
+        seen = kit.corrupt(derive(key, 3), batch, corrupt) if corrupt else batch
+        features = enc.apply(params['enc'], seen, derive(key, 0))
         q, carry = posterior.apply(params, carry, features, batch['weight'], hp)
         return q, posterior.sample(params, q, derive(key, 1)), features, carry
 
@@ -80,7 +84,7 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
         q, z, features, carry = draw(params, carry, batch, key, hp)
         rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
         dims = posterior.kl_dims(params, q) if prior.closed and posterior.kl_dims else None
-        return Terms(rec, z, features.last, rate(params, q, z), dims), carry
+        return Terms(rec, z, features, q, rate(params, q, z), dims), carry
 
     def infer(params, carry, batch):
         return posterior.apply(params, carry['posterior'], enc.apply(params['enc'], batch))[0]
@@ -222,13 +226,21 @@ def controlled():
     return Weight(lambda: control.PI(jnp.zeros(()), jnp.zeros(())), apply)
 
 
-def objective(model, rate, weight):
-    """rec + weight * rate as a player's loss.
+class Extra(NamedTuple):
+    """A further term of an objective, with parameters of its own."""
+    parts: tuple[str, ...]             # keys of its params
+    init: Callable[..., Mapping]       # key -> params
+    apply: Callable[..., tuple]        # (params, terms, batch, ctx) -> ([], aux)
+
+
+def objective(model, rate, weight, extra=None):
+    """rec + weight * rate + extra as a player's loss.
 
     Args:
       model: a `Model`.
       rate: (terms, batch, ctx, key) -> ([], aux).
       weight: a `Weight`.
+      extra: an `Extra` or None.
 
     Returns:
       Function (params, carry, batch, ctx) -> (loss, (carry, aux)); aux holds 'rec', 'beta' and, where q has a
@@ -240,16 +252,18 @@ def objective(model, rate, weight):
         kl = None if terms.kl is None else mean(terms.kl, batch)
         value, aux = rate(terms, batch, ctx, derive(ctx.key, 1))
         beta, state = weight.apply(carry['weight'], kl, ctx)
-        aux = {'rec': rec, 'beta': beta, **({} if kl is None else {'kl': kl}), **aux}
-        return rec + beta * value, ({**carry, 'posterior': posterior, 'weight': state}, aux)
+        more, shown = (0., {}) if extra is None else extra.apply(params, terms, batch, ctx)
+        aux = {'rec': rec, 'beta': beta, **({} if kl is None else {'kl': kl}), **aux, **shown}
+        return rec + beta * value + more, ({**carry, 'posterior': posterior, 'weight': state}, aux)
 
     return loss
 
 
-def starter(model, weight):
-    """`Method.init` of a model whose objective has that weight: (key, data) -> (params, carry)."""
+def starter(model, weight, extra=None):
+    """`Method.init` of a model whose objective has that weight and extra: (key, data) -> (params, carry)."""
     def init(key, data):
         params, carry = model.init(key, data)
+        params = params if extra is None else {**params, **extra.init(derive(key, 4))}
         return params, {'posterior': carry, 'weight': weight.init()}
 
     return init
