@@ -21,7 +21,7 @@ setup(
         'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'tensorflow-datasets>=4.9.10', 'absl-py>=2.1',
         'array_record>=0.8; platform_system == "Linux"', 'h5py', 'importlib_resources', 'jinja2', 'matplotlib',
         'ml_collections>=1.1', 'numpy>=2', 'orbax-checkpoint>=0.12', 'pandas', 'pillow', 'pyyaml', 'rich',
-        'sacrebleu', 'scikit-learn', 'scipy', 'tabulate',
+        'sacrebleu', 'scikit-learn', 'scipy', 'tabulate', 'threadpoolctl',
     ],
     extras_require={
         'test': ['pytest', 'pytest-xdist', 'ruff', 'codespell', 'pre-commit'],

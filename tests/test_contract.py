@@ -21,10 +21,17 @@ IMAGE = {'kind': 'image', 'shape': (3, 3, 1)}
 TEXT = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
 KITS = {'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
         'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})}
-OPTIONS = {'lagging': {'max_inner': 4, 'window': 2}, 'ivae': {'hidden': (6,)}, 'ivae_mi': {'hidden': (6,)}}
-WITHOUT_LATENTS = {'source', 'lstm_lm'}
-LSTM = ['lstm_lm', 'vae', 'lagging', 'ivae']                 # one of every family that knows sentences
-CASES = [(n, 'mlp') for n in METHODS if n not in WITHOUT_LATENTS] + [(n, 'lstm') for n in LSTM]
+SMALL = {'hidden': (6,)}
+FEW = {'draws': 3}
+OPTIONS = {'lagging': {'max_inner': 4, 'window': 2}, 'ivae': SMALL, 'ivae_mi': SMALL, 'apo_vae': SMALL,
+           'apo_vae_vp': {**SMALL, 'pseudo': 3}, 'wae_gan': SMALL, 'sa_vae': {'refine': 2}, 'bow_vae': {'hidden': 6},
+           **dict.fromkeys(('flow_prior', 'flow_prior_fb'), {'layers': 2, 'hidden': 6, **FEW}),
+           **dict.fromkeys(('mog_vae', 'mog_vae_fb', 'vamp_vae', 'vamp_vae_fb'), {'components': 3, **FEW}),
+           **dict.fromkeys(('dg_vae', 'dg_vmf'), {'chunk': 4, **FEW}),
+           **dict.fromkeys(('davam', 'davam_q'), {'codes': 6})}
+LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']      # those to which sentences make a difference
+LSTM += [n for n, entry in METHODS.items() if entry.track == ('text',) and n != 'source']
+CASES = [(n, 'mlp') for n, entry in METHODS.items() if 'image' in entry.track] + [(n, 'lstm') for n in LSTM]
 CASE = pytest.mark.parametrize('name, kit', CASES, ids=lambda v: v)
 
 
@@ -107,9 +114,11 @@ def shapes(name, m, state, batch):
              'log_q': lambda: e['log_q'](p, c, q, z), 'log_q_dims': lambda: e['log_q_dims'](p, c, q, z),
              'kl': lambda: e['kl'](p, c, q), 'log_prior': lambda: e['log_prior'](p, c, z),
              'log_lik': lambda: e['log_lik'](p, c, z, batch), 'log_length': lambda: e['log_length'](p, c, batch),
-             'replica': lambda: e['replica'](p, c, batch, key), 'dual_mi': lambda: e['dual_mi'](p, c, batch, key), 'score': lambda: e['score'](p, c, batch),
+             'replica': lambda: e['replica'](p, c, batch, key), 'dual_mi': lambda: e['dual_mi'](p, c, batch, key),
+             'score': lambda: e['score'](p, c, batch),
              'encode': lambda: e['encode'](p, c, batch),
              'decode': lambda: e['decode'](p, c, z, key, 'sample'),
+             'sample_prior': lambda: e['sample_prior'](p, c, key, 5),
              'sample': lambda: e['sample'](p, c, key, 5, 'sample')}
     want = dict.fromkeys(('log_q', 'kl', 'log_prior', 'log_lik', 'log_length', 'dual_mi', 'score'), (n,))
     want |= {'log_q_dims': (n, LATENT), 'encode': (n, LATENT)}
@@ -121,7 +130,7 @@ def shapes(name, m, state, batch):
         if k in want:
             assert leaves == [want[k]], k
         else:
-            assert {s[0] for s in leaves} == {5 if k == 'sample' else n}, k
+            assert {s[0] for s in leaves} == {5 if k in ('sample', 'sample_prior') else n}, k
         if k in ('decode', 'sample'):
             like = {x: v.shape[1:] for x, v in batch.items() if x not in ('weight', 'length')}
             assert {x: v.shape[1:] for x, v in out[k].items() if x != 'length'} == like
@@ -145,7 +154,7 @@ def test_evals(name, kit):
     toys.close(jax.tree.map(lambda x: x[:1], {k: out[k] for k in alone}), own, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('name', [n for n in METHODS if n != 'source'])
+@pytest.mark.parametrize('name', [n for n, kit in CASES if kit == 'mlp'])
 def test_empty_slots_do_not_count(name):
     """Whatever lies in a slot of weight 0 changes no loss, gradient, carry or term."""
     m = toys.make(name, **OPTIONS.get(name, {}))

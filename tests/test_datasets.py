@@ -451,7 +451,7 @@ def test_images_are_one_bucket():
 def test_unknown_names():
     with pytest.raises(UserError, match="unknown dataset 'ptbb'; did you mean 'ptb'"):
         datasets.load('ptbb')
-    with pytest.raises(UserError, match="unknown dataset 'qqqqq'; there are: digits, mnist, ptb, synthetic, text_dir"):
+    with pytest.raises(UserError, match="unknown dataset 'qqqqq'; there are: digits, mnist, ptb, short_yelp, snli"):
         datasets.load('qqqqq')
     with pytest.raises(UserError, match="option of dataset 'digits': 'vocab'; there are: eval_examples, examples"):
         datasets.load('digits', vocab=9)

@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from vaebench import core
-from vaebench.methods import autoencoders, parts, posteriors
+from vaebench.methods import autoencoders, manifolds, parts, posteriors
 from vaebench.ops import control, distributions, divergences, kernels
 
 DATA = toys.images(12)
@@ -162,79 +162,104 @@ def test_free_bits_train_on_what_is_above_the_target_only():
     assert float(loss - aux['rec']) == pytest.approx(float(want), rel=1e-6)
 
 
-def test_pretraining_keeps_the_encoder_and_resets_the_rest():
+def below(target, form='mask', reduce='example'):
+    """Rate, its gradient by (mean, log variance) and the KLs, of four sentences with three units."""
+    q = jax.random.normal(jax.random.key(0), (2, 4, 3))
+    batch = {'weight': jnp.ones(4)}
+
+    def rate(q):
+        kl = divergences.normal_kl_dims(*q)
+        terms = parts.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
+        return parts.free_bits_rate('dim', reduce, form)(terms, batch, toys.ctx({'target': 3 * target}), None)[0]
+
+    return *jax.value_and_grad(rate)(q), divergences.normal_kl_dims(*q)
+
+
+@pytest.mark.parametrize('form', ['mask', 'max'])
+def test_free_bits_do_not_pull_at_units_below_their_share(form):
+    _, grads, kl = below(.5, form)
+    free = np.asarray(kl < .5)
+    assert free.any() and not free.all()
+    assert (np.asarray(grads)[:, free] == 0).all()
+    np.testing.assert_allclose(grads[:, ~free], below(0.)[1][:, ~free], rtol=1e-12)
+    assert (np.asarray(grads)[:, ~free] != 0).all()
+
+
+def test_free_bits_max_is_the_mask_and_the_free_shares():
+    mask, _, kl = below(.5)
+    assert float(below(.5, 'max')[0]) == pytest.approx(float(mask + .5 * (kl < .5).sum(-1).mean()), rel=1e-12)
+
+
+def test_classic_free_bits():
+    """Kingma's: the greater of the share and the unit's batch mean, summed over units."""
+    value, _, kl = below(.5, 'max', 'batch')
+    want = np.maximum(.5, np.asarray(kl).mean(0))
+    assert (want == .5).any() and (want > .5).any()
+    assert float(value) == pytest.approx(want.sum(), rel=1e-12)
+
+
+def trained(method, numbers, steps=3, phases=None):
+    """Losses of some steps of every phase on all data, and the last state."""
+    numbers = {k: jnp.asarray(v, jnp.float32) for k, v in {'lr': .1, 'lr_scale': 1., **numbers}.items()}
+    batch, losses = toys.all_of(DATA), []
+    state = core.init(method, jax.random.key(3), batch, numbers)
+    for i, phase in enumerate(method.phases[:phases]):
+        state, step = core.enter(phase, state, batch) if i else state, toys.jit(core.make_step(phase))
+        for _ in range(steps):
+            state, metrics = step(state, DATA, jnp.arange(12)[None])
+            losses.append(float(metrics[f'{phase.players[0].name}/loss']))
+    return losses, state
+
+
+def test_pretraining_takes_the_steps_it_took():
     method = toys.make('pre_ae_fb', plan=toys.plan(tx=optax.adam))
-    data, batch = DATA, toys.all_of(DATA)
-    state = core.init(method, jax.random.key(0), batch, toys.hp('pre_ae_fb'))
-    step = toys.jit(core.make_step(method.phases[0]))
-    for _ in range(3):
-        state, metrics = step(state, data, jnp.arange(12)[None])
-    assert float(metrics['ae/loss']) == float(metrics['ae/rec'])
-    assert method.phases[0].select == 'rec'
-    new = core.enter(method.phases[1], state, batch)
-    assert toys.moved(state.params, new.params) == {'dec'}
-    assert abs(new.params['dec']['w']).min() > 0 and (new.params['dec']['b'] == 0).all()
+    losses, _ = trained(method, {**RAMP, 'warmup': 10., 'target': 8.})
+    np.testing.assert_allclose(losses, [3.410491110576899, 3.1599582718059174, 2.4375753197731505,
+                                        4.094284216332558, 3.197224644246323, 2.662759018339791], rtol=1e-6)
+
+
+PRETRAINED = {
+    'cyclical': (lambda kit, plan: autoencoders.vae(kit, plan, pretrain=True), {}, set()),
+    'delta': (lambda kit, plan: autoencoders.delta_vae(kit, plan, pretrain=True), {}, set()),
+    'bn': (lambda kit, plan: autoencoders.bn_vae(kit, plan, pretrain=True), {'gamma': .6}, {'shift'}),
+    'vmf': (lambda kit, plan: autoencoders.autoencoder(
+        kit, plan, manifolds.vmf(kit, 5.), parts.kl_rate, parts.scheduled(plan),
+        prior=manifolds.uniform_sphere(kit.latent), pretrain=True), {}, set()),
+    'fb': (lambda kit, plan: autoencoders.free_bits(kit, plan, pretrain=True), {'target': 1.}, set()),
+}
+
+
+@pytest.mark.parametrize('name', PRETRAINED)
+def test_pretraining_keeps_encoder_and_head_and_takes_all_else_fresh(name):
+    make, numbers, own = PRETRAINED[name]
+    numbers = {**RAMP, 'warmup': 1., 'period': 2., **numbers}
+    method = make(toys.kit(), toys.plan(tx=optax.adam))
+    first, main = method.phases
+    assert (first.name, first.select, main.name, main.select) == ('ae', 'rec', 'main', 'elbo')
+    losses, state = trained(method, numbers, phases=1)
+    assert losses[-1] < losses[0]
+    new = core.enter(main, state, toys.all_of(DATA))
+    assert toys.moved(state.params, new.params) == {'dec'} | own
+    begun = method.init(jax.random.key(9), toys.all_of(DATA))
+    assert all((new.params[k] == begun[0][k]).all() for k in own)       # 'shift' starts at 0
+    toys.close(new.carry, begun[1], atol=0)
     assert all((x == 0).all() for x in jax.tree.leaves(new.opt))
-    metrics = toys.jit(core.make_step(method.phases[1]))(new, data, jnp.arange(12)[None])[1]
-    assert int(new.total) == 3 and float(metrics['vae/beta']) == 0
+    step, seen = toys.jit(core.make_step(main)), []
+    for _ in range(22):
+        new, metrics = step(new, DATA, jnp.arange(12)[None])
+        seen.append(float(metrics['vae/beta']))
+    t = np.arange(22) % 20 / 10                                          # the toy's epoch has ten steps
+    np.testing.assert_allclose(seen, np.minimum(t, 1), atol=1e-6)        # time starts with the phase
+    assert int(new.total) == 25
 
 
-def normalised(gamma, weight=None, size=64, z=32, hp=True, carry=None, extra=0., shift=0.):
-    """A batch-normalised posterior of random features: q, carry, the raw means."""
-    kit = toys.kit(z)
-    posterior = posteriors.batch_norm(kit)
-    params, start = posterior.init(jax.random.key(1))
-    params = {**params, 'shift': params['shift'] + shift}
-    features = jax.random.normal(jax.random.key(2), (size, toys.HIDDEN)) + extra
-    weight = jnp.ones(size) if weight is None else weight
-    carry = start if carry is None else carry
-    q, new = posterior.apply(params, carry, core.Features(features), weight, {'gamma': gamma} if hp else None)
-    raw, _ = posteriors.gaussian(kit).apply(params, {}, core.Features(features))
-    return q, new, raw['mean'], carry
-
-
-@pytest.mark.parametrize('gamma, bound', [(.6, 5.76), (.7, 7.84), (1.2, 23.04), (1.8, 51.84)])
-def test_bn_bound_holds_in_train_mode(gamma, bound):
-    q, _, raw, _ = normalised(gamma)
-    v = raw.var(0)
-    kl = float(divergences.normal_kl(**q).mean())
-    exact = float(.5 * (gamma**2 * v / (v + 1e-5)).sum())
-    assert exact == pytest.approx(bound, rel=1e-3)
-    assert kl >= exact
-
-
-def test_bn_bound_is_met_by_the_prior_variance():
-    q, _, _, _ = normalised(.6)
-    assert float(divergences.normal_kl(q['mean'], 0 * q['mean']).mean()) == pytest.approx(5.76, rel=1e-3)
-
-
-def test_bn_moments():
-    shift = jnp.arange(32.) / 10
-    q, carry, raw, start = normalised(.6, shift=shift)
-    v = raw.var(0)
-    np.testing.assert_allclose(q['mean'].mean(0), shift, atol=1e-7)
-    np.testing.assert_allclose(q['mean'].var(0), .36 * v / (v + 1e-5), rtol=1e-6)
-    np.testing.assert_allclose(carry['mean'], .1 * raw.mean(0), rtol=1e-6)
-    np.testing.assert_allclose(carry['var'], .9 + .1 * raw.var(0, ddof=1), rtol=1e-6)
-    later, same, _, _ = normalised(.6, hp=False, carry=carry, shift=shift)
-    toys.close(same, carry, atol=0)
-    np.testing.assert_allclose(later['mean'], .6 * (raw - carry['mean']) / jnp.sqrt(carry['var'] + 1e-5) + shift,
-                               rtol=1e-6)
-    assert start['gamma'] == 1 and carry['gamma'] == .6
-
-
-def test_bn_does_not_count_empty_slots():
-    weight = (jnp.arange(64) < 40).astype(jnp.float64)
-    q, carry, raw, _ = normalised(.6, weight)
-    v, m = raw[:40].var(0), raw[:40].mean(0)
-    np.testing.assert_allclose(q['mean'][:40], .6 * (raw[:40] - m) / jnp.sqrt(v + 1e-5), rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(carry['var'], .9 + .1 * raw[:40].var(0, ddof=1), rtol=1e-6)
-
-
-def test_bn_of_a_single_slot_is_its_evaluation():
-    carry = {'mean': jnp.arange(32.), 'var': jnp.full(32, 4.), 'gamma': jnp.ones(())}
-    q, _, raw, _ = normalised(.6, (jnp.arange(64) == 3).astype(jnp.float64), carry=carry)
-    np.testing.assert_allclose(q['mean'][3], .6 * (raw[3] - jnp.arange(32.)) / 2, rtol=1e-5)
+def test_the_first_phase_of_pretraining_is_an_autoencoder():
+    for make, numbers, _ in PRETRAINED.values():
+        method = make(toys.kit(), toys.plan())
+        params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
+        loss, (_, aux) = method.phases[0].players[0].loss(params, carry, toys.all_of(DATA),
+                                                          toys.ctx({**RAMP, **numbers}, total=99))
+        assert float(loss) == float(aux['rec']) and float(aux['beta']) == 0 < float(aux['kl'])
 
 
 @pytest.mark.parametrize('filled', [0, 1])
@@ -246,22 +271,6 @@ def test_bn_of_a_single_slot_uses_and_leaves_the_running_statistics(filled):
     for name in ('mean', 'var'):
         np.testing.assert_array_equal(carry['posterior'][name], before['posterior'][name])
     assert (float(loss) > 0) == bool(filled)
-
-
-def test_bn_gradient_reaches_the_head_through_the_statistics():
-    """Adding a constant to every raw mean changes nothing."""
-    q, _, _, _ = normalised(.6)
-    kit = toys.kit(32)
-    posterior = posteriors.batch_norm(kit)
-    params, carry = posterior.init(jax.random.key(1))
-    features = core.Features(jax.random.normal(jax.random.key(2), (64, toys.HIDDEN)))
-
-    def total(b):
-        p = {**params, 'head': {**params['head'], 'b': b}}
-        q, _ = posterior.apply(p, carry, features, jnp.ones(64), {'gamma': .6})
-        return (q['mean']**3).sum()
-
-    np.testing.assert_allclose(jax.grad(total)(params['head']['b'])[:32], 0, atol=1e-7)
 
 
 def test_control_vae_follows_its_controller():
@@ -314,6 +323,64 @@ def test_deterministic_autoencoder_has_no_noise():
     loss, _, _, aux = evaluate('dae')
     assert float(loss) == float(aux['rec']) == pytest.approx(
         -float(method.evals['log_lik'](p, c, q['mean'], batch).mean()), rel=1e-6)
+
+
+def test_denoising_reconstructs_what_it_did_not_see():
+    """Only the encoder's input is corrupted, and only in training."""
+    kit, batch = toys.kit(), toys.all_of(DATA)
+    ctx = toys.ctx({})
+    for method in (autoencoders.deterministic_ae(kit, toys.plan(), corrupt=.3),
+                   autoencoders.vae(kit, toys.plan(), corrupt=.3)):
+        params, carry = method.init(jax.random.key(5), batch)
+        aux = method.phases[0].players[0].loss(params, carry, batch, ctx._replace(hp=RAMP))[1][1]
+        seen = kit.corrupt(core.derive(ctx.key, 0, 3), batch, .3)
+        assert 0 < float((seen['x'] != batch['x']).mean()) < .3
+        q = method.evals['posterior'](params, carry, seen)
+        z = method.evals['sample_q'](params, carry, q, core.derive(ctx.key, 0, 1))
+        rec = -method.evals['log_lik'](params, carry, z, batch).mean()
+        assert float(aux['rec']) == pytest.approx(float(rec), rel=1e-6)
+        if 'kl' in aux:
+            kl = method.evals['kl'](params, carry, q).mean()
+            assert float(aux['kl']) == pytest.approx(float(kl), rel=1e-6)
+
+
+def test_denoising_without_noise_is_the_autoencoder():
+    plain, clean, noisy = (trained(autoencoders.deterministic_ae(toys.kit(), toys.plan(), corrupt=c), {})[0]
+                           for c in (0., 1e-12, .3))
+    assert plain == pytest.approx(clean, rel=1e-12) and noisy != pytest.approx(plain, rel=1e-3)
+
+
+def test_stochastic_autoencoder_leaves_its_variance_alone_where_there_is_no_noise(monkeypatch):
+    """dz/dlog_var = noise * std / 2: nothing pulls at the variance but what the noise costs."""
+    method, params, carry = started('ae')
+    loss = jax.grad(method.phases[0].players[0].loss, has_aux=True)
+    numbers = toys.hp('ae')
+    assert (loss(params, carry, toys.all_of(DATA), toys.ctx(numbers))[0]['head']['w'][:, 3:] != 0).all()
+    monkeypatch.setattr(jax.random, 'normal', lambda key, shape, dtype=float: jnp.zeros(shape, dtype))
+    grads = loss(params, carry, toys.all_of(DATA), toys.ctx(numbers))[0]['head']
+    assert (grads['w'][:, 3:] == 0).all() and (grads['b'][3:] == 0).all()
+    assert (grads['w'][:, :3] != 0).all()
+
+
+def test_delta_vae_is_a_vae_that_pays_its_rate():
+    method = autoencoders.delta_vae(toys.kit(), toys.plan(), rate=.15)
+    params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
+    batch = toys.all_of(DATA)
+    loss, (_, aux) = method.phases[0].players[0].loss(params, carry, batch, toys.ctx(RAMP))
+    assert float(loss) == pytest.approx(float(aux['rec'] + aux['kl']), rel=1e-12)
+    kl = method.evals['kl'](params, carry, method.evals['posterior'](params, carry, batch))
+    assert (kl >= 3 * .15).all() and float(kl.mean()) == pytest.approx(float(aux['kl']), rel=1e-12)
+
+
+def test_learnable_bn_vae_learns_its_share_and_evaluates_with_running_statistics():
+    method = autoencoders.bn_vae_learnable(toys.kit(), toys.plan(tx=optax.adam), tau=.3)
+    losses, state = trained(method, RAMP, steps=20)
+    assert losses[-1] < losses[0] and np.isfinite(losses).all()
+    assert (state.params['theta'] != 0).all() and set(state.params) == {'enc', 'head', 'theta', 'dec'}
+    batch = toys.all_of(DATA)
+    q = method.evals['posterior'](state.params, state.carry, batch)
+    one = method.evals['posterior'](state.params, state.carry, jax.tree.map(lambda x: x[:1], batch))
+    toys.close(jax.tree.map(lambda x: x[:1], q), one, rtol=1e-9)
 
 
 def test_a_prior_without_closed_form_costs_the_same_on_average():

@@ -1,14 +1,16 @@
-"""iVAE: what the dual players see, and the exact Gaussian behind the implicit posterior."""
+"""iVAE and APo-VAE: what the dual players see, and the exact densities behind the implicit posteriors."""
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from scipy import stats
 
 from vaebench import core
 from vaebench.errors import UserError
-from vaebench.methods import posteriors
-from vaebench.ops import distributions
+from vaebench.losses import adversarial
+from vaebench.methods import implicit, manifolds, posteriors, priors
+from vaebench.ops import distributions, divergences, poincare
 
 DATA, SMALL = toys.images(12), {'hidden': (6,)}
 
@@ -145,3 +147,261 @@ def test_log_q_is_the_full_gaussian():
     np.testing.assert_allclose(method.evals['log_q'](p, c, q, z), want, rtol=1e-3, atol=1e-3)
     assert 'log_q_dims' not in method.evals
     np.testing.assert_allclose(method.evals['log_prior'](p, c, z), distributions.normal_log_prob(z), rtol=1e-6)
+
+
+# APo-VAE: the same players in the Poincare ball.
+
+BATCH = 6
+RAMP = {'beta': 1., 'beta_start': 0., 'warmup': 0., 'delay': 0., 'period': 0.}
+HP = {**RAMP, 'lr': .1, 'lr_scale': 1., 'nu_lr': 1e-3, 'prior_lr': 1e-2}
+
+
+@pytest.fixture
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+def hyperbolic(kit=None, **options):
+    """Method, params, carry, batch of an APo-VAE on all different images."""
+    method = implicit.apo_vae(kit or toys.kit(), toys.plan(), **{**SMALL, **options})
+    bits = (jnp.arange(1, BATCH + 1)[:, None] >> jnp.arange(4)) & 1
+    batch = toys.all_of({'x': bits.reshape(BATCH, 2, 2, 1).astype(float)})
+    return method, *method.init(jax.random.key(3), batch), batch
+
+
+def play(method, name, params, carry, batch, **ctx):
+    """Loss, its gradient and aux of the player of that name."""
+    player = {p.name: p for p in method.phases[0].players}[name]
+    (loss, (_, aux)), grads = jax.value_and_grad(player.loss, has_aux=True)(params, carry, batch, toys.ctx(
+        {k: jnp.asarray(v) for k, v in HP.items()}, **ctx))
+    return loss, grads, aux
+
+
+def test_apo_players_and_what_they_move():
+    method, p, *_ = hyperbolic()
+    dual, model = method.phases[0].players
+    assert dual.inner == 1 and dual.trains == ('nu_xz', 'nu_z') and set(model.trains) == {'enc', 'head', 'dec'}
+    method, p, *_ = hyperbolic(pseudo=2)
+    dual, prior, model = method.phases[0].players
+    assert prior.trains == ('pseudo',) and set(model.trains) == {'enc', 'head', 'dec'}
+    assert {n for f in (dual, prior, model) for n in f.trains} == set(p)
+
+
+def test_apo_loss_is_its_formula(double):
+    """rec + nu([log_0 z; h]) at z = exp_mu((lambda_0 / lambda_mu) v)."""
+    method, p, c, batch = hyperbolic(c=.7)
+    x = toys.flat(batch['x'])
+    h = jnp.tanh(x @ p['enc']['w'] + p['enc']['b'])
+    u, raw = jnp.split(h @ p['head']['w'] + p['head']['b'], 2, -1)
+    mean, s = poincare.exp0(u, .7), jax.nn.softplus(raw) + 1e-5
+    v = s * jax.random.normal(core.derive(jax.random.key(1), 1, 1), u.shape)
+    z = poincare.exp_map(mean, poincare.transport0(mean, v, .7), .7)
+    lift = poincare.gyroplane(z, p['dec']['lift']['normal'], p['dec']['lift']['offset'], .7)
+    rec = -(x * (logits := lift @ p['dec']['dec']['w']) - jax.nn.softplus(logits)).sum(-1).mean()
+    nu = toys.kit().mlp((8, 6, 1))
+    seen = jnp.concatenate([poincare.log0(z, .7), h], -1)
+    loss, _, aux = play(method, 'vae', p, c, batch)
+    np.testing.assert_allclose([aux['rec'], loss], [rec, rec + nu.apply(p['nu_xz'], seen).mean()], rtol=1e-9)
+    other = poincare.wrapped_sample(jax.random.key(0), jnp.zeros((BATCH, 3)), 1., .7, 'apo')
+    drawn = jnp.concatenate([poincare.log0(other, .7), h], -1)
+    want = (nu.apply(p['nu_xz'], seen) - jnp.exp(nu.apply(p['nu_xz'], drawn)) + 1).mean()
+    np.testing.assert_allclose(play(method, 'dual', p, c, batch)[2]['dual'], want, rtol=1e-9)
+
+
+def test_apo_without_curvature_is_the_dual_autoencoder_of_a_gaussian(double):
+    """Every loss and gradient, from the same draws."""
+    kit = toys.kit()
+    base = posteriors.gaussian(kit)
+
+    def apply(params, carry, features, weight=None, hp=None):
+        q, carry = base.apply(params, carry, features)
+        return {**q, 'log_var': 2 * jnp.log(jax.nn.softplus(q['log_var']) + 1e-5)}, carry
+
+    linear = core.Net(manifolds.gyroplanes(3, 3).init, lambda p, z: 4 * (z @ p['normal'].T - (
+        p['normal'] * p['offset']).sum(-1)))
+    flat = implicit.dual_autoencoder(kit, toys.plan(), base._replace(apply=apply), updates=1, **SMALL,
+                                     decoder=manifolds.lifted(kit.decoder(), linear))
+    for curvature, off in ((0., 1e-9), (1e-7, 1e-4)):
+        method, p, c, batch = hyperbolic(c=curvature)
+        for name in ('dual', 'vae'):
+            loss, grads, aux = play(method, name, p, c, batch)
+            want = play(flat, name, p, c, batch)
+            toys.close((loss, grads), want[:2], atol=off)
+        assert aux['clipped'] == 0
+
+
+def optimal(kit, c, params):
+    """The kit whose dual functions are the best ones: nu(z, x) = log q(z|x) / p(z), p the mixture of all posteriors."""
+    posterior = manifolds.wrapped_normal(kit, c, 'apo')
+
+    def mlp(sizes, activation='relu'):
+        def apply(p, seen):
+            z, last = poincare.exp0(seen[:, :kit.latent], c), seen[:, kit.latent:]
+            if not last.size:
+                return jnp.zeros((len(z), 1))                # the aggregate is the prior
+
+            def log_q(features):
+                return posterior.log_q(params, posterior.apply(params, {}, core.Features(features))[0], z)
+
+            inputs = kit.encoder().apply(params['enc'], params['pseudo']).last
+            every = jax.vmap(lambda h: log_q(jnp.broadcast_to(h, last.shape)))(inputs)
+            return (log_q(last) - jax.nn.logsumexp(every, 0) + jnp.log(len(inputs)))[:, None]
+
+        return core.Net(lambda key: {}, apply)
+
+    return kit._replace(mlp=mlp)
+
+
+def test_optimal_dual_with_the_data_as_pseudo_inputs_is_the_kl_from_the_aggregate(double):
+    """Mutual information: mean KL(q(.|x) || q_agg), here by the exact densities of other draws."""
+    kit, c = toys.kit(), .7
+    _, p, carry, batch = hyperbolic(kit, c=c, pseudo=BATCH)
+    p = {**p, 'pseudo': {'x': batch['x']}}
+    method = implicit.apo_vae(optimal(kit, c, p), toys.plan(), c=c, pseudo=BATCH)
+    loss = method.phases[0].players[0].loss
+    numbers = {k: jnp.asarray(v) for k, v in HP.items()}
+
+    @toys.jit
+    def both(key):
+        a, b = jax.random.split(key)
+        ctx = toys.ctx(numbers)._replace(key=a, step_key=b)
+        z = method.evals['sample_q'](p, carry, q, a)
+        gap = method.evals['log_q'](p, carry, q, z) - method.evals['log_prior'](p, carry, z)
+        aux = loss(p, carry, batch, ctx)[1][1]
+        return aux['dual'], aux['dual_marginal'], gap.mean()
+
+    q = method.evals['posterior'](p, carry, batch)
+    dual, marginal, kl = (np.asarray(v) for v in jax.vmap(both)(jax.random.split(jax.random.key(0), 4000)))
+    assert abs(dual.mean() - kl.mean()) < 4 * ((dual.var() + kl.var()) / 4000)**.5
+    assert np.abs(marginal).max() < 1e-12 and .3 < kl.mean() < np.log(BATCH)
+
+
+@pytest.mark.parametrize('direction, sign', [('descend', -1.), ('ascend', 1.)])
+def test_pseudo_inputs_follow_the_dual_estimate(direction, sign):
+    """A step along the player's gradient lowers E_q nu - E_p e^nu, unless its printed sign is asked for."""
+    method, p, c, batch = hyperbolic(pseudo=3, direction=direction)
+    move = {f.name: f for f in method.phases[0].players}['prior']
+    loss, grads, _ = play(method, 'prior', p, c, batch)
+    posterior, prior = manifolds.wrapped_normal(toys.kit(), .1, 'apo'), priors
+    drawn = prior.vamp(toys.kit(), posterior, 3).sample(p, jax.random.key(0), BATCH)
+    h = jnp.tanh(toys.flat(batch['x']) @ p['enc']['w'] + p['enc']['b'])
+    value = toys.kit().mlp((8, 6, 1)).apply(p['nu_xz'], jnp.concatenate([poincare.log0(drawn, .1), h], -1))
+    assert float(loss) == pytest.approx(sign * float(jnp.exp(value).mean()), rel=1e-5)
+    assert jnp.abs(grads['pseudo']['x']).max() > 0 and move.trains == ('pseudo',)
+
+    def dual(pseudo):
+        return float(play(method, 'dual', {**p, 'pseudo': pseudo}, c, batch)[2]['dual'])
+
+    moved = jax.tree.map(lambda x, g: x - .1 * g / jnp.linalg.norm(g), p['pseudo'], grads['pseudo'])
+    assert sign * (dual(moved) - dual(p['pseudo'])) > 0
+
+
+def test_descending_pseudo_inputs_lessen_the_gap_between_prior_and_posterior():
+    """The best dual functions: their prior player brings the mixture to the posteriors, ascent drives it away."""
+    kit, c, after = toys.kit(), .1, {}
+    base, p, carry, batch = hyperbolic(kit, c=c, pseudo=2)
+    numbers = {k: jnp.asarray(v) for k, v in HP.items()}
+    keys = jax.random.split(jax.random.key(0), 200)
+
+    def gap(pseudo):
+        params = {**p, 'pseudo': pseudo}
+        q = base.evals['posterior'](params, carry, batch)
+
+        def one(key):
+            z = base.evals['sample_q'](params, carry, q, key)
+            return (base.evals['log_q'](params, carry, q, z) - base.evals['log_prior'](params, carry, z)).mean()
+
+        return jax.vmap(one)(keys).mean()
+
+    for direction in ('descend', 'ascend'):
+        def loss(pseudo, key, fixed, direction=direction):
+            method = implicit.apo_vae(optimal(kit, c, fixed), toys.plan(), c=c, pseudo=2, direction=direction)
+            player = method.phases[0].players[1]
+            return player.loss({**p, 'pseudo': pseudo}, carry, batch, toys.ctx(numbers)._replace(key=key))[0]
+
+        def slope(pseudo, loss=loss):
+            return jax.vmap(lambda key: jax.grad(loss)(pseudo, key, {**p, 'pseudo': pseudo})['x'])(keys).mean(0)
+
+        def step(pseudo, _, slope=slope):
+            return {'x': pseudo['x'] - .1 * slope(pseudo)}, None
+
+        after[direction] = toys.jit(lambda x, step=step: gap(jax.lax.scan(step, x, None, 20)[0]))(p['pseudo'])
+    before = float(toys.jit(gap)(p['pseudo']))
+    assert after['descend'] < before - .05 and after['ascend'] > before + .05
+
+
+def test_replica_is_reconstruction_plus_the_dual_estimate():
+    """Constant dual functions: nu = .5 gives .5 - e^.5 + 1; one word per image; an example alone is an example."""
+    method, p, c, batch = started()
+    p = {**p, **{n: jax.tree.map(jnp.zeros_like, p[n]) for n in ('nu_xz', 'nu_z')}}
+    q, key = method.evals['posterior'](p, c, batch), jax.random.key(2)
+    nats, words = method.evals['replica'](p, c, batch, key)
+    assert words.tolist() == [1] * 12
+    rec = jnp.stack([-method.evals['log_lik'](p, c, method.evals['sample_q'](p, c, q, core.derive(k, 0)), batch)
+                     for k in jax.random.split(key, implicit.DRAWS)]).mean(0)
+    np.testing.assert_allclose(nats, rec, rtol=1e-5)
+    p['nu_xz'][-1]['b'] += .5
+    np.testing.assert_allclose(method.evals['replica'](p, c, batch, key)[0], rec + 1.5 - np.exp(.5), rtol=1e-5)
+    np.testing.assert_allclose(method.evals['dual_mi'](p, c, batch, key), 1.5 - np.exp(.5), rtol=1e-5)
+    p['nu_z'][-1]['b'] += .25
+    np.testing.assert_allclose(method.evals['dual_mi'](p, c, batch, key),
+                               .25 - np.exp(.5) + np.exp(.25), rtol=1e-5)
+    one = {k: v[:1] for k, v in batch.items()}
+    assert method.evals['replica'](p, c, one, key)[0].shape == (1,)
+    length = {**one, 'length': jnp.array([7])}
+    assert method.evals['replica'](p, c, length, key)[1].tolist() == [7.]
+
+
+def test_replica_breaks_the_bound_that_the_true_kl_keeps():
+    """Dual functions that have learnt nothing estimate 0, and a model that heeds them is far from its prior."""
+    method, _, _, batch = started(noise_scale=.02)
+    state = core.init(method, jax.random.key(3), batch, {**toys.hp('ivae', lr=1.), 'nu_lr': jnp.float32(0.)})
+    state = state._replace(params={**state.params, **{n: jax.tree.map(jnp.zeros_like, state.params[n])
+                                                      for n in ('nu_xz', 'nu_z')}})
+    idx = jnp.broadcast_to(jnp.arange(12), (100, 1, 12))
+    (p, c, *_), _ = toys.jit(core.make_block(method.phases[0]))(state, DATA, idx, jnp.int32(100))
+    q, e = method.evals['posterior'](p, c, batch), method.evals
+
+    def log_lik(key):
+        return e['log_lik'](p, c, e['sample_prior'](p, c, key, 12), batch)
+
+    draws = toys.jit(jax.vmap(log_lik))(jax.random.split(jax.random.key(0), 20000))
+    nll = float((np.log(20000) - jax.nn.logsumexp(draws, 0)).mean())
+    replica = float(jax.vmap(lambda key: e['replica'](p, c, batch, key)[0])(
+        jax.random.split(jax.random.key(1), 20)).mean())
+    assert replica < nll - .5 < nll < replica + float(e['kl'](p, c, q).mean())
+
+
+def test_gradient_at_the_best_dual_function_is_that_of_the_kl(double):
+    """d/d(mean, scale) E_q nu at nu = log q / p, held fixed, is dKL; q = N(1, .25): KL .81815, without + 1 -.18185."""
+    mean, log_var, n = jnp.array([1.]), jnp.log(jnp.array([.25])), 200000
+    e, drawn = jax.random.normal(jax.random.key(0), (2, n, 1))
+
+    def best(z):
+        return distributions.normal_log_prob(z, mean, log_var) - distributions.normal_log_prob(z)
+
+    value = adversarial.dual_kl(best(mean + .5 * e), best(drawn))
+    assert abs(float(value.mean()) - .81815) < 4 * float(value.std()) / n**.5 + 1e-5
+    assert float(divergences.normal_kl(mean, log_var)) == pytest.approx(.81815, abs=1e-5)
+    assert abs(float(value.mean()) - 1 - -.18185) < 4 * float(value.std()) / n**.5 + 1e-5
+    got = jax.grad(lambda m, v: best(m + jnp.exp(v / 2) * e).mean(), (0, 1))(mean, log_var)
+    want = jax.grad(divergences.normal_kl, (0, 1))(mean, log_var)
+    np.testing.assert_allclose(jnp.concatenate(got), jnp.concatenate(want), atol=.03)
+
+
+def test_dual_never_exceeds_the_kl(double):
+    """Whatever nu: quadrature over q = N(1, .25) and p = N(0, 1)."""
+    z = np.linspace(-9, 9, 20001)
+    q, p = stats.norm(1, .5).pdf(z), stats.norm.pdf(z)
+    rng = np.random.default_rng(0)
+    for scale in (.1, 1., 5.):
+        a, b, wave = scale * rng.normal(size=(3, 50, 1))
+        nu = jnp.asarray(a + b * z + wave * np.sin(3 * z))
+        terms = (adversarial.dual_kl(nu, -jnp.inf) - 1) * q + adversarial.dual_kl(0., nu) * p
+        assert (terms.sum(-1) * (z[1] - z[0]) <= .81815).all()
+
+
+def test_unknown_direction_is_refused():
+    with pytest.raises(UserError, match='ascend'):
+        implicit.apo_vae(toys.kit(), toys.plan(), direction='up')

@@ -12,10 +12,9 @@ from test_results import fake, metric
 
 from vaebench import report, results
 from vaebench.errors import UserError
-from vaebench.report import formats, published, statistics, tables
+from vaebench.report import formats, statistics, tables
 
 IW, EXACT = 'importance sampling, S=500', 'exact'
-PTB = {'name': 'ptb', 'sizes': {'train': 42068, 'valid': 3370, 'test': 3761}, 'vocab': 10002}
 
 
 def put(folder, *many):
@@ -114,115 +113,6 @@ def test_ties_are_paired():
     assert statistics.ties([{0: 1., 1: 2.}, {2: 1.6, 3: 1.6}], 'lower') == [True, False]   # no seed in common
     assert statistics.ties([{}, {0: 5.}], 'lower') == [False, True]
     assert statistics.ties([], 'lower') == []
-
-
-# Published numbers
-
-COUNTS = {  # rows by dataset, and values: rows times columns, less the gaps
-    'A1': ({'yahoo': 12}, 1 + 11 * 5), 'A2': ({'switchboard': 4}, 4 * 5),
-    'A3': ({'ptb': 6, 'yahoo': 6, 'yelp': 6}, 18 * 5), 'A4': ({'ptb': 11}, 11 * 5),
-    'A5': ({'ptb': 8, 'yahoo': 9, 'yelp': 9}, 26 * 5), 'A6a': ({'wikilarge': 5}, 5 * 3),
-    'A6b': ({'yelp_sentiment': 4}, 4 * 3), 'A7': ({'snli_wae': 8}, 2 + 7 * 5),
-    'A8': ({'yahoo': 20, 'yelp': 20}, 2 * (2 + 1 + 2 * 3 + 16 * 4)),
-    'A9': ({'yahoo': 11, 'ptb': 11, 'snli': 11}, 3 * (1 + 10 * 3)), 'A10': ({'ptb': 8, 'yelp': 8, 'yahoo': 8}, 24 * 4),
-}
-
-
-def test_published_is_complete():
-    found = published.published()
-    assert found.keys() == COUNTS.keys()
-    for table, (blocks, total) in COUNTS.items():
-        rows = found[table].values()
-        assert {b: sum(b in r for r in rows) for b in blocks} == blocks
-        assert sum(len(values) for r in rows for values in r.values()) == total
-
-
-@pytest.mark.parametrize(('key', 'texts'), [
-    ('A1/pre_ae_fb_8/yahoo', '59.51 315.31 32 15.02 330.33'), ('A1/lstm_lm/yahoo', '60.75'),
-    ('A1/fbp_3/yahoo', '62.88 328.13 2 3.06 331.19'), ('A2/anneal_17/switchboard', '5.71K 69.60K 0.721 0.536 16.82'),
-    ('A3/ivae_mi/yelp', '348.7 36.88 11.6 11.0 32'), ('A3/beta_vae/ptb', '104.5 117.92 7.50 3.1 5'),
-    ('A4/pre_ae_fb/ptb', '96.35 94.52 8.15 32 6.30'), ('A5/apo_vae_vp/yahoo', '285.6 46.61 8.1 4.9 32'),
-    ('A6a/s2s_mlp/wikilarge', '10.5 17.7 3.7×'), ('A6b/emb2emb_fgim/yelp_sentiment', '93.1 18.1 2820.0×'),
-    ('A7/wae_s_001/snli_wae', '82.01 84.9 0.058 5.26 9.4'), ('A7/corpus/snli_wae', '→5.65 →9.6'),
-    ('A8/cnn_vae/yahoo', '≤332.1 10.0'), ('A8/pre_bn_vae_06/yelp', '355.5 6.6 5.9 32.0'),
-    ('A8/vmf_vae/yahoo', '327.4 2.0 32.0'), ('A9/davam_512/snli', '10.85 3.52 2.69'),
-    ('A10/bn_vae_07/ptb', '100.2 96.9 5.5 7.2'),
-])
-def test_published_literals(key, texts):
-    assert ' '.join(v.text.split(' ±')[0] for v in published.values(key, 'x')) == texts
-
-
-def test_published_parts():
-    ours = {v.metric: v for v in published.values('A2/control_vae_25', 'switchboard')}
-    assert (ours['dis_2'].text, ours['dis_2'].value, ours['dis_2'].spread) == ('83.15K ± 4.00K', 83150., 4000.)
-    bound = published.values('A8/cnn_vae', 'yelp')[0]
-    assert (bound.value, bound.bound, bound.ours, bound.label) == (359.1, True, None, 'CNN-VAE')
-    assert published.values('A8/bn_vae_06', 'yahoo')[0].label == 'BN-VAE (0.6) *'
-
-
-@pytest.mark.parametrize(('key', 'number', 'verdict'), [
-    ('A1/vae', 'elbo', 'elbo'), ('A1/vae', 'kl', 'kl'), ('A1/vae', 'au', 'au'), ('A1/vae', 'ppl', 'ppl_iw'),
-    ('A8/bn_vae_06/yahoo', 'nll', 'nll_iw'), ('A8/bn_vae_06/yahoo', 'mi', 'mi_full'), ('A8/vae/yahoo', 'mi', None),
-    ('A8/cnn_vae/yelp', 'nll', None), ('A3/ivae/ptb', 'elbo', None), ('A5/apo_vae/yelp', 'ppl', None),
-    ('A10/twr_vae/ptb', 'nll', None), ('A9/vae/ptb', 'ppl', 'ppl_iw'), ('A9/davam_512/ptb', 'ppl', None),
-])
-def test_published_estimators(key, number, verdict):
-    value = next(v for v in published.values(key, 'x') if v.metric == number)
-    assert value.ours == verdict and (value.why is None) == (verdict is not None)
-
-
-def test_verdicts():
-    nll = published.values('A8/bn_vae_06/yahoo', 'yahoo')[0]
-    data = {'name': 'yahoo', 'split': 'test'}
-    ours = {'nll_iw': metric(1., samples=500)}
-    assert published.compare(nll, data, ours) == ('same estimator', '')
-    full = data | {'sizes': {'train': 100_000, 'valid': 10_000, 'test': 10_000}, 'vocab': 20_001}
-    assert published.compare(nll, full, ours) == ('same estimator', '')
-    assert published.compare(nll, data, {'nll_iw': metric(1.)}) == ('same estimator', '')    # exact: no samples
-    for dataset, metrics, why in [
-            (data | {'reduced': True}, ours, 'reduced data'), (data | {'name': 'yahoo-small'}, ours, 'reduced data'),
-            (data | {'sizes': {'train': 100_000, 'test': 500}}, ours, 'reduced data'),
-            (data | {'name': 'yahoo_b'}, ours, 'other data: yahoo'), (data | {'split': 'valid'}, ours, 'other split'),
-            (data, {}, 'nll_iw not measured here'),
-            (data, {'nll_iw': metric(1., samples=50)}, '500 importance samples there, 50 here')]:
-        verdict, reason = published.compare(nll, dataset, metrics)
-        assert verdict == 'not comparable' and reason.startswith(why)
-
-
-def test_malformed_published_documents():
-    column = {'metric': 'a', 'name': 'A', 'better': None, 'unit': '1', 'estimator': 'e', 'ours': 'a'}
-    good = {'paper': 'p', 'columns': [column], 'blocks': {'d': 'r | R | 1.5'}}
-    assert published.parse({'tables': {'T': good}})['T']['r']['d'][0].value == 1.5
-    for change, message in [
-            ({'blocks': {'d': 'r | R | 1.5 | 2'}}, 'T/r/d: 2 values for 1 columns'),
-            ({'blocks': {'d': 'r | R | x'}}, "'x' is no number"), ({'blocks': {'d': 'r | R | 1\nr | R | 1'}}, 'twice'),
-            ({'columns': [column | {'why': 'both'}]}, 'ours or why'), ({'row': {}}, "unknown field 'row'"),
-            ({'except': [{'rows': ['q'], 'why': 'w'}]}, "unknown name 'q' in rows"),
-            ({'except': [{'rows': ['r']}]}, 'ours or why')]:
-        with pytest.raises(ValueError, match=message):
-            published.parse({'tables': {'T': good | change}})
-
-
-def test_published_beside_ours(tmp_path):
-    ppl = metric(100., IW, unit='per token')
-    put(tmp_path, fake('vae', table='ptb', dataset=PTB, published=['A4/vae'],
-                       metrics={'ppl_iw': ppl, 'kl': metric(0., 'closed form')}))
-    text, problems = report.render([tmp_path], 'markdown')
-    assert problems == [] and 'PPL 101.40, KL 0.00 (A4, same estimator); Recon 101.28, AU 0 (A4,' not in text
-    assert ('| PPL 101.40, KL 0.00 (A4, same estimator); Recon 101.28 (A4, not comparable [1]); '
-            'AU 0 (A4, not comparable [2]); MI 0.00 (A4, not comparable [3]) |') in text
-    assert '- [1] published: rec not measured here\n' in text and 'Published: A4: Ding and Gimpel' in text
-    for i, change in enumerate(({'reduced': True}, {'name': 'ptb-small'}, {'sizes': {'test': 500}}, {'vocab': 2000})):
-        small = put(tmp_path / str(i), fake('vae', table='ptb', dataset=PTB | change, published=['A4/vae']))
-        text, _ = report.render([small], 'markdown')
-        assert '| PPL 101.40, Recon 101.28, KL 0.00, AU 0, MI 0.00 (A4, not comparable [1]) |' in text
-        assert '- [1] published: reduced data\n' in text
-
-
-def test_unknown_published_key_is_reported(tmp_path):
-    put(tmp_path, fake('vae', dataset=PTB, published=['A4/vea']))
-    text, problems = report.render([tmp_path], 'markdown')
-    assert len(problems) == 1 and "'A4/vea'" in problems[0] and 'use A4/vae' in problems[0] and '| VAE |' in text
 
 
 # Formats

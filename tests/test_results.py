@@ -33,7 +33,7 @@ def fake(row='vae', seed=0, value=100., *, table='toy', order=0, metrics=None, d
 
 def metric(value, estimator='mean', **changes):
     return {'value': value, 'estimator': estimator, 'n': 10, 'samples': None, 'unit': 'nats/sentence',
-            'better': 'lower', 'stderr': None, 'warning': None, **changes}
+            'better': 'lower', 'stderr': None, 'warning': None, 'note': None, **changes}
 
 
 def test_round_trip(tmp_path):
@@ -68,7 +68,7 @@ def test_numpy_scalars_and_non_finite_numbers(tmp_path):
     assert back['metrics']['a']['value'] is None and back['metrics']['a']['warning'] == 'odd; value was nan'
     assert back['metrics']['b']['stderr'] is None and back['metrics']['b']['warning'] == 'stderr was inf'
     assert back['metrics']['c'] == {'value': 0.5, 'estimator': 'e', 'unit': 'u', 'better': None, 'n': None,
-                                    'samples': None, 'stderr': None, 'warning': None}
+                                    'samples': None, 'stderr': None, 'warning': None, 'note': None}
     assert back['config'] == {'clip': 'inf', 'cuts': [1, 2]} and back['steps'] == 7 and back['times']['train'] is None
     assert results.config_hash(back['config']) == results.config_hash(result['config'])
 

@@ -32,6 +32,7 @@ EVALS = {
     'score': '(params, carry, batch) -> [B], exact log p(x) of a model without latents, nats',
     'encode': '(params, carry, batch) -> [B, Z], posterior means',
     'decode': '(params, carry, z, key, mode) -> batch without weights; z may be [B, Z] codes of `encode`',
+    'sample_prior': '(params, carry, key, n) -> z of n, from the prior, a pytree with leaves [n, ...]; n is static',
     'sample': '(params, carry, key, n, mode) -> batch of n, from the prior; n and mode are static',
 }
 """The closed list of what a method may offer to metrics. Every entry takes (params, carry) first."""

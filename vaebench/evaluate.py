@@ -18,7 +18,7 @@ PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 
 
 def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, programs=None,
-             partial=None):
+             partial=None, train=None, vocab=None):
     """All metrics of a trained group, and the arrays behind them.
 
     Args:
@@ -29,14 +29,15 @@ def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, 
       names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
       settings: `metrics.Settings`.
       tick: called as tick(done, total) now and then.
-      programs, partial: see `metrics.View`.
+      programs, partial, train, vocab: see `metrics.View`.
 
     Returns:
-      (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning; and
-      name -> [G, ...].
+      (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning, note;
+      and name -> [G, ...].
     """
     keys = jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))      # common random numbers
-    view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs, partial)
+    view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs, partial,
+                        train, vocab)
     values = metrics.measure(view, names)
     entries = [metrics.entries(values, view, g) for g in range(seeds)]
     return entries, artefacts(view, values)
@@ -48,30 +49,35 @@ def artefacts(view, values, shown=64):
     Args:
       view: the `metrics.View`.
       values: what `metrics.measure` gave for it.
-      shown: samples from the prior, and examples with their reconstructions.
+      shown: images from the prior, and images with their reconstructions.
 
     Returns:
-      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z], 'sample/*' and
-      'decoded/*' [G, shown, ...] with the leaves of a batch.
+      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z]; of images 'sample/*'
+      and 'decoded/*' [G, shown, ...] with the leaves of a batch, of sentences what `metrics.listings` gives.
     """
     arrays, evals = {}, view.evals
-    if values.get('nll_iw') is not None and 'log_q' in evals:
+    if values.get('nll_iw') is not None and 'score' not in evals:
         arrays['nll'], arrays['ess'] = view.weights
     if 'encode' in evals:
         arrays['codes'] = view.codes
-    mode = 'greedy' if view.item == 'sentence' else 'mean'
+    if view.item == 'sentence':
+        return _compact({**arrays, **metrics.listings.listings(view)})
     if 'sample' in evals:
         def sample(params, carry, key, own):
-            return evals['sample'](params, carry, derive(key, 2), shown, mode)
+            return evals['sample'](params, carry, derive(key, 2), shown, 'mean')
 
         drawn = view.jit(sample)(())
         arrays |= {f'sample/{k}': v for k, v in drawn.items()}
     if 'encode' in evals and 'decode' in evals:
         def decode(params, carry, key, z):
-            return evals['decode'](params, carry, z, derive(key, 3), mode)
+            return evals['decode'](params, carry, z, derive(key, 3), 'mean')
 
         decoded = view.jit(decode)(view.codes[:, :shown])
         arrays |= {f'decoded/{k}': v for k, v in decoded.items()}
+    return _compact(arrays)
+
+
+def _compact(arrays):
     return {k: np.asarray(v, np.float32) if np.asarray(v).dtype.kind == 'f' else np.asarray(v)
             for k, v in arrays.items()}
 

@@ -10,7 +10,13 @@ COMMON = {
 }
 LSTM = {'name': 'lstm', 'embed': 256, 'hidden': 256, 'latent': 32, 'dropout': 0.5}
 EVALUATION = {'samples': 500, 'chunk': 100, 'batch': 32}
+SMALL_EVALUATION = {'samples': 50, 'chunk': 50, 'batch': 50, 'generated': 500}
 TEXT_METRICS = ('nll_iw', 'ess', 'ppl_iw', 'elbo', 'ppl_elbo', 'rec', 'kl', 'mi_full', 'au', 'cu')
+MORE_TEXT_METRICS = (
+    'ppl_rec', 'nll_paper', 'ppl_paper', 'mi_32', 'mi_dual', 'cu_qp', 'prior_ll', 'post_ll', 'bleu',
+    'rouge_interpolation', 'dis_1', 'dis_2', 'self_bleu_2', 'self_bleu_3', 'uni_kl', 'entropy', 'avg_len', 'fluency',
+    'fluency_reverse')
+PROBES = 'probe_100', 'probe_500', 'probe_1000', 'probe_2000', 'probe_10000'
 IMAGE_METRICS = ('nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mse', 'mi_full', 'au', 'kmmd', 'kmmd_floor')
 
 
@@ -47,37 +53,105 @@ def rows(named):
     return config_dict.ConfigDict({name: {**row, 'order': i} for i, (name, row) in enumerate(named.items())})
 
 
-def text_rows(target=8., set_point=3., ki=1e-4, penalty=10., cycle=10., **also):
-    """The text rows that every text table has, and what hangs on the size of its run.
+def row(label, method, hp=None, **options):
+    """A row: what it is called, its method, its numbers and its method's static options."""
+    return {'label': label, 'method': method, **({'hp': hp} if hp else {}), **({'options': options} if options else {})}
+
+
+def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10., cycle=10., inner=(99, 15), refine=10,
+              draws=10, components=50, codes=(128, 512), nu_lr=1e-5, nu=(512, 512, 512), noise=.1, **also):
+    """The rows that every text table has, and what hangs on the size of its run.
 
     Args:
-      target: free bits and the AE-pretrained row's rate, nats.
-      set_point: of ControlVAE, nats.
+      target: free bits and the AE-pretrained rows' middle rate, nats.
+      set_points: of ControlVAE, nats.
       ki: its integral gain; 1e-4 is the paper's and needs tens of thousands of steps.
-      penalty: WAE's lambda for a reconstruction summed over tokens.
-      cycle: epochs of a cycle.
+      words: predicted words of a sentence; the papers' WAE weighs a reconstruction per word, ours is their sum.
+      warmup: epochs of KL annealing.
+      cycle: epochs of a cycle of the cyclical schedule, half of them ramp.
+      inner: (most encoder updates per step, updates between two comparisons) of the lagging encoder.
+      refine: SA-VAE's steps.
+      draws: FlowPrior's draws per sentence.
+      components: of mixtures and pseudo-input priors.
+      codes: sizes of DAVAM's codebook; DAVAM-q has the last.
+      nu_lr, nu: learning rate and widths of the dual functions.
+      noise: bound of iVAE's noise weights at the start.
       **also: row name -> entries that replace or add to the row's.
 
     Returns:
       Dict row name -> row.
     """
+    ramp = {'warmup': warmup}
+    dual = {**ramp, 'nu_lr': nu_lr}
+    low, high = set_points
+    scaled = ' x words' if words != 1 else ''
+    multi = {'draws': draws, 'components': components}
+    free = {'target': target, **ramp}
     named = {
-        'lstm_lm': {'label': 'LSTM-LM', 'method': 'lstm_lm'},
-        'ae': {'label': 'AE (stochastic, beta 0)', 'method': 'ae'},
-        'vae': {'label': 'VAE', 'method': 'vae'},
-        'anneal': {'label': 'VAE + anneal', 'method': 'anneal'},
-        'cyclical': {'label': 'VAE + cyclical', 'method': 'cyclical', 'hp': {'period': cycle, 'warmup': cycle / 2}},
-        'beta_vae': {'label': 'beta-VAE (0.5)', 'method': 'beta_vae', 'hp': {'beta': 0.5}},
-        'capacity_vae': {'label': f'capacity VAE ({target:g})', 'method': 'capacity_vae', 'hp': {'capacity': target}},
-        'fb': {'label': f'FB ({target:g})', 'method': 'fb', 'hp': {'target': target}},
-        'fbp': {'label': f'FBP ({target:g})', 'method': 'fbp', 'hp': {'target': target}},
-        'pre_ae_fb': {'label': f'AE + FB ({target:g})', 'method': 'pre_ae_fb', 'hp': {'target': target}},
-        'bn_vae': {'label': 'BN-VAE (0.6)', 'method': 'bn_vae', 'hp': {'gamma': 0.6}},
-        'control_vae': {'label': f'ControlVAE ({set_point:g})', 'method': 'control_vae',
-                        'hp': {'target': set_point, 'ki': ki}},
-        'lagging': {'label': 'Lagging', 'method': 'lagging'},
-        'ivae': {'label': 'iVAE', 'method': 'ivae'},
-        'wae_mmd': {'label': f'WAE-MMD ({penalty:g})', 'method': 'wae_mmd', 'hp': {'beta': penalty}},
+        'lstm_lm': row('LSTM-LM', 'lstm_lm'),
+        'ae': row('AE (stochastic, beta 0)', 'ae'),
+        'dae': row('DAE (deterministic)', 'dae'),
+        'dae_noise': row('denoising AE (0.3)', 'denoising_ae'),
+        'vae': row('VAE', 'vae'),
+        'anneal': row('VAE + anneal', 'anneal', ramp),
+        'cost_anneal': row('VAE + cost annealing', 'cost_anneal', ramp),
+        'cyclical': row('VAE + cyclical', 'cyclical', {'period': cycle, 'warmup': cycle / 2}),
+        **{f'beta_{b:g}'.replace('.', ''): row(f'beta-VAE ({b:g})', 'beta_vae', {'beta': b}) for b in (.5, .4, .2, .1)},
+        'capacity_vae': row(f'capacity VAE ({target:g})', 'capacity_vae',
+                            {'capacity': target, 'capacity_epochs': warmup}),
+        'control_vae': row(f'ControlVAE ({low:g})', 'control_vae', {'target': low, 'ki': ki}),
+        'control_vae_high': row(f'ControlVAE ({high:g})', 'control_vae', {'target': high, 'ki': ki}),
+        'fb': row(f'FB ({target:g})', 'fb', free),
+        'fb_high': row(f'FB ({2 * target:g})', 'fb', {'target': 2 * target, **ramp}),
+        'fb_max': row(f'FB, classic max form ({target:g})', 'fb_max', free),
+        'fbp': row(f'FBP ({target:g})', 'fbp', free),
+        **{f'pre_ae_fb_{k}': row(f'AE + FB ({target * share:g})', 'pre_ae_fb', {'target': target * share, **ramp})
+           for k, share in (('6', .75), ('8', 1.), ('9', 1.125))},
+        'pre_ae_cyclical': row('AE + cyclical', 'pre_ae_cyclical', {'period': cycle, 'warmup': cycle / 2}),
+        'pre_ae_delta': row('AE + delta-VAE (0.15)', 'pre_ae_delta', ramp),
+        'pre_ae_vmf': row('AE + vMF-VAE (13)', 'pre_ae_vmf', ramp),
+        'pre_ae_bn_06': row('AE + BN-VAE (0.6)', 'pre_ae_bn', {'gamma': .6, **ramp}),
+        'pre_ae_bn_07': row('AE + BN-VAE (0.7)', 'pre_ae_bn', {'gamma': .7, **ramp}),
+        'lagging': row(f'Lagging (at most {inner[0]} inner steps)', 'lagging', ramp, max_inner=inner[0],
+                       window=inner[1]),
+        'sa_vae': row(f'SA-VAE ({refine} steps)', 'sa_vae', ramp, refine=refine),
+        'skip_vae': row('skip-VAE', 'skip_vae', ramp),
+        'bow_vae': row('bow-VAE', 'bow_vae', ramp),
+        'scnn_vae': row('CNN-VAE, small', 'scnn_vae', ramp),
+        'mcnn_vae': row('CNN-VAE, medium', 'mcnn_vae', ramp),
+        'lcnn_vae': row('CNN-VAE, large', 'lcnn_vae', ramp),
+        'delta_vae': row('delta-VAE (0.1)', 'delta_vae', ramp),
+        'delta_vae_15': row('delta-VAE (0.15)', 'delta_vae', ramp, rate=.15),
+        **{f'bn_{g:g}'.replace('.', ''): row(f'BN-VAE ({g:g})', 'bn_vae', {'gamma': g, **ramp})
+           for g in (.5, .6, .7, .9, 1.2, 1.5, 1.8)},
+        'bn_learnable': row('BN-VAE, learnable scale', 'bn_vae_learnable', ramp),
+        'twr': row('TWR-VAE', 'twr'),
+        'twr_mean': row('TWR-VAE, mean', 'twr_mean'),
+        'twr_sum': row('TWR-VAE, sum', 'twr_sum'),
+        **{f'twr_last{k}': row(f'TWR-VAE, last {k}%', 'twr', share=k / 100) for k in (25, 50, 75)},
+        'vmf_vae': row('vMF-VAE (13)', 'vmf_vae'),
+        'p_vae': row('P-VAE', 'p_vae', ramp),
+        'apo_vae': row('APo-VAE', 'apo_vae', dual, hidden=nu),
+        'apo_vae_vp': row('APo-VAE + VP', 'apo_vae_vp', dual, hidden=nu, pseudo=components),
+        'flow_prior': row('FlowPrior', 'flow_prior', ramp, draws=draws),
+        'flow_prior_fb': row(f'FlowPrior + FB ({target:g})', 'flow_prior_fb', free, draws=draws),
+        'mog_vae': row('MoG-VAE', 'mog_vae', ramp, **multi),
+        'mog_vae_fb': row(f'MoG-VAE + FB ({target:g})', 'mog_vae_fb', free, **multi),
+        'vamp_vae': row('Vamp-VAE', 'vamp_vae', ramp, **multi),
+        'vamp_vae_fb': row(f'Vamp-VAE + FB ({target:g})', 'vamp_vae_fb', free, **multi),
+        'wae_gan': row(f'WAE-GAN (10{scaled})', 'wae_gan', {'beta': 10. * words}),
+        'wae_d_3': row(f'WAE-D (3{scaled})', 'wae_mmd', {'beta': 3. * words}, width=2.),
+        'wae_d_10': row(f'WAE-D (10{scaled})', 'wae_mmd', {'beta': 10. * words}, width=2.),
+        **{f'wae_s_{k}': row(f'WAE-S ({kl:g})', 'wae_s', {'beta': 3. * words, 'kl_weight': kl * words})
+           for k, kl in (('0', 0.), ('001', .01), ('01', .1))},
+        'ivae': row('iVAE', 'ivae', dual, hidden=nu, noise_scale=noise),
+        'ivae_mi': row('iVAE_MI', 'ivae_mi', dual, hidden=nu, noise_scale=noise),
+        **{f'dg_vae_{b}': row(f'DG-VAE (|b| = {b})', 'dg_vae', ramp, chunk=b) for b in (1, 4, 32)},
+        'dg_vmf': row('DG-vMF-VAE', 'dg_vmf', ramp),
+        'gavam': row('GAVAM', 'gavam', ramp),
+        'davam_q': row(f'DAVAM-q (K = {codes[1]})', 'davam_q', codes=codes[1]),
+        'davam_128': row(f'DAVAM (K = {codes[0]})', 'davam', codes=codes[0]),
+        'davam_512': row(f'DAVAM (K = {codes[1]})', 'davam', codes=codes[1]),
     }
     return _also(named, also)
 
@@ -85,8 +159,128 @@ def text_rows(target=8., set_point=3., ki=1e-4, penalty=10., cycle=10., **also):
 def _also(named, also):
     for name, entries in also.items():
         row = named.get(name, {})
-        named[name] = {**row, **entries, 'hp': {**row.get('hp', {}), **entries.get('hp', {})}}
+        if not row and 'method' not in entries:
+            raise ValueError(f'no row {name!r} to change')
+        named[name] = {**row, **entries, **{part: {**row.get(part, {}), **entries.get(part, {})}
+                                            for part in ('hp', 'options', 'overrides')}}
     return named
+
+
+def published(named, keys):
+    """Rows with the published numbers each answers to.
+
+    Args:
+      named: dict row name -> row.
+      keys: row name -> keys into published.yaml, separated by spaces.
+
+    Returns:
+      The same rows with `published`.
+    """
+    return _also(named, {name: {'published': tuple(k.split())} for name, k in keys.items()})
+
+
+def _optimiser(lr, name='adam', **protocol):
+    return {'overrides': {'optimizer': {'name': name, 'lr': lr}, **({'protocol': protocol} if protocol else {})}}
+
+
+ADAM = ('cyclical', 'cost_anneal', 'control_vae', 'control_vae_high', 'scnn_vae', 'mcnn_vae', 'lcnn_vae', 'p_vae',
+        'apo_vae', 'apo_vae_vp', 'wae_gan', 'wae_d_3', 'wae_d_10', 'wae_s_0', 'wae_s_001', 'wae_s_01', 'ivae',
+        'ivae_mi', 'gavam', 'davam_q', 'davam_128', 'davam_512')
+TWR = 'twr', 'twr_mean', 'twr_sum', 'twr_last25', 'twr_last50', 'twr_last75'
+
+
+def paper(name, title, keys, kit, words, cuts, targets=8., **settings):
+    """A corpus at the size of the papers.
+
+    Embeddings, LSTMs and latents as given; batch 32, SGD at 0.5 with Li's plateau decay; lagging, SA-VAE and the
+    language model at 1.0 with He's patience; Adam where the method's own paper has it; at most 40 epochs; 500
+    importance samples on all test sentences.
+
+    Args:
+      name, title: of the table; `name` is the dataset's too.
+      keys: row name -> keys into published.yaml.
+      kit: entries that replace those of LSTM.
+      words: predicted words of a test sentence.
+      cuts: length classes.
+      targets: free bits, nats.
+      **settings: of `text_rows`.
+
+    Returns:
+      `ConfigDict`.
+    """
+    he = _optimiser(1., 'sgd', patience=2)
+    changes = {row: _optimiser(1e-3) for row in ADAM} | {row: _optimiser(1e-4) for row in TWR}
+    changes |= {'lagging': he, 'sa_vae': he, 'lstm_lm': _optimiser(1., 'sgd', patience=2, first_epoch=0)}
+    config = table(name, title, dataset={'name': name}, kit={**LSTM, **kit}, cuts=cuts, epochs=40, batch=32,
+                   optimizer={'name': 'sgd', 'lr': 0.5, 'clip': 5.0}, protocol={'patience': 5}, evaluation=EVALUATION,
+                   metrics=(*TEXT_METRICS, *MORE_TEXT_METRICS), seeds=3, save_every=120.)
+    config.table = rows(published(text_rows(target=targets, words=words, **settings, **changes), keys))
+    return config
+
+
+def small(name, title, keys, words, max_words=20, **settings):
+    """A corpus reduced for two CPU cores: no published number is comparable.
+
+    The first 8,000 sentences of at most `max_words` words, vocabulary 2,000, embeddings of 64, LSTMs of 128, 16 latent
+    units, batch 64, 8 epochs of Adam at 3e-3, dropout 0.3; 50 importance samples on the first 500 test sentences of
+    that length. Lagging, SA-VAE and FlowPrior with shortened inner loops, codebooks of 32 and 128.
+
+    Args:
+      name, title: of the dataset.
+      keys: row name -> keys into published.yaml, shown beside the rows.
+      words: predicted words of such a sentence.
+      max_words: longer sentences are left out.
+      **settings: of `text_rows`.
+
+    Returns:
+      `ConfigDict`.
+    """
+    config = table(
+        f'{name}-small', f'{title}, reduced: 8,000 sentences of at most {max_words} words, vocabulary 2,000',
+        dataset={'name': name, 'max_words': max_words, 'sentences': 8000, 'eval_sentences': 500, 'vocab': 2000},
+        kit={**LSTM, 'embed': 64, 'hidden': 128, 'latent': 16, 'dropout': 0.3}, cuts=3, epochs=8, batch=64,
+        optimizer={'name': 'adam', 'lr': 3e-3, 'clip': 5.0}, evaluation=SMALL_EVALUATION,
+        metrics=(*TEXT_METRICS, *MORE_TEXT_METRICS))
+    scaled = {'target': 4., 'set_points': (3., 6.), 'ki': 1e-3, 'words': words, 'warmup': 4., 'cycle': 4.,
+              'inner': (10, 5), 'refine': 3, 'draws': 3, 'components': 16, 'codes': (32, 128), 'nu_lr': 1e-3,
+              'nu': (128, 128), 'noise': .6}
+    config.table = rows(published(text_rows(**{**scaled, **settings}), keys))
+    return config
+
+
+def probed(config):
+    """The config with the probes of a labelled corpus among its columns."""
+    config.metrics = (*config.metrics, *PROBES)
+    return config
+
+
+def sizes(size, **makers):
+    """The table of a config's argument: '' or a name in `makers`.
+
+    Args:
+      size: what stands after the colon of --config.
+      **makers: name -> () -> `ConfigDict`; `paper` answers to ''.
+
+    Returns:
+      `ConfigDict`.
+    """
+    makers = {'': makers['paper'], **makers}
+    if size not in makers:
+        raise ValueError(f'no size {size!r}: choose one of {", ".join(m for m in makers if m)}')
+    return makers[size]()
+
+
+def only(named, names):
+    """Some of the rows, in the order they stand.
+
+    Args:
+      named: dict row name -> row.
+      names: separated by spaces.
+
+    Returns:
+      Dict row name -> row.
+    """
+    return {name: row for name, row in named.items() if name in names.split()}
 
 
 def image_rows(penalty=100., **also):

@@ -22,6 +22,7 @@ _COUNT, _NUMBER = (int, _NONE), (int, float, _NONE)
 _METRIC = {
     'value': _NUMBER, 'estimator': str, 'unit': str, 'better': ('lower', 'higher', None),
     'n?': _COUNT, 'samples?': _COUNT, 'stderr?': _NUMBER, 'warning?': (str, _NONE),
+    'note?': (str, _NONE),
 }
 SCHEMA = {
     'schema': int, 'table': str, 'title': str, 'row': str, 'label': str, 'order': int, 'seed': int, 'method': str,

@@ -296,7 +296,7 @@ class Runner:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             entries, arrays = evaluate.evaluate(
                 trainer.method, len(good), params, carry, parts['test'], row.config['metrics'], settings,
-                self._tick(row), trainer.views, partial)
+                self._tick(row), trainer.views, partial, data.splits['train'], data.info.get('vocab'))
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
@@ -313,8 +313,15 @@ class Runner:
                 'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
                 'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
+            self._list(row, seed, metrics.listings.render(own, data.info.get('vocab')))
             results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
         partial.unlink(missing_ok=True)
+
+    def _list(self, row, seed, text):
+        """Sentences to look at, beside the results; they quote the data."""
+        if text:
+            path = self.workdir / 'listings' / f'{row.name}.s{seed}.{row.config_hash}.txt'
+            results.write_bytes(path, text.encode())
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 import importlib.metadata
 import inspect
 
-from vaebench.datasets import images, synthetic, text
+from vaebench.datasets import corpora, images, synthetic, text
 from vaebench.datasets.base import Dataset, buckets, classes, cut_points, fingerprint, image_dataset, text_dataset
 from vaebench.errors import UserError, unknown
 
@@ -15,8 +15,12 @@ DATASETS = {
     'digits': images.digits,
     'mnist': images.mnist,
     'ptb': text.ptb,
+    'short_yelp': corpora.short_yelp,
+    'snli': corpora.snli,
     'synthetic': synthetic.synthetic,
     'text_dir': text.text_dir,
+    'yahoo': corpora.yahoo,
+    'yelp': corpora.yelp,
 }
 """Name -> loader (data_dir, cache_dir, **options) -> Dataset. Installed packages add theirs under the entry-point
 group `vaebench.datasets`; a name of the package's own cannot be taken over."""

@@ -49,6 +49,22 @@ class Ptb(Sentences, skip_registration=True):
     """Penn Treebank."""
 
 
+class Yahoo(Sentences, skip_registration=True):
+    """Yahoo Answers."""
+
+
+class Yelp(Sentences, skip_registration=True):
+    """Yelp15 reviews."""
+
+
+class ShortYelp(Sentences, skip_registration=True):
+    """Short Yelp sentences."""
+
+
+class Snli(Sentences, skip_registration=True):
+    """SNLI sentences."""
+
+
 class TextDir(Sentences, skip_registration=True):
     """A folder of the user's own sentences."""
 

@@ -1,4 +1,4 @@
-"""Text: Penn Treebank and folders of the user's own sentences."""
+"""Text: Penn Treebank, folders of the user's own sentences, and what every set of sentences shares."""
 import hashlib
 import pathlib
 
@@ -20,14 +20,14 @@ PTB = {
 """File -> lines, sha256: Mikolov's preprocessing."""
 
 
-def find(name, files, data_dir, sub=None):
-    """The folder that holds a dataset's files: `data_dir` or its sub-folder.
+def find(name, files, data_dir, *subs):
+    """The folder that holds a dataset's files: `data_dir` or one of its sub-folders.
 
     Args:
       name: the dataset's, for messages.
       files: names that must all be there.
       data_dir: the user's folder.
-      sub: name of a sub-folder that may hold them instead.
+      *subs: names of sub-folders that may hold them instead, the most wanted first.
 
     Returns:
       pathlib.Path; a missing folder or file is a `UserError` that names it.
@@ -38,7 +38,7 @@ def find(name, files, data_dir, sub=None):
     data_dir = pathlib.Path(data_dir).expanduser()
     if not data_dir.is_dir():
         raise UserError(f'no folder {data_dir}: --data_dir must hold {", ".join(files)} for dataset {name!r}')
-    places = [data_dir, *([data_dir / sub] if sub else [])]
+    places = [data_dir, *(data_dir / sub for sub in subs)]
     folder = max(places, key=lambda p: sum((p / f).is_file() for f in files))
     for f in files:
         if not (folder / f).is_file():
@@ -59,7 +59,7 @@ def parse(path, raw, labelled=False):
 
     Args:
       path: for messages.
-      raw: bytes, utf-8, one sentence a line; empty lines are dropped.
+      raw: bytes, utf-8, one sentence a line; lines without a word are dropped.
       labelled: whether a line is label<TAB>text.
 
     Returns:
@@ -78,9 +78,11 @@ def parse(path, raw, labelled=False):
         if labelled:
             label, tab, line = line.partition('\t')
             label = label.strip()
-            if not (tab and label and line.strip()):
+            if not (tab and label):
                 raise UserError(f'{path}, line {number}: label<TAB>text is wanted')
         words = line.split()
+        if not words:
+            continue
         for special in SPECIALS[:UNK]:
             if special in words:
                 raise UserError(f'{path}, line {number}: holds {special}, which is added by itself; take it out')
@@ -111,8 +113,14 @@ def _label_ids(files, labels):
     return {split: [index[s] for s in labels[split]] for split in SPLITS}, names
 
 
-def _write(builder, files, labelled=False):
-    """The function that fills a cache folder from files {split: (path, bytes)}."""
+def writer(builder, files, labelled=False):
+    """The function that fills a cache folder.
+
+    Args:
+      builder: name of a class of `builders`.
+      files: {split: (path, bytes)}.
+      labelled: as for `parse`.
+    """
     def write(folder):
         from vaebench.datasets import builders
         parsed = {split: parse(path, raw, labelled) for split, (path, raw) in files.items()}
@@ -174,9 +182,20 @@ def pack(sentences):
     return {'tokens': tokens, 'length': (words + 1).astype(np.int32)}
 
 
-def _finish(name, folder, labelled, max_words, sentences, eval_sentences, vocab):
-    from vaebench.datasets import builders
-    examples, metadata = builders.read(folder, SPLITS)
+def finish(name, prepared, labelled=False, reduced=False, *, max_words, sentences, eval_sentences, vocab):
+    """A `Dataset` of prepared sentences, cut down as options say.
+
+    Args:
+      name: the dataset's.
+      prepared: (examples by split, metadata) as `builders.read` gives them.
+      labelled: whether their labels mean anything.
+      reduced: whether the sources were already other than the published ones.
+      max_words, sentences, eval_sentences, vocab: as in `ptb`.
+
+    Returns:
+      A `Dataset`; info['reduced'] tells whether numbers on it can be compared with published ones.
+    """
+    examples, metadata = prepared
     words = list(metadata['vocab'])
     examples = {s: _select(s, e, max_words, sentences if s == 'train' else eval_sentences)
                 for s, e in examples.items()}
@@ -184,7 +203,7 @@ def _finish(name, folder, labelled, max_words, sentences, eval_sentences, vocab)
     if vocab is not None:
         table, words = _shrink(examples['train'], words, vocab)
     splits = {s: pack([table[e['ids']] for e in rows]) for s, rows in examples.items()}
-    reduced = any(option is not None for option in (max_words, sentences, eval_sentences, vocab))
+    reduced = reduced or any(option is not None for option in (max_words, sentences, eval_sentences, vocab))
     if not labelled:
         return text_dataset(name, splits, words, reduced=reduced)
     for s, rows in examples.items():
@@ -192,17 +211,25 @@ def _finish(name, folder, labelled, max_words, sentences, eval_sentences, vocab)
     return text_dataset(name, splits, words, reduced=reduced, labels=tuple(metadata['labels']))
 
 
-def _options(max_words, sentences, eval_sentences, vocab):
+def stored(folder):
+    """(examples by split, metadata) of a cache folder."""
+    from vaebench.datasets import builders
+    return builders.read(folder, SPLITS)
+
+
+def options(max_words, sentences, eval_sentences, vocab):
+    """The options of every set of sentences, checked."""
     return {'max_words': integer('max_words', max_words, 1), 'sentences': integer('sentences', sentences, 1),
             'eval_sentences': integer('eval_sentences', eval_sentences, 1),
             'vocab': integer('vocab', vocab, len(SPECIALS) + 1)}
 
 
-def _key(builder, hashes, *options):
-    return hashlib.sha256(repr(('1', builder, tuple(hashes), options)).encode()).hexdigest()[:16]
+def cache_key(builder, hashes, *rest):
+    """Name of the cache folder for sources of these hashes."""
+    return hashlib.sha256(repr(('1', builder, tuple(hashes), rest)).encode()).hexdigest()[:16]
 
 
-def _files(folder, names):
+def sources(folder, names):
     """{split: (path, bytes)}: read once, so that what is checked is what is prepared."""
     return {split: (folder / f, read(folder / f)) for split, f in zip(SPLITS, names, strict=True)}
 
@@ -223,7 +250,7 @@ def ptb(data_dir=None, cache_dir=None, max_words=None, sentences=None, eval_sent
     then words by first appearance in train: 10,002 in all.
 
     Args:
-      data_dir: folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt, or with a folder ptb of them.
+      data_dir: folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt, or with a folder ptb or ptb_data of them.
       cache_dir: folder for prepared files.
       max_words: longer sentences are dropped, in every split.
       sentences: the first that many of train, after `max_words`.
@@ -237,15 +264,15 @@ def ptb(data_dir=None, cache_dir=None, max_words=None, sentences=None, eval_sent
       Marcus, Santorini, Marcinkiewicz, Building a Large Annotated Corpus of English: The Penn Treebank, 1993.
       Mikolov et al., Recurrent Neural Network Based Language Model, 2010.
     """
-    options = _options(max_words, sentences, eval_sentences, vocab)
-    folder = store.cache_folder(cache_dir) / 'ptb' / _key('ptb', (h for _, h in PTB.values()))
+    cut = options(max_words, sentences, eval_sentences, vocab)
+    folder = store.cache_folder(cache_dir) / 'ptb' / cache_key('ptb', (h for _, h in PTB.values()))
     if data_dir is not None or not store.intact(folder):
-        source = find('ptb', list(PTB), data_dir, 'ptb')
-        files = _files(source, PTB)
+        source = find('ptb', list(PTB), data_dir, 'ptb', 'ptb_data')
+        files = sources(source, PTB)
         for path, raw in files.values():
             _check_ptb(path, raw)
-        store.prepared(folder, _write('Ptb', files))
-    return _finish('ptb', folder, False, **options)
+        store.prepared(folder, writer('Ptb', files))
+    return finish('ptb', stored(folder), **cut)
 
 
 def text_dir(data_dir=None, cache_dir=None, labelled=False, max_words=None, sentences=None, eval_sentences=None,
@@ -261,10 +288,10 @@ def text_dir(data_dir=None, cache_dir=None, labelled=False, max_words=None, sent
     Returns:
       A `Dataset`; labelled ones have a column 'label' and info['labels'].
     """
-    options = _options(max_words, sentences, eval_sentences, vocab)
+    cut = options(max_words, sentences, eval_sentences, vocab)
     names = [f'{s}.txt' for s in SPLITS]
-    files = _files(find('text_dir', names, data_dir), names)
+    files = sources(find('text_dir', names, data_dir), names)
     hashes = [hashlib.sha256(raw).hexdigest() for _, raw in files.values()]
-    folder = store.cache_folder(cache_dir) / 'text_dir' / _key('text_dir', hashes, bool(labelled))
-    store.prepared(folder, _write('TextDir', files, labelled))
-    return _finish('text_dir', folder, labelled, **options)
+    folder = store.cache_folder(cache_dir) / 'text_dir' / cache_key('text_dir', hashes, bool(labelled))
+    store.prepared(folder, writer('TextDir', files, labelled))
+    return finish('text_dir', stored(folder), labelled, **cut)

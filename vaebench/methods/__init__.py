@@ -4,11 +4,52 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vaebench.errors import UserError, unknown
-from vaebench.methods import adversarial, autoencoders, baselines, implicit, lagging
+from vaebench.methods import (
+    adversarial,
+    aggregate,
+    amortised,
+    autoencoders,
+    baselines,
+    codes,
+    implicit,
+    lagging,
+    manifolds,
+    priors,
+    stepwise,
+    text_decoders,
+)
 
 GROUP = 'vaebench.methods'
 
 BOTH = ('text', 'image')
+TEXT = ('text',)
+
+LI = 'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868'
+BOWMAN = 'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349'
+FU = ('Fu et al., Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing, 2019, '
+      'arXiv:1903.10145')
+SHAO = 'Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988'
+ZHU = 'Zhu et al., A Batch Normalized Inference Network Keeps the KL Vanishing Away, 2020, arXiv:2004.12585'
+RAZAVI = 'Razavi et al., Preventing Posterior Collapse with delta-VAEs, 2019, arXiv:1901.03416'
+XU = 'Xu and Durrett, Spherical Latent Spaces for Stable Variational Autoencoders, 2018, arXiv:1808.10805'
+YANG = ('Yang et al., Improved Variational Autoencoders for Text Modeling using Dilated Convolutions, 2017, '
+        'arXiv:1702.08139')
+TWR = ('Li et al., Improving Variational Autoencoder for Text Modelling with Timestep-Wise Regularisation, 2020, '
+       'arXiv:2011.01136')
+FANG = 'Fang et al., Implicit Deep Latent Variable Models for Text Generation, 2019, arXiv:1908.11527'
+DAI = 'Dai et al., APo-VAE: Text Generation in Hyperbolic Space, 2021, arXiv:2005.00054'
+DING = ('Ding and Gimpel, FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models, '
+        'NAACL 2021')
+TOMCZAK = 'Tomczak and Welling, VAE with a VampPrior, 2018, arXiv:1705.07120'
+TOLSTIKHIN = 'Tolstikhin et al., Wasserstein Auto-Encoders, 2018, arXiv:1711.01558'
+BAHULEYAN = ('Bahuleyan et al., Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation, 2019, '
+             'arXiv:1806.08462')
+SHEN = ('Shen et al., Educating Text Autoencoders: Latent Representation Guidance via Denoising, 2020, '
+        'arXiv:1905.12777')
+ZHANG = 'Zhang et al., Improving Variational Autoencoders with Density Gap-based Regularization, 2022'
+DAVAM = ('Fang et al., Discrete Auto-regressive Variational Attention Models for Text Modeling, 2021, '
+         'arXiv:2106.08571')
+GOODFELLOW = 'Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661'
 
 
 class Entry(NamedTuple):
@@ -26,30 +67,20 @@ def weight(beta=1., warmup=0., period=0., start=0.):
 
 
 METHODS = {
-    'source': Entry(
-        baselines.source, {}, 'the synthetic corpus itself', ('text',)),
-    'lstm_lm': Entry(
-        baselines.language_model, {},
-        'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349 (its baseline)',
-        ('text',)),
-    'ae': Entry(
-        autoencoders.vae, weight(0.),
-        'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868 '
-        '(its first stage: beta 0, stochastic code)', BOTH, {'select': 'rec'}),
-    'dae': Entry(
-        autoencoders.deterministic_ae, {},
-        'Bahuleyan et al., Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation, 2019, '
-        'arXiv:1806.08462 (its DAE: a deterministic code)', BOTH),
+    # baselines
+    'source': Entry(baselines.source, {}, 'the synthetic corpus itself', TEXT),
+    'lstm_lm': Entry(baselines.language_model, {}, f'{BOWMAN} (its baseline)', TEXT),
+    'ae': Entry(autoencoders.vae, weight(0.), f'{LI} (its first stage: beta 0, stochastic code)', BOTH,
+                {'select': 'rec'}),
+    'dae': Entry(autoencoders.deterministic_ae, {}, f'{BAHULEYAN} (its DAE: a deterministic code)', BOTH),
+    'denoising_ae': Entry(autoencoders.deterministic_ae, {}, SHEN, BOTH, {'corrupt': .3}),
+    # weight of the rate
     'vae': Entry(
-        autoencoders.vae, weight(),
-        'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', BOTH),
-    'anneal': Entry(
-        autoencoders.vae, weight(warmup=10.),
-        'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349', BOTH),
-    'cyclical': Entry(
-        autoencoders.vae, weight(warmup=5., period=10.),
-        'Fu et al., Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing, 2019, '
-        'arXiv:1903.10145', BOTH),
+        autoencoders.vae, weight(), 'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', BOTH),
+    'anneal': Entry(autoencoders.vae, weight(warmup=10.), BOWMAN, BOTH),
+    'cost_anneal': Entry(autoencoders.vae, weight(warmup=10.), f'{SHAO} (its cost annealing)', BOTH,
+                         {'shape': 'sigmoid'}),
+    'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), FU, BOTH),
     'beta_vae': Entry(
         autoencoders.vae, weight(.5),
         'Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework, 2017',
@@ -57,44 +88,85 @@ METHODS = {
     'capacity_vae': Entry(
         autoencoders.capacity_vae, {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
         'Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599', BOTH),
-    'fb': Entry(
+    'control_vae': Entry(
+        autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, BOTH),
+    # free bits and pretraining
+    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, f'{LI} (its VAE + FB)', BOTH),
+    'fb_max': Entry(
         autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
         'Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016, arXiv:1606.04934',
-        BOTH),
-    'fbp': Entry(
-        autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
-        'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868 '
-        '(its baseline: one threshold on the total)', BOTH, {'scope': 'total'}),
-    'pre_ae_fb': Entry(
-        autoencoders.pretrained_free_bits, {**weight(warmup=10.), 'target': 8.},
-        'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868',
-        BOTH),
-    'bn_vae': Entry(
-        autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
-        'Zhu et al., A Batch Normalized Inference Network Keeps the KL Vanishing Away, 2020, arXiv:2004.12585', BOTH),
-    'control_vae': Entry(
-        autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.},
-        'Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988', BOTH),
+        BOTH, {'reduce': 'batch', 'form': 'max'}),
+    'fbp': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+                 f'{LI} (its baseline: one threshold on the total)', BOTH, {'scope': 'total'}),
+    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, LI, BOTH, {'pretrain': True}),
+    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), f'{ZHU} (its comparison)', BOTH,
+                             {'pretrain': True}),
+    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), f'{ZHU} (its comparison)', BOTH,
+                          {'rate': .15, 'pretrain': True}),
+    'pre_ae_vmf': Entry(manifolds.vmf_vae, weight(), f'{ZHU} (its comparison)', BOTH,
+                        {'kappa': 13., 'pretrain': True}),
+    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, BOTH, {'pretrain': True}),
+    # inference
     'lagging': Entry(
         lagging.lagging, weight(warmup=10., start=.1),
         'He et al., Lagging Inference Networks and Posterior Collapse in Variational Autoencoders, 2019, '
         'arXiv:1901.05534', BOTH),
-    'ivae': Entry(
-        implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
-        'Fang et al., Implicit Deep Latent Variable Models for Text Generation, 2019, arXiv:1908.11527', BOTH),
-    'ivae_mi': Entry(
-        implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
-        'Fang et al., Implicit Deep Latent Variable Models for Text Generation, 2019, arXiv:1908.11527', BOTH,
-        {'marginal': True}),
-    'wae_mmd': Entry(
-        autoencoders.wae_mmd, weight(100.),
-        'Tolstikhin et al., Wasserstein Auto-Encoders, 2018, arXiv:1711.01558; Bahuleyan et al., Stochastic '
-        'Wasserstein Autoencoder for Probabilistic Sentence Generation, 2019, arXiv:1806.08462', BOTH),
-    'gan': Entry(
-        adversarial.gan, {}, 'Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661', ('image',)),
-    'gan_minmax': Entry(
-        adversarial.gan, {}, 'Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661', ('image',),
-        {'form': 'minmax'}),
+    'sa_vae': Entry(
+        amortised.semi_amortised, weight(warmup=10., start=.1),
+        'Kim et al., Semi-Amortized Variational Autoencoders, 2018, arXiv:1802.02550', BOTH),
+    # structure
+    'skip_vae': Entry(
+        text_decoders.skip_vae, weight(warmup=10., start=.1),
+        'Dieng et al., Avoiding Latent Variable Collapse With Generative Skip Models, 2019, arXiv:1807.04863', TEXT),
+    'bow_vae': Entry(
+        text_decoders.bow_vae, {**weight(warmup=10.), 'bow': 1.},
+        'Zhao et al., Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational '
+        'Autoencoders, 2017, arXiv:1703.10960', TEXT),
+    'scnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4)}),
+    'mcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4, 8, 16)}),
+    'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4, 8, 16) * 2}),
+    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), RAZAVI, BOTH, {'rate': .1}),
+    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, BOTH),
+    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.), f'{ZHU} (its extension)', BOTH),
+    'twr': Entry(stepwise.twr_vae, weight(), TWR, TEXT),
+    'twr_mean': Entry(stepwise.twr_vae, weight(), TWR, TEXT, {'reads': 'mean'}),
+    'twr_sum': Entry(stepwise.twr_vae, weight(), TWR, TEXT, {'reads': 'sum'}),
+    # posterior and geometry
+    'vmf_vae': Entry(manifolds.vmf_vae, weight(), XU, BOTH, {'kappa': 13.}),
+    'p_vae': Entry(
+        manifolds.p_vae, weight(warmup=10.),
+        'Mathieu et al., Continuous Hierarchical Representations with Poincare Variational Auto-Encoders, 2019, '
+        'arXiv:1901.06033', BOTH, {'c': .1}),
+    'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, DAI, BOTH, {'c': .1}),
+    'apo_vae_vp': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
+                        f'{DAI} (its +VP)', BOTH, {'c': .1, 'pseudo': 50}),
+    # prior
+    'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), DING, BOTH),
+    'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its +FB)', BOTH,
+                           {'free': 'both'}),
+    'mog_vae': Entry(priors.mog_vae, weight(warmup=10.), f'{DING} (its MoG-VAE)', BOTH),
+    'mog_vae_fb': Entry(priors.mog_vae, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its MoG-VAE + FB)', BOTH,
+                        {'free': 'both'}),
+    'vamp_vae': Entry(priors.vamp_vae, weight(warmup=10.), f'{TOMCZAK}; {DING}', BOTH),
+    'vamp_vae_fb': Entry(priors.vamp_vae, {**weight(warmup=10.), 'target': 8.},
+                         f'{TOMCZAK}; {DING} (its Vamp-VAE + FB)', BOTH, {'free': 'both'}),
+    # aggregated posterior
+    'wae_gan': Entry(aggregate.wae_gan, {**weight(10.), 'critic_lr': 5e-4}, f'{TOLSTIKHIN}; {SHEN}', BOTH),
+    'wae_mmd': Entry(autoencoders.wae_mmd, weight(100.), f'{TOLSTIKHIN}; {BAHULEYAN}', BOTH),
+    'wae_s': Entry(aggregate.wae_s, {**weight(32.), 'kl_weight': .106}, f'{BAHULEYAN} (its WAE-S)', BOTH),
+    'ivae': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, BOTH),
+    'ivae_mi': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, BOTH, {'marginal': True}),
+    'dg_vae': Entry(aggregate.dg_vae, weight(warmup=10.), ZHANG, BOTH, {'chunk': 32}),
+    'dg_vmf': Entry(aggregate.dg_vmf, weight(warmup=10.), f'{ZHANG} (its DG-vMF-VAE)', BOTH,
+                    {'chunk': 32, 'kappa': 13.}),
+    # discrete
+    'gavam': Entry(codes.gavam, weight(), f'{DAVAM} (its Gaussian baseline)', TEXT),
+    'davam': Entry(codes.davam, {'commit': .25, 'decay': .99}, DAVAM, TEXT, {'codes': 512}),
+    'davam_q': Entry(codes.davam, {'commit': .25, 'decay': .99}, f'{DAVAM} (without attention: one code)', TEXT,
+                     {'codes': 512, 'attention': False}),
+    # images
+    'gan': Entry(adversarial.gan, {}, GOODFELLOW, ('image',)),
+    'gan_minmax': Entry(adversarial.gan, {}, GOODFELLOW, ('image',), {'form': 'minmax'}),
     'wgan_gp': Entry(
         adversarial.wgan_gp, {'penalty': 10.},
         'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', ('image',)),

@@ -1,15 +1,22 @@
 """Generative autoencoders with one player: posterior x prior x rate x weight."""
-from vaebench.core import Method, Phase, Player
+from vaebench.core import Method, Phase, Player, derive
 from vaebench.methods import parts, posteriors
+
+KEPT = 'enc', 'head'      # what a pretrained row keeps of its autoencoder
+
+
+def no_rate(terms, batch, ctx, key):
+    """The rate of an autoencoder."""
+    return 0., {}
 
 
 def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None, extra=None, select='elbo',
-                encoder_init=None, corrupt=0.):
+                encoder_init=None, corrupt=0., pretrain=False):
     """A method that minimises rec + weight * rate + extra.
 
     Args:
       kit: the networks; `encoder`, `decoder` and what `posterior` needs are used.
-      plan: the protocol.
+      plan: the protocol; either phase may take `plan.steps`.
       posterior: a `posteriors.Posterior`.
       rate: a rate of `parts`.
       weight: a `parts.Weight`.
@@ -19,17 +26,37 @@ def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None,
       select: validation quantity that chooses the parameters.
       encoder_init: initialisation of the encoder; None is the kit's.
       corrupt: share of the words or pixels that the encoder does not see in training.
+      pretrain: whether a phase 'ae' comes first, which minimises rec alone and is chosen by it. Encoder and head
+        are kept; decoder, every other parameter, carry and optimiser start afresh, and so does time for schedules.
 
     Returns:
-      A `Method` of one phase with one player.
+      A `Method` whose last phase is 'main'; each phase has one player.
+
+    References:
+      Li et al., "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text", 2019, arXiv:1909.00868
+      (pretraining).
     """
     model = parts.model(kit, posterior, prior, encoder_init, decoder, corrupt)
     trains = model.parts + (() if extra is None else extra.parts)
-    player = Player('vae', parts.objective(model, rate, weight, extra), trains, plan.tx)
-    return Method(parts.starter(model, weight, extra), (Phase('main', (player,), plan.steps, select=select),), model.evals)
+    loss, start = parts.objective(model, rate, weight, extra), parts.starter(model, weight, extra)
+    if not pretrain:
+        return Method(start, (Phase('main', (Player('vae', loss, trains, plan.tx),), plan.steps, select=select),),
+                      model.evals)
+
+    def reset(key, params, carry, data):
+        fresh, carry = start(derive(key, 1), data)
+        return {**fresh, **{name: params[name] for name in KEPT}, 'dec': model.reset(key)}, carry
+
+    def renewed(params, carry, batch, ctx):
+        return loss(params, carry, batch, ctx._replace(total=ctx.step))
+
+    first = Player('ae', parts.objective(model, no_rate, parts.constant(0.)), model.parts, plan.tx)
+    second = Player('vae', renewed, trains, plan.tx)
+    return Method(start, (Phase('ae', (first,), plan.steps, select='rec'),
+                          Phase('main', (second,), plan.steps, enter=reset, select=select)), model.evals)
 
 
-def vae(kit, plan, *, shape='linear', select='elbo'):
+def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False):
     """VAE; with other hp also KL annealing, the cyclical schedule, beta-VAE and, at beta 0, the stochastic autoencoder.
 
     hp: `beta`, `beta_start`, `warmup`, `delay`, `period` (epochs): see `parts.scheduled`. The ramp starts at
@@ -40,6 +67,8 @@ def vae(kit, plan, *, shape='linear', select='elbo'):
       plan: the protocol.
       shape: 'linear' or 'sigmoid' ramp.
       select: validation quantity that chooses the parameters.
+      corrupt: share of the words or pixels that the encoder does not see in training; all are reconstructed.
+      pretrain: whether an autoencoder comes first: see `autoencoder`.
 
     Returns:
       A `Method`.
@@ -51,15 +80,16 @@ def vae(kit, plan, *, shape='linear', select='elbo'):
       Fu et al., "Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing", 2019, arXiv:1903.10145.
     """
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan, shape),
-                       select=select)
+                       select=select, corrupt=corrupt, pretrain=pretrain)
 
 
-def deterministic_ae(kit, plan):
-    """Autoencoder whose code is a linear map of the features: the rows called DAE, which do not denoise.
+def deterministic_ae(kit, plan, *, corrupt=0.):
+    """Autoencoder whose code is a linear map of the features: the rows called DAE, which denoise only if `corrupt`.
 
     Args:
       kit: the networks.
       plan: the protocol.
+      corrupt: share of the words or pixels that the encoder does not see in training; all are reconstructed.
 
     Returns:
       A `Method`; it has no density of codes, hence no KL.
@@ -67,9 +97,10 @@ def deterministic_ae(kit, plan):
     References:
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation", 2019,
       arXiv:1806.08462.
+      Shen et al., "Educating Text Autoencoders: Latent Representation Guidance via Denoising", 2020,
+      arXiv:1905.12777 (corrupt).
     """
-    return autoencoder(kit, plan, posteriors.delta(kit), lambda terms, batch, ctx, key: (0., {}),
-                       parts.constant(0.), select='rec')
+    return autoencoder(kit, plan, posteriors.delta(kit), no_rate, parts.constant(0.), select='rec', corrupt=corrupt)
 
 
 def capacity_vae(kit, plan, *, reduce='batch'):
@@ -92,7 +123,7 @@ def capacity_vae(kit, plan, *, reduce='batch'):
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.capacity_rate(plan, reduce), parts.scheduled(plan))
 
 
-def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask'):
+def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask', pretrain=False):
     """VAE whose KL is free up to a target rate.
 
     hp: those of `vae`; `target` in nats. Parameters are chosen by the true bound.
@@ -102,7 +133,8 @@ def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask'):
       plan: the protocol.
       scope: 'dim' or 'total'.
       reduce: 'example' or 'batch'.
-      form: 'mask' or 'max': see `parts.free_bits_rate`.
+      form: 'mask' or 'max': see `parts.free_bits_rate`. Kingma's own is 'max' of the 'batch', Li's 'mask'.
+      pretrain: whether an autoencoder comes first: see `autoencoder`.
 
     Returns:
       A `Method`.
@@ -112,42 +144,31 @@ def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask'):
       Li et al., "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text", 2019, arXiv:1909.00868.
     """
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.free_bits_rate(scope, reduce, form),
-                       parts.scheduled(plan))
+                       parts.scheduled(plan), pretrain=pretrain)
 
 
-def pretrained_free_bits(kit, plan, *, scope='dim', reduce='example', form='mask'):
-    """Autoencoder first, then free bits with its encoder, a fresh decoder and a fresh optimiser.
+def delta_vae(kit, plan, *, rate=.1, pretrain=False):
+    """VAE with a committed rate: no posterior it can express costs less than `rate` nats per dimension.
 
-    hp: those of `free_bits`; the weight's schedule counts the second phase's own steps.
+    hp: those of `vae`. A posterior that ignores its input meets the bound: the rate does not make information.
 
     Args:
       kit: the networks.
-      plan: the protocol; either phase may take `plan.steps`.
-      scope: 'dim' or 'total'.
-      reduce: 'example' or 'batch'.
-      form: 'mask' or 'max': see `parts.free_bits_rate`.
+      plan: the protocol.
+      rate: nats per dimension; the text tables have 0.1 and 0.15 with 32 dimensions.
+      pretrain: whether an autoencoder comes first: see `autoencoder`.
 
     Returns:
-      A `Method` of two phases: 'ae', chosen by validation rec, and 'main'.
+      A `Method`.
 
     References:
-      Li et al., "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text", 2019, arXiv:1909.00868.
+      Razavi et al., "Preventing Posterior Collapse with delta-VAEs", 2019, arXiv:1901.03416.
     """
-    model = parts.model(kit, posteriors.gaussian(kit))
-    weight = parts.scheduled(plan, clock='step')
-    rate = parts.free_bits_rate(scope, reduce, form)
-
-    def reset(key, params, carry, data):
-        return {**params, 'dec': model.reset(key)}, carry
-
-    first = Player('ae', parts.objective(model, parts.kl_rate, parts.constant(0.)), model.parts, plan.tx)
-    second = Player('vae', parts.objective(model, rate, weight), model.parts, plan.tx)
-    return Method(parts.starter(model, weight),
-                  (Phase('ae', (first,), plan.steps, select='rec'),
-                   Phase('main', (second,), plan.steps, enter=reset)), model.evals)
+    return autoencoder(kit, plan, posteriors.committed(kit, rate), parts.kl_rate, parts.scheduled(plan),
+                       pretrain=pretrain)
 
 
-def bn_vae(kit, plan, *, init='torch'):
+def bn_vae(kit, plan, *, init='torch', pretrain=False):
     """VAE whose posterior means are batch-normalised, which bounds the KL from below.
 
     hp: those of `vae`; `gamma`, the fixed scale. In train mode the batch's mean KL is at least Z gamma^2 / 2
@@ -158,6 +179,7 @@ def bn_vae(kit, plan, *, init='torch'):
       plan: the protocol.
       init: of encoder and head; the published code keeps PyTorch's. From the LSTM family's bounds the features start
         so small that their variance falls below 1e-5, where the bound means nothing.
+      pretrain: whether an autoencoder comes first: see `autoencoder`.
 
     Returns:
       A `Method`; its params add 'shift', its carry the running statistics.
@@ -166,7 +188,28 @@ def bn_vae(kit, plan, *, init='torch'):
       Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
     """
     return autoencoder(kit, plan, posteriors.batch_norm(kit, init), parts.kl_rate, parts.scheduled(plan),
-                       encoder_init=init)
+                       encoder_init=init, pretrain=pretrain)
+
+
+def bn_vae_learnable(kit, plan, *, tau=.5, init='torch'):
+    """BN-VAE that learns, per dimension, how much of unit second moment is the means' and how much the noise's.
+
+    hp: those of `vae`. What is normalised, and how, is in `posteriors.batch_norm_learnable`.
+
+    Args:
+      kit: the networks.
+      plan: the protocol.
+      tau: least share of the means, between 0 and 1; unpublished.
+      init: of encoder and head: see `bn_vae`.
+
+    Returns:
+      A `Method`; its params add 'theta', its carry the running statistics.
+
+    References:
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
+    """
+    return autoencoder(kit, plan, posteriors.batch_norm_learnable(kit, tau, init), parts.kl_rate,
+                       parts.scheduled(plan), encoder_init=init)
 
 
 def control_vae(kit, plan):

@@ -105,6 +105,7 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
         'log_lik': lambda params, carry, z, batch: dec.log_prob(params['dec'], z, batch),
         'encode': lambda params, carry, batch: posterior.mean(params, infer(params, carry, batch)),
         'decode': decode,
+        'sample_prior': lambda params, carry, key, n: prior.sample(params, key, n),
         'sample': sample,
     }
     return Model(('enc', *posterior.parts, 'dec', *prior.parts), init, draw, terms, dec.init,
@@ -188,7 +189,7 @@ class Weight(NamedTuple):
     apply: Callable[..., tuple]        # (carry, kl [], ctx) -> (weight [], carry)
 
 
-def scheduled(plan, shape='linear', clock='total'):
+def scheduled(plan, shape='linear'):
     """Weight from hp: beta_start to `beta` over `warmup` epochs after `delay`, again every `period`.
 
     With warmup 0 the weight is beta from the start; with period 0 nothing restarts.
@@ -196,7 +197,6 @@ def scheduled(plan, shape='linear', clock='total'):
     Args:
       plan: `epoch` is used.
       shape: 'linear' or 'sigmoid'.
-      clock: 'total' counts all steps of the run, 'step' those of the phase.
 
     Returns:
       A `Weight`.
@@ -204,7 +204,7 @@ def scheduled(plan, shape='linear', clock='total'):
     ramp = {'linear': schedules.ramp, 'sigmoid': schedules.sigmoid_ramp}[shape]
 
     def apply(carry, kl, ctx):
-        hp, t = ctx.hp, getattr(ctx, clock) / plan.epoch
+        hp, t = ctx.hp, ctx.total / plan.epoch
         return ramp(t, hp['beta_start'], hp['beta'], hp['delay'], hp['warmup'], hp['period']), carry
 
     return Weight(lambda: {}, apply)

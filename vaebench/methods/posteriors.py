@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vaebench.core import derive
 from vaebench.errors import UserError
@@ -11,6 +12,8 @@ from vaebench.ops import distributions, divergences
 
 MOMENTUM = .1      # PyTorch's convention: weight of the new batch in the running statistics
 EPSILON = 1e-5
+MARGIN = 1e-6      # keeps the gradient of a committed mean's square root finite
+FLOOR = 1e-8       # variance added to a normalised standard deviation, which may be 0
 
 
 class Posterior(NamedTuple):
@@ -71,6 +74,58 @@ def delta(kit, head_init=None):
                      mean=lambda params, q: q['mean'], sample=lambda params, q, key: q['mean'])
 
 
+def variance_bounds(rate):
+    """Variances of the two zero-mean Gaussians whose KL from N(0, 1) is `rate`: the roots of ln s - s + 2 rate + 1.
+
+    Args:
+      rate: nats, above 0.
+
+    Returns:
+      Two floats, below and above 1.
+
+    >>> [round(s**.5, 4) for s in variance_bounds(.1)]
+    [0.7023, 1.3313]
+    """
+    roots = []
+    for s in np.exp(-1 - 2 * rate), 4 * (rate + 1):     # concave: Newton's method nears each root from its own side
+        for _ in range(100):
+            s -= (np.log(s) - s + 2 * rate + 1) / (1 / s - 1)
+        roots.append(float(s))
+    return tuple(roots)
+
+
+def committed(kit, rate=.1, head_init=None):
+    """Diagonal Gaussian whose KL from N(0, I) is at least `rate` in every dimension, whatever the features.
+
+    The head gives m and a: the standard deviation lies between the bounds that `rate` sets, by sigmoid(a); the
+    mean, always positive, makes the KL rate + relu(m) / 2 + 5e-7. This is the text tables' independent version,
+    without the paper's autoregressive prior over a sequence of codes.
+
+    Args:
+      kit: `head` is used.
+      rate: committed nats per dimension.
+      head_init: initialisation of the head; None is the kit's.
+
+    Returns:
+      A `Posterior`; q as for `gaussian`.
+
+    References:
+      Razavi et al., "Preventing Posterior Collapse with delta-VAEs", 2019, arXiv:1901.03416.
+    """
+    if not rate > 0:
+        raise UserError(f'rate={rate} commits to nothing: choose a rate above 0 nats per dimension')
+    base, (low, high) = gaussian(kit, head_init), (s**.5 for s in variance_bounds(rate))
+
+    def apply(params, carry, features, weight=None, hp=None):
+        q, carry = base.apply(params, carry, features)
+        std = low + (high - low) * jax.nn.sigmoid(q['log_var'])
+        log_var = 2 * jnp.log(std)
+        spent = jnp.maximum(2 * rate + 1 + log_var - std**2, 0)       # rounding may fall below 0 at the bounds
+        return {'mean': jnp.sqrt(spent + jax.nn.relu(q['mean']) + MARGIN), 'log_var': log_var}, carry
+
+    return base._replace(apply=apply)
+
+
 def batch_moments(x, weight):
     """Weighted mean and variance over the batch: couples the batch.
 
@@ -90,11 +145,22 @@ def batch_moments(x, weight):
     return mean, (w * (x - mean)**2).sum(0), n
 
 
+def _statistics(x, running, weight, training):
+    """Mean [D] and variance [D] to normalise x [B, D] with, and the running ones as evaluation will see them."""
+    mean, var = running['mean'], running['var']
+    if not training:
+        return mean, var, {'mean': mean, 'var': var}
+    m, v, n = batch_moments(x, weight)
+    rate = jnp.where(n > 1, MOMENTUM, 0.)
+    running = {'mean': mean + rate * (m - mean), 'var': var + rate * (v * n / jnp.maximum(n - 1, 1) - var)}
+    return jnp.where(n > 1, m, mean), jnp.where(n > 1, v, var), running
+
+
 def batch_norm(kit, head_init='torch'):
     """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation gamma (fixed).
 
     hp: `gamma`. The carry keeps running statistics, and the gamma in force for evaluation, which sees no hp.
-    The published code skips a batch of one; here fewer than two filled slots use, and leave, the running statistics.
+    Fewer than two filled slots use, and leave, the running statistics; the published code skips a batch of one.
 
     Args:
       kit: `head` is used.
@@ -115,19 +181,52 @@ def batch_norm(kit, head_init='torch'):
 
     def apply(params, carry, features, weight=None, hp=None):
         q, _ = base.apply(params, {}, features)
-        mean, var, gamma = carry['mean'], carry['var'], carry['gamma']
-        if hp is not None:
-            gamma = jnp.asarray(hp['gamma'], gamma.dtype)
-            m, v, n = batch_moments(q['mean'], weight)
-            rate = jnp.where(n > 1, MOMENTUM, 0.)
-            carry = {'mean': mean + rate * (m - mean),
-                     'var': var + rate * (v * n / jnp.maximum(n - 1, 1) - var),
-                     'gamma': gamma}
-            mean, var = jnp.where(n > 1, m, mean), jnp.where(n > 1, v, var)
+        gamma = carry['gamma'] if hp is None else jnp.asarray(hp['gamma'], carry['gamma'].dtype)
+        mean, var, running = _statistics(q['mean'], carry, weight, hp is not None)
         scaled = gamma * (q['mean'] - mean) / jnp.sqrt(var + EPSILON) + params['shift']
-        return {**q, 'mean': scaled}, carry
+        return {**q, 'mean': scaled}, {**running, 'gamma': gamma}
 
     return base._replace(parts=('head', 'shift'), init=init, apply=apply)
+
+
+def batch_norm_learnable(kit, tau=.5, head_init='torch'):
+    """Diagonal Gaussian whose means and standard deviations are both batch-normalised and share a learnt scale.
+
+    A normalised mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a normalised standard deviation
+    by sqrt((1 - tau) sigmoid(-theta)), so that their squares' batch means add up to 1; neither is shifted. The
+    paper does not print what it does to standard deviations. Normalised they may be negative or 0: only their
+    square counts, plus 1e-8. The carry keeps running statistics of the raw pairs.
+
+    Args:
+      kit: `head` is used.
+      tau: least share of the means, between 0 and 1.
+      head_init: initialisation of the head.
+
+    Returns:
+      A `Posterior` with params['theta'] [Z]; q as for `gaussian`.
+
+    References:
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
+    """
+    if not 0 < tau < 1:
+        raise UserError(f'tau={tau} leaves nothing to learn: choose a number between 0 and 1')
+    base = gaussian(kit, head_init)
+
+    def init(key):
+        params, _ = base.init(key)
+        zeros, ones = jnp.zeros(2 * kit.latent), jnp.ones(2 * kit.latent)
+        return {**params, 'theta': jnp.zeros(kit.latent)}, {'mean': zeros, 'var': ones}
+
+    def apply(params, carry, features, weight=None, hp=None):
+        raw, _ = base.apply(params, {}, features)
+        raw = jnp.concatenate([raw['mean'], raw['log_var']], -1)
+        mean, var, carry = _statistics(raw, carry, weight, hp is not None)
+        scale = jnp.concatenate([tau + (1 - tau) * jax.nn.sigmoid(params['theta']),
+                                 (1 - tau) * jax.nn.sigmoid(-params['theta'])])
+        mean, std = jnp.split(jnp.sqrt(scale) * (raw - mean) / jnp.sqrt(var + EPSILON), 2, -1)
+        return {'mean': mean, 'log_var': jnp.log(std**2 + FLOOR)}, carry
+
+    return base._replace(parts=('head', 'theta'), init=init, apply=apply)
 
 
 def linear_implicit(kit, noise=None, noise_scale=.1):

@@ -1,13 +1,13 @@
 """Numbers with named estimators, computed from Method.evals alone."""
 from vaebench.errors import UserError
-from vaebench.metrics import latent, likelihood, samples
+from vaebench.metrics import latent, likelihood, listings, probe, samples, text
 from vaebench.metrics.validate import validator
 from vaebench.metrics.view import Metric, Settings, Value, View
 
-METRICS = {**likelihood.METRICS, **latent.METRICS, **samples.METRICS}
+METRICS = {**likelihood.METRICS, **latent.METRICS, **samples.METRICS, **text.METRICS, **probe.METRICS}
 """Every metric by the name of its column."""
 
-__all__ = ['METRICS', 'Metric', 'Settings', 'Value', 'View', 'defined', 'entries', 'measure', 'validator']
+__all__ = ['METRICS', 'Metric', 'Settings', 'Value', 'View', 'defined', 'entries', 'listings', 'measure', 'validator']
 
 
 def defined(name, evals, fields):
@@ -52,7 +52,8 @@ def entries(values, view, seed):
       seed: place in the group.
 
     Returns:
-      name -> dict with value, estimator, n, samples, unit, better, stderr, warning; undefined metrics are left out.
+      name -> dict with value, estimator, n, samples, unit, better, stderr, warning, note; undefined metrics are left
+      out.
     """
     out = {}
     for name, v in values.items():
@@ -60,5 +61,5 @@ def entries(values, view, seed):
             out[name] = {'value': float(v.value[seed]), 'estimator': v.estimator, 'n': v.n, 'samples': v.samples,
                          'unit': METRICS[name].unit.format(item=view.item), 'better': METRICS[name].better,
                          'stderr': None if v.stderr is None else float(v.stderr[seed]),
-                         'warning': None if v.warning is None else v.warning[seed]}
+                         'warning': None if v.warning is None else v.warning[seed], 'note': v.note}
     return out

@@ -4,22 +4,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from vaebench.metrics.view import Metric, Value, average, slots, warnings
+from vaebench.metrics.view import DUAL, Metric, Value, alone, average, first, slots, warnings
 
-PAIRS = 2**16          # posterior-point pairs in memory at once, per seed
+PAIRS = 2**16          # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
+WIDTH = 32
 BATCH = 32             # sentences of `mi_32`
 ACTIVE = 0.01          # least variance of an active unit
 CONSISTENT = 0.03      # nats: a consistent unit's aggregate is nearer to N(0, 1) than this
 REACH = 8.             # the quadrature's interval is [-REACH, REACH]
 
 
+def _pairs(f, q, z):
+    """f of every code with every posterior: q [N, ...], z [M, ...] -> [M, N, ...]."""
+    return jax.vmap(lambda z: jax.vmap(lambda q: f(alone(q), alone(z))[0])(q))(z)
+
+
 def aggregate(f, q, points, block=1024):
     """Log density of the aggregate posterior, ln (1/N) sum_n exp f(q_n, point); couples the batch.
 
     Args:
-      f: (q with leaves [1, ...], point [1, Z]) -> [1, ...] nats.
+      f: (q with leaves [1, ...], point with leaves [1, ...]) -> [1, ...] nats.
       q: leaves [N, ...].
-      points: [M, Z].
+      points: [M, Z] or leaves [M, ...].
       block: posteriors at once: bounds the memory.
 
     Returns:
@@ -29,20 +35,21 @@ def aggregate(f, q, points, block=1024):
     >>> aggregate(f, jnp.zeros((3, 2)), jnp.ones((1, 2))).round(4).tolist()
     [-1.0]
     """
-    n, m = len(jax.tree.leaves(q)[0]), len(points)
+    leaves = jax.tree.leaves(points)
+    n, m, width = len(jax.tree.leaves(q)[0]), len(leaves[0]), sum(x[0].size for x in leaves)
     cols = slots(n, min(block, n))
-    rows = slots(m, min(m, max(1, PAIRS // cols.shape[1])))
+    rows = slots(m, min(m, max(1, PAIRS * WIDTH // (cols.shape[1] * max(width, WIDTH)))))
     q = jax.tree.map(lambda x: x[np.maximum(cols, 0)], q)
 
     def row(z):
         def column(c):
             q, filled = c
-            v = jax.vmap(lambda z: jax.vmap(lambda q: f(jax.tree.map(lambda x: x[None], q), z[None])[0])(q))(z)
+            v = _pairs(f, q, z)
             return logsumexp(jnp.where(filled.reshape(-1, *[1] * (v.ndim - 2)), v, -jnp.inf), axis=1)
 
         return logsumexp(jax.lax.map(column, (q, cols >= 0)), axis=0) - np.log(n)
 
-    out = jax.lax.map(row, points[np.maximum(rows, 0)])
+    out = jax.lax.map(row, jax.tree.map(lambda x: x[np.maximum(rows, 0)], points))
     return out.reshape(-1, *out.shape[2:])[:m]
 
 
@@ -50,9 +57,9 @@ def batch_information(log_q, q, z):
     """Terms of the mutual information inside consecutive batches of 32; couples the batch.
 
     Args:
-      log_q: (q leaves [B, ...], z [B, Z]) -> [B] nats.
+      log_q: (q leaves [B, ...], z leaves [B, ...]) -> [B] nats.
       q: leaves [N, ...].
-      z: [N, Z], one draw of each.
+      z: leaves [N, ...], one draw of each.
 
     Returns:
       [N] ln q(z_i|x_i) - ln mean_m q(z_i|x_m), own index included; their mean is at most ln 32.
@@ -60,13 +67,12 @@ def batch_information(log_q, q, z):
     References:
       He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019.
     """
-    n = len(z)
+    n = len(jax.tree.leaves(z)[0])
     idx = slots(n, min(BATCH, n))
 
     def one(c):
         (q, z), filled = c
-        pair = jax.vmap(lambda z: jax.vmap(lambda q: log_q(jax.tree.map(lambda x: x[None], q), z[None])[0])(q))(z)
-        pair = jnp.where(filled, pair, -jnp.inf)
+        pair = jnp.where(filled, _pairs(log_q, q, z), -jnp.inf)
         return jnp.diagonal(pair) - logsumexp(pair, axis=1) + jnp.log(filled.sum())
 
     terms = jax.lax.map(one, (jax.tree.map(lambda x: x[np.maximum(idx, 0)], (q, z)), idx >= 0))
@@ -107,6 +113,19 @@ def mi_32(view):
         start += len(index)
     return average(np.concatenate(parts, 1), f'batches of {BATCH} of one bucket, 1 sample, cap ln {BATCH} = '
                    f'{np.log(BATCH):.2f}', 1)
+
+
+def mi_dual(view):
+    """The mutual information as the method's own critics estimate it: without a cap, never mix with the others.
+
+    References:
+      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527.
+    """
+    def terms(params, carry, key, keys, batch):
+        one = lambda example, key: first(view.evals['dual_mi'](params, carry, alone(example), key))
+        return jax.vmap(one)(batch, keys)
+
+    return average(view.once(terms, DUAL), 'dual estimate by the method\'s own critics, no cap')
 
 
 def au(view):
@@ -176,6 +195,7 @@ _DIMS = (('posterior', 'sample_q', 'log_q_dims'),)
 METRICS = {
     'mi_full': Metric(mi_full, _PAIR, 'nats/{item}', None),
     'mi_32': Metric(mi_32, _PAIR, 'nats/{item}', None),
+    'mi_dual': Metric(mi_dual, (('dual_mi',),), 'nats/{item}', None),
     'au': Metric(au, (('encode',),), 'units', None),
     'cu': Metric(cu, _DIMS, 'units', None),
     'cu_qp': Metric(cu_qp, _DIMS, 'units', None),

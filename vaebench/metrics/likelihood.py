@@ -1,12 +1,46 @@
 """Likelihood and its bounds."""
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp
 
 from vaebench.core import derive
-from vaebench.metrics.view import DEGENERATE, GENERATED, SAMPLE, WEIGHTS, Metric, Value, average, deviation, warnings
+from vaebench.metrics import proposal
+from vaebench.metrics.view import (
+    DEGENERATE,
+    GENERATED,
+    PRIOR,
+    REFINED,
+    REPLICA,
+    SAMPLE,
+    WEIGHTS,
+    Metric,
+    Value,
+    alone,
+    average,
+    deviation,
+    draw,
+    first,
+    warnings,
+)
 
 _EXACT = ('score',)
 _BOUND = ((*SAMPLE, 'kl'), WEIGHTS)
+_WEIGHED = (WEIGHTS, REFINED)
 FLOOR = 5.         # least median effective sample size without a warning, where S >= 50
+DRAWN = 8          # draws of `prior_ll` and `post_ll` from the prior, and as many from q
+POINT = 'one-hot posterior: importance sampling gives the ELBO'
+
+
+class _Nats(NamedTuple):
+    """Per-example nats [G, N] and what `average` is told of them."""
+    x: np.ndarray
+    estimator: str
+    samples: int | None = None
+    warning: list | None = None
+    note: str | None = None
 
 
 def _exact(view):
@@ -15,19 +49,26 @@ def _exact(view):
 
 def _degenerate(view):
     """[G] a warning where the median effective sample size is below min(5, S / 10)."""
-    if _exact(view):
-        return None
     samples = view.settings.samples
     return [DEGENERATE.format(m, samples) if m < min(FLOOR, samples / 10) else None
             for m in np.median(view.weights[1], -1)]
 
 
+def _note(view):
+    """What a reader should know of the proposal; None where it is the model's own posterior and has a spread."""
+    if view.refines:
+        return proposal.NOTE.format(view.settings.refine)
+    return POINT if not np.any(view.terms['log_q']) else None
+
+
 def _iw(view):
-    """[G, N] nll, its estimator, its samples."""
+    """`_Nats` of -ln p(x); None where importance sampling has no proposal."""
     if _exact(view):
-        return view.terms['nll'], 'exact', None
+        return _Nats(view.terms['nll'], 'exact')
+    if not view.weighable:
+        return None
     s = view.settings.samples
-    return view.weights[0], f'importance sampling, S={s}, own posterior', s
+    return _Nats(view.weights[0], f'importance sampling, S={s}', s, _degenerate(view), _note(view))
 
 
 def _kl_name(view):
@@ -35,49 +76,60 @@ def _kl_name(view):
 
 
 def _bound(view):
-    """[G, N] negative ELBO, its estimator, its samples."""
+    """`_Nats` of the negative ELBO."""
     if _exact(view):
-        return view.terms['nll'], 'exact', None
-    return np.float64(view.terms['rec']) + view.terms['kl'], f'1 sample, {_kl_name(view)}', 1
+        return _Nats(view.terms['nll'], 'exact')
+    bound = np.float64(view.terms['rec']) + view.terms['kl'] - view.terms.get('log_length', 0.)
+    return _Nats(bound, f'1 sample, {_kl_name(view)}', 1)
 
 
 def nll_iw(view):
-    """-ln p(x), exact or by importance sampling with the model's own posterior.
+    """-ln p(x), exact or by importance sampling: an upper bound in expectation, whatever the proposal.
 
-    Differs from the papers' scripts: batched over sentences; own noise per sentence and sample.
+    Differs from the papers' scripts: batched over sentences; own noise per sentence and sample; a method whose q
+    has no density gets a Gaussian fitted to each example as proposal, see `metrics.proposal`.
 
     References:
       Burda et al., "Importance Weighted Autoencoders", 2016.
     """
-    return average(*_iw(view), _degenerate(view))
+    nll = _iw(view)
+    return nll and average(*nll)
 
 
 def elbo(view):
-    """Negative evidence lower bound, rec + kl: lower is better."""
+    """Negative evidence lower bound, rec + kl, less `log_length` where the latents tell the length: lower is better."""
     return average(*_bound(view))
 
 
-def _perplexity(nll, length, estimator, samples, warning=None):
-    """exp(sum nll / sum T): a ratio over the corpus, never a mean of sentences' perplexities."""
-    nll, length = np.asarray(nll, np.float64), np.asarray(length, np.float64)
-    n, tokens = nll.shape[-1], length.sum()
-    rate = nll.sum(-1) / tokens
+def _perplexity(nats, words, estimator):
+    """exp(sum nats / sum words): a ratio over the corpus, never a mean of sentences' perplexities."""
+    x, words = np.asarray(nats.x, np.float64), np.asarray(words, np.float64)
+    n, total = x.shape[-1], words.sum(-1)
+    rate = x.sum(-1) / total
     ppl = np.exp(rate)
-    stderr = ppl * deviation(nll - rate[:, None] * length) * np.sqrt(n) / tokens if n > 1 else None
-    return Value(ppl, f'exp(sum nll / sum T), T with </s>; nll: {estimator}', n, samples, stderr,
-                 warnings(nll, warning))
+    stderr = ppl * deviation(x - rate[:, None] * words) * np.sqrt(n) / total if n > 1 else None
+    return Value(ppl, estimator, n, nats.samples, stderr, warnings(x, nats.warning), nats.note)
+
+
+def _per_token(view, nats):
+    return nats and _perplexity(nats, view.field('length'),
+                                f'exp(sum nll / sum T), T with </s>; nll: {nats.estimator}')
 
 
 def ppl_iw(view):
     """Perplexity from `nll_iw`; standard error by the delta method."""
-    nll, estimator, samples = _iw(view)
-    return _perplexity(nll, view.field('length'), estimator, samples, _degenerate(view))
+    return _per_token(view, _iw(view))
 
 
 def ppl_elbo(view):
     """Perplexity from `elbo`: an upper bound of the model's."""
-    nll, estimator, samples = _bound(view)
-    return _perplexity(nll, view.field('length'), estimator, samples)
+    return _per_token(view, _bound(view))
+
+
+def ppl_rec(view):
+    """Perplexity from `rec` alone, which some papers print: no bound, and never to be ranked with one."""
+    return _perplexity(_Nats(view.terms['rec'], '', 1), view.field('length'),
+                       'exp(sum rec / sum T), T with </s>, KL left out; 1 sample')
 
 
 def rec(view):
@@ -96,15 +148,91 @@ def ess(view):
 
     Warns where the median over examples is below min(5, S / 10): `nll_iw` is then far above -ln p(x).
     """
-    s = view.settings.samples
-    return average(view.weights[1], f'importance sampling, S={s}, own posterior', s, _degenerate(view))
+    nll = _iw(view)
+    return nll and average(view.weights[1], *nll[1:])
 
 
 def excess(view):
     """nll + ln p*(x), paired by sentence: what the model loses to the true source, in nats."""
-    nll, estimator, samples = _iw(view)
-    return average(nll + np.float64(view.field('log_p')), f'paired with exact ln p*(x); nll: {estimator}', samples,
-                   _degenerate(view))
+    return _paired(view, _iw(view), 'exact ln p*(x)')
+
+
+def _paired(view, nll, source):
+    return nll and average(nll.x + np.float64(view.field('log_p')), f'paired with {source}; nll: {nll.estimator}',
+                           *nll[2:])
+
+
+def _replica(view):
+    """`_Nats` and words [G, N] of what the method's paper printed; a key of its own for every example."""
+    def printed(params, carry, key, keys, batch):
+        one = lambda example, key: first(view.evals['replica'](params, carry, alone(example), key))
+        return jax.vmap(one)(batch, keys)
+
+    nats, words = view.once(printed, REPLICA)
+    return _Nats(nats, 'as the paper printed it, not a bound on -ln p(x)'), words
+
+
+def nll_paper(view):
+    """What the method's paper printed for its NLL, right or wrong."""
+    return average(*_replica(view)[0])
+
+
+def ppl_paper(view):
+    """What the method's paper printed for its perplexity, with its own count of words."""
+    return _perplexity(*_replica(view), 'exp(sum nats / sum words), both as the paper counted; not a bound')
+
+
+def excess_paper(view):
+    """`nll_paper` + ln p*(x): below zero where the printed number beats the source itself, which no bound can."""
+    return _paired(view, _replica(view)[0], 'exact ln p*(x)')
+
+
+def _mixed(view):
+    """ln of E_p(z) p(x|z) and of E_q(z|x) p(x|z), each [G, N], from draws of both; None where the length has a part."""
+    if 'log_length' in view.evals:          # a prior draw has not the sentence's number of latents
+        return None
+    evals = view.evals
+
+    def terms(params, carry, key, keys, batch):
+        q = evals['posterior'](params, carry, batch)
+
+        def weigh(z):
+            log_p, log_q = evals['log_prior'](params, carry, z), evals['log_q'](params, carry, q, z)
+            rest = evals['log_lik'](params, carry, z, batch) - jnp.logaddexp(log_p, log_q) + np.log(2)
+            return rest + log_p, rest + log_q
+
+        def one(s):
+            own = jax.vmap(lambda key: derive(key, s))(keys)
+            from_prior = jax.vmap(lambda key: first(evals['sample_prior'](params, carry, derive(key, 1), 1)))(own)
+            from_q = draw(evals, params, carry, q, jax.vmap(lambda key: derive(key, 0))(own))
+            return jnp.stack([jnp.stack(weigh(z)) for z in (from_prior, from_q)])     # [2 sources, 2, B]
+
+        x = jax.lax.map(one, jnp.arange(DRAWN), batch_size=min(DRAWN, view.settings.chunk))
+        return tuple(logsumexp(x, axis=(0, 1)) - np.log(2 * DRAWN))
+
+    return view.once(terms, PRIOR)
+
+
+def _mixture(view, which):
+    x = _mixed(view)
+    return x and average(x[which], f'{DRAWN} draws each of prior and posterior, weighed against their mixture',
+                         2 * DRAWN)
+
+
+def prior_ll(view):
+    """ln E_p(z) p(x|z), an estimate of ln p(x): higher is better.
+
+    Differs from the authors' code: prior draws are from the prior; theirs have the posterior's mean as log variance.
+
+    References:
+      Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization", 2022.
+    """
+    return _mixture(view, 0)
+
+
+def post_ll(view):
+    """ln E_q(z|x) p(x|z): higher is better, but no bound on ln p(x)."""
+    return _mixture(view, 1)
 
 
 def mse(view):
@@ -118,13 +246,19 @@ def mse(view):
 
 
 METRICS = {
-    'nll_iw': Metric(nll_iw, (_EXACT, WEIGHTS), 'nats/{item}', 'lower'),
+    'nll_iw': Metric(nll_iw, (_EXACT, *_WEIGHED), 'nats/{item}', 'lower'),
     'elbo': Metric(elbo, (_EXACT, *_BOUND), 'nats/{item}', 'lower'),
-    'ppl_iw': Metric(ppl_iw, (_EXACT, WEIGHTS), 'per token', 'lower', ('length',)),
+    'ppl_iw': Metric(ppl_iw, (_EXACT, *_WEIGHED), 'per token', 'lower', ('length',)),
     'ppl_elbo': Metric(ppl_elbo, (_EXACT, *_BOUND), 'per token', 'lower', ('length',)),
+    'ppl_rec': Metric(ppl_rec, (SAMPLE,), 'per token', None, ('length',)),
     'rec': Metric(rec, (SAMPLE,), 'nats/{item}', None),
     'kl': Metric(kl, (('posterior', 'kl'), ('posterior', 'sample_q', 'log_q', 'log_prior')), 'nats/{item}', None),
-    'ess': Metric(ess, (WEIGHTS,), 'samples', 'higher'),
-    'excess': Metric(excess, (_EXACT, WEIGHTS), 'nats/{item}', 'lower', ('log_p',)),
+    'ess': Metric(ess, _WEIGHED, 'samples', 'higher'),
+    'excess': Metric(excess, (_EXACT, *_WEIGHED), 'nats/{item}', 'lower', ('log_p',)),
+    'nll_paper': Metric(nll_paper, (('replica',),), 'nats/{item}', None),
+    'ppl_paper': Metric(ppl_paper, (('replica',),), 'per token', None),
+    'excess_paper': Metric(excess_paper, (('replica',),), 'nats/{item}', None, ('log_p',)),
+    'prior_ll': Metric(prior_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', 'higher'),
+    'post_ll': Metric(post_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', 'higher'),
     'mse': Metric(mse, (('encode', 'decode'),), 'per pixel', 'lower', ('x',)),
 }

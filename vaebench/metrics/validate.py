@@ -11,7 +11,7 @@ from vaebench.errors import UserError
 from vaebench.metrics.latent import batch_information
 from vaebench.metrics.view import fold_group, group_size, over_seeds, single, slots, split_index
 
-_SHOWN = ('nll', 'rec', 'kl')
+_SHOWN = ('nll', 'rec', 'kl', 'log_length')
 
 
 class Validator(NamedTuple):
@@ -37,8 +37,8 @@ def validator(evals, buckets, needs=(), batch=128):
 
     Returns:
       A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split in nats: 'rec', 'kl' and
-      'elbo' = rec + kl, as far as the evals allow; a model with an exact 'score' gets 'nll' and 'elbo' = nll;
-      a model with neither gets {}.
+      'elbo' = rec + kl - log_length, as far as the evals allow; a model with an exact 'score' gets 'nll' and
+      'elbo' = nll; a model with neither gets {}.
 
     >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
     >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
@@ -76,10 +76,11 @@ def validator(evals, buckets, needs=(), batch=128):
     def every(params, carry, key, keys, data):
         sums = [bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)]
         out = {k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
+        log_length = out.pop('log_length', None)
         if 'nll' in out:
             out['elbo'] = out['nll']
         elif 'rec' in out and 'kl' in out:
-            out['elbo'] = out['rec'] + out['kl']
+            out['elbo'] = out['rec'] + out['kl'] - (0. if log_length is None else log_length)
         return out
 
     def group(params, carry, key, keys, data):

@@ -1,4 +1,5 @@
 """What metrics see of a trained group: per-example quantities, computed once and shared."""
+import numbers
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping
@@ -10,10 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench.core import derive
+from vaebench.metrics import proposal
 
 SAMPLE = ('posterior', 'sample_q', 'log_lik')                 # evals of one draw per example
 WEIGHTS = (*SAMPLE, 'log_q', 'log_prior')                     # evals of an importance weight
-DRAWS, GENERATED = 0, 1                                       # tags of the key; a caller's own start at 2
+REFINED = (*SAMPLE, 'encode', 'log_prior')                    # of one whose proposal is `proposal`'s
+# Tags of the key. A caller's own: 2 and 3 in evaluate, from 8 on in other files of metrics.
+DRAWS, GENERATED, REPLICA, DUAL, PRIOR, REFINE = 0, 1, 4, 5, 6, 7
+FIRST = np.zeros(1, np.int32)
 DEGENERATE = 'importance weights degenerate: median effective sample size {:.1f} of {}'
 
 
@@ -25,6 +30,8 @@ class Settings(NamedTuple):
     block: int = 1024         # posteriors per block of an aggregate
     points: int = 2048        # quadrature points of `cu`
     images: int = 1000        # most images on each side of a two-sample test
+    generated: int = 1000     # sentences drawn from the prior, once per way of decoding
+    refine: int = 50          # steps of a proposal of our own; see `proposal`
 
 
 class Value(NamedTuple):
@@ -35,11 +42,12 @@ class Value(NamedTuple):
     samples: int | None = None         # Monte Carlo samples per example, None if exact
     stderr: np.ndarray | None = None   # [G], over examples
     warning: list | None = None        # [G] of texts or None
+    note: str | None = None            # what a reader should know of the estimate; does not tell estimators apart
 
 
 class Metric(NamedTuple):
     """A number with a named estimator."""
-    compute: Callable[['View'], Value]
+    compute: Callable[['View'], Value | None]   # None where this data has too few examples
     needs: tuple[tuple[str, ...], ...]     # alternatives: one of these sets of evals suffices
     unit: str                              # '{item}' stands for sentence or image
     better: str | None                     # 'lower', 'higher' or None
@@ -47,13 +55,14 @@ class Metric(NamedTuple):
 
 
 @jax.jit
-def fold(key, index, sample):
+def fold(key, index, sample, tag=DRAWS):
     """A key for every draw of every example, so that no batching changes a draw.
 
     Args:
       key: [] typed key.
       index: int32 [B], the examples' places in their split.
       sample: int32 [S], numbers of the draws.
+      tag: what the draws are for, one of the tags above.
 
     Returns:
       [S, B] typed keys.
@@ -61,14 +70,24 @@ def fold(key, index, sample):
     >>> fold(jax.random.key(0), jnp.arange(3), jnp.arange(2)).shape
     (2, 3)
     """
-    key = derive(key, DRAWS)
+    key = derive(key, tag)
     return jax.vmap(lambda s: jax.vmap(lambda i: derive(key, i, s))(index))(sample)
 
 
 @jax.jit
-def fold_group(keys, index, sample):
+def fold_group(keys, index, sample, tag=DRAWS):
     """`fold` of every seed: keys [G] -> [G, S, B]. A program of its own: every model shares it."""
-    return jax.vmap(lambda key: fold(key, index, sample))(keys)
+    return jax.vmap(lambda key: fold(key, index, sample, tag))(keys)
+
+
+def alone(x):
+    """One example as a batch of one: leaves [...] -> [1, ...]."""
+    return jax.tree.map(lambda x: x[None], x)
+
+
+def first(x):
+    """The first example of a batch: leaves [B, ...] -> [...]."""
+    return jax.tree.map(lambda x: x[0], x)
 
 
 def draw(evals, params, carry, q, keys):
@@ -81,10 +100,10 @@ def draw(evals, params, carry, q, keys):
       keys: [B] typed keys.
 
     Returns:
-      [B, Z] codes.
+      Codes, [B, Z] or leaves [B, ...].
     """
     def one(q, key):
-        return evals['sample_q'](params, carry, jax.tree.map(lambda x: x[None], q), key)[0]
+        return first(evals['sample_q'](params, carry, alone(q), key))
 
     return jax.vmap(one)(q, keys)
 
@@ -99,7 +118,8 @@ def single(evals, params, carry, batch, keys):
       keys: [B] typed keys.
 
     Returns:
-      Some of 'nll' (exact), 'rec', 'kl', 'log_q', 'log_prior' [B], nats; 'z', 'code' [B, Z]; 'q' leaves [B, ...].
+      Some of 'nll' (exact), 'rec', 'kl', 'log_q', 'log_prior', 'log_length' [B], nats; 'code' [B, Z]; 'q', 'z' leaves
+      [B, ...].
     """
     def has(*names):
         return all(n in evals for n in names)
@@ -112,6 +132,8 @@ def single(evals, params, carry, batch, keys):
         out['nll'] = -call('score', batch)
     if has('encode'):
         out['code'] = call('encode', batch)
+    if has('log_length'):
+        out['log_length'] = call('log_length', batch)
     if has('posterior'):
         q = out['q'] = call('posterior', batch)
         if has('sample_q'):
@@ -130,7 +152,7 @@ def single(evals, params, carry, batch, keys):
 
 
 def log_weights(evals, params, carry, q, batch, keys):
-    """ln p(x|z) p(z) / q(z|x) at draws from q.
+    """ln p(x|z) p(z) / q(z|x) at draws from q, with the probability of the number of latents where it tells the length.
 
     Args:
       evals: with WEIGHTS.
@@ -147,7 +169,8 @@ def log_weights(evals, params, carry, q, batch, keys):
         return (evals['log_lik'](params, carry, z, batch) + evals['log_prior'](params, carry, z)
                 - evals['log_q'](params, carry, q, z))
 
-    return jax.vmap(one)(keys)
+    log_w = jax.vmap(one)(keys)
+    return log_w + evals['log_length'](params, carry, batch) if 'log_length' in evals else log_w
 
 
 def importance(log_w):
@@ -228,6 +251,23 @@ def over_seeds(f, size):
     return mapped
 
 
+def program(f):
+    """What tells f's compiled program from others: its code, and the numbers, texts and functions it closes over.
+
+    >>> times = lambda n: lambda x: n * x
+    >>> program(times(2)) == program(times(2)), program(times(2)) == program(times(3))
+    (True, False)
+    """
+    def told(c):
+        if isinstance(c, tuple):
+            return tuple(map(told, c))
+        if hasattr(c, '__code__'):
+            return program(c) if c is not f else None
+        return c if c is None or isinstance(c, (numbers.Number, str)) else type(c)
+
+    return (f.__code__, *(told(c.cell_contents) for c in f.__closure__ or ()))
+
+
 class View:
     """A trained group of seeds over one split. Every quantity is computed when first asked for, then kept.
 
@@ -238,16 +278,19 @@ class View:
       evals: the method's, name -> f(params, carry, ...).
       params, carry: leaves [G, ...].
       buckets: list of dicts with leaves [N_b, ...]; 'index' [N_b] is the example's place in the split.
-      key: [] typed key that the seeds share, or [G]; only its folds with 0 and 1 are used.
+      key: [] typed key that the seeds share, or [G]; only its folds with the tags above are used.
       settings: a `Settings`; its defaults if None.
       tick: called as tick(done, total) after every batch of importance sampling.
       programs: compiled functions, shared by views of one method on one split; see `jit`.
       partial: path of an .npz that keeps what importance sampling has done when `tick` raises; None keeps nothing.
+      train: the training split's arrays, name -> [N, ...] in their natural order; None where no metric may read them.
+      vocab: words by id; None where the data has none.
     """
 
     def __init__(self, evals: Mapping[str, Callable], params: Any, carry: Any, buckets: list, key: jax.Array,
                  settings: Settings | None = None, tick: Callable[[int, int], None] | None = None,
-                 programs: dict | None = None, partial: Any = None):
+                 programs: dict | None = None, partial: Any = None, train: Mapping[str, Any] | None = None,
+                 vocab: tuple | None = None):
         self.programs, self.partial = {} if programs is None else programs, partial
         self.evals, self.params, self.carry, self.settings = evals, params, carry, settings or Settings()
         self.seeds = group_size(params, carry, key)
@@ -257,16 +300,22 @@ class View:
         self.order = np.argsort(np.concatenate(self.index), kind='stable')
         self.n = len(self.order)
         self.tick = tick or (lambda done, total: None)
-        self.names = frozenset(self.data[0])
-        self.item = 'sentence' if 'length' in self.names else 'image'
+        self._once = {}
+        self.train, self.vocab = train, None if vocab is None else tuple(vocab)
+        extra = {f'train/{k}' for k in train or ()} | ({'vocab'} if vocab is not None else set())
+        self.names = frozenset(self.data[0]) | extra         # what `Metric.fields` may ask for
+        self.item = 'sentence' if 'length' in self.data[0] else 'image'
 
     def field(self, name):
         """[N, ...] one leaf of the data, in the split's order."""
         return np.concatenate([b[name] for b in self.data])[self.order]
 
     def jit(self, f):
-        """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the group, own [G, ...]."""
-        name = f.__code__, self.seeds, self.settings
+        """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the group, own [G, ...].
+
+        Compiled once per `program`: f may close over the view, numbers, texts and functions, not over arrays.
+        """
+        name = program(f), self.seeds, self.settings
         group = self.programs.setdefault(name, jax.jit(over_seeds(f, self.seeds)))
         return lambda own, *shared: group(self.params, self.carry, self.keys, own, *shared)
 
@@ -281,11 +330,11 @@ class View:
                 yield batch, index[i], np.where(idx < 0, -1, start + idx)
             start += n
 
-    def over_examples(self, f):
+    def over_examples(self, f, tag=DRAWS):
         """f(params, carry, key, keys [B], batch) -> leaves [B, ...] over the split: [G, N, ...], split's order."""
-        group, parts, first = self.jit(f), [], np.zeros(1, np.int32)
+        group, parts = self.jit(f), []
         for batch, index, rows in self.batches():
-            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, first)[:, 0]
+            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, FIRST, tag)[:, 0]
             parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
 
@@ -301,7 +350,7 @@ class View:
 
     @property
     def draws(self):
-        """[G, N, Z] one code per example."""
+        """One code per example, [G, N, Z] or leaves [G, N, ...]."""
         return self.terms['z']
 
     @property
@@ -324,26 +373,68 @@ class View:
         except (TypeError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return [], []
 
+    def codes_of(self, arrays):
+        """[G, N, Z] posterior means of other data than the split.
+
+        Args:
+          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an example.
+        """
+        def encode(params, carry, key, own, batch):
+            return self.evals['encode'](params, carry, batch)
+
+        arrays = {k: np.asarray(v) for k, v in arrays.items()}
+        encode, parts, n = self.jit(encode), [], len(next(iter(arrays.values())))
+        for idx in slots(n, self.settings.batch):
+            batch = {k: v[np.maximum(idx, 0)] for k, v in arrays.items()} | {'weight': (idx >= 0).astype(np.float32)}
+            parts.append(jax.device_get(encode((), batch)))
+        return np.concatenate(parts, 1)[:, :n]
+
+    def once(self, f, tag):
+        """`over_examples` of f with that tag, kept: f and tag name the quantity."""
+        if tag not in self._once:
+            self._once[tag] = self.over_examples(f, tag)
+        return self._once[tag]
+
+    @property
+    def refines(self):
+        """Whether importance sampling needs a proposal of ours, which stands for codes [B, Z] alone."""
+        return 'log_q' not in self.evals
+
+    @property
+    def weighable(self):
+        """Whether there is a proposal: a density of q, or codes that are vectors."""
+        return not self.refines or getattr(self.draws, 'shape', None) == self.codes.shape
+
     @cached_property
     def weights(self):
-        """Importance sampling with the posterior as proposal: (nll [G, N] nats, ess [G, N])."""
+        """Importance sampling from q or, where it has no density, from `proposal`'s: (nll [G, N] nats, ess [G, N])."""
         s = self.settings
         calls = -(-s.samples // max(1, min(s.chunk, s.samples)))
         size = -(-s.samples // calls)                        # equal chunks: at most calls - 1 draws to spare
         total = sum(1 for _ in self.batches())
         place = np.argsort(self.order)                       # bucket order -> split's order
 
+        evals = {**self.evals, **(proposal.EVALS if self.refines else {})}
+
         def weigh(params, carry, key, own, batch):
             q, keys = own
-            return log_weights(self.evals, params, carry, q, batch, keys)
+            return log_weights(evals, params, carry, q, batch, keys)
 
-        weigh = self.jit(weigh)
+        def refine(params, carry, key, own, batch):
+            q, keys = own
+            return proposal.refine(self.evals, params, carry, q, batch, keys, s.refine)
+
+        weigh, refine, states = self.jit(weigh), self.jit(refine), self.states
+        if self.refines:
+            states = proposal.start(self.codes)
         nll, ess = self._kept()
         for done, (batch, index, rows) in enumerate(self.batches(), 1):
             if done <= len(nll):
                 continue
             at, filled, parts = place[np.maximum(rows, 0)], int((rows >= 0).sum()), []
-            q = jax.device_put(jax.tree.map(lambda x, at=at: x[:, at], self.states))
+            q = jax.device_put(jax.tree.map(lambda x, at=at: x[:, at], states))
+            if self.refines:
+                q = refine((q, fold_group(self.keys, index, FIRST, REFINE)[:, 0]), batch)
             for start in range(0, calls * size, size):
                 keys = fold_group(self.keys, index, np.arange(start, start + size, dtype=np.int32))
                 parts.append(weigh((q, keys), batch))
@@ -359,7 +450,7 @@ class View:
         return tuple(np.concatenate(x, 1)[:, self.order] for x in (nll, ess))
 
 
-def average(x, estimator, samples=None, warning=None):
+def average(x, estimator, samples=None, warning=None, note=None):
     """`Value` of per-example numbers: their mean and its standard error.
 
     Args:
@@ -367,6 +458,7 @@ def average(x, estimator, samples=None, warning=None):
       estimator: what it is.
       samples: Monte Carlo samples per example, None if exact.
       warning: [G] texts or None.
+      note: text or None.
 
     Returns:
       A `Value`.
@@ -378,7 +470,7 @@ def average(x, estimator, samples=None, warning=None):
     x = np.asarray(x, np.float64)
     n = x.shape[-1]
     return Value(x.mean(-1), estimator, n, samples, deviation(x) / np.sqrt(n) if n > 1 else None,
-                 warnings(x, warning))
+                 warnings(x, warning), note)
 
 
 def deviation(x):

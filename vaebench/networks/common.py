@@ -141,6 +141,34 @@ def mlp(sizes, activation='relu', init='torch', bias=True, final=False):
     return net(Mlp(tuple(sizes[1:]), activation, bias, final), rule, jnp.zeros((1, sizes[0])))
 
 
+def rows(key, batch, k):
+    """Rows of k examples in random order, empty slots left out; when k exceeds the batch they come again.
+
+    Args:
+      key: [].
+      batch: leaves [B, ...]; 'weight' [B] may be there.
+      k: how many.
+
+    Returns:
+      int32 [k], and bool [k]: whether the example was there before.
+
+    >>> chosen, again = rows(jax.random.key(0), {'weight': jnp.array([1., 0., 1., 1.])}, 5)
+    >>> sorted(chosen[:3].tolist()), again.tolist()
+    ([0, 2, 3], [False, False, False, True, True])
+    """
+    weight = batch.get('weight')
+    filled = jnp.ones(len(next(iter(batch.values()))), bool) if weight is None else weight > 0
+    order = jnp.argsort(jnp.where(filled, jax.random.uniform(key, filled.shape), 2.))
+    count = jnp.maximum(filled.sum(), 1)
+    return order[jnp.arange(k) % count], jnp.arange(k) >= count
+
+
+def apart(key, x, again):
+    """x [k, ...] with a little noise (standard deviation 0.01) where `again` [k]: twins would stay twins for ever."""
+    noise = .01 * jax.random.normal(key, x.shape, x.dtype)
+    return jnp.where(again.reshape(-1, *(1,) * (x.ndim - 1)), x + noise, x)
+
+
 def image_encoder(module, shape):
     """A `Net` (params, batch, key=None) -> Features(last [B, H]) of a module that reads images."""
     init = initialiser(module, torch_linear, jnp.zeros((1, *shape)))

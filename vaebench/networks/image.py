@@ -5,7 +5,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Decoder, Kit
+from vaebench.core import Decoder, Kit, derive
 from vaebench.errors import UserError
 from vaebench.networks import common
 
@@ -207,6 +207,30 @@ def observe(body, likelihood, sigma, latent):
     return Decoder(common.initialiser(module, rule, jnp.zeros((1, latent))), log_prob, generate)
 
 
+def corrupt(key, batch, rate):
+    """The batch with a share of its pixels, all channels of them, set to zero.
+
+    Args:
+      key: [].
+      batch: 'x' [B, H, W, C].
+      rate: probability, also traced.
+
+    Returns:
+      The batch.
+
+    >>> abs(corrupt(jax.random.key(0), {'x': jnp.ones((1, 200, 200, 1))}, .25)['x'].mean() - .75).item() < .01
+    True
+    """
+    keep = jax.random.uniform(key, (*batch['x'].shape[:-1], 1)) >= rate
+    return {**batch, 'x': jnp.where(keep, batch['x'], 0)}
+
+
+def pseudo(params, batch, key, k):
+    """{'x': [k, H, W, C]}: images of the batch, as inputs that can be trained; see `common.rows`, `common.apart`."""
+    rows, again = common.rows(derive(key, 0), batch, k)
+    return {'x': common.apart(derive(key, 1), batch['x'][rows], again)}
+
+
 def image_kit(info, config, down, up, features):
     """What the image kits share.
 
@@ -225,7 +249,9 @@ def image_kit(info, config, down, up, features):
         raise UserError(f'kit.likelihood={likelihood!r} is unknown: choose one of {", ".join(LIKELIHOODS)}')
     blank = jnp.zeros((1, *shape))
 
-    def decoder(latent=latent):
+    def decoder(latent=latent, **options):
+        if options:
+            raise UserError(f'decoders of images have no option {", ".join(options)}: such methods need text')
         wide = (*shape[:2], shape[2] * LIKELIHOODS[likelihood])
         return observe(up(wide), likelihood, config.get('sigma', 1.), latent)
 
@@ -244,7 +270,7 @@ def image_kit(info, config, down, up, features):
     def encoder(init=None):          # these keep PyTorch's law anyway
         return common.image_encoder(down(config.get('activation', 'relu'), 0), shape)
 
-    return Kit(latent, features, encoder, head, decoder, common.mlp, gen, critic)
+    return Kit(latent, features, encoder, head, decoder, common.mlp, gen, critic, corrupt=corrupt, pseudo=pseudo)
 
 
 def mlp(info, config):

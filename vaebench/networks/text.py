@@ -1,127 +1,92 @@
-"""The LSTM kit: the standard text VAE's encoder and decoder."""
+"""The LSTM kit: the standard text VAE's encoder, the decoders, and what else a text method may ask for."""
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Decoder, Features, Kit, Net
-from vaebench.networks import common
-from vaebench.ops import recurrent, softmax
+from vaebench.core import Decoder, Features, Kit, Net, derive
+from vaebench.errors import UserError
+from vaebench.networks import common, decoders
+from vaebench.networks.generate import END, PAD, START, sentences
 
-PAD, START, END = 0, 1, 2
-
-
-class Lstm(nn.Module):
-    """The weights of one LSTM layer. Like PyTorch's it has two bias vectors: both are drawn, both are trained."""
-    inputs: int
-    hidden: int
-
-    def setup(self):
-        width = 4 * self.hidden
-        self.w_x = self.param('w_x', common.zeros, (self.inputs, width))
-        self.w_h = self.param('w_h', common.zeros, (self.hidden, width))
-        self.b_x = self.param('b_x', common.zeros, (width,))
-        self.b_h = self.param('b_h', common.zeros, (width,))
-
-    def const(self, z=None):
-        """The part of the pre-activations that is the same at every step: [4H], or [B, 4H] with z [B, Z]."""
-        bias = self.b_x + self.b_h
-        return bias if z is None else bias + z @ self.w_x[self.inputs - z.shape[-1]:]
-
-    def project(self, x):
-        """The part of the pre-activations that comes from x [..., E], the first E inputs: [..., 4H]."""
-        return x @ self.w_x[:x.shape[-1]]
-
-    def __call__(self, x, z=None, h0=None, c0=None):
-        """Hidden states [T, B, H] over x [T, B, E] and z: None, [B, Z] or [T, B, Z]; all products outside the loop."""
-        zero = jnp.zeros((x.shape[1], self.hidden), x.dtype)
-        if z is not None and z.ndim == 3:
-            x, z = jnp.concatenate([x, z], -1), None
-        return recurrent.lstm(self.project(x), self.const(z), self.w_h,
-                              zero if h0 is None else h0, zero if c0 is None else c0)
+__all__ = ['END', 'PAD', 'START', 'corrupt', 'lstm', 'pseudo']
 
 
 class Encoder(nn.Module):
-    """Reads the entire sentence, `<s>` and `</s>` included; padding cannot reach the last state. No dropout."""
+    """Reads the entire sentence, `<s>` and `</s>` included; padding cannot reach the last state. No dropout.
+
+    In place of a batch it also reads {'embedded': [B, L, embed]}, all of whose positions count.
+    """
     vocab: int
     embed: int
     hidden: int
 
     def setup(self):
         self.embedding = self.param('embedding', common.zeros, (self.vocab, self.embed))
-        self.lstm = Lstm(self.embed, self.hidden)
+        self.lstm = decoders.Lstm(self.embed, self.hidden)
 
     def __call__(self, batch):
+        if 'embedded' in batch:
+            states = self.lstm(batch['embedded'].swapaxes(0, 1))
+            return Features(states[-1], states.swapaxes(0, 1), jnp.ones(batch['embedded'].shape[:2], bool))
         tokens, last = batch['tokens'].T, batch['length']
         states = self.lstm(self.embedding[tokens])
         mask = jnp.arange(tokens.shape[0]) <= last[:, None]
         return Features(states[last, jnp.arange(last.shape[0])], states.swapaxes(0, 1), mask)
 
 
-class LstmDecoder(nn.Module):
-    """p(sentence | z): z sets the first state and is an input of every step."""
-    vocab: int
-    embed: int
-    hidden: int
-    latent: int
-    dropout: float
-    family: str
-    max_length: int
+def corrupt(key, batch, rate):
+    """The batch with words left out: every word is dropped with probability `rate`, but for one of a sentence.
 
-    def setup(self):
-        bias = self.family == 'B'
-        self.embedding = self.param('embedding', common.zeros, (self.vocab, self.embed))
-        self.lstm = Lstm(self.embed + self.latent, self.hidden)
-        if self.latent:
-            self.start = nn.Dense(self.hidden, use_bias=bias)
-        self.w_out = self.param('w_out', common.zeros, (self.hidden, self.vocab))
-        self.b_out = self.param('b_out', common.zeros, (self.vocab,)) if bias else None
+    Args:
+      key: [].
+      batch: 'tokens' [B, L], 'length' [B].
+      rate: probability, also traced.
 
-    def first(self, z):
-        """h0 and c0, [B, H]; of z [B, T, Z] the first step counts."""
-        if not self.latent:
-            return None, None
-        s = self.start(z if z.ndim == 2 else z[:, 0])
-        return (s, jnp.zeros_like(s)) if self.family == 'B' else (jnp.tanh(s), s)
+    Returns:
+      The batch with shorter sentences; `<s>` and `</s>` stay.
 
-    def states(self, z, tokens, key=None):
-        """Hidden states [T, B, H] after dropout, of tokens [T, B]."""
-        keys = (None, None) if key is None else jax.random.split(key)
-        x = common.dropout(keys[0], self.embedding[tokens], self.dropout)
-        h0, c0 = self.first(z)
-        if self.latent:
-            z = z if z.ndim == 2 else z.swapaxes(0, 1)
-        return common.dropout(keys[1], self.lstm(x, z if self.latent else None, h0, c0), self.dropout)
+    References:
+      Shen et al., "Educating Text Autoencoders: Latent Representation Guidance via Denoising", 2020.
 
-    def __call__(self, z, batch, key=None):
-        tokens = batch['tokens'].T
-        nll = softmax.nll(self.states(z, tokens[:-1], key), self.w_out, tokens[1:], self.b_out)
-        return -jnp.where(jnp.arange(len(nll))[:, None] < batch['length'], nll, 0).sum(0)
+    >>> batch = {'tokens': jnp.array([[1, 7, 8, 9, 2, 0]]), 'length': jnp.array([4])}
+    >>> out = corrupt(jax.random.key(0), batch, 1.)
+    >>> out['length'].tolist(), out['tokens'][0, 2:].tolist()
+    ([2], [2, 0, 0, 0])
+    """
+    tokens, length = batch['tokens'], batch['length'][:, None]
+    place = jnp.arange(tokens.shape[1])
+    words, draw = (place > 0) & (place < length), jax.random.uniform(key, tokens.shape)
+    last = jnp.argmax(jnp.where(words, draw, -1.), 1)[:, None]         # the one that stays if all others go
+    keep = (place <= length) & (~words | (draw >= rate) | (place == last))
+    target = jnp.where(keep, keep.cumsum(1) - 1, tokens.shape[1])      # beyond the end: dropped
+    short = jnp.zeros_like(tokens).at[jnp.arange(len(tokens))[:, None], target].set(tokens, mode='drop')
+    return {**batch, 'tokens': short, 'length': (keep.sum(1) - 1).astype(batch['length'].dtype)}
 
-    def generate(self, z, key, mode):
-        """Greedy or sampled sentences of at most max_length words, closed by `</s>`; never `<pad>` or `<s>`."""
-        size, h = z.shape[0], jnp.zeros((z.shape[0], self.hidden))
-        h0, c0 = self.first(z)
-        s = (h, h) if h0 is None else (h0, c0)
-        const = self.lstm.const(z if self.latent else None)
-        w_h, table = self.lstm.w_h, self.lstm.project(self.embedding)
-        outlaw = jnp.zeros(self.vocab).at[jnp.array([PAD, START])].set(-jnp.inf)
 
-        def step(s, t):
-            h, c, token, done = s
-            h, c = recurrent.cell(table[token] + const + h @ w_h, c)
-            logits = h @ self.w_out + outlaw + (0 if self.b_out is None else self.b_out)
-            if mode == 'greedy':
-                token = jnp.argmax(logits, -1)
-            else:
-                token = jax.random.categorical(jax.random.fold_in(key, t), logits)
-            token = jnp.where(t == self.max_length, END, token)
-            token = jnp.where(done, PAD, token).astype(jnp.int32)
-            return (h, c, token, done | (token == END)), token
+def pseudo(params, batch, key, k):
+    """Embeddings of k sentences of the batch, as inputs that can be trained.
 
-        start = jnp.full(size, START, jnp.int32)
-        words = jax.lax.scan(step, (*s, start, jnp.zeros(size, bool)), jnp.arange(self.max_length + 1))[1]
-        tokens = jnp.concatenate([start[:, None], words.T], 1)
-        return {'tokens': tokens, 'length': (tokens != PAD).sum(1) - 1}
+    Behind the end of a sentence stand random words of the batch, so that every position counts.
+
+    Args:
+      params: of the encoder.
+      batch: 'tokens' [B, L], 'length' [B].
+      key: [].
+      k: how many; more than B take sentences again, see `common.apart`.
+
+    Returns:
+      {'embedded': [k, L, E]}.
+    """
+    tokens, place = batch['tokens'], jnp.arange(batch['tokens'].shape[1])
+    rows, again = common.rows(derive(key, 0), batch, k)
+    words = (place > 0) & (place < batch['length'][:, None]) & (batch.get('weight', batch['length'])[:, None] > 0)
+    odds = jnp.where(words.any(), words, jnp.ones_like(words)).reshape(-1).astype(float)
+    fill = jax.random.choice(derive(key, 1), tokens.reshape(-1), (k, len(place)), p=odds / odds.sum())
+    inside = place <= batch['length'][rows][:, None]
+    embedded = params['embedding'][jnp.where(inside, tokens[rows], fill)]
+    return {'embedded': common.apart(derive(key, 2), embedded, again)}
 
 
 def lstm(info, config):
@@ -129,17 +94,24 @@ def lstm(info, config):
 
     Args:
       info: 'vocab', whose length is V; 'max_length', the most words of a sentence.
-      config: latent (Z), embed, hidden (H); dropout 0.5, on the decoder's embeddings and outputs; family 'A' or
-        'B'; init_scale and embed_scale, the bounds of the uniform laws. Family A: no biases in heads and output
-        layer, c0 = W z, h0 = tanh(c0), bounds 0.01 and 0.1. Family B: with biases, h0 = W z + b, c0 = 0, bounds 0.1.
+      config: latent (Z), embed, hidden (H); dropout 0.5, on the decoder's embeddings and outputs; beam 5, the
+        sentences that mode 'beam' keeps; family 'A' or 'B'; init_scale and embed_scale, the bounds of the uniform
+        laws. Family A: no biases in heads and output layer, c0 = W z, h0 = tanh(c0), bounds 0.01 and 0.1. Family B:
+        with biases, h0 = W z + b, c0 = 0, bounds 0.1.
 
     Returns:
       A `Kit`. decoder(latent=0) makes a language model: z is None for log_prob, [B, 0] for generate. Per-step
-      latents z [B, T, Z] are inputs of their steps; the first sets the first state.
+      latents z [B, T, Z] are inputs of their steps, the first sets the first state, and those beyond the batch's
+      width count for nothing. Options of decoder: skip=True gives z to the softmax too; dilations=(1, 2, 4) makes
+      the decoder a causal convolution of so many blocks, with `channels` (hidden); attention=True makes it attend
+      over z = {'memory': [B, M, Z], 'mask': [B, M]}.
 
     References:
       He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019 (family A).
       Kim et al., "Semi-Amortized Variational Autoencoders", 2018 (family B).
+      Dieng et al., "Avoiding Latent Variable Collapse with Generative Skip Models", 2019, arXiv:1807.04863 (skip).
+      Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated Convolutions", 2017,
+        arXiv:1702.08139 (dilations (1, 2, 4) are SCNN, (1, 2, 4, 8, 16) MCNN, those twice LCNN).
     """
     vocab, latent, embed, hidden = len(info['vocab']), config['latent'], config['embed'], config['hidden']
     family = config.get('family', 'A')
@@ -158,12 +130,30 @@ def lstm(info, config):
         law = {None: rule, 'torch': common.torch_linear}.get(init) or common.constant(init)
         return common.linear(hidden, n_out, law, family == 'B' if bias is None else bias)
 
-    def decoder(latent=latent):
-        module = LstmDecoder(vocab, embed, hidden, latent, config.get('dropout', .5), family, info['max_length'])
-        return Decoder(
-            common.initialiser(module, rule, jnp.zeros((1, latent)), sentence),
-            lambda params, z, batch, key=None: module.apply({'params': params}, z, batch, key),
-            lambda params, z, key=None, mode='greedy': module.apply({'params': params}, z, key, mode,
-                                                                    method='generate'))
+    def decoder(latent=latent, skip=False, dilations=None, attention=False, channels=None):
+        if attention and (skip or dilations or not latent):
+            raise UserError('a decoder with attention=True needs latent > 0 and takes neither skip nor dilations')
+        sizes = vocab, embed, hidden, latent, config.get('dropout', .5), family
+        if attention:
+            module = decoders.AttentionDecoder(*sizes)
+        elif dilations:
+            module = decoders.ConvDecoder(*sizes, skip, tuple(dilations), channels)
+        else:
+            module = decoders.LstmDecoder(*sizes, skip)
+        z = {'memory': jnp.zeros((1, 1, latent)), 'mask': jnp.ones((1, 1))} if attention else jnp.zeros((1, latent))
 
-    return Kit(latent, hidden, encoder, head, decoder, common.mlp)
+        def log_prob(params, z, batch, key=None):
+            return module.apply({'params': params}, z, batch, key)
+
+        def generate(params, z, key=None, mode='greedy'):
+            call = functools.partial(module.apply, {'params': params})
+            return sentences(functools.partial(call, method='first'), functools.partial(call, method='step'), z,
+                             info['max_length'], key, mode, config.get('beam', 5))
+
+        return Decoder(common.initialiser(module, rule, z, sentence), log_prob, generate)
+
+    def sequence(n_in, n_out):
+        return common.net(decoders.Sequence(n_in, hidden, n_out), rule, jnp.zeros((1, 1, n_in)))
+
+    return Kit(latent, hidden, encoder, head, decoder, common.mlp, vocab=vocab, length=info['max_length'] + 1,
+               sequence=sequence, corrupt=corrupt, pseudo=pseudo)

@@ -1,4 +1,4 @@
-"""`vaebench-report`: tables from result files, and from nothing else."""
+"""`vaebench-report`: tables and figures from result files, and from nothing else."""
 import os
 import sys
 
@@ -9,9 +9,11 @@ from vaebench.errors import UserError
 _USAGE = """vaebench-report: tables from result files.
 
   vaebench-report --results=DIR [--results=DIR2] [--format=FORMAT] [--out=FILE]
+  vaebench-report --results=DIR --figures=OUTDIR
   vaebench-report --readme=FILE [--check]
 
-DIR is a workdir of vaebench or a folder of its result files. In FILE the tables go between the lines
+DIR is a workdir of vaebench or a folder of its result files. OUTDIR gets the rate-distortion figure of every table
+(PNG and SVG) and its numbers (CSV). In FILE the tables go between the lines
 <!-- vaebench:table results=PATH [table=ID] [columns=METRIC,METRIC] --> and <!-- vaebench:end -->.
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that were left out
 are named on standard error.
@@ -26,6 +28,7 @@ def _flags():
     flags.DEFINE_string('out', None, 'File to write instead of standard output.', flag_values=values)
     flags.DEFINE_list('table', [], 'Tables to show, all by default.', flag_values=values)
     flags.DEFINE_list('columns', [], 'Metrics to show, in this order, all by default.', flag_values=values)
+    flags.DEFINE_string('figures', None, 'Folder for rate-distortion figures, instead of a table.', flag_values=values)
     flags.DEFINE_string('readme', None, 'Markdown file whose marked tables are to be written anew.', flag_values=values)
     flags.DEFINE_bool('check', False, 'With --readme: change nothing, exit 1 if the file differs.', flag_values=values)
     flags.DEFINE_bool('help', False, 'Show this help.', short_name='h', flag_values=values)
@@ -65,9 +68,23 @@ def _splice(args):
     return 0
 
 
+def _draw(args):
+    from vaebench.report import figures, tables
+    found, problems = tables.collect(args.results)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not found:
+        raise _nothing(args)
+    for path in figures.write(tables.select(found, args.table) if args.table else found, args.figures):
+        print(f'written to {path}')
+    return 0
+
+
+def _nothing(args):
+    return UserError(f'no results in {", ".join(args.results)}; run vaebench --config=FILE --workdir=DIR first')
+
+
 def _print(args):
-    if not args.results:
-        raise UserError('no results named; give --results=DIR, a workdir of vaebench')
     options = {}
     if args.format == 'terminal' and args.out is None and sys.stdout.isatty():
         import shutil
@@ -76,7 +93,7 @@ def _print(args):
     for problem in problems:
         print(problem, file=sys.stderr)
     if not text:
-        raise UserError(f'no results in {", ".join(args.results)}; run vaebench --config=FILE --workdir=DIR first')
+        raise _nothing(args)
     if args.out is None:
         if hasattr(sys.stdout, 'reconfigure'):
             sys.stdout.reconfigure(errors='replace')
@@ -108,7 +125,11 @@ def main(argv=None):
             raise UserError(f'{rest[0]}: not a flag; did you mean --results={rest[0]}?')
         if args.check and not args.readme:
             raise UserError('--check goes with --readme=FILE')
-        return _splice(args) if args.readme else _print(args)
+        if args.readme:
+            return _splice(args)
+        if not args.results:
+            raise UserError('no results named; give --results=DIR, a workdir of vaebench')
+        return _draw(args) if args.figures else _print(args)
     except (UserError, flags.Error) as e:
         print(f'vaebench-report: {" ".join(str(e).split())}', file=sys.stderr)
         return 2

@@ -182,6 +182,7 @@ def _column(name, rows, notes):
             texts.append(f'{name}: {_describe(used[row][0])}{unit}; ranked apart from the others')
         if warnings := sorted({m['warning'] for m in records.values() if m['warning']}):
             texts.append(f'{name}: {_line("; ".join(warnings))}')
+        texts += [f'{name}: {_line(note)}' for note in sorted({m['note'] for m in records.values() if m['note']})]
         if 0 < len(values[row]) < len(records):
             texts.append(f'{name} of {label}: {len(values[row])} of {len(records)} seeds')
         marks[row] = tuple(map(notes, texts))

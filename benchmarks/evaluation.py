@@ -1,0 +1,246 @@
+"""Evaluation of one row at the size of PTB, against the same work in PyTorch: in one run, as ratios.
+
+    python benchmarks/evaluation.py [--sentences=32] [--samples=500] [--chunk=100] [--batch=32] [--cuts=7]
+                                    [--repeats=3] [--sides=ours,single,torch] [--out=FILE]
+
+Importance sampling, one-sample bound, priorLL and postLL, mutual information, active and consistent units of an
+LSTM-VAE 256/256/32 with a vocabulary of 10,002, over sentences of random words that are as long as PTB's. Three sides:
+ours in batches, ours one sentence at a time, and PyTorch as the papers' scripts do it, one sentence at a time with a
+batch of its samples. Each side is a process of its own, so that its peak memory is its own; they take turns, and a
+time is the median over the turns. The first call compiles and does not count. The peer is PyTorch:
+pip install -e '.[peers]'.
+"""
+import json
+import math
+import os
+import pathlib
+import platform
+import resource
+import subprocess
+import sys
+import time
+
+os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')       # several processes may share one accelerator
+
+import jax
+import numpy as np
+import throughput
+
+from vaebench import datasets, evaluate, metrics
+
+SIZE = throughput.PTB
+NAMES = ('nll_iw', 'ppl_iw', 'elbo', 'prior_ll', 'post_ll', 'mi_full', 'au', 'cu')
+OPTIONS = {'sentences': 32, 'samples': 500, 'chunk': 100, 'batch': 32, 'cuts': 7, 'repeats': 3}
+SIDES = {'ours': 'ours, {batch} sentences x {chunk} samples at a time', 'single': 'ours, one sentence at a time',
+         'torch': 'PyTorch, one sentence at a time, {chunk} samples'}
+MEAN, SHAPE, LONGEST = 21.917, 4.4, 83        # of the predicted words of a PTB test sentence; a gamma of that spread
+DRAWN = 8                                     # draws from prior and posterior each, for priorLL and postLL
+SAME = .01                                    # how far the sides' NLLs may lie apart: more is other work
+
+
+def corpus(n):
+    """n sentences of random words, as long as PTB's: tokens int32 [n, T + 1], length int32 [n]."""
+    rng = np.random.default_rng(0)
+    length = np.clip(rng.gamma(SHAPE, MEAN / SHAPE, n).round(), 2, LONGEST).astype(np.int32)
+    tokens = rng.integers(4, SIZE['vocab'], (n, length.max() + 1)).astype(np.int32)
+    at = np.arange(tokens.shape[1])
+    tokens = np.where(at < length[:, None], tokens, np.where(at == length[:, None], 2, 0)).astype(np.int32)
+    tokens[:, 0] = 1
+    return {'tokens': tokens, 'length': length}
+
+
+def ours(o):
+    """The suite's own evaluation: a function that gives {metric: number}, and one that gives its peak of bytes."""
+    data = corpus(o['sentences'])
+    run = throughput.lstm_run({**SIZE, 'steps': int(data['length'].max())}, 1)
+    evals, programs = run.method.evals, {}
+    params, carry = jax.tree.map(lambda x: x[None], (run.state.params, run.state.carry))
+    buckets = datasets.buckets({**data, 'index': np.arange(o['sentences'], dtype=np.int32)}, o['cuts'])
+    settings = metrics.Settings(samples=o['samples'], chunk=o['chunk'], batch=o['batch'])
+
+    def work():
+        view = metrics.View(evals, params, carry, buckets, jax.random.key(0), settings, programs=programs)
+        return {k: float(v.value[0]) for k, v in metrics.measure(view, NAMES).items()}
+
+    return work, evaluate.peak_memory
+
+
+def parts_of(torch):
+    """The LSTM-VAE in plain PyTorch, with the initialisation of the papers' scripts: (posterior, log_lik, device)."""
+    from torch import nn
+    from torch.nn.functional import cross_entropy
+    vocab, embed, hidden, latent = (SIZE[k] for k in ('vocab', 'embed', 'hidden', 'latent'))
+    device = throughput.torch_device()
+    parts = nn.ModuleDict({
+        'enc_embedding': nn.Embedding(vocab, embed), 'enc': nn.LSTM(embed, hidden, batch_first=True),
+        'head': nn.Linear(hidden, 2 * latent, bias=False),
+        'embedding': nn.Embedding(vocab, embed), 'dec': nn.LSTM(embed + latent, hidden, batch_first=True),
+        'start': nn.Linear(latent, hidden, bias=False), 'out': nn.Linear(hidden, vocab, bias=False)}).to(device)
+    for name, p in parts.named_parameters():
+        nn.init.uniform_(p, *((-.1, .1) if 'embedding' in name else (-.01, .01)))
+
+    def posterior(x):
+        return parts['head'](parts['enc'](parts['enc_embedding'](x))[1][0][0]).chunk(2, -1)
+
+    def log_lik(z, x):
+        """z [S, Z], x [1, T + 1] -> [S]."""
+        steps, s = x.shape[1] - 1, len(z)
+        words = parts['embedding'](x[:, :-1]).expand(s, -1, -1)
+        c = parts['start'](z)[None]
+        states = parts['dec'](torch.cat([words, z[:, None].expand(-1, steps, -1)], -1), (torch.tanh(c), c))[0]
+        target = x[:, 1:].expand(s, -1).reshape(-1)
+        return -cross_entropy(parts['out'](states).reshape(-1, vocab), target, reduction='none').view(s, -1).sum(1)
+
+    return posterior, log_lik, device
+
+
+def peer(o):
+    """The same work in PyTorch, sentence by sentence: as `ours`."""
+    import torch
+    torch.manual_seed(0)
+    posterior, log_lik, device = parts_of(torch)
+    data, n = corpus(o['sentences']), o['sentences']
+    rows = [torch.tensor(t[None, :k + 1], dtype=torch.long, device=device)
+            for t, k in zip(data['tokens'], data['length'], strict=True)]
+
+    def log_normal(z, mean, log_var):
+        return -.5 * (math.log(2 * math.pi) + log_var + (z - mean)**2 / log_var.exp())
+
+    def sentence(x):
+        mean, log_var = posterior(x)
+        draw = lambda k: mean + torch.exp(log_var / 2) * torch.randn(k, SIZE['latent'], device=device)
+        log_q = lambda z: log_normal(z, mean, log_var).sum(1)
+        log_p = lambda z: log_normal(z, torch.zeros_like(mean), torch.zeros_like(mean)).sum(1)
+        log_w = []
+        for start in range(0, o['samples'], o['chunk']):
+            z = draw(min(o['chunk'], o['samples'] - start))
+            log_w.append(log_lik(z, x) + log_p(z) - log_q(z))
+        nll = np.log(o['samples']) - torch.logsumexp(torch.cat(log_w), 0)
+        z = draw(1)
+        bound = .5 * (mean**2 + log_var.exp() - log_var - 1).sum() - log_lik(z, x)[0]
+        both = torch.cat([draw(DRAWN), torch.randn(DRAWN, SIZE['latent'], device=device)])
+        mixed = log_lik(both, x) - torch.logaddexp(log_p(both), log_q(both)) + math.log(2)
+        prior, post = (torch.logsumexp(mixed + f(both), 0) - math.log(2 * DRAWN) for f in (log_p, log_q))
+        return torch.stack([nll, bound, prior, post]), mean[0], log_var[0], z[0]
+
+    def information(mean, log_var, z):
+        own = log_normal(z, mean, log_var).sum(1)
+        aggregate = torch.cat([torch.logsumexp(log_normal(part[:, None], mean, log_var).sum(-1), 1)
+                               for part in z.split(64)]) - math.log(n)
+        return (own - aggregate).mean()
+
+    def consistent(mean, log_var):
+        z = torch.randn(metrics.Settings().points, SIZE['latent'], device=device)
+        log_q = torch.cat([torch.logsumexp(log_normal(part[:, None], mean, log_var), 1)
+                           for part in z.split(64)]) - math.log(n)
+        zero = torch.zeros(1, device=device)
+        return ((log_normal(z, zero, zero) - log_q).mean(0) < .03).sum()
+
+    def work():
+        with torch.no_grad():
+            terms, mean, log_var, z = (torch.stack(x) for x in zip(*map(sentence, rows), strict=True))
+            nll, bound, prior, post = terms.mean(0).tolist()
+            return {'nll_iw': nll, 'ppl_iw': float(np.exp(nll * n / data['length'].sum())), 'elbo': bound,
+                    'prior_ll': prior, 'post_ll': post, 'mi_full': float(information(mean, log_var, z)),
+                    'au': float((mean.var(0) >= .01).sum()), 'cu': float(consistent(mean, log_var))}
+
+    def peak():
+        return torch.cuda.max_memory_allocated() if device == 'cuda' else host_peak()
+
+    return work, peak
+
+
+def host_peak():
+    """Most bytes of this process's memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def serve(side, o):
+    """A side's process: a JSON line after the first call, then one for every line on standard input."""
+    if side == 'single':
+        o = {**o, 'batch': 1}
+    work, peak = (peer if side == 'torch' else ours)(o)
+    before = peak()
+    start = time.perf_counter()
+    values = work()
+    print(json.dumps({'first': time.perf_counter() - start, 'before': before, 'values': values}), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        work()
+        print(json.dumps({'seconds': time.perf_counter() - start, 'peak': peak()}), flush=True)
+
+
+def measure(sides, o):
+    """{side: (first call's record, seconds [repeats], peak of bytes)}; all sides have had their first call by then."""
+    command = [sys.executable, __file__, *(f'--{k}={v}' for k, v in o.items())]
+    running, first, times, peaks = {}, {}, {s: [] for s in sides}, {}
+    try:
+        for side in sides:
+            running[side] = p = subprocess.Popen([*command, f'--serve={side}'], stdin=subprocess.PIPE,
+                                                 stdout=subprocess.PIPE, text=True)
+            first[side] = json.loads(p.stdout.readline() or 'null')
+            if first[side] is None:
+                raise SystemExit(f'the side {side!r} failed: see above')
+        for _ in range(o['repeats']):
+            for side, p in running.items():
+                p.stdin.write('go\n')
+                p.stdin.flush()
+                record = json.loads(p.stdout.readline())
+                times[side].append(record['seconds'])
+                peaks[side] = record['peak']
+    finally:
+        for p in running.values():
+            p.stdin.close()
+            p.wait()
+    return {s: (first[s], np.array(times[s]), peaks[s]) for s in sides}
+
+
+def report(found, o):
+    """Lines of Markdown."""
+    n, mib = o['sentences'], 2.**20
+    lines = ['| side | ms/sentence | against ours | first call | peak memory | NLL |',
+             '| --- | --- | --- | --- | --- | --- |']
+    base = found.get('ours')
+    for side, (first, seconds, peak) in found.items():
+        ratio = '' if base is None else f'{np.median(seconds / base[1]):.2f}x the time'
+        lines.append(f'| {SIDES[side].format(**o)} | {throughput.spread(1e3 * seconds / n, "ms")} | {ratio} | '
+                     f'{first["first"]:.1f} s | {peak / mib:.0f} MiB, {first["before"] / mib:.0f} before | '
+                     f'{first["values"]["nll_iw"]:.2f} |')
+    nlls = [first['values']['nll_iw'] for first, _, _ in found.values()]
+    if max(nlls) - min(nlls) > SAME * min(nlls):
+        lines += ['', f'The NLLs differ by more than {SAME:.0%}: the sides do not do the same work.']
+    return lines
+
+
+def main(argv):
+    """Measures and prints; returns the exit code."""
+    given = dict(arg.removeprefix('--').split('=', 1) for arg in argv if arg.startswith('--') and '=' in arg)
+    side, out = given.pop('serve', None), given.pop('out', None)
+    sides = given.pop('sides', ','.join(SIDES)).split(',')
+    wrong = [x for x in argv if not x.startswith('--') or '=' not in x] + [x for x in sides if x not in SIDES] + \
+        [k for k, v in given.items() if k not in OPTIONS or not v.isdecimal() or v == '0']
+    if wrong:
+        print(f'unknown: {", ".join(wrong)}. Use {", ".join(f"--{k}=NUMBER" for k in OPTIONS)}, --sides= and --out=; '
+              f'sides: {", ".join(SIDES)}')
+        return 2
+    o = {**OPTIONS, **{k: int(v) for k, v in given.items()}}
+    if side:
+        serve(side, o)
+        return 0
+    if 'torch' in sides and throughput.version('torch') == '-':
+        print(throughput.PEERS)
+        sides.remove('torch')
+    device = jax.devices()[0]
+    lines = [f'{throughput.cpu()}, {os.cpu_count()} cores, jax on {device.platform} ({device.device_kind}); Python '
+             f'{platform.python_version()}, ' + ', '.join(f'{p} {throughput.version(p)}' for p in ('jax', 'torch')), '',
+             f'{o["sentences"]} sentences, {o["samples"]} importance samples; {", ".join(NAMES)}. Load average at the '
+             f'start {os.getloadavg()[0]:.1f}: only figures from an idle machine count.', '']
+    lines += report(measure(sides, o), o)
+    print('\n'.join(lines))
+    if out:
+        pathlib.Path(out).write_text('\n'.join(lines) + '\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

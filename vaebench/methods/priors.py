@@ -1,0 +1,229 @@
+"""Learnt priors, and the objective of two bounds that trains them."""
+import jax
+import jax.numpy as jnp
+
+from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.errors import UserError, unknown
+from vaebench.methods import parts, posteriors
+from vaebench.ops import density_gap, distributions, flows
+
+FREE = {'': 0, 'elbo': 1, 'both': 2}
+"""How many of the two bounds have free bits."""
+
+
+def flow(kit, layers=6, hidden=64):
+    """N(0, I) through a Real-NVP flow: see `flows.coupling`.
+
+    Args:
+      kit: `mlp` is used; Z at least 2.
+      layers: coupling layers.
+      hidden: width of their networks.
+
+    Returns:
+      A `parts.Prior` with params 'flow'.
+
+    References:
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+    """
+    if kit.latent < 2:
+        raise UserError('a coupling flow splits the code in two: choose a latent size of at least 2')
+    net = flows.coupling(kit.latent, layers, kit.mlp, hidden)
+
+    def log_prob(params, z):
+        x, log_det = net.inverse(params['flow'], z)
+        return distributions.normal_log_prob(x) + log_det
+
+    def sample(params, key, n):
+        return net.forward(params['flow'], jax.random.normal(key, (n, kit.latent)))[0]
+
+    return parts.Prior(('flow',), lambda key, data, params: {'flow': net.init(key)}, log_prob, sample)
+
+
+def mog(kit, k=50, spread=.5):
+    """Mixture of k diagonal Gaussians whose means, log variances and logits are learnt.
+
+    Args:
+      kit: the networks; only the latent size is used.
+      k: components.
+      spread: standard deviation of the means at the start.
+
+    Returns:
+      A `parts.Prior` with params 'mog'.
+    """
+    def init(key, data, params):
+        means = spread * jax.random.normal(key, (k, kit.latent))
+        return {'mog': {'mean': means, 'log_var': jnp.zeros_like(means), 'logits': jnp.zeros(k)}}
+
+    def log_prob(params, z):
+        p = params['mog']
+        each = distributions.normal_log_prob(z[..., None, :], p['mean'], p['log_var'])
+        return jax.nn.logsumexp(each + jax.nn.log_softmax(p['logits']), -1)
+
+    def sample(params, key, n):
+        p = params['mog']
+        pick = jax.random.categorical(derive(key, 0), p['logits'], shape=(n,))
+        return distributions.normal_sample(derive(key, 1), p['mean'][pick], p['log_var'][pick])
+
+    return parts.Prior(('mog',), init, log_prob, sample)
+
+
+def vamp(kit, posterior, k=50):
+    """The posterior's mean over k learnt pseudo-inputs: (1/k) sum_j q(z | s_j).
+
+    Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so that a prior has no
+    noise of its own.
+
+    Args:
+      kit: `pseudo` and `encoder` are used.
+      posterior: the model's `posteriors.Posterior`, with `log_q` and without carry.
+      k: pseudo-inputs.
+
+    Returns:
+      A `parts.Prior` with params 'pseudo', which `kit.pseudo` draws from the data.
+
+    References:
+      Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
+    """
+    if kit.pseudo is None:
+        raise UserError('this kit has no pseudo-inputs: choose other networks or another prior')
+    enc = kit.encoder()
+
+    def components(params):
+        return posterior.apply(params, {}, enc.apply(params['enc'], params['pseudo']))[0]
+
+    def log_prob(params, z):
+        q = components(params)
+
+        def one(z):
+            return density_gap.log_mixture(posterior.log_q(params, q, jnp.broadcast_to(z, (k, *z.shape))), jnp.ones(k))
+
+        return jax.vmap(one)(z.reshape(-1, z.shape[-1])).reshape(z.shape[:-1])
+
+    def sample(params, key, n):
+        pick = jax.random.randint(derive(key, 0), (n,), 0, k)
+        q = jax.tree.map(lambda x: x[pick], components(params))
+        return posterior.sample(params, q, derive(key, 1))
+
+    return parts.Prior(('pseudo',), lambda key, data, params: {'pseudo': kit.pseudo(params['enc'], data, key, k)},
+                       log_prob, sample)
+
+
+def two_bounds(kit, plan, posterior, prior, *, draws=10, free='', scale=.5):
+    """A method that maximises the importance-weighted bound plus the ELBO, both from the same draws.
+
+    The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log p(x|z_i) - beta r_i and
+    r_i = log q(z_i|x) - log p(z_i); gradients reach everything through both. Half the sum is the default, which lies
+    between two bounds on log p(x) and pulls like one. All draws of an example share the decoder's dropout.
+
+    The paper does not say how its free bits treat a KL that does not factorise. Here r's mean over the draws, r_bar,
+    becomes max(target, r_bar), example by example, in the ELBO ('elbo') or also inside the weights ('both'): a KL
+    free in one bound only would still be pulled by the other with half the force. Below the target 'both' leaves of
+    the KL only what the weights compare between draws.
+
+    Args:
+      kit: `encoder` and `decoder` are used, and what the posterior and the prior need.
+      plan: the protocol.
+      posterior: a `posteriors.Posterior` with `log_q`.
+      prior: a `parts.Prior`.
+      draws: N.
+      free: '', 'elbo' or 'both': which bounds have free bits, of hp['target'] nats.
+      scale: what multiplies the sum of the bounds; 1 is the paper's.
+
+    Returns:
+      A `Method`; aux 'iw' is minus the importance-weighted bound at weight 1, 'kl' the mean of r.
+
+    References:
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+    """
+    if free not in FREE:
+        raise unknown('kind of free bits', free, FREE)
+    dec, weight = kit.decoder(), parts.scheduled(plan)
+    model = parts.model(kit, posterior, prior, decoder=dec)
+
+    def loss(params, carry, batch, ctx):
+        q, _, _, state = model.draw(params, carry['posterior'], batch, derive(ctx.key, 0), ctx.hp)
+
+        def draw(key):
+            z = posterior.sample(params, q, key)
+            return (dec.log_prob(params['dec'], z, batch, derive(ctx.key, 1)),
+                    posterior.log_q(params, q, z) - prior.log_prob(params, z))
+
+        log_lik, r = jax.vmap(draw)(jax.random.split(derive(ctx.key, 2), draws))         # [N, B]
+        kl = r.mean(0)
+        beta, own = weight.apply(carry['weight'], mean(kl, batch), ctx)
+
+        def weighted(beta):
+            return jax.nn.logsumexp(log_lik - beta * r, 0) - jnp.log(draws)
+
+        bounds = weighted(beta) + (log_lik - beta * r).mean(0)
+        if FREE[free]:
+            bounds -= FREE[free] * beta * (jnp.maximum(ctx.hp['target'], kl) - kl)
+        aux = {'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch), 'iw': -mean(weighted(1.), batch),
+               'beta': beta}
+        return -scale * mean(bounds, batch), ({**carry, 'posterior': state, 'weight': own}, aux)
+
+    player = Player('vae', loss, model.parts, plan.tx)
+    return Method(parts.starter(model, weight), (Phase('main', (player,), plan.steps),), model.evals)
+
+
+def flow_prior(kit, plan, *, layers=6, hidden=64, **options):
+    """VAE whose prior is a Real-NVP flow.
+
+    hp: those of `vae`; `target` with free bits. The paper gives no sizes: the defaults are this suite's.
+
+    Args:
+      kit: the networks.
+      plan: the protocol.
+      layers: coupling layers.
+      hidden: width of their networks.
+      **options: `draws`, `free`, `scale` of `two_bounds`.
+
+    Returns:
+      A `Method`.
+
+    References:
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+    """
+    return two_bounds(kit, plan, posteriors.gaussian(kit), flow(kit, layers, hidden), **options)
+
+
+def mog_vae(kit, plan, *, components=50, **options):
+    """VAE whose prior is a mixture of Gaussians.
+
+    hp: those of `vae`; `target` with free bits.
+
+    Args:
+      kit: the networks.
+      plan: the protocol.
+      components: of the mixture.
+      **options: `draws`, `free`, `scale` of `two_bounds`.
+
+    Returns:
+      A `Method`.
+
+    References:
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+    """
+    return two_bounds(kit, plan, posteriors.gaussian(kit), mog(kit, components), **options)
+
+
+def vamp_vae(kit, plan, *, components=50, **options):
+    """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
+
+    hp: those of `vae`; `target` with free bits. A pseudo-sentence is a sequence of vectors in the embeddings' place.
+
+    Args:
+      kit: the networks.
+      plan: the protocol.
+      components: pseudo-inputs.
+      **options: `draws`, `free`, `scale` of `two_bounds`.
+
+    Returns:
+      A `Method`.
+
+    References:
+      Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+    """
+    posterior = posteriors.gaussian(kit)
+    return two_bounds(kit, plan, posterior, vamp(kit, posterior, components), **options)

@@ -1,0 +1,104 @@
+"""VAEs of sentences that differ from the standard one in the decoder, or in what else its code must tell."""
+import jax
+import jax.numpy as jnp
+
+from vaebench.core import mean
+from vaebench.errors import UserError
+from vaebench.methods import parts, posteriors
+from vaebench.methods.autoencoders import autoencoder
+
+
+def skip_vae(kit, plan):
+    """VAE whose code also reaches the words' softmax directly: logits = W [h_t; z].
+
+    hp: those of `autoencoders.vae`.
+
+    Args:
+      kit: the networks, of sentences.
+      plan: the protocol.
+
+    Returns:
+      A `Method`.
+
+    References:
+      Dieng et al., "Avoiding Latent Variable Collapse With Generative Skip Models", 2019, arXiv:1807.04863.
+    """
+    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan),
+                       decoder=kit.decoder(skip=True))
+
+
+def cnn_vae(kit, plan, *, dilations=(1, 2, 4), channels=None):
+    """VAE whose decoder is a stack of causal dilated convolutions of width 3.
+
+    hp: those of `autoencoders.vae`. A word depends on the code and on the 1 + 2 sum(dilations) words before it.
+
+    Args:
+      kit: the networks, of sentences.
+      plan: the protocol.
+      dilations: of the layers; the paper's small, medium and large decoders have 1 2 4, 1 2 4 8 16, and the latter
+        twice.
+      channels: of the layers, 512 in the paper; None is the kit's hidden size.
+
+    Returns:
+      A `Method`.
+
+    References:
+      Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated Convolutions", 2017,
+      arXiv:1702.08139.
+    """
+    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan),
+                       decoder=kit.decoder(dilations=tuple(dilations), channels=channels))
+
+
+def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
+    """hp['bow'] times the negative log probability of a sentence's words, in any order, under one softmax of its code.
+
+    Args:
+      kit: `mlp` and `vocab` are used.
+      hidden: width of the layer between the code and the softmax.
+      activation: after that layer.
+      reduce: 'sum' over the predicted tokens, `</s>` included, or their 'mean'.
+
+    Returns:
+      A `parts.Extra` with params['bow']; aux holds 'bow', its batch mean in nats without the weight.
+
+    References:
+      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational
+      Autoencoders", 2017, arXiv:1703.10960.
+    """
+    if kit.vocab is None:
+        raise UserError('a bag of words needs sentences: take this row out of a table of images')
+    net = kit.mlp((kit.latent, hidden, kit.vocab), activation)
+    share = {'sum': lambda count: 1., 'mean': lambda count: 1. / count}[reduce]
+
+    def apply(params, terms, batch, ctx):
+        log_p = jax.nn.log_softmax(net.apply(params['bow'], terms.z))
+        targets, length = batch['tokens'][:, 1:], batch['length']
+        told = jnp.where(jnp.arange(targets.shape[1]) < length[:, None], jnp.take_along_axis(log_p, targets, 1), 0)
+        nats = mean(-told.sum(1) * share(jnp.maximum(length, 1)), batch)
+        return ctx.hp['bow'] * nats, {'bow': nats}
+
+    return parts.Extra(('bow',), lambda key: {'bow': net.init(key)}, apply)
+
+
+def bow_vae(kit, plan, *, hidden=400, activation='tanh', reduce='sum'):
+    """VAE whose code must also tell which words its sentence has.
+
+    hp: those of `autoencoders.vae`; `bow`, the weight of that term, which no reported rec contains.
+
+    Args:
+      kit: the networks, of sentences.
+      plan: the protocol.
+      hidden: width of the hidden layer; a later code base has Z.
+      activation: of the hidden layer; a later code base has 'sigmoid'.
+      reduce: 'sum' or 'mean' over tokens: see `bag_of_words`.
+
+    Returns:
+      A `Method`; its params add 'bow'.
+
+    References:
+      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational
+      Autoencoders", 2017, arXiv:1703.10960.
+    """
+    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan),
+                       extra=bag_of_words(kit, hidden, activation, reduce))

@@ -1,0 +1,84 @@
+"""Sentences from any decoder that can take one step: greedy, sampled, or the best of a beam."""
+import jax
+import jax.numpy as jnp
+
+from vaebench.errors import UserError
+
+PAD, START, END = 0, 1, 2
+MODES = 'greedy', 'sample', 'beam'
+
+
+def _rule(mode, key, width):
+    """How to go on: (scores [n, W], done [n, W], logits [n, W, V], legal [V], t) -> (scores, rows, tokens), [n, W]."""
+    def single(pick):
+        def choose(scores, done, logits, legal, t):
+            token = pick(jnp.where(legal, logits, -jnp.inf), t)
+            return scores, jnp.zeros_like(token), jnp.where(done, PAD, token)
+
+        return choose
+
+    def beam(scores, done, logits, legal, t):
+        vocab = logits.shape[-1]
+        kept = jnp.where(jnp.arange(vocab) == PAD, 0., -jnp.inf)       # a finished sentence stays as it is
+        value = jnp.where(done[..., None], kept, jnp.where(legal, jax.nn.log_softmax(logits), -jnp.inf))
+        scores, best = jax.lax.top_k((scores[..., None] + value).reshape(len(scores), -1), width)
+        return scores, best // vocab, best % vocab
+
+    return {'greedy': single(lambda logits, t: jnp.argmax(logits, -1)),
+            'sample': single(lambda logits, t: jax.random.categorical(jax.random.fold_in(key, t), logits)),
+            'beam': beam}[mode]
+
+
+def sentences(begin, step, z, words, key=None, mode='greedy', width=5):
+    """Sentences of at most `words` words, closed by `</s>`; never `<pad>` or `<s>` among the words.
+
+    The loop ends when no open sentence can become the best. A beam's scores are log p(sentence | z), without a
+    length penalty; a forced `</s>` counts with its probability.
+
+    Args:
+      begin: z with leaves [n, ...] -> (state, const); leaves of state are [n, ...], const belongs to z alone.
+      step: (const, state, token [n], t) -> (state, logits [n, V]).
+      z: pytree with leaves [n, ...].
+      words: most words of a sentence.
+      key: [] for 'sample'.
+      mode: 'greedy', 'sample' or 'beam'.
+      width: W, sentences that a beam keeps.
+
+    Returns:
+      {'tokens': [n, words + 2], 'length': [n], the index of `</s>`}.
+
+    >>> always = jnp.array([0., 0., 1., 3.])
+    >>> out = sentences(lambda z: (z, None), lambda _, s, token, t: (s, always + 0 * s), jnp.zeros((1, 1)), 2)
+    >>> out['tokens'].tolist(), out['length'].tolist()
+    ([[1, 3, 3, 2]], [3])
+    """
+    if mode not in MODES:
+        raise UserError(f'mode={mode!r} is unknown for sentences: choose one of {", ".join(MODES)}')
+    n, width = len(jax.tree.leaves(z)[0]), width if mode == 'beam' else 1
+    state, const = begin(jax.tree.map(lambda x: jnp.repeat(x, width, 0), z))
+    choose, group = _rule(mode, key, width), lambda x: x.reshape(n, width, *x.shape[1:])
+
+    def going(s):
+        t, scores, done = s[:3]
+        closed, opened = (jnp.where(group(d), scores, -jnp.inf).max(1) for d in (done, ~done))
+        return (t <= words) & (opened > closed).any()
+
+    def body(s):
+        t, scores, done, tokens, state = s
+        state, logits = step(const, state, tokens[:, t], t)
+        ids = jnp.arange(logits.shape[-1])
+        legal = (ids != PAD) & (ids != START) & ((t < words) | (ids == END))
+        scores, rows, token = choose(scores, group(done), group(logits), legal, t)
+        if width > 1:
+            rows = (rows + width * jnp.arange(n)[:, None]).reshape(-1)
+            done, tokens, state = jax.tree.map(lambda x: x[rows], (done, tokens, state))
+        token = token.reshape(-1).astype(jnp.int32)
+        return t + 1, scores, done | (token == END), tokens.at[:, t + 1].set(token), state
+
+    tokens = jnp.zeros((n * width, words + 2), jnp.int32).at[:, 0].set(START)
+    scores = jnp.broadcast_to(jnp.where(jnp.arange(width) == 0, 0., -jnp.inf), (n, width))
+    _, scores, done, tokens, _ = jax.lax.while_loop(
+        going, body, (jnp.int32(0), scores, jnp.zeros(n * width, bool), tokens, state))
+    best = jnp.argmax(jnp.where(group(done), scores, -jnp.inf), 1)
+    tokens = group(tokens)[jnp.arange(n), best]
+    return {'tokens': tokens, 'length': (tokens != PAD).sum(1) - 1}
