@@ -194,7 +194,7 @@ def test_apo_loss_is_its_formula(double):
     x = toys.flat(batch['x'])
     h = jnp.tanh(x @ p['enc']['w'] + p['enc']['b'])
     u, raw = jnp.split(h @ p['head']['w'] + p['head']['b'], 2, -1)
-    mean, s = poincare.exp0(u, .7), jax.nn.softplus(raw) + 1e-5
+    mean, s = poincare.exp0(u, .7), jax.nn.softplus(raw) + manifolds.THIN
     v = s * jax.random.normal(core.derive(jax.random.key(1), 1, 1), u.shape)
     z = poincare.exp_map(mean, poincare.transport0(mean, v, .7), .7)
     lift = poincare.gyroplane(z, p['dec']['lift']['normal'], p['dec']['lift']['offset'], .7)
@@ -216,7 +216,7 @@ def test_apo_without_curvature_is_the_dual_autoencoder_of_a_gaussian(double):
 
     def apply(params, carry, features, weight=None, hp=None):
         q, carry = base.apply(params, carry, features)
-        return {**q, 'log_var': 2 * jnp.log(jax.nn.softplus(q['log_var']) + 1e-5)}, carry
+        return {**q, 'log_var': 2 * jnp.log(jax.nn.softplus(q['log_var']) + manifolds.THIN)}, carry
 
     linear = core.Net(manifolds.gyroplanes(3, 3).init, lambda p, z: 4 * (z @ p['normal'].T - (
         p['normal'] * p['offset']).sum(-1)))

@@ -153,7 +153,7 @@ def np_attention(p, memory, tokens):
     for h in np_lstm(p['lstm'], p['embedding'][tokens], start, np.zeros(H)):
         score = memory @ (h @ p['query']['kernel']) / np.sqrt(Z)
         weight = np.exp(score) / np.exp(score).sum()
-        out.append(np.tanh(np.concatenate([h, weight @ memory]) @ p['mix']['kernel'] + p['mix']['bias']))
+        out.append(np.concatenate([h, weight @ memory]))
     return np.array(out) @ p['w_out'] + p['b_out']
 
 

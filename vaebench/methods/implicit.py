@@ -159,6 +159,7 @@ def apo_vae(kit, plan, *, pseudo=0, c=.1, updates=1, **options):
     """
     z, posterior = kit.latent, manifolds.wrapped_normal(kit, c, 'apo')
     prior = priors.vamp(kit, posterior, pseudo) if pseudo else manifolds.wrapped_prior(z, c, 'apo')
-    return dual_autoencoder(
+    method = dual_autoencoder(
         kit, plan, posterior, prior=prior, decoder=manifolds.lifted(kit.decoder(), manifolds.gyroplanes(z, z, c)),
         view=lambda z: poincare.log0(poincare.project(z, c), c), updates=updates, shown=manifolds.clipped(c), **options)
+    return manifolds.off_rim(method, c)

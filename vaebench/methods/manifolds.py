@@ -71,6 +71,10 @@ def vmf_vae(kit, plan, *, kappa=13., pretrain=False):
                        prior=uniform_sphere(kit.latent), pretrain=pretrain)
 
 
+REACH = 1.5        # most sqrt(c) |u| of a posterior's mean exp_0(u): beyond, float32 loses the noise around it
+THIN = 1e-3        # least scale of a wrapped normal, for the same reason
+
+
 def ball(c, convention):
     """Refuses a curvature or a convention that `ops.poincare` does not know."""
     if convention not in poincare.UNIT:
@@ -80,9 +84,11 @@ def ball(c, convention):
 
 
 def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
-    """Wrapped normal in the Poincare ball: mean exp_0 of a linear map, scale softplus + 1e-5 of another.
+    """Wrapped normal in the Poincare ball: mean exp_0 of a linear map, scale softplus + 1e-3 of another.
 
     Codes are points of the ball; densities are with respect to the hyperbolic volume, like those of `wrapped_prior`.
+    Means stay within a hyperbolic distance of 3 / sqrt(c) and scales above 1e-3 (the published code: 1e-5): nearer
+    the rim the density of a draw is rounding, and a weak dual estimate of the KL drives posteriors there.
 
     Args:
       kit: `head` is used.
@@ -102,7 +108,8 @@ def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
 
     def apply(params, carry, features, weight=None, hp=None):
         centre, raw = jnp.split(head.apply(params['head'], features.last), 2, -1)
-        return {'mean': poincare.exp0(centre, c), 'scale': jax.nn.softplus(raw) + 1e-5}, carry
+        centre = poincare.shorten(centre, c, REACH)
+        return {'mean': poincare.exp0(centre, c), 'scale': jax.nn.softplus(raw) + THIN}, carry
 
     return Posterior(
         ('head',), lambda key: ({'head': head.init(key)}, {}), apply,
@@ -166,6 +173,20 @@ def clipped(c):
     return lambda terms, batch: {'clipped': mean(poincare.clipped(terms.z, c).astype(terms.z.dtype), batch)}
 
 
+def off_rim(method, c):
+    """The method, its evals giving codes on the rim no prior probability, so that weights remain bounds.
+
+    A draw that was pulled back to the rim has not the density that is computed for it: counting none of its share of
+    p(x) can only raise an importance-weighted -ln p(x).
+    """
+    log_prior = method.evals['log_prior']
+
+    def inside(params, carry, z):
+        return jnp.where(poincare.clipped(z, c), -jnp.inf, log_prior(params, carry, z))
+
+    return method._replace(evals={**method.evals, 'log_prior': inside})
+
+
 def p_vae(kit, plan, *, c=.1, convention='pvae'):
     """VAE in the Poincare ball: wrapped normals, Monte Carlo KL, and a decoder that begins with gyroplanes.
 
@@ -190,5 +211,6 @@ def p_vae(kit, plan, *, c=.1, convention='pvae'):
     def rate(terms, batch, ctx, key):
         return mean(terms.kl, batch), shown(terms, batch)
 
-    return autoencoder(kit, plan, wrapped_normal(kit, c, convention), rate, parts.scheduled(plan),
-                       prior=wrapped_prior(z, c, convention), decoder=lifted(kit.decoder(), gyroplanes(z, z, c)))
+    method = autoencoder(kit, plan, wrapped_normal(kit, c, convention), rate, parts.scheduled(plan),
+                         prior=wrapped_prior(z, c, convention), decoder=lifted(kit.decoder(), gyroplanes(z, z, c)))
+    return off_rim(method, c)

@@ -217,13 +217,15 @@ class AttentionDecoder(LstmDecoder):
     """An LSTM whose outputs attend over a memory: z is {'memory': [B, M, Z], 'mask': [B, M]}.
 
     The memory's masked mean sets the first state; the query is a projection of the output, weights are softmax of
-    scaled dot products, and tanh(W [output; context] + b) goes to the softmax.
+    scaled dot products, and [output; context] goes to the words' softmax: a tanh layer before it learns worse by SGD.
     """
 
     def setup(self):
         super().setup()
         self.query = nn.Dense(self.latent, use_bias=False)
-        self.mix = nn.Dense(self.hidden)
+
+    def out_width(self):
+        return self.hidden + self.latent
 
     def timed(self, z, steps=None):
         return z
@@ -232,12 +234,12 @@ class AttentionDecoder(LstmDecoder):
         return self.embed
 
     def attend(self, z, h):
-        """[..., B, H] of outputs h [..., B, H]."""
+        """[output; context], [..., B, H + Z], of outputs h [..., B, H]."""
         mask = z['mask'] > 0
         score = jnp.einsum('...bz,bmz->...bm', self.query(h), z['memory']) / math.sqrt(self.latent)
         weight = jax.nn.softmax(jnp.where(mask, score, -1e9), -1) * mask      # no memory at all: no context
         context = jnp.einsum('...bm,bmz->...bz', weight, z['memory'])
-        return jnp.tanh(self.mix(jnp.concatenate([h, context], -1)))
+        return jnp.concatenate([h, context], -1)
 
     def mean(self, z):
         """Masked mean of the memory, [B, Z]."""

@@ -69,15 +69,24 @@ def clipped(x, c):
     return (jnp.sqrt(c) * _root(_square(x)) >= (1 - _margin(x.dtype)) * (1 - 1e-6))[..., 0]
 
 
+def shorten(x, c, most):
+    """x, pulled back to sqrt(c) |x| <= most.
+
+    >>> shorten(jnp.array([3., 0.]), 4., 1.).tolist()
+    [0.5, 0.0]
+    """
+    r = jnp.sqrt(c) * _root(_square(x))
+    far = r > most
+    return jnp.where(far, x * (most / jnp.where(far, r, 1.)), x)
+
+
 def project(x, c):
     """x, pulled back to |x| <= (1 - margin) / sqrt(c); margin 4e-3 in float32, 1e-5 in float64.
 
     >>> [round(v, 4) for v in project(jnp.array([3., 0.]), 1.).tolist()]
     [0.996, 0.0]
     """
-    r, most = jnp.sqrt(c) * _root(_square(x)), 1 - _margin(x.dtype)
-    far = r > most
-    return jnp.where(far, x * (most / jnp.where(far, r, 1.)), x)
+    return shorten(x, c, 1 - _margin(x.dtype))
 
 
 def mobius_add(x, y, c):
