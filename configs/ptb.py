@@ -6,7 +6,7 @@
 DIR holds ptb.train.txt, ptb.valid.txt and ptb.test.txt, or a folder ptb/ with them.
 
 Paper size: embeddings and LSTMs of 256, 32 latent units; the rest is in `presets.paper`. Expect about 100 nats a
-sentence (perplexity 95 to 110). `:small`: see `presets.small`; about an hour and a half on two cores.
+sentence (perplexity 95 to 110). `:small`: see `presets.small`; about an hour on two cores.
 """
 from vaebench import presets
 
@@ -17,7 +17,7 @@ KEYS = {
     'ivae_mi': 'A3/ivae_mi', 'vmf_vae': 'A5/vmf_vae', 'p_vae': 'A5/p_vae', 'apo_vae': 'A5/apo_vae',
     'apo_vae_vp': 'A5/apo_vae_vp', 'flow_prior': 'A4/flow_prior', 'flow_prior_fb': 'A4/flow_prior_fb',
     'mog_vae': 'A4/mog_vae', 'mog_vae_fb': 'A4/mog_vae_fb', 'vamp_vae': 'A4/vamp_vae', 'vamp_vae_fb': 'A4/vamp_vae_fb',
-    'gavam': 'A9/gavam', 'davam_q': 'A9/davam_q', 'davam_128': 'A9/davam_128', 'davam_512': 'A9/davam_512',
+    'gavam': 'A9/gavam', 'davam_q': 'A9/davam_q', 'davam': 'A9/davam_128', 'davam_large': 'A9/davam_512',
     'twr': 'A10/twr_vae', 'twr_mean': 'A10/twr_vae_mean', 'twr_sum': 'A10/twr_vae_sum',
 }
 TITLE = 'Penn Treebank'

@@ -19,7 +19,7 @@ def text():
         kit={**presets.LSTM, 'embed': 32, 'hidden': 64, 'latent': 8, 'dropout': 0.1},
         optimizer={'lr': 1e-2}, epochs=EPOCHS, evaluation={'samples': 50, 'chunk': 50, 'batch': 128},
         metrics=('excess', *presets.TEXT_METRICS))
-    rows = presets.text_rows(target=2., set_points=(3., 5.), ki=2e-3, words=1., warmup=4., cycle=4., inner=(10, 5),
+    rows = presets.text_rows(target=2., set_points=(3., 5.), ki=2e-3, words=7.5, warmup=4., cycle=4., inner=(10, 5),
                              nu_lr=1e-3, nu=(128, 128), noise=.6)
     source = {'source': presets.row('the source itself', 'source')}
     table.table = presets.rows({**source, **presets.only(rows, ROWS)})

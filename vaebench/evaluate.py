@@ -40,7 +40,9 @@ def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, 
                         train, vocab)
     values = metrics.measure(view, names)
     entries = [metrics.entries(values, view, g) for g in range(seeds)]
-    return entries, artefacts(view, values)
+    arrays = artefacts(view, values)
+    view.release()
+    return entries, arrays
 
 
 def artefacts(view, values, shown=64):

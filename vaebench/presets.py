@@ -1,6 +1,8 @@
 """What the tables of one kind share: a config file starts from here and says only what is its own."""
 from ml_collections import config_dict
 
+from vaebench.table import merge
+
 COMMON = {
     'rows': '', 'seeds': 2, 'cuts': 1, 'epochs': 10, 'batch': 64, 'block': 10, 'table_seed': 0, 'group': 8,
     'seeds_by': 'auto', 'devices': 1, 'save_every': 60.,
@@ -9,8 +11,8 @@ COMMON = {
     'columns': (),
 }
 LSTM = {'name': 'lstm', 'embed': 256, 'hidden': 256, 'latent': 32, 'dropout': 0.5, 'init_scale': 0.01}
-EVALUATION = {'samples': 500, 'chunk': 100, 'batch': 32}
-SMALL_EVALUATION = {'samples': 50, 'chunk': 50, 'batch': 50, 'generated': 500}
+EVALUATION = {'samples': 500, 'chunk': 100, 'batch': 32, 'generated': 1000, 'refine': 50}
+SMALL_EVALUATION = {'samples': 50, 'chunk': 50, 'batch': 50, 'generated': 500, 'refine': 50}
 TEXT_METRICS = ('nll_iw', 'ess', 'ppl_iw', 'elbo', 'ppl_elbo', 'rec', 'kl', 'mi_full', 'au', 'cu')
 MORE_TEXT_METRICS = (
     'ppl_rec', 'nll_paper', 'ppl_paper', 'mi_32', 'mi_dual', 'cu_qp', 'prior_ll', 'post_ll', 'bleu',
@@ -60,14 +62,14 @@ def row(label, method, hp=None, **options):
 
 def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10., cycle=10., inner=(99, 15), refine=10,
               draws=10, components=50, codes=(128, 512), critic_lr=5e-4, nu_lr=1e-5, nu=(512, 512, 512), noise=.1,
-              **also):
+              channels=None, **also):
     """The rows that every text table has, and what hangs on the size of its run.
 
     Args:
       target: free bits and the AE-pretrained rows' middle rate, nats.
       set_points: of ControlVAE, nats.
       ki: its integral gain; 1e-4 is the paper's and needs tens of thousands of steps.
-      words: predicted words of a sentence; the papers' WAE weighs a reconstruction per word, ours is their sum.
+      words: predicted words of a sentence: WAE-D and WAE-S weigh a reconstruction per word, ours is their sum.
       warmup: epochs of KL annealing.
       cycle: epochs of a cycle of the cyclical schedule, half of them ramp.
       inner: (most encoder updates per step, updates between two comparisons) of the lagging encoder.
@@ -78,6 +80,7 @@ def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10.,
       critic_lr: learning rate of WAE-GAN's critic.
       nu_lr, nu: learning rate and widths of the dual functions.
       noise: bound of iVAE's noise weights at the start.
+      channels: of the convolutional decoders; None is the LSTM's width.
       **also: row name -> entries that replace or add to the row's.
 
     Returns:
@@ -86,7 +89,7 @@ def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10.,
     ramp = {'warmup': warmup}
     dual = {**ramp, 'nu_lr': nu_lr}
     low, high = set_points
-    scaled = ' x words' if words != 1 else ''
+    conv, end = {'channels': channels}, {'protocol': {'keep': 'last', 'patience': 0}}
     multi = {'draws': draws, 'components': components}
     free = {'target': target, **ramp}
     named = {
@@ -109,7 +112,7 @@ def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10.,
         'fbp': row(f'FBP ({target:g})', 'fbp', free),
         **{f'pre_ae_fb_{k}': row(f'AE + FB ({target * share:g})', 'pre_ae_fb', {'target': target * share, **ramp})
            for k, share in (('6', .75), ('8', 1.), ('9', 1.125))},
-        'pre_ae_cyclical': row('AE + cyclical', 'pre_ae_cyclical', {'period': cycle, 'warmup': cycle / 2}),
+        'pre_ae_cyclical': row('AE + cyclical', 'pre_ae_cyclical', {'period': 2 * cycle, 'warmup': cycle}),
         'pre_ae_delta': row('AE + delta-VAE (0.15)', 'pre_ae_delta', ramp),
         'pre_ae_vmf': row('AE + vMF-VAE (13)', 'pre_ae_vmf', ramp),
         'pre_ae_bn_06': row('AE + BN-VAE (0.6)', 'pre_ae_bn', {'gamma': .6, **ramp}),
@@ -119,9 +122,9 @@ def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10.,
         'sa_vae': row(f'SA-VAE ({refine} steps)', 'sa_vae', ramp, refine=refine),
         'skip_vae': row('skip-VAE', 'skip_vae', ramp),
         'bow_vae': row('bow-VAE', 'bow_vae', ramp),
-        'scnn_vae': row('CNN-VAE, small', 'scnn_vae', ramp),
-        'mcnn_vae': row('CNN-VAE, medium', 'mcnn_vae', ramp),
-        'lcnn_vae': row('CNN-VAE, large', 'lcnn_vae', ramp),
+        'scnn_vae': row('CNN-VAE, small', 'scnn_vae', ramp, **conv),
+        'mcnn_vae': row('CNN-VAE, medium', 'mcnn_vae', ramp, **conv),
+        'lcnn_vae': row('CNN-VAE, large', 'lcnn_vae', ramp, **conv),
         'delta_vae': row('delta-VAE (0.1)', 'delta_vae', ramp),
         'delta_vae_15': row('delta-VAE (0.15)', 'delta_vae', ramp, rate=.15),
         **{f'bn_{g:g}'.replace('.', ''): row(f'BN-VAE ({g:g})', 'bn_vae', {'gamma': g, **ramp})
@@ -141,10 +144,10 @@ def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10.,
         'mog_vae_fb': row(f'MoG-VAE + FB ({target:g})', 'mog_vae_fb', free, **multi),
         'vamp_vae': row('Vamp-VAE', 'vamp_vae', ramp, **multi),
         'vamp_vae_fb': row(f'Vamp-VAE + FB ({target:g})', 'vamp_vae_fb', free, **multi),
-        'wae_gan': row(f'WAE-GAN (10{scaled})', 'wae_gan', {'beta': 10. * words, 'critic_lr': critic_lr}),
-        'wae_d_3': row(f'WAE-D (3{scaled})', 'wae_mmd', {'beta': 3. * words}, width=2.),
-        'wae_d_10': row(f'WAE-D (10{scaled})', 'wae_mmd', {'beta': 10. * words}, width=2.),
-        **{f'wae_s_{k}': row(f'WAE-S ({kl:g})', 'wae_s', {'beta': 3. * words, 'kl_weight': kl * words})
+        'wae_gan': row('WAE-GAN (10)', 'wae_gan', {'beta': 10., 'critic_lr': critic_lr}),
+        'wae_d_3': row('WAE-D (3 x words)', 'wae_mmd', {'beta': 3. * words}, width=2.),
+        'wae_d_10': row('WAE-D (10 x words)', 'wae_mmd', {'beta': 10. * words}, width=2.),
+        **{f'wae_s_{k}': row(f'WAE-S ({kl:g} x words)', 'wae_s', {'beta': 3. * words, 'kl_weight': kl * words})
            for k, kl in (('0', 0.), ('001', .01), ('01', .1))},
         'ivae': row('iVAE', 'ivae', dual, hidden=nu, noise_scale=noise),
         'ivae_mi': row('iVAE_MI', 'ivae_mi', dual, hidden=nu, noise_scale=noise),
@@ -152,9 +155,11 @@ def text_rows(target=8., set_points=(25., 35.), ki=1e-4, words=21.9, warmup=10.,
         'dg_vmf': row('DG-vMF-VAE', 'dg_vmf', ramp),
         'gavam': row('GAVAM', 'gavam', ramp),
         'davam_q': row(f'DAVAM-q (K = {codes[1]})', 'davam_q', codes=codes[1]),
-        'davam_128': row(f'DAVAM (K = {codes[0]})', 'davam', codes=codes[0]),
-        'davam_512': row(f'DAVAM (K = {codes[1]})', 'davam', codes=codes[1]),
+        'davam': row(f'DAVAM (K = {codes[0]})', 'davam', codes=codes[0]),
+        'davam_large': row(f'DAVAM (K = {codes[1]})', 'davam', codes=codes[1]),
     }
+    for name in ('ivae', 'ivae_mi', 'apo_vae', 'apo_vae_vp'):      # their papers neither decay nor select
+        named[name]['overrides'] = end
     return _also(named, also)
 
 
@@ -164,7 +169,8 @@ def _also(named, also):
         if not row and 'method' not in entries:
             raise ValueError(f'no row {name!r} to change')
         named[name] = {**row, **entries, **{part: {**row.get(part, {}), **entries.get(part, {})}
-                                            for part in ('hp', 'options', 'overrides')}}
+                                            for part in ('hp', 'options')}}
+        named[name]['overrides'] = merge(row.get('overrides', {}), entries.get('overrides', {}))
     return named
 
 
@@ -187,7 +193,8 @@ def _optimiser(lr, name='adam', **protocol):
 
 ADAM = ('cyclical', 'cost_anneal', 'control_vae', 'control_vae_high', 'scnn_vae', 'mcnn_vae', 'lcnn_vae', 'p_vae',
         'apo_vae', 'apo_vae_vp', 'wae_gan', 'wae_d_3', 'wae_d_10', 'wae_s_0', 'wae_s_001', 'wae_s_01', 'ivae',
-        'ivae_mi', 'gavam', 'davam_q', 'davam_128', 'davam_512')
+        'ivae_mi', 'gavam', 'davam_q', 'davam', 'davam_large')
+FAMILY_B = 'sa_vae', 'skip_vae', 'cyclical', 'ivae', 'ivae_mi'
 TWR = 'twr', 'twr_mean', 'twr_sum', 'twr_last25', 'twr_last50', 'twr_last75'
 
 
@@ -195,8 +202,11 @@ def paper(name, title, keys, kit, words, cuts, targets=8., **settings):
     """A corpus at the size of the papers.
 
     Embeddings, LSTMs and latents as given; batch 32, SGD at 0.5 with Li's plateau decay; lagging, SA-VAE and the
-    language model at 1.0 with He's patience; Adam where the method's own paper has it; at most 40 epochs; 500
-    importance samples on all test sentences.
+    language model at 1.0 with He's patience; Adam at 1e-3 without decay where the method's own paper has Adam (WAE-GAN
+    5e-4; TWR-VAE 1e-4, batch 64, but neither its weight decay nor its sizes); the papers of SA-VAE, skip-VAE, cyclical
+    annealing and iVAE have networks of family B; convolutions of 512 channels; at most 40 epochs; 500 importance
+    samples on all test sentences. Gradients are clipped at a joint norm of 5, iVAE's too (its script: encoder and
+    decoder apart, and 8e-4 on the larger corpora).
 
     Args:
       name, title: of the table; `name` is the dataset's too.
@@ -211,12 +221,17 @@ def paper(name, title, keys, kit, words, cuts, targets=8., **settings):
       `ConfigDict`.
     """
     he = _optimiser(1., 'sgd', patience=2)
-    changes = {row: _optimiser(1e-3) for row in ADAM} | {row: _optimiser(1e-4) for row in TWR}
+    twr = merge(_optimiser(1e-4, patience=0), {'overrides': {'batch': 64, 'optimizer': {'clip': 0.}}})
+    changes = {row: _optimiser(1e-3, patience=0) for row in ADAM} | dict.fromkeys(TWR, twr)
+    changes['wae_gan'] = merge(_optimiser(5e-4, patience=0), {'overrides': {'optimizer': {'b1': .5}}})
+    changes['pre_ae_cyclical'] = _optimiser(.5, 'sgd', patience=0)
     changes |= {'lagging': he, 'sa_vae': he, 'lstm_lm': _optimiser(1., 'sgd', patience=2, first_epoch=0)}
     config = table(name, title, dataset={'name': name}, kit={**LSTM, **kit}, cuts=cuts, epochs=40, batch=32,
                    optimizer={'name': 'sgd', 'lr': 0.5, 'clip': 5.0}, protocol={'patience': 5}, evaluation=EVALUATION,
                    metrics=(*TEXT_METRICS, *MORE_TEXT_METRICS), seeds=3, save_every=120.)
-    config.table = rows(published(text_rows(target=targets, words=words, **settings, **changes), keys))
+    named = text_rows(target=targets, words=words, **{'channels': 512, **settings}, **changes)
+    named = _also(named, dict.fromkeys(FAMILY_B, {'overrides': {'kit': {'family': 'B', 'init_scale': .1}}}))
+    config.table = rows(published(named, keys))
     return config
 
 
@@ -225,7 +240,8 @@ def small(name, title, keys, words, max_words=20, **settings):
 
     The first 6,000 sentences of at most `max_words` words, vocabulary 2,000, embeddings of 64, LSTMs of 128, parameters
     from U(-0.1, 0.1), 16 latent units, batch 64, 6 epochs of Adam at 5e-3, dropout 0.3; 50 importance samples on the
-    first 500 test sentences of that length. Lagging, SA-VAE and FlowPrior with shortened inner loops, codebooks of 32 and 128.
+    first 500 test sentences of that length. Lagging, SA-VAE and FlowPrior with shortened inner loops, codebooks of 32
+    and 128.
 
     Args:
       name, title: of the dataset.
@@ -240,8 +256,8 @@ def small(name, title, keys, words, max_words=20, **settings):
     config = table(
         f'{name}-small', f'{title}, reduced: 6,000 sentences of at most {max_words} words, vocabulary 2,000',
         dataset={'name': name, 'max_words': max_words, 'sentences': 6000, 'eval_sentences': 500, 'vocab': 2000},
-        kit={**LSTM, 'embed': 64, 'hidden': 128, 'latent': 16, 'dropout': 0.3, 'init_scale': 0.1}, cuts=3, epochs=6, batch=64,
-        optimizer={'name': 'adam', 'lr': 5e-3, 'clip': 5.0}, evaluation=SMALL_EVALUATION,
+        kit={**LSTM, 'embed': 64, 'hidden': 128, 'latent': 16, 'dropout': 0.3, 'init_scale': 0.1}, cuts=3, epochs=6,
+        batch=64, optimizer={'name': 'adam', 'lr': 5e-3, 'clip': 5.0}, evaluation=SMALL_EVALUATION,
         metrics=(*TEXT_METRICS, *MORE_TEXT_METRICS))
     scaled = {'target': 4., 'set_points': (3., 6.), 'ki': 1e-3, 'words': words, 'warmup': 3., 'cycle': 3.,
               'inner': (10, 5), 'refine': 3, 'draws': 3, 'components': 16, 'codes': (32, 128), 'critic_lr': 3e-3,

@@ -30,12 +30,16 @@ class Table(NamedTuple):
     config: Mapping[str, Any]
 
 
-def _merge(base, over):
-    """`base` with the entries of `over` put in, deep."""
+def merge(base, over):
+    """`base` with the entries of `over` put in, deep.
+
+    >>> merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
     out = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = _merge(out[key], value) if both else value
+        out[key] = merge(out[key], value) if both else value
     return out
 
 
@@ -85,7 +89,7 @@ def tables(config, given=None):
         own = {k.removeprefix(f'tables.{key}.'): v for k, v in given.items() if k.startswith(f'tables.{key}.')}
         rows = [n for n in sub['table'] if n in names]
         if rows:
-            sub = _merge(sub, {'rows': ','.join(rows), 'seeds': shared.get('seeds', sub['seeds'])})
+            sub = merge(sub, {'rows': ','.join(rows), 'seeds': shared.get('seeds', sub['seeds'])})
             found.append(_table(sub, own))
     return found
 
@@ -120,12 +124,12 @@ def _table(config, given):
     names = _select(config.get('rows', ''), [name for name, _ in _ordered(config['table'])])
     command = {}
     for key, value in given.items():
-        command = _merge(command, _nested(key, value))
+        command = merge(command, _nested(key, value))
     for order, (name, row) in enumerate(_ordered(config['table'])):
         if name not in names:
             continue
         entry = methods.find(row['method'])
-        full = _merge(_merge(config, row.get('overrides', {})), {k: v for k, v in command.items() if k != 'table'})
+        full = merge(merge(config, row.get('overrides', {})), {k: v for k, v in command.items() if k != 'table'})
         hp = {**entry.hp, **row.get('hp', {})}
         extra = set(row.get('hp', {})) - set(entry.hp)
         if extra:

@@ -21,7 +21,8 @@ def dual_autoencoder(kit, plan, posterior, *, prior=None, decoder=None, view=lam
     hp: those of `vae`; `nu_lr`, of the dual functions' Adam, which no decay touches; `prior_lr` for a prior with
     parameters. Every step draws the codes once, for all players. The published formulas lack + 1; nu is capped at 20.
     Aux 'kl' is the true KL, exact or at one draw, and 'dual' the papers'. Evaluations know the paper's numbers too:
-    'replica' takes the dual estimate for the KL, 'dual_mi' is the joint less the marginal estimate.
+    'replica' takes the dual estimate for the KL, over 16 draws (the released code: 128), 'dual_mi' is the joint less
+    the marginal estimate.
 
     Args:
       kit: the networks; `mlp` makes the dual functions.

@@ -40,7 +40,11 @@ def measure(view, names):
     Returns:
       name -> `Value`, or None where the estimator is not defined.
     """
-    return {name: METRICS[name].compute(view) if defined(name, view.evals, view.names) else None for name in names}
+    out = {}
+    for name in names:
+        view.pause()
+        out[name] = METRICS[name].compute(view) if defined(name, view.evals, view.names) else None
+    return out
 
 
 def entries(values, view, seed):

@@ -71,16 +71,12 @@ def _iw(view):
     return _Nats(view.weights[0], f'importance sampling, S={s}', s, _degenerate(view), _note(view))
 
 
-def _kl_name(view):
-    return 'closed-form KL' if 'kl' in view.evals else 'Monte Carlo KL'
-
-
 def _bound(view):
     """`_Nats` of the negative ELBO."""
     if _exact(view):
         return _Nats(view.terms['nll'], 'exact')
     bound = np.float64(view.terms['rec']) + view.terms['kl'] - view.terms.get('log_length', 0.)
-    return _Nats(bound, f'1 sample, {_kl_name(view)}', 1)
+    return _Nats(bound, '1 sample', 1, note=None if 'kl' in view.evals else 'KL at the same sample')
 
 
 def nll_iw(view):
@@ -253,12 +249,12 @@ METRICS = {
     'ppl_rec': Metric(ppl_rec, (SAMPLE,), 'per token', None, ('length',)),
     'rec': Metric(rec, (SAMPLE,), 'nats/{item}', None),
     'kl': Metric(kl, (('posterior', 'kl'), ('posterior', 'sample_q', 'log_q', 'log_prior')), 'nats/{item}', None),
-    'ess': Metric(ess, _WEIGHED, 'samples', 'higher'),
+    'ess': Metric(ess, _WEIGHED, 'samples', None),
     'excess': Metric(excess, (_EXACT, *_WEIGHED), 'nats/{item}', 'lower', ('log_p',)),
     'nll_paper': Metric(nll_paper, (('replica',),), 'nats/{item}', None),
     'ppl_paper': Metric(ppl_paper, (('replica',),), 'per token', None),
     'excess_paper': Metric(excess_paper, (('replica',),), 'nats/{item}', None, ('log_p',)),
     'prior_ll': Metric(prior_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', 'higher'),
-    'post_ll': Metric(post_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', 'higher'),
+    'post_ll': Metric(post_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', None),
     'mse': Metric(mse, (('encode', 'decode'),), 'per pixel', 'lower', ('x',)),
 }

@@ -3,6 +3,7 @@ import functools
 
 import numpy as np
 
+from vaebench.metrics import text
 from vaebench.metrics.view import Metric, Value, warnings
 
 SIZES = 100, 500, 1000, 2000, 10000
@@ -59,6 +60,17 @@ def accuracy(codes, labels, test_codes, test_labels):
         return float(probe.fit(np.float64(codes), labels).score(np.float64(test_codes), test_labels))
 
 
+def encoded(view, rows, arrays):
+    """[G, R, Z] codes of training sentences; those that a smaller probe has encoded are taken over."""
+    known = text.keep(view, 'probe', dict)
+    new = np.array([i for i, row in enumerate(rows) if row not in known], int)
+    if len(new):
+        new = new[np.argsort(arrays['length'][new], kind='stable')] if 'length' in arrays else new
+        codes = view.codes_of({k: v[new] for k, v in arrays.items()})
+        known.update(zip(rows[new].tolist(), np.moveaxis(codes, 0, 1), strict=True))
+    return np.stack([known[row] for row in rows.tolist()], 1)
+
+
 def probe(view, n):
     """Accuracy of a linear probe that learns from n labelled training sentences; None where there are fewer.
 
@@ -75,13 +87,14 @@ def probe(view, n):
     draws = [balanced(labels, np.random.default_rng(i))[:n] for i in range(DRAWS)]
     rows, place = np.unique(np.concatenate(draws), return_inverse=True)
     arrays = {k: np.asarray(v)[rows] for k, v in view.train.items() if np.ndim(v) and len(v) == len(labels)}
-    codes, place = view.codes_of(arrays), place.reshape(DRAWS, n)
+    codes, place = encoded(view, rows, arrays), place.reshape(DRAWS, n)
     score = np.array([[accuracy(codes[g, at], labels[rows[at]], view.codes[g], test) for at in place]
                       for g in range(view.seeds)])
+    score *= 100
     return Value(score.mean(-1), f'logistic regression on standardised posterior means, {n} balanced labels, '
                  f'mean and standard error over {DRAWS} draws of them', view.n, None,
                  score.std(-1, ddof=1) / np.sqrt(DRAWS), warnings(score))
 
 
-METRICS = {f'probe_{n}': Metric(functools.partial(probe, n=n), (('encode',),), 'accuracy', 'higher',
+METRICS = {f'probe_{n}': Metric(functools.partial(probe, n=n), (('encode',),), '%', 'higher',
                                 ('label', 'train/label')) for n in SIZES}

@@ -1,6 +1,5 @@
 """Sentences made by a model: diversity, likeness to the training text, fluency, reconstruction, interpolation."""
 import functools
-import weakref
 
 import jax
 import numpy as np
@@ -16,15 +15,13 @@ AMONG = 200            # most sentences of a self-BLEU
 PAIRS = 100            # most pairs of sentences that are interpolated
 STEPS = 11             # points of an interpolation, both ends included
 SMOOTH = .1            # what method 1 puts in place of no match
-_KEPT = weakref.WeakKeyDictionary()
 
 
 def keep(view, name, make):
     """make(), computed once per view and name."""
-    kept = _KEPT.setdefault(view, {})
-    if name not in kept:
-        kept[name] = make()
-    return kept[name]
+    if name not in view.kept:
+        view.kept[name] = make()
+    return view.kept[name]
 
 
 # Making sentences.
@@ -41,6 +38,7 @@ def drawn_chunk(view, mode, i):
       (tokens [G, n, L], length [G, n]).
     """
     evals, size = view.evals, min(CHUNK, view.settings.generated)
+    view.pause()
 
     def draw(params, carry, key, own, i):
         out = evals['sample'](params, carry, derive(key, GENERATED, DRAWN, i), size, mode)
@@ -83,6 +81,7 @@ def decode(view, z, mode):
 
     say = view.jit(say)
     for i, idx in enumerate(slots(n, min(CHUNK, n))):
+        view.pause()
         some = jax.tree.map(lambda x, at=idx: x[:, np.maximum(at, 0)], z)
         parts.append(jax.device_get(say(some, np.int32(i))))
     return tuple(np.concatenate(x, 1)[:, :n] for x in zip(*parts, strict=True))
@@ -441,7 +440,7 @@ METRICS = {
     'uni_kl': Metric(uni_kl, _PRIOR, 'nats/token', 'lower', _TEXT + _TRAIN),
     'entropy': Metric(entropy, _PRIOR, 'nats/token', None, _TEXT),
     'avg_len': Metric(avg_len, _PRIOR, 'words', None, _TEXT),
-    'fluency': Metric(fluency, _PRIOR, 'per word', 'lower', (*_TEXT, *_TRAIN, 'vocab')),
+    'fluency': Metric(fluency, _PRIOR, 'per word', None, (*_TEXT, *_TRAIN, 'vocab')),
     'fluency_reverse': Metric(fluency_reverse, _PRIOR, 'per word', 'lower', (*_TEXT, 'vocab')),
     'bleu': Metric(bleu, _RECONSTRUCT, 'BLEU x 100', 'higher', _TEXT),
     'bleu_beam': Metric(functools.partial(bleu, mode='beam'), _RECONSTRUCT, 'BLEU x 100', 'higher', _TEXT),

@@ -299,12 +299,22 @@ class View:
         self.data = [{k: np.asarray(v) for k, v in b.items()} for b in data]
         self.order = np.argsort(np.concatenate(self.index), kind='stable')
         self.n = len(self.order)
-        self.tick = tick or (lambda done, total: None)
-        self._once = {}
+        self.tick, self._told = tick or (lambda done, total: None), (0, 1)
+        self._once, self.kept = {}, {}                       # what metrics share: passes over the split, and the rest
         self.train, self.vocab = train, None if vocab is None else tuple(vocab)
         extra = {f'train/{k}' for k in train or ()} | ({'vocab'} if vocab is not None else set())
         self.names = frozenset(self.data[0]) | extra         # what `Metric.fields` may ask for
         self.item = 'sentence' if 'length' in self.data[0] else 'image'
+
+    def release(self):
+        """Forgets all results: the programs that views share keep the first of them alive."""
+        for name in ('terms', 'weights'):
+            self.__dict__.pop(name, None)
+        self._once, self.kept, self.train, self.params, self.carry = {}, {}, None, None, None
+
+    def pause(self):
+        """Where an evaluation may be stopped: `tick` raises if it is to be."""
+        self.tick(*self._told)
 
     def field(self, name):
         """[N, ...] one leaf of the data, in the split's order."""
@@ -334,6 +344,7 @@ class View:
         """f(params, carry, key, keys [B], batch) -> leaves [B, ...] over the split: [G, N, ...], split's order."""
         group, parts = self.jit(f), []
         for batch, index, rows in self.batches():
+            self.pause()
             filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, FIRST, tag)[:, 0]
             parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
@@ -385,6 +396,7 @@ class View:
         arrays = {k: np.asarray(v) for k, v in arrays.items()}
         encode, parts, n = self.jit(encode), [], len(next(iter(arrays.values())))
         for idx in slots(n, self.settings.batch):
+            self.pause()
             batch = {k: v[np.maximum(idx, 0)] for k, v in arrays.items()} | {'weight': (idx >= 0).astype(np.float32)}
             parts.append(jax.device_get(encode((), batch)))
         return np.concatenate(parts, 1)[:, :n]
@@ -442,11 +454,13 @@ class View:
             a, b = importance(np.moveaxis(log_w, 1, 2))
             nll.append(a)
             ess.append(b)
+            self._told = done, total
             try:
-                self.tick(done, total)
+                self.pause()
             except BaseException:            # time is up: the next attempt goes on from here
                 self._keep(nll, ess)
                 raise
+        self._keep(nll, ess)                 # the metrics after this one may be stopped too
         return tuple(np.concatenate(x, 1)[:, self.order] for x in (nll, ess))
 
 

@@ -7,7 +7,7 @@ def _clock(t, delay, period):
     """Time since the delay, restarted every period; a period of 0 never restarts."""
     t = t - delay
     safe = jnp.where(period > 0, period, 1.)
-    return jnp.where(period > 0, t - safe * jnp.floor(t / safe), t)
+    return jnp.where((period > 0) & (t >= 0), t - safe * jnp.floor(t / safe), t)
 
 
 def ramp(t, start, end, delay=0., length=0., period=0.):

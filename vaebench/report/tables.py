@@ -188,7 +188,7 @@ def _column(name, rows, notes):
         marks[row] = tuple(map(notes, texts))
     best = set()
     for identity, members in groups.items():
-        filled = [r for r in members if values[r]]
+        filled = [r for r in members if values[r] and not any(m['warning'] for m in rows[r][1].values())]
         if identity[2] and len(filled) > 1:
             tied = statistics.ties([values[r] for r in filled], identity[2])
             best.update(r for r, t in zip(filled, tied, strict=True) if t)
