@@ -65,7 +65,8 @@ def test_entry_names_its_paper_and_track(name):
     assert len(entry.paper) > 20 and set(entry.track) <= {'text', 'image'} and entry.track
     assert not {'lr', 'lr_scale'} & set(entry.hp)
     assert all(isinstance(v, float) for v in entry.hp.values())
-    made = METHODS[name].factory(toys.kit(), toys.plan(), **entry.options)
+    kit = toys.kit() if 'image' in entry.track else networks.build(*KITS['lstm'])
+    made = METHODS[name].factory(kit, toys.plan(), **entry.options)
     assert isinstance(made, core.Method) and set(made.evals) <= set(core.EVALS)
     assert all(p.trains and len(set(p.trains)) == len(p.trains) for phase in made.phases for p in phase.players)
 

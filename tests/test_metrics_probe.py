@@ -25,14 +25,14 @@ def view(train, test, scale=(1., -3.)):
 
 def test_separable_and_noise():
     clear = measure(view(toy(700), toy(400, seed=1)), ['probe_100', 'probe_500', 'probe_1000'])
-    assert (clear['probe_100'].value > .95).all() and (clear['probe_500'].value > .96).all()
+    assert (clear['probe_100'].value > 95).all() and (clear['probe_500'].value > 96).all()
     assert clear['probe_1000'] is None                                        # there are but 700
     noise = measure(view(toy(700, shift=0.), toy(400, shift=0., seed=1)), ['probe_500'])['probe_500']
-    assert (abs(noise.value - .5) < 4 * .5 / np.sqrt(400)).all()
+    assert (abs(noise.value - 50) < 4 * 50 / np.sqrt(400)).all()
     np.testing.assert_allclose(clear['probe_100'].value[0], clear['probe_100'].value[1], atol=1e-6)    # standardised
     out = entries(clear, view(toy(9), toy(9)), 0)
     assert set(out) == {'probe_100', 'probe_500'}
-    assert out['probe_100']['n'] == 400 and out['probe_100']['unit'] == 'accuracy'
+    assert out['probe_100']['n'] == 400 and out['probe_100']['unit'] == '%'
     assert out['probe_100']['estimator'] == ('logistic regression on standardised posterior means, 100 balanced '
                                              'labels, mean and standard error over 5 draws of them')
 
@@ -43,11 +43,13 @@ def test_mean_and_error_over_draws():
     score = []
     for i in range(DRAWS):
         at = balanced(train['label'], np.random.default_rng(i))[:100]
-        score.append(accuracy(train['x'][at], train['label'][at], test['x'], test['label']))
+        score.append(100 * accuracy(train['x'][at], train['label'][at], test['x'], test['label']))
     np.testing.assert_allclose(v.value[0], np.mean(score), rtol=1e-12)
     np.testing.assert_allclose(v.stderr[0], np.std(score, ddof=1) / np.sqrt(5), rtol=1e-9)
-    assert v.stderr[0] > 0 and 1 / 3 < v.value[0] < .9
+    assert v.stderr[0] > 0 and 100 / 3 < v.value[0] < 90
     more = measure(view(toy(3000, 3, 1.), test, (1.,)), ['probe_100', 'probe_2000'])
+    alone = measure(view(toy(3000, 3, 1.), test, (1.,)), ['probe_2000'])
+    np.testing.assert_allclose(more['probe_2000'].value, alone['probe_2000'].value, rtol=1e-12)      # codes are shared
     assert more['probe_2000'].stderr < more['probe_100'].stderr               # more labels, nearer draws
 
 
@@ -65,7 +67,7 @@ def test_draws_are_balanced():
 def test_codes_that_say_nothing():
     test = toy(50, seed=1)
     v = measure(view(toy(150), test, (0., np.nan)), ['probe_100'])['probe_100']
-    assert abs(v.value[0] - .5) < .2 and np.isnan(v.value[1])                 # one class for all
+    assert abs(v.value[0] - 50) < 20 and np.isnan(v.value[1])                 # one class for all
     assert v.warning == [None, 'not finite for 5 of 5']
 
 

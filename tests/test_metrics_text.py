@@ -356,5 +356,6 @@ def test_a_perfect_autoencoder_lists_its_text():
 
 
 def test_units():
-    assert {METRICS[n].better for n in ('self_bleu_2', 'uni_kl', 'fluency', 'fluency_reverse')} == {'lower'}
+    assert {METRICS[n].better for n in ('self_bleu_2', 'uni_kl', 'fluency_reverse')} == {'lower'}
+    assert METRICS['fluency'].better is None                      # one stock sentence is fluent
     assert {METRICS[n].better for n in ('dis_1', 'bleu', 'rouge_interpolation', 'probe_100')} == {'higher'}
