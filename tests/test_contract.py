@@ -207,10 +207,10 @@ def shard(name, kit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('part', range(4))
+@pytest.mark.parametrize('part', range(8))
 def test_sharded_is_unsharded(part):
     """The devices are forced before JAX starts, hence another process."""
-    cases = [f'{name}:{kit}' for name, kit in CASES[part::4]]
+    cases = [f'{name}:{kit}' for name, kit in CASES[part::8]]
     env = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2', 'JAX_PLATFORMS': 'cpu'}
     done = subprocess.run([sys.executable, __file__, *cases], env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
