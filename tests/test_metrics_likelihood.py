@@ -17,7 +17,8 @@ from vaebench.core import Method
 from vaebench.metrics import METRICS, Metric, Settings, Value, View, defined, entries, measure, proposal, validator
 from vaebench.metrics.latent import aggregate
 from vaebench.metrics.likelihood import POINT
-from vaebench.metrics.view import fold, program, single
+from vaebench.metrics.programs import program
+from vaebench.metrics.view import fold, single
 from vaebench.report import tables
 
 S = np.array([.5, 1.])

@@ -1,5 +1,4 @@
 """What metrics see of a trained group: per-example quantities, computed once and shared."""
-import numbers
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 
 from vaebench.core import derive
 from vaebench.metrics import proposal
+from vaebench.metrics.programs import program
 
 SAMPLE = ('posterior', 'sample_q', 'log_lik')                 # evals of one draw per example
 WEIGHTS = (*SAMPLE, 'log_q', 'log_prior')                     # evals of an importance weight
@@ -249,23 +249,6 @@ def over_seeds(f, size):
         return jax.vmap(lambda *seed: f(*seed, *shared), axis_size=size)(params, carry, key, own)
 
     return mapped
-
-
-def program(f):
-    """What tells f's compiled program from others: its code, and the numbers, texts and functions it closes over.
-
-    >>> times = lambda n: lambda x: n * x
-    >>> program(times(2)) == program(times(2)), program(times(2)) == program(times(3))
-    (True, False)
-    """
-    def told(c):
-        if isinstance(c, tuple):
-            return tuple(map(told, c))
-        if hasattr(c, '__code__'):
-            return program(c) if c is not f else None
-        return c if c is None or isinstance(c, (numbers.Number, str)) else type(c)
-
-    return (f.__code__, *(told(c.cell_contents) for c in f.__closure__ or ()))
 
 
 class View:
