@@ -17,7 +17,7 @@ from vaebench import core, networks
 from vaebench.methods import METHODS
 
 LATENT, BATCH, SEEDS, STEPS, VOCAB = 2, 8, 2, 30, 9
-IMAGE = {'kind': 'image', 'shape': (3, 3, 1)}
+IMAGE = {'kind': 'image', 'shape': (3, 3, 1), 'classes': toys.CLASSES}
 TEXT = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
 KITS = {'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
         'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})}
@@ -36,7 +36,7 @@ CASE = pytest.mark.parametrize('name, kit', CASES, ids=lambda v: v)
 
 
 def data(kit, n=24):
-    return toys.images(n, 3) if kit == 'mlp' else {k: v for k, v in toys.sentences(n, VOCAB).items() if k != 'log_p'}
+    return toys.labelled(n, 3) if kit == 'mlp' else {k: v for k, v in toys.sentences(n, VOCAB).items() if k != 'log_p'}
 
 
 @functools.cache
@@ -120,10 +120,11 @@ def shapes(name, m, state, batch):
              'encode': lambda: e['encode'](p, c, batch),
              'decode': lambda: e['decode'](p, c, z, key, 'sample'),
              'sample_prior': lambda: e['sample_prior'](p, c, key, 5),
-             'sample': lambda: e['sample'](p, c, key, 5, 'sample')}
+             'sample': lambda: e['sample'](p, c, key, 5, 'sample'),
+             **{k: lambda k=k: e[k](p, c, batch) for k in ('reconstruct', 'classify', 'cluster')}}
     want = dict.fromkeys(('log_q', 'kl', 'log_prior', 'log_lik', 'log_length', 'dual_mi', 'score'), (n,))
     want |= {'log_q_dims': (n, LATENT), 'encode': (n, LATENT)}
-    assert set(calls) == set(core.EVALS)
+    assert set(calls) | {'embed'} == set(core.EVALS)
     for k in m.evals:
         out[k] = calls[k]()
         leaves = [x.shape for x in jax.tree.leaves(out[k])]
@@ -132,8 +133,8 @@ def shapes(name, m, state, batch):
             assert leaves == [want[k]], k
         else:
             assert {s[0] for s in leaves} == {5 if k in ('sample', 'sample_prior') else n}, k
-        if k in ('decode', 'sample'):
-            like = {x: v.shape[1:] for x, v in batch.items() if x not in ('weight', 'length')}
+        if k in ('decode', 'sample', 'reconstruct'):
+            like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if x in batch}
             assert {x: v.shape[1:] for x, v in out[k].items() if x != 'length'} == like
     return out
 
@@ -142,10 +143,10 @@ def shapes(name, m, state, batch):
 def test_evals(name, kit):
     """Every declared eval has its declared shape, jits and is finite; examples do not see each other."""
     m, stock, state = method(name, kit), data(kit), start(name, kit)
-    alone = [k for k in ('posterior', 'encode', 'score') if k in m.evals]
+    alone = [k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster') if k in m.evals]
 
     def every(params, carry, batch):
-        one = {k: v[:1] for k, v in batch.items() if k != 'weight'}
+        one = jax.tree.map(lambda x: x[:1], {k: v for k, v in batch.items() if k != 'weight'})
         s = state._replace(params=params, carry=carry)
         return shapes(name, m, s, batch), {k: m.evals[k](params, carry, one) for k in alone}
 
@@ -153,15 +154,17 @@ def test_evals(name, kit):
     assert set(out) == set(m.evals) and out
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(out))
     toys.close(jax.tree.map(lambda x: x[:1], {k: out[k] for k in alone}), own, rtol=1e-5, atol=1e-6)
+    for k in {'classify', 'cluster'} & set(out):
+        np.testing.assert_allclose(np.exp(out[k]).sum(1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize('name', [n for n, kit in CASES if kit == 'mlp'])
 def test_empty_slots_do_not_count(name):
     """Whatever lies in a slot of weight 0 changes no loss, gradient, carry or term."""
     m = toys.make(name, **OPTIONS.get(name, {}))
-    stock = toys.images(BATCH)
+    stock = toys.all_of(toys.labelled(BATCH))
     weight = (jnp.arange(BATCH) < 5).astype(jnp.float32)
-    params, carry = m.init(jax.random.key(0), toys.all_of(stock))
+    params, carry = m.init(jax.random.key(0), stock)
     numbers = toys.hp(name, **{'target': .1} if 'target' in METHODS[name].hp else {})
 
     def every(batch):
@@ -169,9 +172,11 @@ def test_empty_slots_do_not_count(name):
                 for phase in m.phases for p in phase.players]
 
     f = toys.jit(every)
-    full, other = (f({'x': x, 'weight': weight}) for x in (stock['x'], stock['x'].at[5:].set(.37)))
+    hidden = {**stock, 'x': stock['x'].at[5:].set(.37), 'label': stock['label'].at[5:].set(0)}
+    hidden['partner'] = {k: v.at[5:].set(0) for k, v in stock['partner'].items()}
+    full, other = (f({**batch, 'weight': weight}) for batch in (stock, hidden))
     toys.close(full, other, rtol=1e-5, atol=1e-6)
-    assert not any(np.isnan(x).any() for x in jax.tree.leaves(f({'x': stock['x'], 'weight': 0 * weight})))
+    assert not any(np.isnan(x).any() for x in jax.tree.leaves(f({**stock, 'weight': 0 * weight})))
 
 
 @pytest.mark.slow

@@ -35,8 +35,8 @@ def test_blind_critic(name, loss):
     params = {**state.params, 'critic': jax.tree.map(jnp.zeros_like, state.params['critic'])}
     critic, gen = method.phases[0].players
     batch, ctx = core.take(DATA, jnp.arange(8)), toys.ctx(state.hp)
-    assert float(critic.loss(params, {}, batch, ctx)[0]) == pytest.approx(2 * np.log(2), rel=1e-6)
-    assert float(gen.loss(params, {}, batch, ctx)[0]) == pytest.approx(loss, rel=1e-6)
+    assert float(critic.loss(params, {'gen': {}}, batch, ctx)[0]) == pytest.approx(2 * np.log(2), rel=1e-6)
+    assert float(gen.loss(params, {'gen': {}}, batch, ctx)[0]) == pytest.approx(loss, rel=1e-6)
 
 
 @pytest.mark.parametrize('norm', [1., 3., 0.])
@@ -46,10 +46,10 @@ def test_wgan_gp_of_a_linear_critic(norm):
     w = norm * jnp.array([[.6], [0.], [.8], [0.]])
     params = {**state.params, 'critic': {'w': w, 'b': jnp.ones(1)}}
     player, batch, ctx = method.phases[0].players[0], core.take(DATA, jnp.arange(8)), toys.ctx(state.hp)
-    f = jax.value_and_grad(lambda p: player.loss({**params, 'critic': p}, {}, batch, ctx), has_aux=True)
+    f = jax.value_and_grad(lambda p: player.loss({**params, 'critic': p}, {'gen': {}}, batch, ctx), has_aux=True)
     (loss, (_, aux)), grads = f(params['critic'])
     assert float(aux['penalty']) == pytest.approx((norm - 1)**2, abs=1e-5)
-    fake = method.evals['sample'](params, {}, core.derive(ctx.key, 0), 8, 'mean')['x']
+    fake = method.evals['sample'](params, {'gen': {}}, core.derive(ctx.key, 0), 8, 'mean')['x']
     gap = (toys.flat(batch['x']) @ w).mean() - (toys.flat(fake) @ w).mean()
     assert float(aux['wasserstein']) == pytest.approx(float(gap), abs=1e-6)
     assert float(loss) == pytest.approx(10 * (norm - 1)**2 - float(gap), abs=1e-4)
@@ -65,8 +65,8 @@ def test_penalty_is_measured_between_each_image_and_its_own_sample():
     method = toys.make('wgan_gp', kit)
     params, _ = method.init(jax.random.key(0), None)
     batch, ctx = core.take(DATA, jnp.arange(8)), toys.ctx(state.hp)
-    aux = method.phases[0].players[0].loss(params, {}, batch, ctx)[1][1]
-    fake = toys.flat(method.evals['sample'](params, {}, core.derive(ctx.key, 0), 8, 'mean')['x'])
+    aux = method.phases[0].players[0].loss(params, {'gen': {}}, batch, ctx)[1][1]
+    fake = toys.flat(method.evals['sample'](params, {'gen': {}}, core.derive(ctx.key, 0), 8, 'mean')['x'])
     share = jax.random.uniform(core.derive(ctx.key, 1), (8, 1, 1, 1)).reshape(8, 1)
     between = share * toys.flat(batch['x']) + (1 - share) * fake
     want = ((np.linalg.norm(between, axis=-1) - 1)**2).mean()

@@ -263,8 +263,8 @@ def test_image_shapes(name, shape):
     def outputs():
         params = critic.init(key)
         pixel = jax.vmap(jax.grad(lambda x: critic.apply(params, x[None])[0]))(x)
-        return (enc.apply(enc.init(key), {'x': x}).last, gen.apply(gen.init(key), z), critic.apply(params, x), pixel,
-                *(dec.generate(dec.init(key), z, key, mode)['x'] for mode in ('mean', 'sample')))
+        return (enc.apply(enc.init(key), {'x': x}).last, gen.apply(*gen.init(key), z)[0], critic.apply(params, x),
+                pixel, *(dec.generate(dec.init(key), z, key, mode)['x'] for mode in ('mean', 'sample')))
 
     last, made, score, grads, mean, sample = outputs()
     assert last.shape == (4, kit.features)

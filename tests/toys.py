@@ -9,7 +9,7 @@ import optax
 from vaebench import core
 from vaebench.methods import METHODS
 
-SIDE, HIDDEN = 2, 5
+SIDE, HIDDEN, CLASSES = 2, 5, 3
 PIXELS = SIDE * SIDE
 
 jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
@@ -62,14 +62,22 @@ def kit(latent=3):
 
         return core.Decoder(net.init, log_prob, generate)
 
-    def gen():
+    def gen(latent=latent, norm=False):
         net = linear(latent, PIXELS)
-        return core.Net(net.init, lambda params, z, key=None: jax.nn.sigmoid(net.apply(params, z)).reshape(
-            -1, SIDE, SIDE, 1))
 
-    def critic():
-        net = linear(PIXELS, 1)
-        return core.Net(net.init, lambda params, x, key=None: net.apply(params, flat(x))[:, 0])
+        def apply(params, stats, z, weight=None, train=False):
+            return jax.nn.sigmoid(net.apply(params, z)).reshape(-1, SIDE, SIDE, 1), stats
+
+        return core.StatNet(lambda key: (net.init(key), {}), apply)
+
+    def critic(n_out=None, norm=False):
+        net = linear(PIXELS, n_out or 1)
+
+        def apply(params, x, weight=None, key=None):
+            out = net.apply(params, flat(x))
+            return out[:, 0] if n_out is None else out
+
+        return core.Net(net.init, apply)
 
     def head(n_out, init=None, bias=None):
         return linear(HIDDEN, n_out, bias is not False)
@@ -80,14 +88,22 @@ def kit(latent=3):
     def pseudo(params, batch, key, k):
         return {'x': batch['x'][jnp.arange(k) % len(batch['x'])]}
 
-    return core.Kit(latent, HIDDEN, encoder, head, decoder, mlp, gen, critic, corrupt=corrupt, pseudo=pseudo)
+    return core.Kit(latent, HIDDEN, encoder, head, decoder, mlp, gen, critic, corrupt=corrupt, pseudo=pseudo,
+                    classes=CLASSES)
 
 
 def images(n, side=SIDE, seed=0):
     """{'x': [n, side, side, 1]} of bits that depend on one hidden bit."""
     rng = np.random.default_rng(seed)
     rate = np.where(rng.random((n, 1)) < .5, .1, .9) * np.ones(side * side)
-    return {'x': jnp.asarray((rng.random((n, side * side)) < rate).reshape(n, side, side, 1).astype(np.float32))}
+    x = (rng.random((n, side * side)) < rate).reshape(n, side, side, 1).astype(np.float32)
+    return {'x': jnp.asarray(x)}
+
+
+def labelled(n, side=SIDE, seed=0):
+    """`images` with 'label' [n] below CLASSES, and 'partner' [n] among the first CLASSES rows."""
+    rows = jnp.arange(n, dtype=jnp.int32) % CLASSES
+    return {**images(n, side, seed), 'label': rows, 'partner': rows}
 
 
 def sentences(n, vocab=9, width=7, seed=0):
@@ -129,7 +145,7 @@ def ctx(hp, key=0, step_key=1, total=0, step=0, inner=0):
 def all_of(data):
     """The entire data as one batch."""
     n = len(next(iter(data.values())))
-    return {**data, 'weight': jnp.ones(n, jnp.result_type(float))}
+    return {**core.take(data, jnp.arange(n)), 'weight': jnp.ones(n, jnp.result_type(float))}
 
 
 def moved(before, after):

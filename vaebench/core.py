@@ -34,14 +34,25 @@ EVALS = {
     'decode': '(params, carry, z, key, mode) -> batch without weights; z may be [B, Z] codes of `encode`',
     'sample_prior': '(params, carry, key, n) -> z of n, from the prior, a pytree with leaves [n, ...]; n is static',
     'sample': '(params, carry, key, n, mode) -> batch of n, from the prior; n and mode are static',
+    'reconstruct': '(params, carry, batch) -> batch, by an autoencoder whose codes have no prior',
+    'classify': '(params, carry, batch) -> [B, K], log probability of every class, of a model that was shown labels',
+    'cluster': '(params, carry, batch) -> [B, K], log probability of every cluster, of a model that saw no label',
+    'embed': '(x [N, ...], seed int) -> [N, D], NumPy: a map fitted to all rows of x at once; neither traced nor '
+             'trained, so that it takes no params and no carry',
 }
-"""The closed list of what a method may offer to metrics. Every entry takes (params, carry) first."""
+"""The closed list of what a method may offer to metrics. Every entry but 'embed' takes (params, carry) first."""
 
 
 class Net(NamedTuple):
     """A network as two pure functions."""
     init: Callable[[Key], Any]        # key -> params
     apply: Callable[..., Any]         # (params, *inputs, key=None) -> output; key=None is evaluation
+
+
+class StatNet(NamedTuple):
+    """A network with running statistics, which are carry: {} where it normalises nothing."""
+    init: Callable[[Key], tuple]      # key -> (params, stats)
+    apply: Callable[..., tuple]       # (params, stats, *inputs, weight=None, train=False) -> (output, stats)
 
 
 class Features(NamedTuple):
@@ -70,13 +81,15 @@ class Kit(NamedTuple):
     head: Callable[..., Net]               # (n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
     decoder: Callable[..., Decoder]        # (latent=Z, **options) -> Decoder; latent=0 makes a language model
     mlp: Callable[..., Net]                # (sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
-    gen: Callable[..., Net] | None = None      # () -> Net: (params, z [B, Z]) -> x in the data's range
-    critic: Callable[..., Net] | None = None   # () -> Net: (params, x) -> [B]
+    gen: Callable[..., StatNet] | None = None  # (latent=Z, norm=False) -> StatNet: (z [B, Z]) -> x in the data's range
+    critic: Callable[..., Net] | None = None   # (n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B], or
+    #                                            [B, n_out]; with norm it couples the batch
     vocab: int | None = None                   # V, text only
     length: int | None = None                  # most predicted tokens of a sentence, text only
     sequence: Callable[..., Net] | None = None   # (n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal; text
     corrupt: Callable[..., Batch] | None = None  # (key, batch, rate) -> batch that has lost words or pixels
     pseudo: Callable[..., Any] | None = None     # (params of enc, batch, key, k) -> batch of k inputs, all trainable
+    classes: int | None = None                 # number of labels, where the data has any
 
 
 class Plan(NamedTuple):
@@ -167,13 +180,20 @@ def take(data, idx):
       idx: int32 [B].
 
     Returns:
-      Leaves [B, ...] and 'weight' [B], 0 for an empty slot.
+      Leaves [B, ...] and 'weight' [B], 0 for an empty slot. Where data holds 'partner' int32 [N], batch['partner'] is
+      the rows that it names, leaves [B, ...]: a labelled example for every example.
 
     >>> batch = take({'x': jnp.arange(3.)}, jnp.array([2, -1]))
     >>> batch['x'].tolist(), batch['weight'].tolist()
     ([2.0, 0.0], [1.0, 0.0])
     """
-    batch = jax.tree.map(lambda x: jnp.take(x, jnp.maximum(idx, 0), axis=0), data)
+    def rows(idx, names):
+        return {name: jax.tree.map(lambda x: jnp.take(x, idx, axis=0), data[name]) for name in names}
+
+    own = [name for name in data if name != 'partner']
+    batch = rows(jnp.maximum(idx, 0), own)
+    if 'partner' in data:
+        batch['partner'] = rows(jnp.take(data['partner'], jnp.maximum(idx, 0)), own)
     return {**batch, 'weight': (idx >= 0).astype(jnp.float32)}
 
 
@@ -241,10 +261,15 @@ def batches_per_step(phase):
     return max(p.inner if p.fresh else 1 for p in phase.players)
 
 
-def _play(player, i, params, carry, opt, data, idx, state):
+def _play(player, i, params, carry, opt, data, idx, state, augment):
     """All updates of one player in one train step."""
     tx = player.tx(state.hp)
-    first = take(data, idx[0])
+
+    def read(j):                       # what is drawn here, the other players see too
+        batch = take(data, idx[j])
+        return batch if augment is None else augment(derive(state.key, 3, state.total, j), batch)
+
+    first = read(0)
 
     def ctx(j):
         return Ctx(derive(state.key, 2, state.total, 1 + i, j), derive(state.key, 2, state.total, 0),
@@ -252,7 +277,7 @@ def _play(player, i, params, carry, opt, data, idx, state):
 
     def update(c, j):
         params, carry, opt = c
-        batch = take(data, idx[j]) if player.fresh else first
+        batch = read(j) if player.fresh else first
         own = {n: params[n] for n in player.trains}
 
         def loss(own):
@@ -284,11 +309,12 @@ def _play(player, i, params, carry, opt, data, idx, state):
     return c, {**{k: v / jnp.maximum(n, 1) for k, v in metrics.items()}, 'updates': jnp.float32(n)}
 
 
-def make_step(phase):
+def make_step(phase, augment=None):
     """The train step of a phase, for any method.
 
     Args:
       phase: a `Phase`.
+      augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes nothing.
 
     Returns:
       Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is int32
@@ -299,7 +325,8 @@ def make_step(phase):
     def step(state, data, idx):
         params, carry, opt, metrics = state.params, state.carry, dict(state.opt), {}
         for i, p in enumerate(phase.players):
-            (params, carry, opt[p.name]), m = _play(p, i, params, carry, opt[p.name], data, idx, state)
+            (params, carry, opt[p.name]), m = _play(p, i, params, carry, opt[p.name], data, idx, state,
+                                                    augment)
             metrics |= {f'{p.name}/{k}': v for k, v in m.items()}
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1, total=state.total + 1)
         ok = jnp.all(jnp.stack([jnp.isfinite(v) for v in metrics.values()]))
@@ -312,19 +339,20 @@ def make_step(phase):
     return step
 
 
-def make_block(phase):
+def make_block(phase, augment=None):
     """Many train steps in one dispatch.
 
     The number of steps is traced, so the last, shorter block of a bucket needs no program of its own.
 
     Args:
       phase: a `Phase`.
+      augment: see `make_step`.
 
     Returns:
       Pure function (state, data, idx int32 [K, n, B], count int32 []) -> (state, metrics): the first
       `count` of the K steps are taken; metrics are [K], zero beyond `count`.
     """
-    step = make_step(phase)
+    step = make_step(phase, augment)
 
     def block(state, data, idx, count):
         shape = jax.eval_shape(step, state, data, idx[0])[1]

@@ -92,7 +92,8 @@ class Runner:
                 sizes = [len(next(iter(b.values()))) for b in parts['train']]
                 epoch = train.epoch_steps(sizes, settings.batch)
                 method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(c['optimizer'])))
-                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width)
+                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width,
+                                                    data.info.get('augment'))
             return self._trainers[key]
 
     def _share(self, row):
@@ -384,7 +385,7 @@ def build(config, info, plan):
       A `Method`.
     """
     entry = methods.find(config['method'])
-    if info['kind'] not in entry.track:
+    if networks.TRACKS[info['kind']] not in entry.track:
         raise UserError(f"method {config['method']} is for {' and '.join(entry.track)}, dataset {info['name']} is "
                         f"{info['kind']}: choose other rows with --config.rows")
     try:
@@ -397,7 +398,7 @@ def build(config, info, plan):
 
 def networks_info(info):
     """What of a dataset's info a kit needs, as plain values."""
-    return {k: results.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name') if k in info}
+    return {k: results.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name', 'classes') if k in info}
 
 
 def _dataset(data):

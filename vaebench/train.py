@@ -16,6 +16,10 @@ from vaebench.metrics import validator
 SALT = 20190801                    # keeps the order of data apart from every other use of a seed
 
 
+AUGMENT = {'binarise': lambda key, batch: {**batch, 'x': jax.random.bernoulli(key, batch['x']).astype(jnp.float32)}}
+"""What the training data asks to be done to every batch, by the name in its info."""
+
+
 class Out(Exception):
     """Time is up or the process was asked to stop; what was reached is saved."""
 
@@ -44,10 +48,12 @@ class Trainer:
       valid: validation data, likewise; may be empty.
       settings: `Settings`.
       width: seeds that train together.
+      augment: key of `AUGMENT`, or None.
     """
 
-    def __init__(self, method, buckets, valid, settings, width):
+    def __init__(self, method, buckets, valid, settings, width, augment=None):
         self.method, self.settings, self.width = method, settings, width
+        self.augment = AUGMENT.get(augment)
         self.how = sharding.seeds_how(settings.seeds_by)
         self.sizes = [len(next(iter(b.values()))) for b in buckets]
         if settings.devices > len(jax.devices()):
@@ -96,7 +102,7 @@ class Trainer:
         return sharding.over_seeds(one, (0, 0, None), self.how)
 
     def _block(self, number):
-        steps = core.make_block(self.method.phases[number])
+        steps = core.make_block(self.method.phases[number], self.augment)
 
         def one(state, data, idx, count):
             state, metrics = steps(state, data, idx, count)

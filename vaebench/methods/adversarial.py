@@ -24,26 +24,33 @@ def game(kit, plan, critic_loss, generator_loss, n_critic=1):
     gen, net = kit.gen(), kit.critic()
 
     def init(key, data):
-        return {'gen': gen.init(derive(key, 0)), 'critic': net.init(derive(key, 1))}, {}
+        params, stats = gen.init(derive(key, 0))
+        return {'gen': params, 'critic': net.init(derive(key, 1))}, {'gen': stats}
 
-    def fake(params, key, n):
-        return gen.apply(params['gen'], jax.random.normal(key, (n, kit.latent)))
+    def fake(params, carry, key, batch):
+        z = jax.random.normal(key, (len(batch['weight']), kit.latent))
+        x, stats = gen.apply(params['gen'], carry['gen'], z, batch['weight'], train=True)
+        return x, {**carry, 'gen': stats}
 
     def critic(params, carry, batch, ctx):
-        real = batch['x']
-        loss, aux = critic_loss(lambda x: net.apply(params['critic'], x), real,
-                                fake(params, derive(ctx.key, 0), len(real)), batch, ctx.hp, derive(ctx.key, 1))
+        x, _ = fake(params, carry, derive(ctx.key, 0), batch)       # running statistics are the generator's own
+        loss, aux = critic_loss(lambda x: net.apply(params['critic'], x, batch['weight']), batch['x'],
+                                jax.lax.stop_gradient(x), batch, ctx.hp, derive(ctx.key, 1))
         return loss, (carry, aux)
 
     def generator(params, carry, batch, ctx):
-        scores = net.apply(params['critic'], fake(params, ctx.key, len(batch['x'])))
-        return mean(generator_loss(scores), batch), (carry, {})
+        x, carry = fake(params, carry, ctx.key, batch)
+        return mean(generator_loss(net.apply(params['critic'], x, batch['weight'])), batch), (carry, {})
+
+    def decode(params, carry, z, key, mode):
+        return {'x': gen.apply(params['gen'], carry['gen'], z)[0]}
+
+    def sample(params, carry, key, n, mode):
+        return decode(params, carry, jax.random.normal(key, (n, kit.latent)), key, mode)
 
     players = (Player('critic', critic, ('critic',), plan.tx, n_critic, fresh=n_critic > 1),
                Player('gen', generator, ('gen',), plan.tx))
-    evals = {'decode': lambda params, carry, z, key, mode: {'x': gen.apply(params['gen'], z)},
-             'sample': lambda params, carry, key, n, mode: {'x': fake(params, key, n)}}
-    return Method(init, (Phase('main', players, plan.steps, select=''),), evals)
+    return Method(init, (Phase('main', players, plan.steps, select=''),), {'decode': decode, 'sample': sample})
 
 
 def gan(kit, plan, *, form='nonsaturating'):

@@ -2,14 +2,16 @@
 from vaebench.errors import UserError
 from vaebench.networks import image, text
 
-KITS = {'text': {'lstm': text.lstm}, 'image': {'mlp': image.mlp, 'conv': image.conv}}
+KITS = {'text': {'lstm': text.lstm}, 'image': {'mlp': image.mlp, 'conv': image.conv}, 'points': {'mlp': image.mlp}}
+TRACKS = {'text': 'text', 'image': 'image', 'points': 'image'}
+"""Kind of data -> the track of methods that it takes."""
 
 
 def build(info, config):
     """The kit that a table's config names.
 
     Args:
-      info: the dataset's; 'kind' is 'text' or 'image'.
+      info: the dataset's; 'kind' is 'text', 'image' or 'points'.
       config: mapping with 'name' and the sizes of that kit: see `text.lstm`, `image.mlp`, `image.conv`.
 
     Returns:

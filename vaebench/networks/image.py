@@ -5,9 +5,39 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Decoder, Kit, derive
+from vaebench.core import Decoder, Kit, Net, StatNet, derive
 from vaebench.errors import UserError
 from vaebench.networks import common
+
+
+class Norm(nn.Module):
+    """Batch normalisation over all axes but the last; empty slots do not count."""
+    train: bool = False
+    decay: float = .9
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x, weight=None):
+        size = x.shape[-1:]
+        mean = self.variable('stats', 'mean', jnp.zeros, size)
+        var = self.variable('stats', 'var', jnp.ones, size)
+        gain, shift = self.param('gain', common.zeros, size), self.param('shift', common.zeros, size)
+        if not self.train:
+            return (x - mean.value) * jax.lax.rsqrt(var.value + self.eps) * (1 + gain) + shift
+        share = jnp.ones(len(x), x.dtype) if weight is None else weight
+        share = (share / jnp.maximum(share.sum(), 1.)).reshape(-1, *(1,) * (x.ndim - 1)) / math.prod(x.shape[1:-1])
+        axes = tuple(range(x.ndim - 1))
+        m = (share * x).sum(axes)
+        v = (share * (x - m)**2).sum(axes)
+        if not self.is_initializing():
+            mean.value, var.value = (self.decay * old.value + (1 - self.decay) * jax.lax.stop_gradient(new)
+                                     for old, new in ((mean, m), (var, v)))
+        return (x - m) * jax.lax.rsqrt(v + self.eps) * (1 + gain) + shift
+
+
+def unit(path, shapes):
+    """Rule: `common.torch_linear`, but a `Norm` starts as plain normalisation."""
+    return 0. if path[-1] in ('gain', 'shift') else common.torch_linear(path, shapes)
 
 
 class MlpEncoder(nn.Module):
@@ -15,10 +45,16 @@ class MlpEncoder(nn.Module):
     hidden: tuple
     activation: str
     n_out: int = 0                       # width of one more, linear layer
+    norm: bool = False                   # whether hidden layers but the first are batch-normalised, in train mode
 
     @nn.compact
-    def __call__(self, x):
-        x = common.Mlp(self.hidden, self.activation, final=True, name='body')(x.reshape(x.shape[0], -1))
+    def __call__(self, x, weight=None):
+        x = x.reshape(x.shape[0], -1)
+        if not self.norm:
+            x = common.Mlp(self.hidden, self.activation, final=True, name='body')(x)
+        for i, size in enumerate(self.hidden if self.norm else ()):
+            x = nn.Dense(size, name=f'layer{i}')(x)
+            x = common.activation(self.activation)(Norm(True, name=f'norm{i}')(x, weight) if i else x)
         return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
 
 
@@ -27,11 +63,18 @@ class MlpDecoder(nn.Module):
     hidden: tuple
     activation: str
     shape: tuple
+    norm: bool = False                   # whether all hidden layers are batch-normalised
+    train: bool = False
 
     @nn.compact
-    def __call__(self, z):
+    def __call__(self, z, weight=None):
         sizes = (*self.hidden, math.prod(self.shape))
-        return common.Mlp(sizes, self.activation, name='body')(z).reshape(-1, *self.shape)
+        if not self.norm:
+            return common.Mlp(sizes, self.activation, name='body')(z).reshape(-1, *self.shape)
+        for i, size in enumerate(self.hidden):
+            z = Norm(self.train, name=f'norm{i}')(nn.Dense(size, name=f'layer{i}')(z), weight)
+            z = common.activation(self.activation)(z)
+        return nn.Dense(sizes[-1], name='out')(z).reshape(-1, *self.shape)
 
 
 def patches(x):
@@ -88,12 +131,14 @@ class ConvEncoder(nn.Module):
     hidden: int
     activation: str
     n_out: int = 0
+    norm: bool = False                   # as in `MlpEncoder`; of the convolutions
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, weight=None):
         act = common.activation(self.activation)
         for i, c in enumerate(self.channels):
-            x = act(nn.Dense(c, name=f'conv{i}')(patches(x)))
+            x = nn.Dense(c, name=f'conv{i}')(patches(x))
+            x = act(Norm(True, name=f'norm{i}')(x, weight) if self.norm and i else x)
         x = act(nn.Dense(self.hidden, name='dense')(x.reshape(x.shape[0], -1)))
         return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
 
@@ -104,18 +149,23 @@ class ConvDecoder(nn.Module):
     hidden: int
     activation: str
     shape: tuple
+    norm: bool = False                   # whether all layers but the last are batch-normalised
+    train: bool = False
 
     @nn.compact
-    def __call__(self, z):
-        act = common.activation(self.activation)
+    def __call__(self, z, weight=None):
+        def act(x, name):
+            x = Norm(self.train, name=f'norm_{name}')(x, weight) if self.norm else x
+            return common.activation(self.activation)(x)
+
         *sizes, last = halves(self.shape, len(self.channels))
-        x = act(nn.Dense(self.hidden, name='dense')(z))
-        x = act(nn.Dense(math.prod(last) * self.channels[-1], name='seed')(x))
-        x = x.reshape(-1, *last, self.channels[-1])
+        x = act(nn.Dense(self.hidden, name='dense')(z), 'dense')
+        x = nn.Dense(math.prod(last) * self.channels[-1], name='seed')(x)
+        x = act(x.reshape(-1, *last, self.channels[-1]), 'seed')
         widths = (self.shape[-1], *self.channels[:-1])
         for i in reversed(range(len(sizes))):
             x = unpatch(nn.Dense(9 * widths[i], name=f'conv{i}')(x), (*sizes[i], widths[i]))
-            x = act(x) if i else x
+            x = act(x, f'conv{i}') if i else x
         return x
 
 
@@ -231,14 +281,54 @@ def pseudo(params, batch, key, k):
     return {'x': common.apart(derive(key, 1), batch['x'][rows], again)}
 
 
+def generator(make, latent, bounded):
+    """A `StatNet` (z [B, Z]) -> x.
+
+    Args:
+      make: (train) -> linen module of latents.
+      latent: Z.
+      bounded: whether x lies in [0, 1], or anywhere.
+
+    Returns:
+      A `StatNet`; its stats are {} where nothing is normalised.
+    """
+    init = common.initialiser(make(False), unit, jnp.zeros((1, latent)))
+
+    def start(key):
+        stats = jax.eval_shape(lambda: make(False).init(jax.random.key(0), jnp.zeros((1, latent)))).get('stats', {})
+        full = jax.tree_util.tree_map_with_path(lambda path, x: jnp.full(x.shape, float(path[-1].key == 'var')), stats)
+        return init(key), full
+
+    def apply(params, stats, z, weight=None, train=False):
+        x, new = make(train).apply({'params': params, 'stats': stats}, z, weight, mutable=['stats'])
+        return (jax.nn.sigmoid(x) if bounded else x), (new.get('stats', {}) if train else stats)
+
+    return StatNet(start, apply)
+
+
+def scorer(module, blank, flat):
+    """A critic `Net` (x [B, ...], weight=None) -> [B] if `flat`, else [B, n_out]; what it normalises by is the batch's.
+
+    Args:
+      module: linen module of images.
+      blank: [1, ...] for its shapes.
+      flat: whether its one output is a number.
+    """
+    def apply(params, x, weight=None, key=None):
+        out = module.apply({'params': params}, x, weight, mutable=['stats'])[0]
+        return out[..., 0] if flat else out
+
+    return Net(common.initialiser(module, unit, blank), apply)
+
+
 def image_kit(info, config, down, up, features):
     """What the image kits share.
 
     Args:
-      info: 'shape' (H, W, C).
+      info: 'shape' (H, W, C), or (D,) of points; 'classes' where there are labels.
       config: latent (Z), likelihood 'bernoulli', sigma 1.
-      down: (activation, n_out) -> linen module of images.
-      up: (shape) -> linen module of latents.
+      down: (activation, n_out, norm=False) -> linen module of images.
+      up: (shape, norm=False, train=False) -> linen module of latents.
       features: H, width of `down` with n_out=0.
 
     Returns:
@@ -252,16 +342,14 @@ def image_kit(info, config, down, up, features):
     def decoder(latent=latent, **options):
         if options:
             raise UserError(f'decoders of images have no option {", ".join(options)}: such methods need text')
-        wide = (*shape[:2], shape[2] * LIKELIHOODS[likelihood])
+        wide = (*shape[:-1], shape[-1] * LIKELIHOODS[likelihood])
         return observe(up(wide), likelihood, config.get('sigma', 1.), latent)
 
-    def gen(latent=latent):
-        net, module = common.net(up(shape), common.torch_linear, jnp.zeros((1, latent))), up(shape)
-        return net._replace(apply=lambda params, z, key=None: jax.nn.sigmoid(module.apply({'params': params}, z)))
+    def gen(latent=latent, norm=False):
+        return generator(lambda train: up(shape, norm=norm, train=train), latent, len(shape) > 1)
 
-    def critic():
-        net = common.net(down('leaky_relu', 1), common.torch_linear, blank)
-        return net._replace(apply=lambda params, x, key=None: net.apply(params, x)[..., 0])
+    def critic(n_out=None, norm=False):
+        return scorer(down('leaky_relu', n_out or 1, norm=norm), blank, n_out is None)
 
     def head(n_out, init=None, bias=None):
         rule = common.torch_linear if init in (None, 'torch') else common.constant(init)
@@ -270,7 +358,8 @@ def image_kit(info, config, down, up, features):
     def encoder(init=None):          # these keep PyTorch's law anyway
         return common.image_encoder(down(config.get('activation', 'relu'), 0), shape)
 
-    return Kit(latent, features, encoder, head, decoder, common.mlp, gen, critic, corrupt=corrupt, pseudo=pseudo)
+    return Kit(latent, features, encoder, head, decoder, common.mlp, gen, critic, corrupt=corrupt, pseudo=pseudo,
+               classes=info.get('classes'))
 
 
 def mlp(info, config):
@@ -284,8 +373,8 @@ def mlp(info, config):
       A `Kit`.
     """
     hidden, act = tuple(config['hidden']), config.get('activation', 'relu')
-    return image_kit(info, config, lambda act, n_out: MlpEncoder(hidden, act, n_out),
-                     lambda shape: MlpDecoder(hidden[::-1], act, shape), hidden[-1])
+    return image_kit(info, config, lambda act, n_out, **norm: MlpEncoder(hidden, act, n_out, **norm),
+                     lambda shape, **norm: MlpDecoder(hidden[::-1], act, shape, **norm), hidden[-1])
 
 
 def conv(info, config):
@@ -301,5 +390,5 @@ def conv(info, config):
     """
     channels, hidden, act = tuple(config.get('channels', (32, 64))), config.get('hidden', 128), \
         config.get('activation', 'relu')
-    return image_kit(info, config, lambda act, n_out: ConvEncoder(channels, hidden, act, n_out),
-                     lambda shape: ConvDecoder(channels, hidden, act, shape), hidden)
+    return image_kit(info, config, lambda act, n_out, **norm: ConvEncoder(channels, hidden, act, n_out, **norm),
+                     lambda shape, **norm: ConvDecoder(channels, hidden, act, shape, **norm), hidden)
