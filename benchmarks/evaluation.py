@@ -1,13 +1,14 @@
 """Evaluation of one row at the size of PTB, against the same work in PyTorch: in one run, as ratios.
 
-    python benchmarks/evaluation.py [--sentences=32] [--samples=500] [--chunk=100] [--batch=32] [--cuts=7]
-                                    [--repeats=3] [--sides=ours,single,torch] [--out=FILE]
+    python benchmarks/evaluation.py [--sentences=32] [--samples=500] [--chunk=100] [--batch=16] [--cuts=2]
+                                    [--repeats=2] [--sides=ours,single,torch] [--out=FILE]
 
 Importance sampling, one-sample bound, priorLL and postLL, mutual information, active and consistent units of an
 LSTM-VAE 256/256/32 with a vocabulary of 10,002, over sentences of random words that are as long as PTB's. Three sides:
 ours in batches, ours one sentence at a time, and PyTorch as the papers' scripts do it, one sentence at a time with a
-batch of its samples. Each side is a process of its own, so that its peak memory is its own; they take turns, and a
-time is the median over the turns. The first call compiles and does not count. The peer is PyTorch:
+batch of its samples. All sides have the same parameters, far enough from zero that words differ in probability. Each
+side is a process of its own, so that its peak memory is its own; they take turns, and a time is the median over the
+turns. The first call compiles and does not count. The peer is PyTorch:
 pip install -e '.[peers]'.
 """
 import json
@@ -18,11 +19,13 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')       # several processes may share one accelerator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import throughput
 
@@ -30,12 +33,13 @@ from vaebench import datasets, evaluate, metrics
 
 SIZE = throughput.PTB
 NAMES = ('nll_iw', 'ppl_iw', 'elbo', 'prior_ll', 'post_ll', 'mi_full', 'au', 'cu')
-OPTIONS = {'sentences': 32, 'samples': 500, 'chunk': 100, 'batch': 32, 'cuts': 7, 'repeats': 3}
+OPTIONS = {'sentences': 32, 'samples': 500, 'chunk': 100, 'batch': 16, 'cuts': 2, 'repeats': 2}
 SIDES = {'ours': 'ours, {batch} sentences x {chunk} samples at a time', 'single': 'ours, one sentence at a time',
          'torch': 'PyTorch, one sentence at a time, {chunk} samples'}
 MEAN, SHAPE, LONGEST = 21.917, 4.4, 83        # of the predicted words of a PTB test sentence; a gamma of that spread
 DRAWN = 8                                     # draws from prior and posterior each, for priorLL and postLL
-SAME = .01                                    # how far the sides' NLLs may lie apart: more is other work
+SAME = .002                                   # how far the sides' NLLs may lie apart: more is other work
+WIDER = 12.                                   # times the initial parameters
 
 
 def corpus(n):
@@ -49,13 +53,26 @@ def corpus(n):
     return {'tokens': tokens, 'length': length}
 
 
-def ours(o):
+def classes(o):
+    """The sentences in their length classes, as `View` reads them."""
+    data = {**corpus(o['sentences']), 'index': np.arange(o['sentences'], dtype=np.int32)}
+    return datasets.buckets(data, o['cuts'])
+
+
+def parameters(o):
+    """One LSTM-VAE for all sides: 'part/.../name' -> array."""
+    run = throughput.lstm_run({**SIZE, 'steps': int(corpus(o['sentences'])['length'].max())}, 1)
+    leaves = jax.tree_util.tree_leaves_with_path(run.state.params)
+    return {'/'.join(k.key for k in path): WIDER * np.asarray(x) for path, x in leaves}
+
+
+def ours(o, given):
     """The suite's own evaluation: a function that gives {metric: number}, and one that gives its peak of bytes."""
-    data = corpus(o['sentences'])
-    run = throughput.lstm_run({**SIZE, 'steps': int(data['length'].max())}, 1)
+    run = throughput.lstm_run({**SIZE, 'steps': int(corpus(o['sentences'])['length'].max())}, 1)
     evals, programs = run.method.evals, {}
-    params, carry = jax.tree.map(lambda x: x[None], (run.state.params, run.state.carry))
-    buckets = datasets.buckets({**data, 'index': np.arange(o['sentences'], dtype=np.int32)}, o['cuts'])
+    tree = jax.tree_util.tree_map_with_path(lambda path, x: given['/'.join(k.key for k in path)], run.state.params)
+    params, carry = jax.tree.map(lambda x: jnp.asarray(x)[None], (tree, run.state.carry))
+    buckets = classes(o)
     settings = metrics.Settings(samples=o['samples'], chunk=o['chunk'], batch=o['batch'])
 
     def work():
@@ -65,8 +82,8 @@ def ours(o):
     return work, evaluate.peak_memory
 
 
-def parts_of(torch):
-    """The LSTM-VAE in plain PyTorch, with the initialisation of the papers' scripts: (posterior, log_lik, device)."""
+def parts_of(torch, given):
+    """The LSTM-VAE in plain PyTorch, with our parameters: (posterior, log_lik, device)."""
     from torch import nn
     from torch.nn.functional import cross_entropy
     vocab, embed, hidden, latent = (SIZE[k] for k in ('vocab', 'embed', 'hidden', 'latent'))
@@ -76,8 +93,14 @@ def parts_of(torch):
         'head': nn.Linear(hidden, 2 * latent, bias=False),
         'embedding': nn.Embedding(vocab, embed), 'dec': nn.LSTM(embed + latent, hidden, batch_first=True),
         'start': nn.Linear(latent, hidden, bias=False), 'out': nn.Linear(hidden, vocab, bias=False)}).to(device)
-    for name, p in parts.named_parameters():
-        nn.init.uniform_(p, *((-.1, .1) if 'embedding' in name else (-.01, .01)))
+    lstm = {'weight_ih_l0': 'w_x', 'weight_hh_l0': 'w_h', 'bias_ih_l0': 'b_x', 'bias_hh_l0': 'b_h'}
+    named = {'enc_embedding.weight': 'enc/embedding', 'embedding.weight': 'dec/embedding',
+             'head.weight': 'head/kernel', 'start.weight': 'dec/start/kernel', 'out.weight': 'dec/w_out',
+             **{f'{part}.{theirs}': f'{part}/lstm/{own}' for part in ('enc', 'dec') for theirs, own in lstm.items()}}
+    with torch.no_grad():
+        for name, p in parts.named_parameters():
+            value = given[named[name]]
+            p.copy_(torch.tensor(value if 'embedding' in name else value.T))
 
     def posterior(x):
         return parts['head'](parts['enc'](parts['enc_embedding'](x))[1][0][0]).chunk(2, -1)
@@ -94,11 +117,11 @@ def parts_of(torch):
     return posterior, log_lik, device
 
 
-def peer(o):
+def peer(o, given):
     """The same work in PyTorch, sentence by sentence: as `ours`."""
     import torch
     torch.manual_seed(0)
-    posterior, log_lik, device = parts_of(torch)
+    posterior, log_lik, device = parts_of(torch, given)
     data, n = corpus(o['sentences']), o['sentences']
     rows = [torch.tensor(t[None, :k + 1], dtype=torch.long, device=device)
             for t, k in zip(data['tokens'], data['length'], strict=True)]
@@ -150,16 +173,23 @@ def peer(o):
     return work, peak
 
 
+def filled(o):
+    """How many sentences our batches hold: '16, 16'."""
+    sizes = [len(b['length']) for b in classes(o)]
+    return ', '.join(str(min(o['batch'], n - at)) for n in sizes for at in range(0, n, o['batch']))
+
+
 def host_peak():
     """Most bytes of this process's memory so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def serve(side, o):
+def serve(side, o, path):
     """A side's process: a JSON line after the first call, then one for every line on standard input."""
     if side == 'single':
         o = {**o, 'batch': 1}
-    work, peak = (peer if side == 'torch' else ours)(o)
+    with np.load(path) as given:
+        work, peak = (peer if side == 'torch' else ours)(o, dict(given))
     before = peak()
     start = time.perf_counter()
     values = work()
@@ -170,9 +200,9 @@ def serve(side, o):
         print(json.dumps({'seconds': time.perf_counter() - start, 'peak': peak()}), flush=True)
 
 
-def measure(sides, o):
+def measure(sides, o, path):
     """{side: (first call's record, seconds [repeats], peak of bytes)}; all sides have had their first call by then."""
-    command = [sys.executable, __file__, *(f'--{k}={v}' for k, v in o.items())]
+    command = [sys.executable, __file__, f'--params={path}', *(f'--{k}={v}' for k, v in o.items())]
     running, first, times, peaks = {}, {}, {s: [] for s in sides}, {}
     try:
         for side in sides:
@@ -215,7 +245,7 @@ def report(found, o):
 def main(argv):
     """Measures and prints; returns the exit code."""
     given = dict(arg.removeprefix('--').split('=', 1) for arg in argv if arg.startswith('--') and '=' in arg)
-    side, out = given.pop('serve', None), given.pop('out', None)
+    side, out, path = (given.pop(k, None) for k in ('serve', 'out', 'params'))
     sides = given.pop('sides', ','.join(SIDES)).split(',')
     wrong = [x for x in argv if not x.startswith('--') or '=' not in x] + [x for x in sides if x not in SIDES] + \
         [k for k, v in given.items() if k not in OPTIONS or not v.isdecimal() or v == '0']
@@ -225,7 +255,7 @@ def main(argv):
         return 2
     o = {**OPTIONS, **{k: int(v) for k, v in given.items()}}
     if side:
-        serve(side, o)
+        serve(side, o, path)
         return 0
     if 'torch' in sides and throughput.version('torch') == '-':
         print(throughput.PEERS)
@@ -234,8 +264,12 @@ def main(argv):
     lines = [f'{throughput.cpu()}, {os.cpu_count()} cores, jax on {device.platform} ({device.device_kind}); Python '
              f'{platform.python_version()}, ' + ', '.join(f'{p} {throughput.version(p)}' for p in ('jax', 'torch')), '',
              f'{o["sentences"]} sentences, {o["samples"]} importance samples; {", ".join(NAMES)}. Load average at the '
-             f'start {os.getloadavg()[0]:.1f}: only figures from an idle machine count.', '']
-    lines += report(measure(sides, o), o)
+             f'start {os.getloadavg()[0]:.1f}: only figures from an idle machine count.',
+             f'Sentences in a batch of ours: {filled(o)}.', '']
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / 'parameters.npz'
+        np.savez(path, **parameters(o))
+        lines += report(measure(sides, o, path), o)
     print('\n'.join(lines))
     if out:
         pathlib.Path(out).write_text('\n'.join(lines) + '\n')

@@ -115,6 +115,8 @@ def _work(config, given, workdir, deadline, stopped):
             for runner in runners:
                 _cells(runner)
             return 0
+        for runner in runners:
+            runner.check_data()                # before the first file is written
         describe = lambda: results.write_manifest(
             workdir, {'tables': [r.describe(whole[r.table.name]) for r in runners]})
         describe()
