@@ -50,13 +50,13 @@ def spread(values, unit):
 
 
 class Run:
-    """The project's VAE, trained by the project's engine: calling it trains `steps` steps in one dispatch."""
+    """A method of the project, trained by the project's engine: calling it trains `steps` steps in one dispatch."""
 
-    def __init__(self, info, config, data, batch, steps, optimizer, seeds=None, how='vmap'):
+    def __init__(self, info, config, data, batch, steps, optimizer, seeds=None, how='vmap', method='vae', **options):
         kit = networks.build(info, config)
         plan = core.Plan(steps, steps, optimise.optimiser(optimizer))
-        entry = METHODS['vae']
-        self.method = entry.factory(kit, plan)
+        entry = METHODS[method]
+        self.method = entry.factory(kit, plan, **{**entry.options, **options})
         self.data, self.rng = jax.device_put(data), np.random.default_rng(0)
         self.steps, self.batch = steps, batch
         hp = {k: jnp.float32(v) for k, v in {**entry.hp, 'lr': optimizer['lr'], 'lr_scale': 1.}.items()}
@@ -186,40 +186,134 @@ def nll_iw(repeats):
     return '>= 1', spread(1e3 * a / n, 'ms/sentence'), 'PyTorch: ' + spread(1e3 * b / n, 'ms/sentence'), b / a
 
 
-def mlp_vae(repeats):
-    """MLP VAE 784-512-16, batch 64, one epoch."""
+IMAGES, BATCH = 12_800, 64
+MLP = {'name': 'mlp', 'hidden': (512,), 'latent': 16}
+CONV = {'name': 'conv', 'channels': (32, 64), 'hidden': 128, 'latent': 16}
+
+
+def pixels():
+    """[IMAGES, 28, 28, 1] of noise."""
+    return np.random.default_rng(0).uniform(size=(IMAGES, 28, 28, 1)).astype(np.float32)
+
+
+def images_run(config, **options):
+    """A `Run` over one epoch of images."""
+    return Run({'kind': 'image', 'shape': (28, 28, 1)}, config, {'x': pixels()}, BATCH, IMAGES // BATCH,
+               {'name': 'adam', 'lr': 1e-3}, **options)
+
+
+def pythae_epoch(folder, model, adversarial=False):
+    """A function that trains one of pythae's models for an epoch with pythae's trainer."""
     import torch
+    from pythae import trainers
     from pythae.data.datasets import DatasetOutput
-    from pythae.models import VAE, VAEConfig
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.getLogger('pythae').setLevel(logging.ERROR)
-    n, batch = 12_800, 64
-    x = np.random.default_rng(0).uniform(size=(n, 28, 28, 1)).astype(np.float32)
 
     class Images(torch.utils.data.Dataset):
         """What pythae's loader wants."""
 
         def __init__(self):
-            self.data = torch.tensor(x).permute(0, 3, 1, 2).contiguous()
+            self.data = torch.tensor(pixels()).permute(0, 3, 1, 2).contiguous()
 
         def __len__(self):
-            return n
+            return IMAGES
 
         def __getitem__(self, i):
             return DatasetOutput(data=self.data[i])
 
-    with tempfile.TemporaryDirectory() as folder:
-        model = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss='bce'))
-        config = BaseTrainerConfig(output_dir=folder, num_epochs=1, per_device_train_batch_size=batch,
-                                   learning_rate=1e-3, optimizer_cls='Adam', no_cuda=torch_device() == 'cpu')
-        trainer = BaseTrainer(model, Images(), training_config=config)
-        trainer.prepare_training()
-        trainer.callback_handler.callbacks = []            # no progress bar
-        ours = Run({'kind': 'image', 'shape': (28, 28, 1)}, {'name': 'mlp', 'hidden': (512,), 'latent': 16}, {'x': x},
-                   batch, n // batch, {'name': 'adam', 'lr': 1e-3})
-        a, b = turns(ours, lambda: trainer.train_step(1), repeats)
-    return '>= 3', spread(n / a, 'samples/s'), 'pythae: ' + spread(n / b, 'samples/s'), b / a
+    common = {'output_dir': folder, 'num_epochs': 1, 'per_device_train_batch_size': BATCH,
+              'no_cuda': torch_device() == 'cpu'}
+    if adversarial:
+        config = trainers.AdversarialTrainerConfig(**common, autoencoder_learning_rate=1e-3,
+                                                   discriminator_learning_rate=1e-3)
+        trainer = trainers.AdversarialTrainer(model, Images(), training_config=config)
+    else:
+        config = trainers.BaseTrainerConfig(**common, learning_rate=1e-3, optimizer_cls='Adam')
+        trainer = trainers.BaseTrainer(model, Images(), training_config=config)
+    trainer.prepare_training()
+    trainer.callback_handler.callbacks = []                # no progress bar
+    return lambda: trainer.train_step(1)
+
+
+def torch_conv():
+    """Our small convolutional networks in PyTorch, as pythae takes them: (encoder, decoder)."""
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from torch import nn
+    (first, second), hidden, latent = CONV['channels'], CONV['hidden'], CONV['latent']
+
+    class Encoder(BaseEncoder):
+        """Images to means and log variances."""
+
+        def __init__(self):
+            BaseEncoder.__init__(self)
+            self.body = nn.Sequential(
+                nn.Conv2d(1, first, 3, 2, 1), nn.ReLU(), nn.Conv2d(first, second, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+                nn.Linear(49 * second, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent))
+
+        def forward(self, x):
+            mean, log_var = self.body(x).chunk(2, 1)
+            return ModelOutput(embedding=mean, log_covariance=log_var)
+
+    class Decoder(BaseDecoder):
+        """Codes to images."""
+
+        def __init__(self):
+            BaseDecoder.__init__(self)
+            self.body = nn.Sequential(
+                nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, 49 * second), nn.ReLU(),
+                nn.Unflatten(1, (second, 7, 7)), nn.ConvTranspose2d(second, first, 3, 2, 1, 1), nn.ReLU(),
+                nn.ConvTranspose2d(first, 1, 3, 2, 1, 1), nn.Sigmoid())
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.body(z))
+
+    return {'encoder': Encoder(), 'decoder': Decoder()}
+
+
+def pythae_vae(nets=None):
+    """pythae's VAE; on its own fully connected networks if no others are given."""
+    from pythae.models import VAE, VAEConfig
+    return VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss='bce'), **(nets or {}))
+
+
+def pythae_wae_mmd():
+    """pythae's WAE-MMD."""
+    from pythae.models import WAE_MMD, WAE_MMD_Config
+    return WAE_MMD(WAE_MMD_Config(input_dim=(1, 28, 28), latent_dim=16))
+
+
+def pythae_aae():
+    """pythae's adversarial autoencoder, whose critic has one hidden layer of 256."""
+    from pythae.models import Adversarial_AE, Adversarial_AE_Config
+    return Adversarial_AE(Adversarial_AE_Config(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss='bce'))
+
+
+def against_pythae(target, config, make, adversarial=False, **options):
+    """A row: one epoch of ours against one of pythae's.
+
+    Args:
+      target: least ratio, as text.
+      config: of our kit.
+      make: () -> pythae's model.
+      adversarial: whether pythae's adversarial trainer trains it.
+      **options: of `Run`.
+    """
+    def measure(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            theirs = pythae_epoch(folder, make(), adversarial)
+            a, b = turns(images_run(config, **options), theirs, repeats)
+        return target, spread(IMAGES / a, 'samples/s'), 'pythae: ' + spread(IMAGES / b, 'samples/s'), b / a
+
+    return measure
+
+
+def seeds_images(repeats):
+    """Five seeds of the MLP VAE, side by side and one after the other, against one seed."""
+    one = images_run(MLP)
+    side, after = (images_run(MLP, seeds=5, how=how) for how in ('vmap', 'map'))
+    return against_one(one, side, after, IMAGES // BATCH, repeats)
 
 
 def dispatch(repeats):
@@ -231,17 +325,22 @@ def dispatch(repeats):
     return '<= 0.2 ms', spread(1e3 * a / k, 'ms/step'), '', None
 
 
+def against_one(one, side, after, steps, repeats):
+    """What a row of five seeds says: `side` by side and one `after` the other, against `one`, in as many steps."""
+    a, b = turns(side, one, repeats)
+    c, d = turns(after, one, repeats)
+    auto = sharding.seeds_how()
+    text = f'vmap {np.median(a / b):.2f}x, map {np.median(c / d):.2f}x; chosen here: {auto}'
+    return '<= 2x on an accelerator', text, spread(1e3 * b / steps, 'ms/step') + ' for one seed', \
+        a / b if auto == 'vmap' else c / d
+
+
 def seeds_row(size):
     """Five seeds, side by side and one after the other, against one seed."""
     def measure(repeats):
         k, one = 10, lstm_run(size, 10)
         side, after = (lstm_run(size, k, seeds=5, how=how) for how in ('vmap', 'map'))
-        a, b = turns(side, one, repeats)
-        c, d = turns(after, one, repeats)
-        auto = sharding.seeds_how()
-        text = f'vmap {np.median(a / b):.2f}x, map {np.median(c / d):.2f}x; chosen here: {auto}'
-        return '<= 2x on an accelerator', text, spread(1e3 * b / k, 'ms/step') + ' for one seed', \
-            a / b if auto == 'vmap' else c / d
+        return against_one(one, side, after, k, repeats)
 
     return measure
 
@@ -254,7 +353,15 @@ def start(repeats):
 
 
 ROWS = {
-    'mlp_vae': ('MLP VAE 784-512-16, batch 64: samples/s over an epoch', mlp_vae),
+    'mlp_vae': ('MLP VAE 784-512-16, batch 64: samples/s over an epoch', against_pythae('>= 3', MLP, pythae_vae)),
+    'mlp_wae_mmd': ('WAE-MMD on the same networks', against_pythae('>= 3', MLP, pythae_wae_mmd, method='wae_mmd')),
+    'mlp_aae': ('adversarial autoencoder with the two updates of pythae\'s, critic of 256: our WAE-GAN', against_pythae(
+        '>= 3', MLP, pythae_aae, adversarial=True, method='wae_gan', hidden=(256,))),
+    'mlp_aae_three': ('the same in the three updates of its paper, against pythae\'s two', against_pythae(
+        '>= 3', MLP, pythae_aae, adversarial=True, method='aae', hidden=(256,), stochastic=True)),
+    'conv_vae': ('convolutional VAE, 3x3 strided, 32 and 64 channels, 128, 16', against_pythae(
+        '>= 1.5', CONV, lambda: pythae_vae(torch_conv()))),
+    'seeds_images': ('five seeds against one: MLP VAE 784-512-16, batch 64', seeds_images),
     'lstm_vae': ('LSTM-VAE 256/256/32, vocabulary 10,002, batch 32, 23 tokens: train step', lstm_vae),
     'nll_iw': ('nll_iw of the same LSTM-VAE, 500 samples', nll_iw),
     'dispatch': ('a step of a tiny net inside a block', dispatch),

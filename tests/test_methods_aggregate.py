@@ -9,12 +9,13 @@ import pytest
 import toys
 
 from vaebench import core
+from vaebench.errors import UserError
 from vaebench.methods import aggregate, autoencoders, parts
 from vaebench.ops import density_gap, distributions, divergences, kernels
 
 DATA = toys.images(12)
 HP = {'beta': 1., 'beta_start': 0., 'warmup': 0., 'delay': 0., 'period': 0., 'lr': .1, 'lr_scale': 1.,
-      'kl_weight': .5, 'critic_lr': 1e-3}
+      'kl_weight': .5, 'critic_lr': 1e-3, 'alpha': .25, 'mmd': 4.}
 
 
 @pytest.fixture(autouse=True)
@@ -190,8 +191,8 @@ def test_median_is_numpys_for_odd_counts():
     x = np.random.default_rng(0).normal(size=(4, 4))
     counts = np.ones((4, 4), bool)
     counts[0] = counts[1, 1] = False
-    assert float(aggregate.median(x, counts)) == np.median(x[counts])
-    assert float(aggregate.median(x, ~counts & counts)) == 0
+    assert float(parts.median(x, counts)) == np.median(x[counts])
+    assert float(parts.median(x, ~counts & counts)) == 0
 
 
 def test_no_spread_is_no_further_term():
@@ -200,6 +201,68 @@ def test_no_spread_is_no_further_term():
     want, exact, _ = evaluate(autoencoders.vae, {'beta': 0.})
     assert loss == pytest.approx(want, rel=1e-12)
     toys.close(grads, exact, atol=1e-12)
+
+
+# InfoVAE, and the kernels of image rows.
+
+@pytest.mark.parametrize('kernel', parts.DISCREPANCIES)
+def test_info_vae_is_its_formula(kernel):
+    """(1 - alpha) KL + (alpha + lambda - 1) MMD^2, from the VAE's draws; the decoder feels the reconstruction only."""
+    loss, grads, aux = evaluate(autoencoders.info_vae, kernel=kernel)
+    assert loss == pytest.approx(aux['rec'] + .75 * aux['kl'] + 3.25 * aux['mmd'], rel=1e-12)
+    vae, want = evaluate(autoencoders.vae)[2], evaluate(autoencoders.vae, {'beta': 0.})[1]
+    assert (aux['rec'], aux['kl']) == pytest.approx((vae['rec'], vae['kl']), rel=1e-12)
+    toys.close(grads['dec'], want['dec'], atol=1e-12)
+    method, params, carry = started(autoencoders.info_vae, kernel=kernel)
+    q = method.evals['posterior'](params, carry, toys.all_of(DATA))
+    z = np.asarray(method.evals['sample_q'](params, carry, q, core.derive(jax.random.key(0), 0, 1)))
+    noise = np.asarray(jax.random.normal(core.derive(jax.random.key(0), 2), z.shape))
+    r2 = lambda x, y: ((x[:, None] - y)**2).sum(-1)
+    width = 2 * (np.sort(r2(z, z)[~np.eye(12, dtype=bool)])[66] + np.sort(r2(z, noise).ravel())[72])
+    k = {'imq': lambda x, y: sum(s * 6 / (s * 6 + r2(x, y)) for s in (.1, .2, .5, 1., 2., 5., 10.)),
+         'rbf': lambda x, y: np.exp(-r2(x, y) / width), 'tutorial': lambda x, y: np.exp(-r2(x, y) / 9)}[kernel]
+    off = lambda a: (a.sum() - np.trace(a)) / 132
+    assert aux['mmd'] == pytest.approx(off(k(z, z)) + off(k(noise, noise)) - 2 * k(z, noise).mean(), rel=1e-9)
+
+
+def test_info_vae_without_information_is_the_vae():
+    a, b = evaluate(autoencoders.info_vae, {'alpha': 0., 'mmd': 1.}), evaluate(autoencoders.vae)
+    assert a[0] == pytest.approx(b[0], rel=1e-12)
+    toys.close(a[1], b[1], atol=1e-12)
+    loss, _, aux = evaluate(autoencoders.info_vae, {'alpha': 1., 'mmd': 100.})
+    assert loss == pytest.approx(aux['rec'] + 100 * aux['mmd'], rel=1e-12) and aux['beta'] == 0
+    rounded = evaluate(autoencoders.info_vae, {'alpha': np.float32(.9), 'mmd': np.float32(.1) - 1e-7})
+    assert rounded[0] == pytest.approx(rounded[2]['rec'] + .1 * rounded[2]['kl'], rel=1e-6)
+
+
+def test_info_vae_of_negative_weight_fails_at_once():
+    method = autoencoders.info_vae(toys.kit(), toys.plan())
+    hp = {k: jnp.asarray(v) for k, v in {**HP, 'alpha': 0., 'mmd': 1e-3}.items()}
+    state = core.init(method, jax.random.key(0), core.take(DATA, jnp.arange(12)), hp)
+    new, _ = toys.jit(core.make_step(method.phases[0]))(state, DATA, jnp.arange(12)[None])
+    assert int(new.status) == core.FAILED and not toys.moved(state.params, new.params)
+
+
+@pytest.mark.parametrize('kernel', parts.DISCREPANCIES)
+def test_order_of_the_prior_draws_changes_nothing(kernel, monkeypatch):
+    rate, z = parts.discrepancy(kernel, 3), jax.random.normal(jax.random.key(1), (9, 3)) + 1
+    want, draw = rate_of(rate, z), jax.random.normal
+    monkeypatch.setattr(jax.random, 'normal', lambda *a: draw(*a)[jnp.array([4, 2, 8, 0, 1, 7, 3, 6, 5])])
+    assert float(rate_of(rate, z)) == pytest.approx(float(want), rel=1e-10)
+    assert float(rate_of(rate, z[::-1])) == pytest.approx(float(want), rel=1e-10)
+    assert float(rate_of(parts.discrepancy(kernel, 3, 2.), z)) != pytest.approx(float(want), rel=1e-3)
+
+
+def test_wae_reaches_every_kernel():
+    for kernel in parts.DISCREPANCIES:
+        loss, _, aux = evaluate(autoencoders.wae_mmd, {'beta': 7.}, kernel=kernel)
+        method, params, carry = started(autoencoders.wae_mmd, kernel=kernel)
+        z = method.evals['encode'](params, carry, toys.all_of(DATA))
+        want = rate_of(parts.discrepancy(kernel, 3), z, core.derive(jax.random.key(0), 1))
+        assert aux['mmd'] == pytest.approx(float(want), rel=1e-10)
+        assert loss == pytest.approx(aux['rec'] + 7 * aux['mmd'], rel=1e-12)
+    with pytest.raises(UserError, match='unknown kernel'):
+        autoencoders.wae_mmd(toys.kit(), toys.plan(), kernel='laplace')
 
 
 # A critic on codes.
@@ -240,6 +303,35 @@ def test_constant_critic_is_the_closed_form():
     want = np.log1p(np.exp(-1.5)) + np.log1p(np.exp(1.5))
     assert GAN(params=params, player=0)[0] == pytest.approx(want, rel=1e-10)
     assert GAN(params=params)[2]['fool'] == pytest.approx(np.log1p(np.exp(-1.5)), rel=1e-10)
+
+
+def test_known_part_of_the_best_critic():
+    """A network that says nothing leaves log p(z)."""
+    params = blind(started(aggregate.wae_gan, hidden=(6,))[1])
+    method, _, carry = started(aggregate.wae_gan, hidden=(6,), p_trick=True)
+    q = method.evals['posterior'](params, carry, toys.all_of(DATA))
+    z = method.evals['sample_q'](params, carry, q, core.derive(jax.random.key(1), 0, 1))
+    logit = lambda z: np.asarray(distributions.normal_log_prob(z))
+    prior = jax.random.normal(jax.random.key(0), z.shape)
+    want = np.log1p(np.exp(-logit(prior))).mean() + np.log1p(np.exp(logit(z))).mean()
+    assert GAN(params=params, player=0, p_trick=True)[0] == pytest.approx(want, rel=1e-10)
+    assert GAN(params=params, p_trick=True)[2]['fool'] == pytest.approx(np.log1p(np.exp(-logit(z))).mean(), rel=1e-10)
+
+
+def test_the_critic_may_move_last():
+    """Then it sees the codes that the autoencoder has just made."""
+    hp = {k: jnp.asarray(v) for k, v in HP.items()}
+    for first, order in ((True, ['critic', 'vae']), (False, ['vae', 'critic'])):
+        method = aggregate.wae_gan(toys.kit(), toys.plan(), hidden=(6,), stochastic=False, d_first=first)
+        phase = method.phases[0]
+        assert [p.name for p in phase.players] == order
+        state = core.init(method, jax.random.key(0), core.take(DATA, jnp.arange(12)), hp)
+        new, metrics = toys.jit(core.make_step(phase))(state, DATA, jnp.arange(12)[None])
+        code = method.evals['encode'](state.params if first else new.params, state.carry, toys.all_of(DATA))
+        key = core.derive(state.key, 2, 0, 1 + order.index('critic'), 0)
+        score = lambda z, p=state.params: np.asarray(toys.mlp((3, 6, 1)).apply(p['critic'], z))
+        want = np.log1p(np.exp(-score(jax.random.normal(key, code.shape)))) + np.log1p(np.exp(score(code)))
+        assert float(metrics['critic/loss']) == pytest.approx(float(want.mean()), rel=1e-6)
 
 
 def test_both_players_see_the_same_codes():

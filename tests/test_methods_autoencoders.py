@@ -94,6 +94,44 @@ def test_sigmoid_annealing():
         assert float(evaluate('anneal', total=total, shape='sigmoid')[3]['beta']) == pytest.approx(beta, abs=1e-6)
 
 
+def test_falling_weight():
+    """Geometric over `warmup` epochs; from a weight to itself it is the beta-VAE."""
+    fall = {'beta_start': 100., 'beta': 1., 'warmup': 10.}
+    for total, beta in ((0, 100.), (50, 10.), (75, 10**.5), (100, 1.), (500, 1.)):
+        aux = evaluate('vae', fall, total, shape='exponential', dims=True)[3]
+        assert float(aux['beta']) == pytest.approx(beta, rel=1e-6)
+        assert float(sum(aux[f'kl{i}'] for i in range(3))) == pytest.approx(float(aux['kl']), rel=1e-12)
+    level = {'beta_start': 4., 'beta': 4., 'warmup': 10.}
+    for total in (0, 37, 200):
+        toys.close(evaluate('vae', level, total, shape='exponential', dims=True)[:2],
+                   evaluate('beta_vae', {'beta': 4.})[:2], rtol=1e-6)
+
+
+def test_weighted_kl_is_that_from_a_narrower_prior():
+    """Mathieu's first theorem: -beta KL(q||p) = -KL(q||f) + (beta - 1) H(q) + log F, f = N(0, I / beta)."""
+    mean, log_var = jax.random.normal(jax.random.key(0), (2, 5, 3))
+    entropy = .5 * (log_var + 1 + np.log(2 * np.pi)).sum(-1)
+    for beta in (.25, 1., 6.):
+        narrow = divergences.normal_kl(np.sqrt(beta) * mean, log_var + np.log(beta))
+        log_f = 1.5 * ((1 - beta) * np.log(2 * np.pi) - np.log(beta))
+        np.testing.assert_allclose(-beta * divergences.normal_kl(mean, log_var),
+                                   -narrow + (beta - 1) * entropy + log_f, atol=1e-12)
+
+
+def test_a_full_covariance_prefers_no_axes():
+    """Mathieu's second theorem: codes turned with noise and decoder cost the same."""
+    turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0])
+    posterior = posteriors.linear_implicit(toys.kit())
+    model = parts.model(toys.kit(), posterior)
+    params, carry = model.init(jax.random.key(0), None)
+    head = {'w': params['head']['w'] @ turn, 'b': params['head']['b'] @ turn}
+    turned = {**params, 'head': head, 'noise': params['noise'] @ turn,
+              'dec': {**params['dec'], 'w': turn.T @ params['dec']['w']}}
+    a, b = (model.terms(p, carry, toys.all_of(DATA), jax.random.key(1), {})[0] for p in (params, turned))
+    np.testing.assert_allclose(b.z, a.z @ turn, rtol=1e-10)
+    np.testing.assert_allclose([b.rec, b.kl], [a.rec, a.kl], rtol=1e-10)
+
+
 def test_capacity_pulls_towards_it():
     push = {**RAMP, 'beta': 3., 'capacity_epochs': 0.}
     low, high = (evaluate('capacity_vae', {**push, 'capacity': c}) for c in (0., 99.))

@@ -4,7 +4,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+import scipy.special
+import scipy.stats
+import sklearn.mixture
 import toys
 
 from vaebench import core, networks
@@ -256,3 +260,88 @@ def test_pseudo_sentences():
         assert after.shape[0] == 3 and after.shape[2] == 4 and (before != after).all()
         losses = np.asarray(metrics['vae/loss'])
         assert np.isfinite(losses).all() and losses[-5:].mean() < losses[:5].mean() - .5
+
+
+def correlated(n, seed=0):
+    """Draws [n, 2] of two Gaussians with opposite correlations, far from each other, and their mean log density."""
+    rng = np.random.default_rng(seed)
+    laws = [scipy.stats.multivariate_normal(m, [[1., r], [r, 1.]]) for m, r in (([-4., 2.], .8), ([3., -1.], -.8))]
+    z = np.concatenate([law.rvs(n // 2, random_state=rng) for law in laws])
+    return z, np.logaddexp(*[law.logpdf(z) for law in laws]).mean() - np.log(2)
+
+
+def test_full_mixture_is_its_formula_and_draws_follow_it():
+    prior, rng = priors.full_mixture(3, 2), np.random.default_rng(0)
+    p = {'mean': rng.normal(size=(2, 3)), 'log_std': .3 * rng.normal(size=(2, 3)), 'logits': np.array([.3, -.4]),
+         'below': rng.normal(size=(2, 3, 3))}
+    factor = [np.diag(np.exp(s)) @ np.linalg.inv(np.eye(3) + np.tril(n, -1))
+              for s, n in zip(p['log_std'], p['below'], strict=True)]
+    laws = [scipy.stats.multivariate_normal(m, f @ f.T) for m, f in zip(p['mean'], factor, strict=True)]
+    z, params = rng.normal(size=(5, 3)), {'mixture': jax.tree.map(jnp.asarray, p)}
+    shares = scipy.special.softmax(p['logits'])
+    want = np.log(sum(w * law.pdf(z) for w, law in zip(shares, laws, strict=True)))
+    np.testing.assert_allclose(prior.log_prob(params, z), want, rtol=1e-9)
+    np.testing.assert_allclose(prior.log_prob(params, z.reshape(5, 1, 3))[:, 0], want, rtol=1e-9)
+    draws = np.asarray(prior.sample(params, jax.random.key(0), 40000))
+    mean = shares @ p['mean']
+    cov = sum(w * (f @ f.T + np.outer(m - mean, m - mean))
+              for w, f, m in zip(shares, factor, p['mean'], strict=True))
+    np.testing.assert_allclose(draws.mean(0), mean, atol=5 * np.sqrt(np.diag(cov).max() / 40000))
+    np.testing.assert_allclose(np.cov(draws.T), cov, atol=.03 * np.diag(cov).max())
+    ratio = scipy.stats.multivariate_normal(mean, .3 * cov).pdf(draws) / np.exp(prior.log_prob(params, draws))
+    assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / 200)
+
+
+def test_full_mixture_of_one_starts_at_the_batch():
+    z, _ = correlated(50)
+    weight = (np.arange(50) % 5 > 0).astype(float)
+    junk = np.where(weight[:, None] > 0, z, 1e3)
+    a, b = (priors.full_mixture_start(jax.random.key(0), jnp.asarray(x), jnp.asarray(weight), 1) for x in (z, junk))
+    toys.close(a, b, rtol=1e-12)
+    cov = np.cov(z[weight > 0].T, bias=True)
+    ridge = (1e-3 * np.diag(cov).mean() + 1e-6) * np.eye(2)
+    at = np.asarray(a['mean'][0])
+    want = scipy.stats.multivariate_normal(at, cov + ridge).logpdf(z)
+    np.testing.assert_allclose(priors.full_mixture(2, 1).log_prob({'mixture': a}, z), want, rtol=1e-8)
+    many = priors.full_mixture_start(jax.random.key(0), jnp.asarray(z[:3]), jnp.ones(3), 7)
+    assert len(np.unique(np.asarray(many['mean']), axis=0)) == 7                       # no twins
+
+
+def test_mixture_phase_finds_the_law_of_the_codes():
+    """The autoencoder stays as it is; gradients come within 0.05 nats of the truth and of EM."""
+    z, truth = correlated(400)
+    kit = toys.kit(latent=2)
+    kit = kit._replace(encoder=lambda init=None: core.Net(
+        lambda key: {}, lambda params, batch, key=None: core.Features(toys.flat(batch['x'])[:, :2])),
+        head=lambda n_out, init=None, bias=None: toys.linear(2, n_out))
+    data = {'x': jnp.asarray(np.concatenate([z, z], -1).reshape(400, 2, 2, 1))}
+    method = autoencoders.ae_gmm(kit, toys.plan(tx=optax.adam), components=2)
+    assert [(p.name, p.select) for p in method.phases] == [('ae', 'rec'), ('mixture', '')]
+    hp = {k: jnp.asarray(v) for k, v in {'lr': .01, 'lr_scale': 1., 'mixture_lr': .03}.items()}
+    state = core.init(method, jax.random.key(3), core.take(data, jnp.arange(64)), hp)
+    params = {**state.params, 'head': {'w': jnp.eye(2), 'b': jnp.zeros(2)}}
+    state = core.enter(method.phases[1], state._replace(params=params), core.take(data, jnp.arange(399, 335, -6)))
+    assert toys.moved(params, state.params) == {'mixture'}
+    idx = jnp.asarray(np.random.default_rng(0).integers(0, 400, (600, 1, 64)))
+    new, metrics = toys.jit(core.make_block(method.phases[1]))(state, data, idx, jnp.int32(600))
+    assert toys.moved(state.params, new.params) == {'mixture'}
+    found = np.asarray(method.evals['log_prior'](new.params, new.carry, z)).mean()
+    em = sklearn.mixture.GaussianMixture(2, random_state=0).fit(z).score(z)
+    assert found == pytest.approx(em, abs=.05) and found == pytest.approx(truth, abs=.05)
+    assert -metrics['mixture/loss'][0] < found - .3
+    e = method.evals
+    assert {'sample', 'sample_prior', 'encode', 'decode', 'log_prior', 'log_lik'} < set(e)
+    assert not {'kl', 'log_q', 'log_q_dims'} & set(e)                     # a point has no density
+    drawn = e['sample'](new.params, new.carry, jax.random.key(0), 9, 'mean')['x']
+    codes = e['sample_prior'](new.params, new.carry, core.derive(jax.random.key(0), 0), 9)
+    toys.close(drawn, e['decode'](new.params, new.carry, codes, None, 'mean')['x'])
+
+
+def test_autoencoder_phase_of_the_mixture_is_the_autoencoder():
+    kit, batch, ctx = toys.kit(), toys.all_of(DATA), toys.ctx({})
+    both, plain = (make(kit, toys.plan()) for make in (autoencoders.ae_gmm, autoencoders.deterministic_ae))
+    params, carry = both.init(jax.random.key(5), batch)
+    player = both.phases[0].players[0]
+    assert set(player.trains) == set(params) - {'mixture'} == {'enc', 'head', 'dec'}
+    want = plain.phases[0].players[0].loss({k: params[k] for k in player.trains}, carry, batch, ctx)
+    toys.close(player.loss(params, carry, batch, ctx), want)

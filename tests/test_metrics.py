@@ -12,9 +12,7 @@ from vaebench.errors import UserError
 from vaebench.metrics import METRICS, Settings, View, defined, entries, measure, validator
 from vaebench.metrics.latent import aggregate_to_prior, prior_to_aggregate
 from vaebench.metrics.likelihood import FLOOR
-from vaebench.metrics.samples import BLOCKS, median_distance, mixture, two_sample
 from vaebench.metrics.view import fold, importance, log_weights
-from vaebench.ops.kernels import mmd
 
 KEY = jax.random.key(3)
 LOG_2PI = float(np.log(2 * np.pi))
@@ -293,7 +291,7 @@ def test_undefined_metrics():
         defined('fid', {}, {})
     auto = {k: linear()[k] for k in ('posterior', 'sample_q', 'log_lik')}
     out = measure(view(auto, [{'x': data()}]), METRICS)
-    assert {k for k, x in out.items() if x is not None} == {'rec', 'kmmd_floor'}
+    assert {k for k, x in out.items() if x is not None} == {'rec'}
     assert {k for k, x in measure(view({}, [text()[0]]), METRICS).items() if x is not None} == set()
 
 
@@ -394,42 +392,6 @@ def test_squared_error_per_pixel():
     out = measure(view(evals, [{'x': x}]), ['mse'])['mse']
     np.testing.assert_allclose(out.value, [(0.25 * x**2).mean(), 0.], rtol=1e-5)
     assert out.n == 7
-
-
-def test_two_sample_against_brute_force():
-    rng = np.random.default_rng(6)
-    x, y = np.float32(rng.normal(size=(40, 3))), np.float32(rng.normal(size=(40, 3)) + .5)
-    width = median_distance(x)
-    r = np.linalg.norm(x[:, None] - x, axis=-1)
-    np.testing.assert_allclose(width, np.median([r[i, j] for i in range(40) for j in range(i)]), rtol=1e-6)
-
-    def brute(x, y):
-        def k(a, b):
-            r2 = ((np.float64(a)[:, None] - b)**2).sum(-1)
-            return np.mean([np.exp(-r2 / (2 * (c * width)**2)) for c in (.5, 1, 2)], 0)
-
-        within = lambda a: k(a, a)[~np.eye(len(a), dtype=bool)].mean()
-        return within(x) + within(y) - 2 * k(x, y).mean()
-
-    two = jax.jit(two_sample, static_argnums=2)
-    value, stderr = two(x, y, width)
-    np.testing.assert_allclose(value, brute(x, y), atol=1e-6)
-    np.testing.assert_allclose(value, jax.jit(lambda: mmd(x, y, mixture(width)))(), atol=1e-6)
-    parts = [brute(x[i:i + 4], y[i:i + 4]) for i in range(0, 40, 4)]
-    np.testing.assert_allclose(stderr, np.std(parts, ddof=1) / np.sqrt(BLOCKS), rtol=1e-4)
-    assert np.isnan(two(x[:19], y[:19], width)[1])
-
-
-def test_kernel_discrepancy_tells_a_good_generator_from_a_bad_one():
-    v = view(generator(jax.random.uniform), [{'x': images(250)}], params={'s': jnp.array([1., .4])})
-    out = measure(v, ['kmmd', 'kmmd_floor'])
-    assert out['kmmd'].n == 250 and out['kmmd_floor'].n == 125
-    good, bad = out['kmmd'].value
-    assert abs(good) < 3 * out['kmmd'].stderr[0] < 0.1 and bad > 0.3
-    assert abs(out['kmmd_floor'].value[0]) < 3 * out['kmmd_floor'].stderr[0]
-    assert out['kmmd_floor'].value[0] == out['kmmd_floor'].value[1]
-    text_like = view(generator(jax.random.uniform), [{'length': np.ones(3, np.int32)}])
-    assert measure(text_like, ['kmmd'])['kmmd'] is None
 
 
 def test_validation_is_the_views_mean_and_compiles_once():

@@ -12,13 +12,18 @@ import numpy as np
 
 from vaebench import metrics
 from vaebench.core import derive
+from vaebench.metrics import representation, samples
+from vaebench.ops import distributions, interpolate
 from vaebench.train import SALT
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
+PLACES = 'decoded/x', 'interpolation/x', 'traversal/x'     # artefacts that a decoder makes of codes
+PAIRS, STEPS = 8, 10       # lines between codes, and codes on each with both ends
+DIMS, VALUES = 10, 11      # dimensions of a traversal at most, and values of each
 
 
 def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, programs=None,
-             partial=None, train=None, vocab=None):
+             partial=None, train=None, vocab=None, valid=None, info=None, features=None):
     """All metrics of a trained group, and the arrays behind them.
 
     Args:
@@ -29,7 +34,7 @@ def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, 
       names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
       settings: `metrics.Settings`.
       tick: called as tick(done, total) now and then.
-      programs, partial, train, vocab: see `metrics.View`.
+      programs, partial, train, vocab, valid, info, features: see `metrics.View`.
 
     Returns:
       (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning, note;
@@ -37,7 +42,7 @@ def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, 
     """
     keys = jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))      # common random numbers
     view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs, partial,
-                        train, vocab)
+                        train, vocab, valid, info, features)
     values = metrics.measure(view, names)
     entries = [metrics.entries(values, view, g) for g in range(seeds)]
     arrays = artefacts(view, values)
@@ -45,17 +50,18 @@ def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, 
     return entries, arrays
 
 
-def artefacts(view, values, shown=64):
-    """What figures and listings need of a group.
+def artefacts(view, values, shown=64, points=2000):
+    """What pictures and listings need of a group.
 
     Args:
       view: the `metrics.View`.
       values: what `metrics.measure` gave for it.
       shown: images from the prior, and images with their reconstructions.
+      points: the same where the data is points.
 
     Returns:
-      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z]; of images 'sample/*'
-      and 'decoded/*' [G, shown, ...] with the leaves of a batch, of sentences what `metrics.listings` gives.
+      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z]; of sentences what
+      `metrics.listings` gives, of images and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -64,19 +70,105 @@ def artefacts(view, values, shown=64):
         arrays['codes'] = view.codes
     if view.item == 'sentence':
         return _compact({**arrays, **metrics.listings.listings(view)})
+    return _compact({**arrays, **pictured(view, {'image': shown, 'point': points}[view.item])})
+
+
+def pictured(view, shown):
+    """Images or points to look at, as far as the evals allow; images as bytes, of which 255 is the data's 1.
+
+    Args:
+      view: the `metrics.View`.
+      shown: how many samples, and how many of the split with their reconstructions.
+
+    Returns:
+      name -> [G, ...]: 'real/x' the first of the split; 'decoded/x' these reconstructed; 'sample/x', the first that the
+      metrics compare; 'interpolation/x' [G, 8, 10, ...] decoded straight lines between codes 2i and 2i + 1 of the
+      split, or between draws from the prior of what has no encoder; 'traversal/x' [G, D, 11, ...] decoded copies of
+      the split's first code of which dimension 'traversal/dim' [G, D] is -3 to 3, the one of the largest mean
+      'traversal/kl' (nats; without a KL 'traversal/variance', of the codes) first, 10 at most; 'codes' [G, M, Z] of a
+      method that fits its codes to the split; 'label' [G, M] and 'arclength' of the examples that have codes.
+    """
+    evals, x, rows = view.evals, view.field('x'), slice(None)
+    arrays = {'real/x': _every(view, x[:shown])}
     if 'sample' in evals:
-        def sample(params, carry, key, own):
-            return evals['sample'](params, carry, derive(key, 2), shown, 'mean')
+        arrays['sample/x'] = samples.generated(view, shown)
+    if 'encode' not in evals and 'embed' in evals:
+        rows, arrays['codes'], _ = representation.embedding(view)
+    if 'decode' in evals:
+        codes = _to_decode(view, shown)
+        arrays |= {k: v for k, v in codes.items() if k not in PLACES}
+        arrays |= _decoded(view, {k: codes[k] for k in PLACES if k in codes})
+    elif 'reconstruct' in evals:
+        def reconstruct(params, carry, key, own, batch):
+            return evals['reconstruct'](params, carry, batch)['x']
 
-        drawn = view.jit(sample)(())
-        arrays |= {f'sample/{k}': v for k, v in drawn.items()}
-    if 'encode' in evals and 'decode' in evals:
-        def decode(params, carry, key, z):
-            return evals['decode'](params, carry, z, derive(key, 3), 'mean')
+        batch = {k: view.field(k)[:shown] for k in view.data[0]}
+        weight = np.ones(len(x[:shown]), np.float32)
+        arrays['decoded/x'] = jax.device_get(view.jit(reconstruct)((), {**batch, 'weight': weight}))
+    if view.item == 'image':
+        arrays = {k: _bytes(v) if k.endswith('/x') else v for k, v in arrays.items()}
+    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.data[0]}
 
-        decoded = view.jit(decode)(view.codes[:, :shown])
-        arrays |= {f'decoded/{k}': v for k, v in decoded.items()}
-    return _compact(arrays)
+
+def _to_decode(view, shown):
+    """Codes of `PLACES` as far as they are there, and what orders the traversal: leaves [G, ...]."""
+    evals, out = view.evals, {}
+    if 'encode' in evals:
+        codes = ends = view.codes
+        out['decoded/x'] = codes[:, :shown]
+        kind, rate = _rate(view)
+        dims = np.argsort(-rate, 1, kind='stable')[:, :DIMS]
+        line = interpolate.span(VALUES)
+        out['traversal/x'] = jax.vmap(lambda z, dims: interpolate.traversal(z, line, dims))(codes[:, 0], dims)
+        out |= {'traversal/dim': dims, f'traversal/{kind}': np.take_along_axis(rate, dims, 1)}
+    elif 'sample_prior' in evals:
+        def ends(params, carry, key, own):
+            return evals['sample_prior'](params, carry, derive(key, 2), 2 * PAIRS)
+
+        ends = jax.device_get(view.jit(ends)(()))
+    else:
+        return out
+    pairs = 2 * min(PAIRS, np.shape(ends)[1] // 2) if getattr(ends, 'ndim', 0) == 3 and ends.dtype.kind == 'f' else 0
+    if pairs:                                           # structured and discrete codes have no lines between them
+        lines = interpolate.lerp(ends[:, 0:pairs:2], ends[:, 1:pairs:2], jnp.linspace(0, 1, STEPS))
+        out['interpolation/x'] = np.moveaxis(lines, 0, 2)
+    return out
+
+
+def _rate(view):
+    """What orders dimensions: ('kl', [G, Z] mean over examples at one draw, nats) or ('variance', [G, Z] of codes)."""
+    evals, codes = view.evals, view.codes
+    known = {'kl', 'log_q_dims', 'posterior', 'sample_q'} <= set(evals)
+    if not known or getattr(view.draws, 'shape', None) != codes.shape:
+        return 'variance', codes.var(1)
+
+    def rate(params, carry, key, own):
+        q, z = own
+        return (evals['log_q_dims'](params, carry, q, z) - distributions.normal_log_prob_dims(z, 0., 0.)).mean(0)
+
+    return 'kl', jax.device_get(view.jit(rate)((view.states, view.draws)))
+
+
+def _decoded(view, codes):
+    """x of codes: name -> [G, ..., Z] to name -> [G, ..., *shape], by one program."""
+    def decode(params, carry, key, z):
+        return view.evals['decode'](params, carry, z, derive(key, 3), 'mean')['x']
+
+    if not codes:
+        return {}
+    flat = [np.reshape(z, (view.seeds, -1, z.shape[-1])) for z in codes.values()]
+    x = jax.device_get(view.jit(decode)(np.concatenate(flat, 1)))
+    parts = np.split(x, np.cumsum([z.shape[1] for z in flat])[:-1], 1)
+    return {k: part.reshape(*z.shape[:-1], *part.shape[2:]) for (k, z), part in zip(codes.items(), parts, strict=True)}
+
+
+def _every(view, x):
+    """[G, ...] the same for every seed."""
+    return np.broadcast_to(x, (view.seeds, *x.shape))
+
+
+def _bytes(x):
+    return np.uint8(np.round(255 * np.clip(np.nan_to_num(x), 0, 1)))
 
 
 def _compact(arrays):

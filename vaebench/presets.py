@@ -19,7 +19,14 @@ MORE_TEXT_METRICS = (
     'rouge_interpolation', 'dis_1', 'dis_2', 'self_bleu_2', 'self_bleu_3', 'uni_kl', 'entropy', 'avg_len', 'fluency',
     'fluency_reverse')
 PROBES = 'probe_100', 'probe_500', 'probe_1000', 'probe_2000', 'probe_10000'
-IMAGE_METRICS = ('nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mse', 'mi_full', 'au', 'kmmd', 'kmmd_floor')
+SAMPLES = ('frechet', 'frechet_floor', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st', 'two_sample_p')
+LIKELIHOOD_METRICS = ('nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mse', 'mi_full', 'au', 'cu', 'hsic', 'hsic_p')
+SAMPLE_METRICS = ('mse', 'rec', 'kl', *SAMPLES, 'class_score', 'class_kl', 'sharpness', 'path_ratio', 'class_error',
+                  'cluster_error', 'cluster_error_matched')
+IMAGE_METRICS = (*LIKELIHOOD_METRICS, *(m for m in SAMPLE_METRICS if m not in LIKELIHOOD_METRICS))
+POINT_METRICS = ('nll_iw', 'elbo', 'rec', 'kl', 'mse', 'w2', 'w2_floor', 'modes', 'modes_any', 'high_quality',
+                 'mode_kl', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st', 'two_sample_p')
+EMBEDDING_METRICS = 'trust', 'knn_error', 'unroll_arclength', 'unroll_height', 'path_ratio', 'mse', 'kl'
 
 
 def table(name, title, **settings):
@@ -301,26 +308,120 @@ def only(named, names):
     return {name: row for name, row in named.items() if name in names.split()}
 
 
-def image_rows(penalty=100., **also):
-    """The image rows that every image table has.
+AUTOENCODERS = ('ae ae_gmm vae vae_fixed vae_gaussian vae_full beta_vae capacity_vae decreasing_beta mmd_vae info_vae '
+                'vamp_vae mog_vae flow_prior bn_vae fb vmf_vae p_vae')
+WASSERSTEIN = 'wae_mmd wae_mmd_rbf wae_gan aae aae_supervised aae_semi aae_cluster aae_heads'
+GANS = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger f_gan_js f_gan_gan wgan wgan_gp '
+        'lsgan ebgan ebgan_pt began infogan')
+MOMENTS = 'gmmn gmmn_ae mmd_gan'
+
+
+def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, clusters=16, lr=2e-4, wgan_lr=5e-5,
+               gp=10., clip=.01, lambda_k=1e-3, margin=.1, critic=(512, 512), kernel=None, conv=None, **also):
+    """The rows that image tables choose from, and what hangs on the size of their run.
 
     Args:
+      target: free bits and the capacity's end, nats.
       penalty: WAE's lambda for a reconstruction summed over pixels.
+      warmup: epochs in which the capacity and the decreasing beta reach their ends.
+      components: of mixtures and pseudo-input priors.
+      labels: labelled examples of the semi-supervised row.
+      clusters: of the clustering rows.
+      lr: of GANs and of critics of codes, Adam with b1 0.5.
+      wgan_lr: of WGAN and MMD-GAN, RMSProp.
+      gp: WGAN-GP's penalty.
+      clip: bound of WGAN's and of MMD-GAN's clipped parameters.
+      lambda_k: gain of BEGAN's control.
+      margin: of EBGAN, mean squared error per pixel.
+      critic: widths of critics of codes.
+      kernel: variances of GMMN's kernels; None are the paper's.
+      conv: kit of the DCGAN row; None is the table's.
       **also: row name -> entries that replace or add to the row's.
 
     Returns:
       Dict row name -> row.
     """
-    gan = {'overrides': {'optimizer': {'lr': 2e-4, 'b1': 0.5}, 'protocol': {'keep': 'last'}}}
-    critic = {'overrides': {'optimizer': {'lr': 2e-4, 'b1': 0.5, 'b2': 0.9}, 'protocol': {'keep': 'last'}}}
-    gaussian = {'kit': {'likelihood': 'gaussian_shared'}}
+    def last(**optimizer):
+        return {'overrides': {'optimizer': {'clip': 0., **optimizer}, 'protocol': {'keep': 'last'}}}
+
+    def decoder(likelihood):
+        return {'overrides': {'kit': {'likelihood': likelihood}}}
+
+    gan, slow = last(lr=lr, b1=.5), last(name='rmsprop', lr=wgan_lr)
+    codes, game = {'critic_lr': lr, 'adversarial': 1.}, {'overrides': {'protocol': {'keep': 'last'}}}
+    fewer = {'overrides': {'dataset': {'labels': labels}, 'protocol': {'keep': 'last'}}}
     named = {
-        'vae': {'label': 'VAE, Bernoulli', 'method': 'vae'},
-        'vae_gaussian': {'label': 'VAE, Gaussian', 'method': 'vae', 'overrides': gaussian},
-        'beta_vae': {'label': 'beta-VAE (4), Bernoulli', 'method': 'beta_vae', 'hp': {'beta': 4.}},
-        'wae_mmd': {'label': f'WAE-MMD ({penalty:g})', 'method': 'wae_mmd', 'hp': {'beta': penalty}},
-        'gan': {'label': 'GAN, non-saturating', 'method': 'gan', **gan},
-        'gan_minmax': {'label': 'GAN, min-max', 'method': 'gan_minmax', **gan},
-        'wgan_gp': {'label': 'WGAN-GP', 'method': 'wgan_gp', **critic},
+        'ae': row('AE', 'dae'),
+        'ae_gmm': row('AE + GMM', 'ae_gmm'),
+        'vae': row('VAE, Bernoulli', 'vae'),
+        'vae_fixed': {**row('VAE, Gaussian, variance 1', 'vae'), **decoder('gaussian_fixed')},
+        'vae_gaussian': {**row('VAE, Gaussian, shared variance', 'vae'), **decoder('gaussian_shared')},
+        'vae_full': {**row('VAE, Gaussian, variance per pixel', 'vae'), **decoder('gaussian_full')},
+        'beta_vae': row('beta-VAE (4)', 'beta_vae', {'beta': 4.}),
+        'capacity_vae': row(f'capacity VAE ({target:g})', 'capacity_vae',
+                            {'beta': 100., 'capacity': target, 'capacity_epochs': warmup}),
+        'decreasing_beta': row('VAE, beta from 100 to 1', 'decreasing_beta', {'warmup': warmup}),
+        'mmd_vae': row(f'MMD-VAE ({penalty:g})', 'mmd_vae', {'mmd': penalty}),
+        'info_vae': row(f'InfoVAE (0.5, {penalty:g})', 'info_vae', {'mmd': penalty}),
+        'vamp_vae': row('VampPrior', 'vamp_vae', components=components),
+        'mog_vae': row('MoG prior', 'mog_vae', components=components),
+        'flow_prior': row('Real-NVP prior', 'flow_prior'),
+        'bn_vae': row('BN-VAE (0.6)', 'bn_vae'),
+        'fb': row(f'free bits ({target:g})', 'fb', {'target': target}),
+        'vmf_vae': row('vMF-VAE (13)', 'vmf_vae'),
+        'p_vae': row('P-VAE', 'p_vae'),
+        'wae_mmd': row(f'WAE-MMD ({penalty:g})', 'wae_mmd', {'beta': penalty}),
+        'wae_mmd_rbf': row(f'WAE-MMD, RBF ({penalty:g})', 'wae_mmd', {'beta': penalty}, kernel='rbf'),
+        'wae_gan': row('WAE-GAN (10)', 'wae_gan', {'beta': 10., 'critic_lr': lr}, stochastic=False, hidden=critic),
+        'aae': {**row('AAE', 'aae', codes, hidden=critic), **game},
+        'aae_supervised': {**row('AAE, supervised', 'aae_supervised', codes, hidden=critic), **game},
+        'aae_semi': {**row(f'AAE, {labels} labels', 'aae_semi', codes, hidden=critic), **fewer},
+        'aae_cluster': {**row(f'AAE, {clusters} clusters', 'aae_cluster', codes, hidden=critic, clusters=clusters),
+                        **game},
+        'aae_heads': {**row(f'AAE, {clusters} cluster heads', 'aae_heads', codes, hidden=critic, clusters=clusters),
+                      **game},
+        'gan_minmax': {**row('GAN, min-max', 'gan_minmax'), **gan},
+        'gan': {**row('GAN, non-saturating', 'gan'), **gan},
+        'dcgan': {**row('DCGAN', 'dcgan'), 'overrides': merge(gan['overrides'], {'kit': conv} if conv else {})},
+        **{f'f_gan_{k}': {**row(f'f-GAN, {label}', f'f_gan_{k}'), **gan} for k, label in (
+            ('kl', 'KL'), ('reverse_kl', 'reverse KL'), ('pearson', 'Pearson'), ('hellinger', 'squared Hellinger'),
+            ('js', 'Jensen-Shannon'), ('gan', 'GAN'))},
+        'wgan': {**row('WGAN (clipping)', 'wgan', {'clip': clip}), **slow},
+        'wgan_gp': {**row('WGAN-GP', 'wgan_gp', {'penalty': gp}), **last(lr=lr, b1=.5, b2=.9)},
+        'lsgan': {**row('LSGAN', 'lsgan'), **gan},
+        'ebgan': {**row('EBGAN', 'ebgan', {'margin': margin}), **gan},
+        'ebgan_pt': {**row('EBGAN + pulling away', 'ebgan_pt', {'margin': margin}), **gan},
+        'began': {**row('BEGAN', 'began', {'lambda_k': lambda_k}), **gan},
+        'infogan': {**row('InfoGAN', 'infogan', {'critic_lr': lr}), **gan},
+        'gmmn': {**row('GMMN', 'gmmn', **({'variances': kernel, 'base': 0} if kernel else {})), **last()},
+        'gmmn_ae': {**row('GMMN + AE', 'gmmn_ae'), **last()},
+        'mmd_gan': {**row('MMD-GAN', 'mmd_gan', {'clip': clip}), **slow},
+    }
+    return _also(named, also)
+
+
+def embedding_rows(gamma=None, **also):
+    """Maps to the plane: scikit-learn's, fitted to the evaluated split itself, beside an AE and a VAE, which are not.
+
+    What is parametric and what convex is as a deck has it; PCA, kernel PCA, Isomap and LLE do map new points.
+
+    Args:
+      gamma: of kernel PCA; None is 1 / pixels.
+      **also: row name -> entries that replace or add to the row's.
+
+    Returns:
+      Dict row name -> row.
+    """
+    last = {'overrides': {'protocol': {'keep': 'last'}}}
+    named = {
+        'ae': {**row('AE (parametric, not convex)', 'dae'), **last},
+        'vae': row('VAE (parametric, not convex)', 'vae'),
+        'pca': row('PCA (convex)', 'pca'),
+        'kernel_pca': row('kernel PCA (convex)', 'kernel_pca', **({} if gamma is None else {'gamma': gamma})),
+        'isomap': row('Isomap, 10 neighbours (convex)', 'isomap'),
+        'lle': row('LLE, 12 neighbours (convex)', 'lle'),
+        'mlle': row('modified LLE, 10 neighbours (convex)', 'mlle', n_neighbors=10),
+        'laplacian': row('Laplacian eigenmaps, 10 neighbours (convex)', 'laplacian'),
+        'tsne': row('t-SNE, perplexity 30 (neither)', 'tsne'),
     }
     return _also(named, also)

@@ -14,7 +14,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import checkpoint, core, datasets, estimate, evaluate, methods, metrics, networks, results, train
+from vaebench import (
+    checkpoint,
+    core,
+    datasets,
+    estimate,
+    evaluate,
+    features,
+    methods,
+    metrics,
+    networks,
+    results,
+    train,
+)
 from vaebench.core import FAILED
 from vaebench.errors import UserError
 from vaebench.optimise import optimiser
@@ -62,7 +74,7 @@ class Runner:
 
     def __post_init__(self):
         self.workdir = pathlib.Path(self.workdir)
-        self._data, self._trainers, self._making = {}, {}, threading.RLock()
+        self._data, self._trainers, self._spaces, self._making = {}, {}, {}, threading.RLock()
         self._ahead, self._cancelled = None, threading.Event()
 
     # ---- what a row needs -------------------------------------------------------------------------------------------
@@ -188,12 +200,13 @@ class Runner:
         return self._ahead is not None and self._ahead.is_alive()
 
     def check_data(self):
-        """Cells that are there must be of the data that is there.
+        """The data must be there, and the cells that are there must be of it. Nothing is written.
 
         Raises:
-          UserError: they are of other data, or a result file is damaged.
+          UserError: it is not there, they are of other data, or a result file is damaged.
         """
         for row in self.table.rows:
+            self.dataset(row)
             for path in (self.result_path(row, seed) for seed in self.table.seeds):
                 if path.exists():
                     self._same_data(row, results.read(path)['dataset']['sha256'], path)
@@ -266,7 +279,7 @@ class Runner:
             checkpoint.save(self.model_path(row, seed), one, {
                 'sha256': fingerprint,
                 'config': results.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
-                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()},
+                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items() if k != 'partner'},
                 'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
                 'curves': curves, 'train': record['seconds'] / len(seeds), 'compile': compiled})
             _write_lines(logs[g], curves)
@@ -278,6 +291,15 @@ class Runner:
             self.check_time()
 
         return tick
+
+    def _space(self, row):
+        """In what samples of the row's dataset are compared; a classifier is trained for it once per workdir."""
+        data, _ = self.dataset(row)
+        if data.info['sha256'] not in self._spaces:
+            self._spaces[data.info['sha256']] = features.space(
+                data, self.workdir / 'features', deadline=self.deadline, stop=self.stop,
+                on_block=lambda at, fraction, loss: self.report(row.label, fraction, 'classifier behind the features'))
+        return self._spaces[data.info['sha256']]
 
     def _evaluate(self, row, seeds):
         start = time.perf_counter()
@@ -297,7 +319,8 @@ class Runner:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             entries, arrays = evaluate.evaluate(
                 trainer.method, len(good), params, carry, parts['test'], row.config['metrics'], settings,
-                self._tick(row), trainer.views, partial, data.splits['train'], data.info.get('vocab'))
+                self._tick(row), trainer.views, partial, data.splits['train'], data.info.get('vocab'),
+                data.splits['valid'], data.info, lambda: self._space(row))
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
@@ -404,7 +427,7 @@ def networks_info(info):
 def _dataset(data):
     info = data.info
     out = {'name': info.get('name', data.name), 'sha256': info['sha256'], 'split': 'test', 'sizes': info['sizes']}
-    for key in ('tokens', 'reduced', 'source'):
+    for key in ('tokens', 'reduced', 'source', 'labelled'):
         if key in info:
             out[key] = info[key]
     if 'vocab' in info:

@@ -16,7 +16,18 @@ from vaebench.metrics import validator
 SALT = 20190801                    # keeps the order of data apart from every other use of a seed
 
 
-AUGMENT = {'binarise': lambda key, batch: {**batch, 'x': jax.random.bernoulli(key, batch['x']).astype(jnp.float32)}}
+def binarise(key, batch):
+    """The batch, and its partners where it has any, each pixel one with probability x, else zero."""
+    def drawn(tag, x):
+        return jax.random.bernoulli(derive(key, tag), x).astype(jnp.float32)
+
+    out = {**batch, 'x': drawn(0, batch['x'])}
+    if 'partner' in batch:
+        out['partner'] = {**batch['partner'], 'x': drawn(1, batch['partner']['x'])}
+    return out
+
+
+AUGMENT = {'binarise': binarise}
 """What the training data asks to be done to every batch, by the name in its info."""
 
 

@@ -2,21 +2,41 @@
 import importlib.metadata
 import inspect
 
-from vaebench.datasets import corpora, images, synthetic, text
-from vaebench.datasets.base import Dataset, buckets, classes, cut_points, fingerprint, image_dataset, text_dataset
+from vaebench.datasets import corpora, images, pictures, points, synthetic, text
+from vaebench.datasets.base import (
+    Dataset,
+    buckets,
+    classes,
+    cut_points,
+    fingerprint,
+    image_dataset,
+    points_dataset,
+    text_dataset,
+)
 from vaebench.errors import UserError, unknown
 
 __all__ = ['DATASETS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint', 'image_dataset', 'load', 'names',
-           'text_dataset']
+           'points_dataset', 'text_dataset']
 
 GROUP = 'vaebench.datasets'
 
 DATASETS = {
+    'celeb_a': pictures.celeb_a,
+    'cifar10': pictures.cifar10,
     'digits': images.digits,
+    'fashion_mnist': images.fashion_mnist,
+    'frey_faces': images.frey_faces,
+    'gaussians25': points.gaussians25,
+    'gaussians8': points.gaussians8,
+    'image_dir': pictures.image_dir,
     'mnist': images.mnist,
+    'mnist_static': images.mnist_static,
+    'omniglot': pictures.omniglot,
     'ptb': text.ptb,
     'short_yelp': corpora.short_yelp,
     'snli': corpora.snli,
+    'swiss_roll': points.swiss_roll,
+    'swiss_roll_2d': points.swiss_roll_2d,
     'synthetic': synthetic.synthetic,
     'text_dir': text.text_dir,
     'yahoo': corpora.yahoo,

@@ -7,7 +7,9 @@ import numpy as np
 
 from vaebench.errors import UserError
 
-DERIVED = ('log_p',)   # computed from other columns by transcendental functions, whose last bit hangs on the machine
+# Not what the data is but what was computed of it: 'log_p' by transcendental functions, whose last bit hangs on the
+# machine, 'partner' by an option, so that semi-supervised rows stand beside the others as rows of the same data.
+DERIVED = 'log_p', 'partner'
 
 
 class Dataset(NamedTuple):
@@ -32,6 +34,42 @@ def integer(name, value, least):
     if number < least or isinstance(value, bool):
         raise UserError(f'{name}={value!r}: it must be at least {least}')
     return number
+
+
+def permutation(n, seed=0):
+    """The numbers below n in an order that hangs on the seed alone.
+
+    >>> permutation(5).tolist()
+    [3, 2, 1, 0, 4]
+    """
+    return np.random.default_rng(seed).random(n).argsort(kind='stable')   # raw uniforms never change
+
+
+def partners(label, classes, labels, seed=0):
+    """A labelled row for every row: what semi-supervised methods read beside their unlabelled batch.
+
+    Args:
+      label: int [N], below `classes`.
+      classes: K.
+      labels: how many rows are labelled, as many of every class: a multiple of K.
+      seed: of the choice of these rows and of their order.
+
+    Returns:
+      int32 [N]: every labelled row stands in it equally often, or once more where N is no multiple of `labels`.
+
+    >>> sorted(partners(np.array([0, 1, 0, 1, 0, 1]), 2, 2).tolist())
+    [2, 2, 2, 3, 3, 3]
+    """
+    each, left = divmod(labels, classes)
+    if left:
+        raise UserError(f'labels={labels}: as many of every class are wanted, so it must be a multiple of {classes}')
+    counts = np.bincount(label, minlength=classes)
+    if counts.min() < each:
+        raise UserError(f'labels={labels}: train has {counts.min()} examples of class {counts.argmin()}; give at most '
+                        f'{counts.min() * classes}')
+    order = permutation(len(label), [seed, 0])
+    rows = np.stack([order[label[order] == c][:each] for c in range(classes)], 1).ravel()   # the classes in turn
+    return np.resize(rows, len(label))[permutation(len(label), [seed, 1])].astype(np.int32)
 
 
 def fingerprint(splits, vocab=()):
@@ -66,12 +104,25 @@ def text_dataset(name, splits, vocab, **info):
                                   'max_length': max(int(c['length'].max()) for c in splits.values()) - 1, **info})
 
 
-def image_dataset(name, splits, **info):
-    """A `Dataset` of kind image."""
+def _of_arrays(kind, name, splits, info):
     sizes = {s: len(c['x']) for s, c in splits.items()}
     shape = next(iter(splits.values()))['x'].shape[1:]
-    return Dataset(name, splits, {'name': name, 'kind': 'image', 'sha256': fingerprint(splits), 'sizes': sizes,
+    return Dataset(name, splits, {'name': name, 'kind': kind, 'sha256': fingerprint(splits), 'sizes': sizes,
                                   'shape': tuple(shape), **info})
+
+
+def image_dataset(name, splits, **info):
+    """A `Dataset` of kind image: x is [N, H, W, C] in [0, 1]."""
+    return _of_arrays('image', name, splits, info)
+
+
+def points_dataset(name, splits, **info):
+    """A `Dataset` of kind points: x is [N, D], in any range.
+
+    >>> points_dataset('dot', {'test': {'x': np.zeros((5, 2), np.float32)}}).info['shape']
+    (2,)
+    """
+    return _of_arrays('points', name, splits, info)
 
 
 def cut_points(lengths, n):

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
 
 FORMAT = 'array_record'   # the one format that TFDS writes rightly without TensorFlow
+CHUNK = 1024              # examples read at once
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -69,12 +70,33 @@ class TextDir(Sentences, skip_registration=True):
     """A folder of the user's own sentences."""
 
 
+def _levels(*shape):
+    return tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding='zlib')
+
+
 class Mnist(Prepared, skip_registration=True):
     """MNIST from its raw files; TFDS's builder of that name needs TensorFlow to prepare."""
 
     def _features(self):
-        return {'image': tfds.features.Tensor(shape=(28, 28, 1), dtype=np.uint8, encoding='zlib'),
-                'label': tfds.features.Tensor(shape=(), dtype=np.int64)}
+        return {'image': _levels(28, 28, 1), 'label': tfds.features.Tensor(shape=(), dtype=np.int64)}
+
+
+class FashionMnist(Mnist, skip_registration=True):
+    """Fashion-MNIST."""
+
+
+class BinarizedMnist(Prepared, skip_registration=True):
+    """Larochelle's binarisation of MNIST."""
+
+    def _features(self):
+        return {'image': _levels(28, 28, 1)}
+
+
+class Pictures(Prepared, skip_registration=True):
+    """Pictures brought to one size, and a number each; the size is metadata."""
+
+    def _features(self):
+        return {'image': _levels(*self._metadata['shape']), 'label': tfds.features.Tensor(shape=(), dtype=np.int64)}
 
 
 @contextlib.contextmanager
@@ -107,18 +129,25 @@ def write(builder, folder, rows, metadata=None):
             try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP))
 
 
-def read(folder, splits):
+def read(folder, splits, each=None, first=None):
     """Everything of a prepared dataset.
 
     Args:
       folder: the one with dataset_info.json, or any above it that holds no other.
       splits: names.
+      each: function of an example, applied as they are read; None keeps them.
+      first: {split: at most so many examples}.
 
     Returns:
       ({split: list of examples}, metadata).
     """
     folder, = (p.parent for p in folder.rglob('dataset_info.json'))
+    out = {}
     with _quiet():
         b = tfds.builder_from_directory(folder)
-        sources = {s: b.as_data_source(split=s) for s in splits}
-        return {s: source.__getitems__(range(len(source))) for s, source in sources.items()}, b.info.metadata
+        for split in splits:
+            source = b.as_data_source(split=split)
+            n = min(len(source), (first or {}).get(split) or len(source))
+            chunks = (source.__getitems__(range(i, min(i + CHUNK, n))) for i in range(0, n, CHUNK))
+            out[split] = [each(e) if each else e for chunk in chunks for e in chunk]
+        return out, b.info.metadata

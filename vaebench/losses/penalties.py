@@ -1,4 +1,4 @@
-"""Terms that keep a function smooth, per example."""
+"""Terms that keep a critic smooth and samples apart."""
 import jax
 import jax.numpy as jnp
 
@@ -23,3 +23,26 @@ def gradient_penalty(score, x):
     # The constant under the root keeps the second derivative finite where the gradient is zero.
     norms = jnp.sqrt((grads.reshape(len(x), -1)**2).sum(-1) + 1e-12)
     return (norms - 1)**2
+
+
+def pulling_away(codes, weight):
+    """Mean squared cosine between the codes of different examples: 1 where all are parallel, 0 where orthogonal.
+
+    Couples the batch. A public reproduction leaves out the square, and so rewards opposite codes.
+
+    Args:
+      codes: [B, Z].
+      weight: [B], 0 for a row that does not count.
+
+    Returns:
+      [], in [0, 1]; 0 with fewer than two rows.
+
+    References:
+      Zhao et al., "Energy-based Generative Adversarial Network", 2017, arXiv:1609.03126.
+
+    >>> round(float(pulling_away(jnp.array([[1., 0.], [0., 2.], [3., 0.]]), jnp.ones(3))), 4)
+    0.3333
+    """
+    unit = codes / jnp.sqrt((codes**2).sum(-1, keepdims=True) + 1e-12)
+    pairs = weight[:, None] * weight * (1 - jnp.eye(len(weight)))
+    return (pairs * (unit @ unit.T)**2).sum() / jnp.maximum(pairs.sum(), 1.)

@@ -6,14 +6,18 @@ from typing import Any, NamedTuple
 from vaebench.errors import UserError, unknown
 from vaebench.methods import (
     adversarial,
+    adversarial_autoencoders,
     aggregate,
     amortised,
     autoencoders,
     baselines,
     codes,
+    embeddings,
+    energy,
     implicit,
     lagging,
     manifolds,
+    moments,
     priors,
     stepwise,
     text_decoders,
@@ -23,6 +27,7 @@ GROUP = 'vaebench.methods'
 
 BOTH = ('text', 'image')
 TEXT = ('text',)
+IMAGE = ('image',)
 
 LI = 'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868'
 BOWMAN = 'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349'
@@ -50,6 +55,24 @@ ZHANG = 'Zhang et al., Improving Variational Autoencoders with Density Gap-based
 DAVAM = ('Fang et al., Discrete Auto-regressive Variational Attention Models for Text Modeling, 2021, '
          'arXiv:2106.08571')
 GOODFELLOW = 'Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661'
+NOWOZIN = ('Nowozin et al., f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, '
+           '2016, arXiv:1606.00709')
+ENERGY = 'Zhao et al., Energy-based Generative Adversarial Network, 2017, arXiv:1609.03126'
+MAKHZANI = 'Makhzani et al., Adversarial Autoencoders, 2016, arXiv:1511.05644'
+MOMENTS = 'Li et al., Generative Moment Matching Networks, 2015, arXiv:1502.02761'
+INFO = 'Zhao et al., InfoVAE: Information Maximizing Variational Autoencoders, 2017, arXiv:1706.02262'
+BURGESS = 'Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599'
+MAPS = {
+    'pca': ('Pearson, On Lines and Planes of Closest Fit to Systems of Points in Space, 1901', {}),
+    'kernel_pca': ('Schoelkopf, Smola and Mueller, Nonlinear Component Analysis as a Kernel Eigenvalue Problem, 1998',
+                   {}),
+    'isomap': ('Tenenbaum, de Silva and Langford, A Global Geometric Framework for Nonlinear Dimensionality '
+               'Reduction, 2000', {}),
+    'lle': ('Roweis and Saul, Nonlinear Dimensionality Reduction by Locally Linear Embedding, 2000', {}),
+    'laplacian': ('Belkin and Niyogi, Laplacian Eigenmaps for Dimensionality Reduction and Data Representation, 2003',
+                  {}),
+    'tsne': ('van der Maaten and Hinton, Visualizing Data using t-SNE, 2008', {}),
+}
 
 
 class Entry(NamedTuple):
@@ -59,6 +82,11 @@ class Entry(NamedTuple):
     paper: str
     track: tuple[str, ...]
     options: Mapping[str, Any] = {}    # defaults of the factory's static options that make this row
+
+
+def against(**hp):
+    """hp of `adversarial_autoencoders.play`."""
+    return {'critic_lr': 2e-4, 'adversarial': 1., **hp}
 
 
 def weight(beta=1., warmup=0., period=0., start=0.):
@@ -87,7 +115,7 @@ METHODS = {
         BOTH),
     'capacity_vae': Entry(
         autoencoders.capacity_vae, {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
-        'Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599', BOTH),
+        BURGESS, BOTH),
     'control_vae': Entry(
         autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, BOTH),
     # free bits and pretraining
@@ -164,12 +192,55 @@ METHODS = {
     'davam': Entry(codes.davam, {'commit': .25, 'decay': .99}, DAVAM, TEXT, {'codes': 512}),
     'davam_q': Entry(codes.davam, {'commit': .25, 'decay': .99}, f'{DAVAM} (without attention: one code)', TEXT,
                      {'codes': 512, 'attention': False}),
-    # images
-    'gan': Entry(adversarial.gan, {}, GOODFELLOW, ('image',)),
-    'gan_minmax': Entry(adversarial.gan, {}, GOODFELLOW, ('image',), {'form': 'minmax'}),
+    # autoencoders of images
+    'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, 'an autoencoder, and a mixture fitted to its codes',
+                    IMAGE),
+    'decreasing_beta': Entry(autoencoders.vae, weight(start=100., warmup=10.), f'{BURGESS} (a falling weight instead)',
+                             IMAGE, {'shape': 'exponential'}),
+    'info_vae': Entry(autoencoders.info_vae, {'alpha': .5, 'mmd': 100.}, INFO, IMAGE),
+    'mmd_vae': Entry(autoencoders.info_vae, {'alpha': 1., 'mmd': 100.}, f'{INFO} (alpha 1)', IMAGE),
+    'aae': Entry(adversarial_autoencoders.aae, against(), MAKHZANI, IMAGE),
+    'aae_supervised': Entry(adversarial_autoencoders.supervised_aae, against(), MAKHZANI, IMAGE),
+    'aae_semi': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, IMAGE),
+    'aae_cluster': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, IMAGE,
+                         {'clusters': 16, 'labelled': False}),
+    'aae_heads': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3, eta=4., apart=10.), MAKHZANI,
+                       IMAGE, {'clusters': 20, 'labelled': False, 'heads': True}),
+    'classifier': Entry(baselines.classifier, {}, 'supervised reference: cross-entropy on every label', IMAGE),
+    # games
+    'gan': Entry(adversarial.gan, {}, GOODFELLOW, IMAGE),
+    'gan_minmax': Entry(adversarial.gan, {}, GOODFELLOW, IMAGE, {'form': 'minmax'}),
+    'dcgan': Entry(
+        adversarial.gan, {}, 'Radford et al., Unsupervised Representation Learning with Deep Convolutional Generative '
+        'Adversarial Networks, 2016, arXiv:1511.06434', IMAGE, {'noise': 'uniform', 'norm': True}),
+    **{f'f_gan_{name}': Entry(adversarial.f_gan, {}, NOWOZIN, IMAGE, {'divergence': name})
+       for name in ('kl', 'reverse_kl', 'pearson', 'hellinger', 'js', 'gan')},
+    'wgan': Entry(adversarial.wgan, {'clip': .01}, 'Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875', IMAGE),
     'wgan_gp': Entry(
         adversarial.wgan_gp, {'penalty': 10.},
-        'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', ('image',)),
+        'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', IMAGE),
+    'lsgan': Entry(adversarial.lsgan, {},
+                   'Mao et al., Least Squares Generative Adversarial Networks, 2017, arXiv:1611.04076', IMAGE),
+    'ebgan': Entry(energy.ebgan, {'margin': .1, 'pulling': 0.}, ENERGY, IMAGE),
+    'ebgan_pt': Entry(energy.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)', IMAGE),
+    'began': Entry(
+        energy.began, {'gamma': .5, 'lambda_k': 1e-3},
+        'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717', IMAGE),
+    'infogan': Entry(
+        adversarial.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
+        'Chen et al., InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial '
+        'Nets, 2016, arXiv:1606.03657', IMAGE),
+    # moments
+    'gmmn': Entry(moments.gmmn, {}, MOMENTS, IMAGE),
+    'gmmn_ae': Entry(moments.gmmn_ae, {}, f'{MOMENTS} (its GMMN+AE)', IMAGE),
+    'mmd_gan': Entry(
+        moments.mmd_gan, {'rank': 16., 'rec': 8., 'clip': .01},
+        'Li et al., MMD GAN: Towards Deeper Understanding of Moment Matching Network, 2017, arXiv:1705.08584', IMAGE),
+    # maps of scikit-learn's
+    **{name: Entry(embeddings.embedding, {}, paper, IMAGE, {'estimator': name, **options})
+       for name, (paper, options) in MAPS.items()},
+    'mlle': Entry(embeddings.embedding, {}, 'Zhang and Wang, MLLE: Modified Locally Linear Embedding Using Multiple '
+                  'Weights, 2007', IMAGE, {'estimator': 'lle', 'method': 'modified'}),
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 

@@ -7,7 +7,7 @@ from vaebench.core import Method, Phase, Player, derive, mean
 from vaebench.losses import adversarial
 from vaebench.methods import manifolds, parts, posteriors
 from vaebench.methods.autoencoders import autoencoder
-from vaebench.ops import density_gap, distributions, divergences, kernels
+from vaebench.ops import density_gap, distributions, divergences
 
 # Rates: (terms, batch, ctx, key) -> (nats [], aux).
 
@@ -33,54 +33,7 @@ def gap_rate(log_q, log_p, sample, chunk=None, draws=32):
     return rate
 
 
-def median(values, counts):
-    """The upper median of the values that count.
-
-    Args:
-      values: [...].
-      counts: bool [...].
-
-    Returns:
-      []; 0 when nothing counts.
-
-    >>> float(median(jnp.array([5., 1., 9., 2.]), jnp.array([True, True, False, True])))
-    2.0
-    """
-    ranked = jnp.sort(jnp.where(counts, values, jnp.inf).reshape(-1))
-    n = counts.sum()
-    return jnp.where(n > 0, ranked[n // 2], 0.)
-
-
-def mmd_rbf_rate(size):
-    """`parts.mmd_rate` with one Gaussian kernel, whose variance the batch sets; couples the batch.
-
-    The variance is the median squared distance between prior draws plus that between codes and prior draws. The
-    published code sends a gradient through it; here it is a constant.
-
-    Args:
-      size: Z.
-
-    Returns:
-      A rate, without unit.
-
-    References:
-      Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.
-    """
-    def rate(terms, batch, ctx, key):
-        z, weight = terms.z, batch['weight']
-        noise, filled = jax.random.normal(key, (len(weight), size), z.dtype), weight > 0
-        pairs = filled[:, None] & filled
-        apart = pairs & ~jnp.eye(len(weight), dtype=bool)
-        variance = jax.lax.stop_gradient(median(kernels.squared_distances(noise, noise), apart)
-                                         + median(kernels.squared_distances(z, noise), pairs))
-        variance = jnp.where(variance > 0, variance, 1.)
-        value = kernels.mmd(z, noise, lambda x, y: kernels.rbf(x, y, variance), weight, weight)
-        return value, {'mmd': value}
-
-    return rate
-
-
-KERNELS = {'imq': lambda size: parts.mmd_rate(size, 2.), 'rbf': mmd_rbf_rate}
+KERNELS = {'imq': lambda size: parts.mmd_rate(size, 2.), 'rbf': parts.mmd_rbf_rate}
 """Discrepancies of the text paper's code."""
 
 
@@ -164,7 +117,7 @@ def wae_s(kit, plan, *, kernel='imq', select='rec'):
                        extra=parts.Extra((), lambda key: {}, apply), select=select)
 
 
-def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec'):
+def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec', d_first=True, p_trick=False):
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
     hp: those of `vae`, where beta is the paper's lambda; `critic_lr`, of the critic's Adam (0.5, 0.999), which no
@@ -177,6 +130,8 @@ def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec'):
       stochastic: whether the code is drawn from a Gaussian posterior, or a function of the input.
       hidden: widths of the critic.
       select: validation quantity that chooses the parameters.
+      d_first: whether the critic moves first in a step, as in the paper, or last, as in its code.
+      p_trick: whether the critic's logit has log p(z) added, the part of the best critic that is known.
 
     Returns:
       A `Method` of two players; without `stochastic` it has no density of codes, hence no KL.
@@ -195,7 +150,8 @@ def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec'):
         return {**params, 'critic': net.init(derive(key, 1))}, carry
 
     def score(params, z):
-        return net.apply(params['critic'], z)[..., 0]
+        logit = net.apply(params['critic'], z)[..., 0]
+        return logit + distributions.normal_log_prob(z) if p_trick else logit
 
     def critic(params, carry, batch, ctx):
         z = jax.lax.stop_gradient(model.draw(params, carry['posterior'], batch, derive(ctx.step_key, 0), ctx.hp)[1])
@@ -211,4 +167,5 @@ def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec'):
 
     players = (Player('critic', critic, ('critic',), lambda hp: optax.adam(hp['critic_lr'], b1=.5)),
                Player('vae', vae, model.parts, plan.tx))
+    players = players if d_first else players[::-1]
     return Method(init, (Phase('main', players, plan.steps, select=select),), model.evals)

@@ -1,6 +1,8 @@
 """Generative autoencoders with one player: posterior x prior x rate x weight."""
-from vaebench.core import Method, Phase, Player, derive
-from vaebench.methods import parts, posteriors
+import jax.numpy as jnp
+
+from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.methods import parts, posteriors, priors
 
 KEPT = 'enc', 'head'      # what a pretrained row keeps of its autoencoder
 
@@ -56,8 +58,10 @@ def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None,
                           Phase('main', (second,), plan.steps, enter=reset, select=select)), model.evals)
 
 
-def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False):
+def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False, dims=False):
     """VAE; with other hp also KL annealing, the cyclical schedule, beta-VAE and, at beta 0, the stochastic autoencoder.
+
+    A falling weight (shape 'exponential', beta_start 100, beta 1) makes dimensions carry information one after another.
 
     hp: `beta`, `beta_start`, `warmup`, `delay`, `period` (epochs): see `parts.scheduled`. The ramp starts at
     beta_start in the very first step; He's and Li's scripts are one step ahead.
@@ -65,10 +69,11 @@ def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False)
     Args:
       kit: the networks.
       plan: the protocol.
-      shape: 'linear' or 'sigmoid' ramp.
+      shape: 'linear', 'sigmoid' or 'exponential' ramp.
       select: validation quantity that chooses the parameters.
       corrupt: share of the words or pixels that the encoder does not see in training; all are reconstructed.
       pretrain: whether an autoencoder comes first: see `autoencoder`.
+      dims: whether training shows the KL of every dimension.
 
     Returns:
       A `Method`.
@@ -80,7 +85,8 @@ def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False)
       Fu et al., "Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing", 2019, arXiv:1903.10145.
     """
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan, shape),
-                       select=select, corrupt=corrupt, pretrain=pretrain)
+                       extra=parts.also(parts.dims_rate, lambda hp: 1.) if dims else None, select=select,
+                       corrupt=corrupt, pretrain=pretrain)
 
 
 def deterministic_ae(kit, plan, *, corrupt=0.):
@@ -101,6 +107,69 @@ def deterministic_ae(kit, plan, *, corrupt=0.):
       arXiv:1905.12777 (corrupt).
     """
     return autoencoder(kit, plan, posteriors.delta(kit), no_rate, parts.constant(0.), select='rec', corrupt=corrupt)
+
+
+def ae_gmm(kit, plan, *, components=10, corrupt=0.):
+    """`deterministic_ae`, then a mixture of Gaussians with full covariances fitted to its codes, to sample from.
+
+    hp: `mixture_lr`. The mixture climbs its likelihood on the batches' codes; usual is EM on all of them. The
+    autoencoder is frozen meanwhile. p(x) is that of the mixture through the decoder, far from what was trained on.
+
+    Args:
+      kit: the networks.
+      plan: the protocol; both phases take `plan.steps`.
+      components: of the mixture.
+      corrupt: share of the pixels that the encoder does not see in training.
+
+    Returns:
+      A `Method` of phases 'ae' and 'mixture'; nothing chooses among the mixture's parameters: the last count.
+    """
+    prior, weight = priors.full_mixture(kit.latent, components), parts.constant(0.)
+    model = parts.model(kit, posteriors.delta(kit), prior, corrupt=corrupt)
+    encode = model.evals['encode']
+
+    def fit(params, carry, batch, ctx):
+        return -mean(prior.log_prob(params, encode(params, carry, batch)), batch), (carry, {})
+
+    def enter(key, params, carry, data):
+        return {**params, 'mixture': priors.full_mixture_start(key, encode(params, carry, data), data['weight'],
+                                                               components)}, carry
+
+    first = Player('ae', parts.objective(model, no_rate, weight),
+                   tuple(n for n in model.parts if n not in prior.parts), plan.tx)
+    second = Player('mixture', fit, prior.parts, lambda hp: plan.tx({**hp, 'lr': hp['mixture_lr']}))
+    return Method(parts.starter(model, weight), (
+        Phase('ae', (first,), plan.steps, select='rec'),
+        Phase('mixture', (second,), plan.steps, enter=enter, select='')), model.evals)
+
+
+def info_vae(kit, plan, *, kernel='imq', width=1., select='rec'):
+    """InfoVAE: rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2; at alpha 1 the MMD-VAE, at alpha 0, lambda 1 the VAE.
+
+    hp: `alpha`, and `mmd`, the paper's lambda, for a reconstruction summed over pixels: the paper's 1 is next to
+    nothing. A weight of the MMD below 0 is no objective: such a run fails in its first step. At alpha 1 nothing
+    keeps the posteriors' variances from falling.
+
+    Args:
+      kit: the networks.
+      plan: the protocol.
+      kernel: 'imq', 'rbf' with the median's width, or 'tutorial', exp(-r^2 / Z^2): see `parts.DISCREPANCIES`.
+      width: multiple of the kernel's own.
+      select: validation quantity that chooses the parameters; with most of the KL gone the bound chooses the first.
+
+    Returns:
+      A `Method`; aux 'mmd' is unbiased and may be negative.
+
+    References:
+      Zhao et al., "InfoVAE: Information Maximizing Variational Autoencoders", 2017, arXiv:1706.02262.
+    """
+    def pull(hp):
+        value = hp['alpha'] + hp['mmd'] - 1
+        return jnp.where(value >= -1e-6, jnp.maximum(value, 0.), jnp.nan)       # rounding is no fault
+
+    weight = parts.Weight(lambda: {}, lambda carry, kl, ctx: (1 - ctx.hp['alpha'], carry))
+    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, weight,
+                       extra=parts.also(parts.discrepancy(kernel, kit.latent, width), pull), select=select)
 
 
 def capacity_vae(kit, plan, *, reduce='batch'):
@@ -232,7 +301,7 @@ def control_vae(kit, plan):
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.controlled())
 
 
-def wae_mmd(kit, plan, *, width=1., select='rec'):
+def wae_mmd(kit, plan, *, width=1., select='rec', kernel='imq'):
     """Wasserstein autoencoder with a deterministic code and a kernel penalty on its aggregate.
 
     hp: those of `vae`, where beta is the paper's lambda. rec is a sum over tokens or pixels in nats: the text
@@ -244,6 +313,7 @@ def wae_mmd(kit, plan, *, width=1., select='rec'):
       plan: the protocol.
       width: multiple of the kernel's base; the text paper's code has 2.
       select: validation quantity that chooses the parameters.
+      kernel: 'imq', summed over widths, or 'rbf', whose width is the batch's median: see `parts.DISCREPANCIES`.
 
     Returns:
       A `Method`; it has no density of codes, hence no KL.
@@ -253,5 +323,5 @@ def wae_mmd(kit, plan, *, width=1., select='rec'):
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation", 2019,
       arXiv:1806.08462.
     """
-    return autoencoder(kit, plan, posteriors.delta(kit), parts.mmd_rate(kit.latent, width), parts.scheduled(plan),
-                       select=select)
+    return autoencoder(kit, plan, posteriors.delta(kit), parts.discrepancy(kernel, kit.latent, width),
+                       parts.scheduled(plan), select=select)

@@ -1,7 +1,9 @@
 """Rows without latents."""
+import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, mean
+from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.errors import UserError
 
 
 def language_model(kit, plan):
@@ -29,6 +31,37 @@ def language_model(kit, plan):
     }
     player = Player('lm', loss, ('dec',), plan.tx)
     return Method(lambda key, data: ({'dec': dec.init(key)}, {}), (Phase('main', (player,), plan.steps),), evals)
+
+
+def classifier(kit, plan):
+    """An encoder and a linear layer that are shown every label: cross-entropy.
+
+    Args:
+      kit: `encoder` and `head` are used, and `classes`.
+      plan: the protocol.
+
+    Returns:
+      A `Method` that offers 'classify'.
+    """
+    if kit.classes is None:
+        raise UserError('a classifier needs data with labels: choose another dataset, or leave its row out')
+    enc, head = kit.encoder(), kit.head(kit.classes)
+
+    def init(key, data):
+        return {'enc': enc.init(derive(key, 0)), 'head': head.init(derive(key, 1))}, {}
+
+    def classify(params, batch, key=None):
+        return jax.nn.log_softmax(head.apply(params['head'], enc.apply(params['enc'], batch, key).last))
+
+    def loss(params, carry, batch, ctx):
+        log_p = classify(params, batch, ctx.key)
+        entropy = -mean(jnp.take_along_axis(log_p, batch['label'][:, None], 1)[:, 0], batch)
+        right = mean((log_p.argmax(1) == batch['label']).astype(log_p.dtype), batch)
+        return entropy, (carry, {'cross_entropy': entropy, 'accuracy': right})
+
+    player = Player('classifier', loss, ('enc', 'head'), plan.tx)
+    return Method(init, (Phase('main', (player,), plan.steps),),
+                  {'classify': lambda params, carry, batch: classify(params, batch)})
 
 
 def source(kit, plan):

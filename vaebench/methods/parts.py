@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from vaebench.core import Features, derive, mean
+from vaebench.errors import unknown
 from vaebench.losses import elbo
 from vaebench.methods.posteriors import Posterior
 from vaebench.ops import control, distributions, kernels, schedules
@@ -15,7 +16,8 @@ class Prior(NamedTuple):
     """p(z) as pure functions."""
     parts: tuple[str, ...]         # keys of its params
     init: Callable[..., Mapping]   # (key, data, params of encoder and posterior) -> params
-    log_prob: Callable[..., jax.Array]   # (params, z [B, Z]) -> [B], nats; params are all of the model's
+    log_prob: Callable[..., jax.Array] | None   # (params, z [B, Z]) -> [B], nats; params are all of the model's;
+    #                                             None where it can only be sampled
     sample: Callable[..., jax.Array]     # (params, key, n) -> [n, Z]
     closed: bool = False           # whether a posterior's `kl` is the KL from this prior
 
@@ -78,7 +80,9 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
     def rate(params, q, z):
         if closed:
             return posterior.kl(params, q)
-        return None if posterior.log_q is None else posterior.log_q(params, q, z) - prior.log_prob(params, z)
+        if posterior.log_q is None or prior.log_prob is None:
+            return None
+        return posterior.log_q(params, q, z) - prior.log_prob(params, z)
 
     def terms(params, carry, batch, key, hp):
         q, z, features, carry = draw(params, carry, batch, key, hp)
@@ -101,7 +105,7 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
         'log_q': posterior.log_q and (lambda params, carry, q, z: posterior.log_q(params, q, z)),
         'log_q_dims': posterior.log_q_dims and (lambda params, carry, q, z: posterior.log_q_dims(params, q, z)),
         'kl': (lambda params, carry, q: posterior.kl(params, q)) if closed else None,
-        'log_prior': lambda params, carry, z: prior.log_prob(params, z),
+        'log_prior': prior.log_prob and (lambda params, carry, z: prior.log_prob(params, z)),
         'log_lik': lambda params, carry, z, batch: dec.log_prob(params['dec'], z, batch),
         'encode': lambda params, carry, batch: posterior.mean(params, infer(params, carry, batch)),
         'decode': decode,
@@ -175,18 +179,104 @@ def mmd_rate(size, width=1.):
     Returns:
       A rate, without unit.
     """
+    return _mmd(lambda z, noise, weight: lambda x, y: kernels.imq(x, y, 2. * size * width))
+
+
+def mmd_tutorial_rate(size, width=1.):
+    """`mmd_rate` with the one kernel exp(-r^2 / Z^2) of InfoVAE's published tutorial; couples the batch.
+
+    Args:
+      size: Z.
+      width: multiple of the kernel's Z^2.
+
+    Returns:
+      A rate, without unit.
+
+    References:
+      Zhao et al., "InfoVAE: Information Maximizing Variational Autoencoders", 2017, arXiv:1706.02262.
+    """
+    return _mmd(lambda z, noise, weight: lambda x, y: kernels.rbf(x, y, width * size**2 / 2))
+
+
+def median(values, counts):
+    """The upper median of the values that count.
+
+    Args:
+      values: [...].
+      counts: bool [...].
+
+    Returns:
+      []; 0 when nothing counts.
+
+    >>> float(median(jnp.array([5., 1., 9., 2.]), jnp.array([True, True, False, True])))
+    2.0
+    """
+    ranked = jnp.sort(jnp.where(counts, values, jnp.inf).reshape(-1))
+    n = counts.sum()
+    return jnp.where(n > 0, ranked[n // 2], 0.)
+
+
+def mmd_rbf_rate(size, within='prior', width=1.):
+    """`mmd_rate` with one Gaussian kernel, whose variance the batch sets; couples the batch.
+
+    The variance is the median squared distance between codes and prior draws plus that between prior draws ('prior':
+    the text code) or between codes ('codes': the image code). Both send a gradient through it; here it is a constant.
+
+    Args:
+      size: Z.
+      within: 'prior' or 'codes'.
+      width: multiple of the variance.
+
+    Returns:
+      A rate, without unit.
+
+    References:
+      Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.
+    """
+    inside = {'prior': lambda z, noise: noise, 'codes': lambda z, noise: z}[within]
+
+    def kernel(z, noise, weight):
+        filled, own = weight > 0, inside(z, noise)
+        pairs = filled[:, None] & filled
+        apart = pairs & ~jnp.eye(len(weight), dtype=bool)
+        variance = jax.lax.stop_gradient(median(kernels.squared_distances(own, own), apart)
+                                         + median(kernels.squared_distances(z, noise), pairs))
+        variance = width * jnp.where(variance > 0, variance, 1.)
+        return lambda x, y: kernels.rbf(x, y, variance)
+
+    return _mmd(kernel)
+
+
+def _mmd(kernel):
+    """The rate of a kernel that (codes [B, Z], prior draws [B, Z], weight [B]) choose."""
     def rate(terms, batch, ctx, key):
         noise, weight = jax.random.normal(key, terms.z.shape, terms.z.dtype), batch['weight']
-        value = kernels.mmd(terms.z, noise, lambda x, y: kernels.imq(x, y, 2. * size * width), weight, weight)
+        value = kernels.mmd(terms.z, noise, kernel(terms.z, noise, weight), weight, weight)
         return value, {'mmd': value}
 
     return rate
+
+
+DISCREPANCIES = {'imq': mmd_rate, 'rbf': lambda size, width: mmd_rbf_rate(size, 'codes', width),
+                 'tutorial': mmd_tutorial_rate}
+"""Squared MMD of the batch's codes from N(0, I), by the name of the kernel: (Z, width) -> rate."""
+
+
+def discrepancy(kernel, size, width=1.):
+    """The rate in `DISCREPANCIES` of that name."""
+    if kernel not in DISCREPANCIES:
+        raise unknown('kernel', kernel, DISCREPANCIES)
+    return DISCREPANCIES[kernel](size, width)
 
 
 class Weight(NamedTuple):
     """What multiplies the rate."""
     init: Callable[[], Any]            # () -> carry
     apply: Callable[..., tuple]        # (carry, kl [], ctx) -> (weight [], carry)
+
+
+RAMPS = {'linear': schedules.ramp, 'sigmoid': schedules.sigmoid_ramp, 'exponential': schedules.exponential_ramp}
+"""Shapes of a scheduled weight."""
 
 
 def scheduled(plan, shape='linear'):
@@ -196,12 +286,12 @@ def scheduled(plan, shape='linear'):
 
     Args:
       plan: `epoch` is used.
-      shape: 'linear' or 'sigmoid'.
+      shape: 'linear', 'sigmoid' or 'exponential', which needs a beta_start above 0.
 
     Returns:
       A `Weight`.
     """
-    ramp = {'linear': schedules.ramp, 'sigmoid': schedules.sigmoid_ramp}[shape]
+    ramp = RAMPS[shape]
 
     def apply(carry, kl, ctx):
         hp, t = ctx.hp, ctx.total / plan.epoch
@@ -231,6 +321,30 @@ class Extra(NamedTuple):
     parts: tuple[str, ...]             # keys of its params
     init: Callable[..., Mapping]       # key -> params
     apply: Callable[..., tuple]        # (params, terms, batch, ctx) -> ([], aux)
+
+
+def also(rate, weight, tag=2):
+    """A rate as an `Extra`: weight(hp) times it, with a key of its own.
+
+    Args:
+      rate: a rate.
+      weight: hp -> [].
+      tag: of its key; 0 and 1 are taken.
+
+    Returns:
+      An `Extra`.
+    """
+    def apply(params, terms, batch, ctx):
+        value, aux = rate(terms, batch, ctx, derive(ctx.key, tag))
+        return weight(ctx.hp) * value, aux
+
+    return Extra((), lambda key: {}, apply)
+
+
+def dims_rate(terms, batch, ctx, key):
+    """Costs nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
+    kl = jax.vmap(mean, (1, None))(terms.kl_dims, batch)
+    return 0., {f'kl{i}': kl[i] for i in range(len(kl))}
 
 
 def objective(model, rate, weight, extra=None):

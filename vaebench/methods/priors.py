@@ -67,6 +67,73 @@ def mog(kit, k=50, spread=.5):
     return parts.Prior(('mog',), init, log_prob, sample)
 
 
+def full_mixture(size, k=10):
+    """Mixture of k Gaussians with full covariances.
+
+    Component j's precision is P^T P with P = (I + N) / s: s > 0 scales the columns, N is strictly lower triangular.
+    Scales and correlations are thus numbers without unit, and a density needs no equations solved.
+
+    Args:
+      size: Z.
+      k: components.
+
+    Returns:
+      A `parts.Prior` with params 'mixture': 'mean' [k, Z], 'log_std' [k, Z], ln s; 'below' [k, Z, Z], N below its
+      diagonal; 'logits' [k].
+    """
+    def init(key, data, params):
+        means = .5 * jax.random.normal(key, (k, size))
+        return {'mixture': {'mean': means, 'log_std': jnp.zeros_like(means), 'below': jnp.zeros((k, size, size)),
+                            'logits': jnp.zeros(k)}}
+
+    def log_prob(params, z):
+        p = params['mixture']
+        v = (z[..., None, :] - p['mean']) * jnp.exp(-p['log_std'])
+        e = v + jnp.einsum('kij,...kj->...ki', jnp.tril(p['below'], -1), v)
+        each = distributions.normal_log_prob(e) - p['log_std'].sum(-1)
+        return jax.nn.logsumexp(each + jax.nn.log_softmax(p['logits']), -1)
+
+    def sample(params, key, n):
+        p = params['mixture']
+        pick = jax.random.categorical(derive(key, 0), p['logits'], shape=(n,))
+        e = jax.random.normal(derive(key, 1), (n, size))
+        factor = jnp.linalg.inv(jnp.eye(size) + jnp.tril(p['below'], -1))
+        v = jnp.einsum('nij,nj->ni', factor[pick], e)
+        return p['mean'][pick] + jnp.exp(p['log_std'][pick]) * v
+
+    return parts.Prior(('mixture',), init, log_prob, sample)
+
+
+def full_mixture_start(key, codes, weight, k):
+    """Where a `full_mixture` starts: at codes of a batch, with their covariance shrunk so that k fill their volume.
+
+    Args:
+      key: [].
+      codes: [B, Z].
+      weight: [B], 0 for a row that does not count.
+      k: components.
+
+    Returns:
+      params['mixture']: couples the batch.
+
+    >>> p = full_mixture_start(jax.random.key(0), jnp.array([[0., 1.], [2., 3.], [4., 0.]]), jnp.ones(3), 5)
+    >>> p['mean'].shape, p['below'].shape
+    ((5, 2), (5, 2, 2))
+    """
+    size = codes.shape[-1]
+    centre, variance, count = posteriors.batch_moments(codes, weight)
+    apart = codes - centre
+    cov = (weight[:, None] * apart).T @ apart / jnp.maximum(count, 1) + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
+    factor = jnp.linalg.cholesky(cov * k**(-2 / size))
+    std = jnp.diagonal(factor)
+    inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(size), lower=True)
+    order = jnp.argsort(jnp.where(weight > 0, jax.random.uniform(derive(key, 0), weight.shape), 2.))
+    rows = order[jnp.arange(k) % jnp.maximum(count, 1).astype(jnp.int32)]
+    noise = .1 * jax.random.normal(derive(key, 1), (k, size), codes.dtype) @ factor.T      # twins would stay twins
+    return {'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
+            'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)), 'logits': jnp.zeros(k, codes.dtype)}
+
+
 def vamp(kit, posterior, k=50):
     """The posterior's mean over k learnt pseudo-inputs: (1/k) sum_j q(z | s_j).
 

@@ -1,13 +1,27 @@
 """Numbers with named estimators, computed from Method.evals alone."""
 from vaebench.errors import UserError
-from vaebench.metrics import latent, likelihood, listings, probe, samples, text
+from vaebench.metrics import (
+    independence,
+    labels,
+    latent,
+    likelihood,
+    listings,
+    modes,
+    probe,
+    representation,
+    samples,
+    text,
+)
+from vaebench.metrics.samples import Space
 from vaebench.metrics.validate import validator
 from vaebench.metrics.view import Metric, Settings, Value, View
 
-METRICS = {**likelihood.METRICS, **latent.METRICS, **samples.METRICS, **text.METRICS, **probe.METRICS}
+METRICS = {**likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS, **modes.METRICS,
+           **text.METRICS, **probe.METRICS, **labels.METRICS, **representation.METRICS}
 """Every metric by the name of its column."""
 
-__all__ = ['METRICS', 'Metric', 'Settings', 'Value', 'View', 'defined', 'entries', 'listings', 'measure', 'validator']
+__all__ = ['METRICS', 'Metric', 'Settings', 'Space', 'Value', 'View', 'defined', 'entries', 'listings', 'measure',
+           'validator']
 
 
 def defined(name, evals, fields):
@@ -63,7 +77,8 @@ def entries(values, view, seed):
     for name, v in values.items():
         if v is not None:
             out[name] = {'value': float(v.value[seed]), 'estimator': v.estimator, 'n': v.n, 'samples': v.samples,
-                         'unit': METRICS[name].unit.format(item=view.item), 'better': METRICS[name].better,
+                         'unit': METRICS[name].unit.format(item=view.item, part=view.part),
+                         'better': METRICS[name].better,
                          'stderr': None if v.stderr is None else float(v.stderr[seed]),
                          'warning': None if v.warning is None else v.warning[seed], 'note': v.note}
     return out

@@ -232,13 +232,19 @@ def post_ll(view):
 
 
 def mse(view):
-    """Squared error per pixel of the mean decoding of the posterior mean."""
+    """Squared error per pixel of the mean decoding of the posterior mean, or of the method's own reconstruction."""
+    coded = {'encode', 'decode'} <= set(view.evals)
+
     def error(params, carry, key, keys, batch):
-        z = view.evals['encode'](params, carry, batch)
-        y = view.evals['decode'](params, carry, z, derive(key, GENERATED, 1), 'mean')['x']
+        if coded:
+            z = view.evals['encode'](params, carry, batch)
+            y = view.evals['decode'](params, carry, z, derive(key, GENERATED, 1), 'mean')['x']
+        else:
+            y = view.evals['reconstruct'](params, carry, batch)['x']
         return ((y - batch['x'])**2).reshape(len(keys), -1).mean(-1)
 
-    return average(view.over_examples(error), 'mean decoding of the posterior mean, per pixel')
+    what = 'mean decoding of the posterior mean' if coded else 'reconstruction by codes that have no prior'
+    return average(view.over_examples(error), f'{what}, per {view.part}')
 
 
 METRICS = {
@@ -256,5 +262,5 @@ METRICS = {
     'excess_paper': Metric(excess_paper, (('replica',),), 'nats/{item}', None, ('log_p',)),
     'prior_ll': Metric(prior_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', 'higher'),
     'post_ll': Metric(post_ll, ((*WEIGHTS, 'sample_prior'),), 'nats/{item}', None),
-    'mse': Metric(mse, (('encode', 'decode'),), 'per pixel', 'lower', ('x',)),
+    'mse': Metric(mse, (('encode', 'decode'), ('reconstruct',)), 'per {part}', 'lower', ('x',)),
 }

@@ -29,7 +29,8 @@ class Settings(NamedTuple):
     batch: int = 32           # examples per dispatch
     block: int = 1024         # posteriors per block of an aggregate
     points: int = 2048        # quadrature points of `cu`
-    images: int = 1000        # most images on each side of a two-sample test
+    images: int = 1000        # most images or points on each side of a comparison of samples
+    drawn: int = 10_000       # samples in which the modes of a mixture are looked for
     generated: int = 1000     # sentences drawn from the prior, once per way of decoding
     refine: int = 50          # steps of a proposal of our own; see `proposal`
 
@@ -49,9 +50,9 @@ class Metric(NamedTuple):
     """A number with a named estimator."""
     compute: Callable[['View'], Value | None]   # None where this data has too few examples
     needs: tuple[tuple[str, ...], ...]     # alternatives: one of these sets of evals suffices
-    unit: str                              # '{item}' stands for sentence or image
+    unit: str                              # '{item}' stands for sentence, image or point, '{part}' for pixel ...
     better: str | None                     # 'lower', 'higher' or None
-    fields: tuple[str, ...] = ()           # what the data must hold, such as 'length'
+    fields: tuple[str, ...] = ()           # what the data must hold, such as 'length', 'train/label', 'info/modes'
 
 
 @jax.jit
@@ -268,12 +269,16 @@ class View:
       partial: path of an .npz that keeps what importance sampling has done when `tick` raises; None keeps nothing.
       train: the training split's arrays, name -> [N, ...] in their natural order; None where no metric may read them.
       vocab: words by id; None where the data has none.
+      valid: the validation split's arrays, as `train`.
+      info: what else metrics may know of the data, name -> value, such as a mixture's 'modes' and 'std'.
+      features: () -> the `samples.Space` in which samples and data are compared; None compares them as they are.
     """
 
     def __init__(self, evals: Mapping[str, Callable], params: Any, carry: Any, buckets: list, key: jax.Array,
                  settings: Settings | None = None, tick: Callable[[int, int], None] | None = None,
                  programs: dict | None = None, partial: Any = None, train: Mapping[str, Any] | None = None,
-                 vocab: tuple | None = None):
+                 vocab: tuple | None = None, valid: Mapping[str, Any] | None = None,
+                 info: Mapping[str, Any] | None = None, features: Callable[[], Any] | None = None):
         self.programs, self.partial = {} if programs is None else programs, partial
         self.evals, self.params, self.carry, self.settings = evals, params, carry, settings or Settings()
         self.seeds = group_size(params, carry, key)
@@ -285,15 +290,20 @@ class View:
         self.tick, self._told = tick or (lambda done, total: None), (0, 1)
         self._once, self.kept = {}, {}                       # what metrics share: passes over the split, and the rest
         self.train, self.vocab = train, None if vocab is None else tuple(vocab)
-        extra = {f'train/{k}' for k in train or ()} | ({'vocab'} if vocab is not None else set())
+        self.valid, self.info, self.features = valid, info or {}, features
+        extra = {f'train/{k}' for k in train or ()} | {f'info/{k}' for k in self.info}
+        extra |= {'vocab'} if vocab is not None else set()
         self.names = frozenset(self.data[0]) | extra         # what `Metric.fields` may ask for
-        self.item = 'sentence' if 'length' in self.data[0] else 'image'
+        point = np.ndim(self.data[0].get('x')) == 2
+        self.item = 'sentence' if 'length' in self.data[0] else 'point' if point else 'image'
+        self.part = 'coordinate' if point else 'pixel'
 
     def release(self):
         """Forgets all results: the programs that views share keep the first of them alive."""
         for name in ('terms', 'weights'):
             self.__dict__.pop(name, None)
         self._once, self.kept, self.train, self.params, self.carry = {}, {}, None, None, None
+        self.valid, self.features = None, None
 
     def pause(self):
         """Where an evaluation may be stopped: `tick` raises if it is to be."""

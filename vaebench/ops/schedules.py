@@ -58,3 +58,19 @@ def sigmoid_ramp(t, start, end, delay=0., length=0., period=0.):
     safe = jnp.where(length > 0, length, 1.)
     part = jnp.where(t < length, jax.nn.sigmoid((t - safe / 2) / (safe / 10)), 1.)
     return start + (end - start) * part
+
+
+def exponential_ramp(t, start, end, delay=0., length=0., period=0.):
+    """Geometric from start to end, then constant: start (end / start)^part with the part of `ramp`.
+
+    Args:
+      t: [...] time; the other arguments are those of `ramp`, but start and end must be above 0.
+
+    Returns:
+      [...] values between start and end; not finite where start is 0.
+
+    >>> [round(x) for x in exponential_ramp(jnp.array([0., 5., 10., 15.]), 100., 1., length=10.).tolist()]
+    [100, 10, 1, 1]
+    """
+    part = ramp(t, 0., 1., delay, length, period)
+    return start * (end / start)**part

@@ -10,10 +10,12 @@ _USAGE = """vaebench-report: tables from result files.
 
   vaebench-report --results=DIR [--results=DIR2] [--format=FORMAT] [--out=FILE]
   vaebench-report --results=DIR --figures=OUTDIR
+  vaebench-report --results=DIR --pictures=OUTDIR
   vaebench-report --readme=FILE [--check]
 
 DIR is a workdir of vaebench or a folder of its result files. OUTDIR gets the rate-distortion figure of every table
-(PNG and SVG) and its numbers (CSV). In FILE the tables go between the lines
+(PNG and SVG) and its numbers (CSV); of pictures, <table>/<row>.s<seed>.<what>.png of every cell and <table>.samples.png
+of every table, from the arrays that a run leaves beside its results. In FILE the tables go between the lines
 <!-- vaebench:table results=PATH [table=ID] [columns=METRIC,METRIC] --> and <!-- vaebench:end -->.
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that were left out
 are named on standard error.
@@ -29,6 +31,8 @@ def _flags():
     flags.DEFINE_list('table', [], 'Tables to show, all by default.', flag_values=values)
     flags.DEFINE_list('columns', [], 'Metrics to show, in this order, all by default.', flag_values=values)
     flags.DEFINE_string('figures', None, 'Folder for rate-distortion figures, instead of a table.', flag_values=values)
+    flags.DEFINE_string('pictures', None, 'Folder for samples, reconstructions, interpolations, traversals, codes and '
+                        'training curves of every cell, instead of a table.', flag_values=values)
     flags.DEFINE_string('readme', None, 'Markdown file whose marked tables are to be written anew.', flag_values=values)
     flags.DEFINE_bool('check', False, 'With --readme: change nothing, exit 1 if the file differs.', flag_values=values)
     flags.DEFINE_bool('help', False, 'Show this help.', short_name='h', flag_values=values)
@@ -77,7 +81,17 @@ def _draw(args):
         raise _nothing(args)
     for path in figures.write(tables.select(found, args.table) if args.table else found, args.figures):
         print(f'written to {path}')
-    return 0
+
+
+def _paint(args):
+    from vaebench.report import pictures
+    cells, problems = pictures.collect(args.results, args.table)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not cells:
+        raise _nothing(args)
+    for path in pictures.write(cells, args.pictures):
+        print(f'written to {path}')
 
 
 def _nothing(args):
@@ -129,7 +143,11 @@ def main(argv=None):
             return _splice(args)
         if not args.results:
             raise UserError('no results named; give --results=DIR, a workdir of vaebench')
-        return _draw(args) if args.figures else _print(args)
+        if args.figures:
+            _draw(args)
+        if args.pictures:
+            _paint(args)
+        return 0 if args.figures or args.pictures else _print(args)
     except (UserError, flags.Error) as e:
         print(f'vaebench-report: {" ".join(str(e).split())}', file=sys.stderr)
         return 2

@@ -1,4 +1,5 @@
 """The rate-distortion figure of a table, and its numbers as CSV: from result files, byte for byte the same."""
+import contextlib
 import csv
 import io
 import math
@@ -98,6 +99,7 @@ def comma_separated(table, found):
 
 
 def _style(number):
+    """Colour and marker of a row or a class, from 1."""
     i = number - 1
     return COLOURS[i % len(COLOURS)], MARKERS[i // len(COLOURS) % len(MARKERS)]
 
@@ -281,7 +283,18 @@ def figure(table, found):
     return fig
 
 
-def _bytes(fig, form):
+@contextlib.contextmanager
+def settings():
+    """matplotlib's own settings, whatever the user's: what is drawn inside is the same everywhere."""
+    import matplotlib
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({'svg.hashsalt': 'vaebench', 'svg.fonttype': 'path', 'text.parse_math': False})
+        yield
+
+
+def encoded(fig, form='png'):
+    """A figure as bytes of a file, 'png' or 'svg', without date and program."""
     out = io.BytesIO()
     metadata = {'png': {'Software': None}, 'svg': {'Date': None, 'Creator': None}}[form]
     fig.savefig(out, format=form, metadata=metadata, dpi=DPI)
@@ -300,12 +313,9 @@ def render(table):
     found = points(table)
     if not any(p.place == 'inside' for p in found):
         return {}
-    import matplotlib
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()                       # whatever the user's own settings
-        matplotlib.rcParams.update({'svg.hashsalt': 'vaebench', 'svg.fonttype': 'path', 'text.parse_math': False})
+    with settings():
         fig = figure(table, found)
-        pictures = {form: _bytes(fig, form) for form in ('png', 'svg')}
+        pictures = {form: encoded(fig, form) for form in ('png', 'svg')}
     return {**pictures, 'csv': comma_separated(table, found).encode()}
 
 

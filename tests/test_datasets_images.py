@@ -1,0 +1,390 @@
+"""Image datasets: what they hold, whoever prepared them, and what they say to bad input."""
+import gzip
+import hashlib
+import io
+import lzma
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_datasets import real
+
+from vaebench import core, datasets
+from vaebench.datasets import images
+from vaebench.errors import UserError
+
+IDX = 'mnist', 'fashion_mnist'
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`datasets.load` with a cache of its own."""
+    return lambda name, data_dir=None, **options: datasets.load(name, data_dir, tmp_path / 'cache', **options)
+
+
+def packed(a):
+    return gzip.compress(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, '>i4').tobytes() + a.tobytes())
+
+
+def png(a):
+    from PIL import Image
+    f = io.BytesIO()
+    Image.fromarray(a).save(f, 'png')
+    return f.getvalue()
+
+
+def stock(path, title, version, features, splits, keep_order=False):
+    """A dataset as TFDS's own builder leaves it.
+
+    Args:
+      path: data_dir.
+      title: the builder's name.
+      version: text.
+      features: function of tfds.features -> dict of features.
+      splits: {split: list of examples}, keyed by index.
+      keep_order: whether examples are not shuffled by a hash of that key.
+    """
+    import tensorflow_datasets as tfds
+
+    class Stock(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name, VERSION = title, tfds.core.Version(version)
+
+        def _info(self):
+            return tfds.core.DatasetInfo(builder=self, disable_shuffling=keep_order,
+                                         features=tfds.features.FeaturesDict(features(tfds.features)))
+
+        def _split_generators(self, dl_manager):
+            return {s: self._generate_examples(rows) for s, rows in splits.items()}
+
+        def _generate_examples(self, rows):
+            yield from enumerate(rows)
+
+    Stock(data_dir=path, file_format='array_record').download_and_prepare(download_dir=path / 'downloads')
+
+
+# MNIST and Fashion-MNIST
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Folder of idx files that pass for those of MNIST and of Fashion-MNIST, and their arrays by dataset."""
+    rng, every = np.random.default_rng(0), {}
+    for name in IDX:
+        every[name] = [rng.integers(0, 256, (30, 28, 28), np.uint8),
+                       rng.permutation(np.arange(30, dtype=np.uint8) % 10),
+                       rng.integers(0, 256, (5, 28, 28), np.uint8), rng.integers(0, 10, 5, np.uint8)]
+        (tmp_path / 'raw' / name).mkdir(parents=True)
+        table = {}
+        for (file, known), a in zip(images.SOURCES[name].items(), every[name], strict=True):
+            raw = packed(a)
+            (tmp_path / 'raw' / name / file).write_bytes(raw)
+            table[file] = known._replace(sha256=hashlib.sha256(raw).hexdigest(),
+                                         content=hashlib.sha256(a.tobytes()).hexdigest())
+        monkeypatch.setitem(images.SOURCES, name, table)
+    monkeypatch.setattr(images, 'VALID', 10)
+    return tmp_path / 'raw', every
+
+
+@pytest.mark.parametrize('name', IDX)
+def test_idx_files(load, tiny, name):
+    path, every = tiny
+    x, y, x_test, y_test = every[name]
+    d = load(name, path)
+    assert d.name == d.info['name'] == name and d.info['kind'] == 'image' and d.info['classes'] == 10
+    assert d.info['sizes'] == {'train': 20, 'valid': 10, 'test': 5} and d.info['shape'] == (28, 28, 1)
+    assert 'augment' not in d.info
+    for split, a, b in (('train', x[:20], y[:20]), ('valid', x[20:], y[20:]), ('test', x_test, y_test)):
+        part = d.splits[split]
+        assert part['x'].dtype == np.float32 and part['label'].dtype == np.int32 and set(part) == {'x', 'label'}
+        np.testing.assert_array_equal(part['x'][..., 0], a.astype(np.float32) / 255)
+        np.testing.assert_array_equal(part['label'], b)
+    assert load(name).info == d.info      # of the cache alone
+
+    binary = load(name, path / name, binarise='threshold', examples=7, eval_examples=3)
+    assert binary.name == binary.info['name'] == f'{name}_threshold'
+    assert binary.info['sizes'] == {'train': 7, 'valid': 3, 'test': 3}
+    np.testing.assert_array_equal(binary.splits['valid']['x'], d.splits['valid']['x'][:3] > .5)
+
+
+def test_dynamic_binarisation(load, tiny):
+    path, _ = tiny
+    grey, d = load('mnist', path), load('mnist', path, binarise='dynamic')
+    assert d.name == d.info['name'] == 'mnist_dynamic' and d.info['augment'] == 'binarise'
+    np.testing.assert_array_equal(d.splits['train']['x'], grey.splits['train']['x'])
+    for split in ('valid', 'test'):
+        x, p = d.splits[split]['x'], grey.splits[split]['x'].astype(np.float64)
+        assert x.dtype == np.float32 and set(np.unique(x)) == {0, 1}
+        assert (x[p == 0] == 0).all() and (x[p == 1] == 1).all()
+        spread = (p * (1 - p)).sum() ** .5
+        assert abs((x - p).sum()) < 4 * spread and abs(((x - p) * (p > .5)).sum()) < 4 * spread
+    again = load('mnist', path, binarise='dynamic', eval_examples=3)
+    np.testing.assert_array_equal(again.splits['test']['x'], d.splits['test']['x'][:3])   # one draw, for good
+    assert load('mnist', path, binarise='dynamic').info == d.info
+    assert not np.array_equal(d.splits['valid']['x'][:5], d.splits['test']['x'])
+
+
+def test_the_sets_share_names_of_files_and_are_told_apart(load, tiny, tmp_path):
+    path, every = tiny
+    with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is MNIST's: .* folder fashion_mnist of their own"):
+        load('fashion_mnist', path / 'mnist')
+    with pytest.raises(UserError, match="is Fashion-MNIST's: "):
+        load('mnist', path / 'fashion_mnist')
+    for file in (path / 'mnist').iterdir():       # MNIST's beside a folder of Fashion-MNIST's
+        (path / file.name).write_bytes(file.read_bytes())
+    d = load('fashion_mnist', path)
+    np.testing.assert_array_equal(d.splits['test']['label'], every['fashion_mnist'][3])
+
+
+def mnist_by_tfds(path, arrays, keep_order=False, name='mnist'):
+    rows = [[{'image': png(a), 'label': int(b)} for a, b in zip(*pair, strict=True)]
+            for pair in (arrays[:2], arrays[2:])]
+    stock(path, name, '3.0.1', lambda f: {'image': f.Image(shape=(28, 28, 1)), 'label': f.ClassLabel(num_classes=10)},
+          dict(zip(('train', 'test'), rows, strict=True)), keep_order)
+
+
+@pytest.mark.parametrize('name,keep_order', [('mnist', False), ('mnist', True), ('fashion_mnist', False)])
+def test_idx_sets_as_tfds_prepares_them_are_the_same(load, tiny, tmp_path, name, keep_order):
+    path, every = tiny
+    mnist_by_tfds(tmp_path / 'tfds', every[name], keep_order, name)
+    d = load(name, tmp_path / 'tfds')
+    assert not (tmp_path / 'cache').exists()
+    assert d.info == load(name, path).info
+
+    record, = (tmp_path / 'tfds').rglob('*train.array_record*')
+    record.write_bytes(record.read_bytes()[:-9])
+    with pytest.raises(UserError, match=f'cannot read .*{name}/3.0.1'):
+        load(name, tmp_path / 'tfds')
+
+
+def test_other_images_under_a_known_name(load, tiny, tmp_path):
+    _, every = tiny
+    x, *rest = every['mnist']
+    mnist_by_tfds(tmp_path / 'tfds', [x[::-1], *rest])
+    with pytest.raises(UserError, match="does not hold MNIST's train images"):
+        load('mnist', tmp_path / 'tfds')
+    mnist_by_tfds(tmp_path / 'mixed', every['mnist'], name='fashion_mnist')   # what a shared download_dir once did
+    with pytest.raises(UserError, match="does not hold Fashion-MNIST's train images.*download_dir of its own"):
+        load('fashion_mnist', tmp_path / 'mixed')
+
+
+def test_bad_idx_files(load, tiny):
+    path, _ = tiny
+    with pytest.raises(UserError, match="binarise='static': it must be one of none, threshold, dynamic"):
+        load('mnist', path, binarise='static')
+    with pytest.raises(UserError, match='examples=0'):
+        load('mnist', path, examples=0)
+    with pytest.raises(UserError, match='--data_dir'):
+        load('mnist')
+    name = 't10k-images-idx3-ubyte.gz'
+    file = path / 'mnist' / name
+    raw = file.read_bytes()
+    scrambled = raw[:60] + bytes(len(raw) - 60)
+    for damaged in (raw[:-100], b'', packed(np.zeros((5, 28, 28), np.uint8))[:40], gzip.compress(b''), scrambled):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=f'{name} is not the published file'):
+            load('mnist', path)
+        with pytest.raises(UserError, match=f'{name} is damaged'):
+            images.idx(file, damaged)
+    file.unlink()
+    with pytest.raises(UserError, match=f'misses {name}: it should lie at .*raw/{name} or .*raw/mnist/{name}'):
+        load('mnist', path)
+
+
+# Labelled examples
+
+def test_partners(load, tiny):
+    path, _ = tiny
+    d = load('mnist', path, labels=10)
+    train = d.splits['train']
+    assert set(train) == {'x', 'label', 'partner'} and train['partner'].dtype == np.int32
+    rows, times = np.unique(train['partner'], return_counts=True)
+    assert (times == 2).all() and sorted(train['label'][rows]) == list(range(10))
+    assert 'partner' not in d.splits['valid'] and 'partner' not in d.splits['test'] and d.info['labelled'] == 10
+    plain = load('mnist', path)
+    np.testing.assert_array_equal(plain.splits['train']['x'], train['x'])
+    assert d.info == {**plain.info, 'labelled': 10}       # the same data: such rows stand beside the others
+    np.testing.assert_array_equal(load('mnist', path, labels=10).splits['train']['partner'], train['partner'])
+    batch = core.take({k: jnp.asarray(v) for k, v in train.items()}, jnp.array([3, 0, -1]))
+    np.testing.assert_array_equal(batch['partner']['x'][:2], train['x'][train['partner'][[3, 0]]])
+    other = load('mnist', path, labels=10, label_seed=1).splits['train']['partner']
+    assert not np.array_equal(np.unique(other), rows)
+
+
+@pytest.mark.parametrize('labels', [10, 30, 100, 1000])
+def test_partners_are_balanced(labels):
+    train = datasets.load('digits', labels=labels).splits['train']
+    rows, times = np.unique(train['partner'], return_counts=True)
+    assert len(rows) == labels and times.max() - times.min() <= 1 and len(train['partner']) == len(train['x'])
+    assert (np.bincount(train['label'][rows]) == labels // 10).all()
+    seen = np.bincount(train['label'][train['partner']])
+    assert seen.max() - seen.min() <= 1         # classes are shown equally often, too
+    if labels <= 100:                           # shuffled: first and last labels of train's order meet no order
+        first = train['partner'][:len(rows)]
+        assert len(np.unique(first)) < len(rows)
+
+
+@pytest.mark.parametrize('name,options,message', [
+    ('digits', {'labels': 15}, 'labels=15: as many of every class are wanted, so it must be a multiple of 10'),
+    ('digits', {'labels': 0}, 'labels=0: it must be at least 1'),
+    ('digits', {'labels': 'all'}, "labels='all': a whole number"),
+    ('digits', {'labels': 10, 'label_seed': -1}, 'label_seed=-1'),
+    ('digits', {'labels': 2000}, r'labels=2000: train has \d+ examples of class \d; give at most 1\d\d0'),
+    ('digits', {'labels': 10, 'examples': 5}, r'labels=10: train has 0 examples of class \d; give at most 0'),
+])
+def test_bad_labels(name, options, message):
+    with pytest.raises(UserError, match=message) as e:
+        datasets.load(name, **options)
+    assert '\n' not in str(e.value)
+
+
+# Larochelle's binarisation
+
+@pytest.fixture
+def tiny_static(monkeypatch, tmp_path):
+    """Folder of .amat files, each packed otherwise, that pass for Larochelle's, and their images."""
+    rng, table, arrays = np.random.default_rng(1), {}, []
+    (tmp_path / 'raw').mkdir()
+    for (file, known), n, suffix in zip(images.SOURCES['binarized_mnist'].items(), (6, 3, 4), images.PACKED,
+                                        strict=True):
+        a = rng.integers(0, 2, (n, 28, 28), np.uint8)
+        raw = ''.join(' '.join(map(str, row.ravel())) + '\n' for row in a).encode()
+        pack = {'': bytes, '.xz': lzma.compress, '.gz': gzip.compress}[suffix]
+        (tmp_path / 'raw' / (file + suffix)).write_bytes(pack(raw))
+        table[file] = known._replace(sha256=hashlib.sha256(raw).hexdigest(),
+                                     content=hashlib.sha256(a.tobytes()).hexdigest())
+        arrays.append(a)
+    monkeypatch.setitem(images.SOURCES, 'binarized_mnist', table)
+    return tmp_path / 'raw', arrays
+
+
+def test_static_binarisation(load, tiny_static, tmp_path):
+    path, arrays = tiny_static
+    d = load('mnist_static', path)
+    assert d.name == d.info['name'] == 'mnist_static' and 'classes' not in d.info and 'augment' not in d.info
+    shuffled = arrays[2][np.argsort(np.random.default_rng(0).random(4), kind='stable')]
+    for split, a in zip(('train', 'valid', 'test'), (*arrays[:2], shuffled), strict=True):
+        assert set(d.splits[split]) == {'x'} and d.splits[split]['x'].dtype == np.float32
+        np.testing.assert_array_equal(d.splits[split]['x'][..., 0], a)
+    assert load('mnist_static').info == d.info
+    assert load('mnist_static', examples=2, eval_examples=1).info['sizes'] == {'train': 2, 'valid': 1, 'test': 1}
+    rows = {s: [{'image': png(x)} for x in a] for s, a in zip(('train', 'validation', 'test'), arrays, strict=True)}
+    stock(tmp_path / 'tfds', 'binarized_mnist', '1.0.0', lambda f: {'image': f.Image(shape=(28, 28, 1))}, rows)
+    assert load('mnist_static', tmp_path / 'tfds').info == d.info
+
+
+def test_bad_static_binarisation(load, tiny_static):
+    path, _ = tiny_static
+    file = path / 'binarized_mnist_valid.amat.xz'
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-20])
+    with pytest.raises(UserError, match='binarized_mnist_valid.amat.xz is damaged'):
+        load('mnist_static', path)
+    file.write_bytes(lzma.compress(b'0 ' * 784))
+    with pytest.raises(UserError, match='binarized_mnist_valid.amat.xz is not the published file: its sha256'):
+        load('mnist_static', path)
+    with pytest.raises(UserError, match='x.amat is damaged'):
+        images.amat('x.amat', b'0 1\n')
+    file.unlink()
+    with pytest.raises(UserError, match='misses binarized_mnist_valid.amat: it should lie at .*/raw/binarized_mnist_'
+                                        'valid.amat or .*/raw/binarized_mnist/binarized_mnist_valid.amat'):
+        load('mnist_static', path)
+    with pytest.raises(UserError, match='binarized_mnist_train.amat.* with --data_dir'):
+        load('mnist_static')
+
+
+# Frey Faces
+
+def test_frey_faces(load, tmp_path, monkeypatch):
+    from scipy.io import savemat
+    frames = np.random.default_rng(2).integers(0, 256, (1965, 28, 20), np.uint8)
+    monkeypatch.setattr(images, 'FREY', hashlib.sha256(frames.tobytes()).hexdigest())
+    (tmp_path / 'npz' / 'freyfaces').mkdir(parents=True)
+    (tmp_path / 'mat').mkdir()
+    np.savez_compressed(tmp_path / 'npz' / 'freyfaces' / 'freyfaces.npz', images=frames)
+    savemat(tmp_path / 'mat' / 'frey_rawface.mat', {'ff': frames.reshape(1965, 560).T})
+    d = load('frey_faces', tmp_path / 'npz')
+    assert d.info == load('frey_faces', tmp_path / 'mat').info
+    assert d.info['sizes'] == {'train': 1565, 'valid': 200, 'test': 200} and d.info['shape'] == (28, 20, 1)
+    every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid', 'test')])[..., 0] * 255
+    order = np.argsort(np.random.default_rng(0).random(1965), kind='stable')
+    np.testing.assert_array_equal(np.round(every), frames[order])
+    small = load('frey_faces', tmp_path / 'mat', examples=3, eval_examples=2)
+    np.testing.assert_array_equal(small.splits['test']['x'], d.splits['test']['x'][:2])
+
+    path = tmp_path / 'mat' / 'frey_rawface.mat'
+    savemat(path, {'ff': frames.reshape(1965, 560).T + 1})
+    with pytest.raises(UserError, match='frey_rawface.mat does not hold the published frames: their sha256 is'):
+        load('frey_faces', tmp_path / 'mat')
+    for damaged in (b'', b'not a matrix'):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match='frey_rawface.mat is damaged'):
+            load('frey_faces', tmp_path / 'mat')
+    np.savez(tmp_path / 'npz' / 'freyfaces' / 'freyfaces.npz', faces=frames)
+    with pytest.raises(UserError, match='freyfaces.npz is damaged .*images'):
+        load('frey_faces', tmp_path / 'npz')
+    with pytest.raises(UserError, match='misses freyfaces.npz: it should lie at'):
+        load('frey_faces', tmp_path)
+
+
+# Digits
+
+def test_digits():
+    from sklearn.datasets import load_digits
+    d = datasets.load('digits')
+    whole = np.concatenate([p['x'] for p in d.splits.values()])[..., 0]
+    labels = np.concatenate([p['label'] for p in d.splits.values()])
+    ours = sorted(zip((whole * 16).reshape(len(whole), -1).astype(int).tolist(), labels.tolist(), strict=True))
+    data = load_digits()
+    assert ours == sorted(zip(data.data.astype(int).tolist(), data.target.tolist(), strict=True))   # a permutation
+    assert whole.min() == 0 and whole.max() == 1 and whole.dtype == np.float32
+    assert d.info['shape'] == (8, 8, 1) and d.info['classes'] == 10
+    assert d.info['sha256'] == 'c91bd4084e4775ac3d3ed49a3d2d9c422b5d2f679218a107cd7913aaaa632f82'
+    small = datasets.load('digits', examples=10, eval_examples=5)
+    assert small.info['sizes'] == {'train': 10, 'valid': 5, 'test': 5}
+    np.testing.assert_array_equal(small.splits['test']['x'], d.splits['test']['x'][:5])
+
+
+# The real files
+
+def test_real_mnist(tmp_path):
+    d = datasets.load('mnist', data_dir=real('mnist'), cache_dir=tmp_path)
+    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert d.splits['train']['label'][:5].tolist() == [5, 0, 4, 1, 9]
+    assert d.splits['test']['label'][:5].tolist() == [7, 2, 1, 0, 4]
+    every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
+    assert abs(every.mean(dtype=np.float64) - .1306604) < 1e-6   # the well-known mean of the 60,000
+
+    labelled = datasets.load('mnist', cache_dir=tmp_path, binarise='dynamic', labels=100)
+    assert labelled.info['labelled'] == 100
+    assert (np.unique(labelled.splits['train']['partner'], return_counts=True)[1] == 500).all()
+    x, p = (s.splits['test']['x'].mean(dtype=np.float64) for s in (labelled, d))
+    assert abs(x - p) < 4 * (.25 / 7.84e6) ** .5
+
+
+def test_real_fashion_mnist(tmp_path):
+    d = datasets.load('fashion_mnist', data_dir=real('.'), cache_dir=tmp_path)
+    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert d.splits['train']['label'][:5].tolist() == [9, 0, 0, 3, 0]
+    assert (np.bincount(d.splits['test']['label']) == 1000).all()
+    every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
+    assert abs(every.mean(dtype=np.float64) - .2860406) < 1e-6   # the well-known mean of the 60,000
+
+
+def test_real_mnist_static(tmp_path):
+    d = datasets.load('mnist_static', data_dir=real('.'), cache_dir=tmp_path)
+    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert all(set(np.unique(part['x'])) == {0, 1} for part in d.splits.values())
+    # Drawn with probability x, so the means are those of MNIST's two halves; which images are valid is another choice.
+    every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
+    assert abs(every.mean(dtype=np.float64) - .1306604) < 1e-4
+    assert abs(d.splits['test']['x'].mean(dtype=np.float64) - .1325145) < 2e-4
+    for part in d.splits.values():      # any 1,000 in turn are of all digits: sorted, their means run from .08 to .17
+        few = part['x'].reshape(-1, 1000 * 784).mean(1, dtype=np.float64)
+        assert few.max() - few.min() < .015
+
+
+def test_real_frey_faces(tmp_path):
+    d = datasets.load('frey_faces', data_dir=real('.'))
+    assert d.info['sizes'] == {'train': 1565, 'valid': 200, 'test': 200}
+    test, train = (d.splits[s]['x'].reshape(-1, 560) for s in ('test', 'train'))
+    gap = (test ** 2).sum(1)[:, None] + (train ** 2).sum(1) - 2 * test @ train.T
+    assert np.median(gap.min(1)) < .2 * np.median(gap)    # frames of a film: most have a near neighbour

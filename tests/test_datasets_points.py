@@ -1,0 +1,123 @@
+"""Points: their laws against closed forms, scikit-learn's swiss roll and quadrature."""
+import numpy as np
+import pytest
+from scipy import stats
+
+from vaebench import datasets
+from vaebench.datasets import points
+from vaebench.errors import UserError
+
+MIXTURES = {'gaussians25': (25, .05 / 2.828), 'gaussians8': (8, .02 / 1.414)}
+SHA256 = {
+    'gaussians25': '0a945162a3ec429c7094d7effebd2e46293ed77ccadb4995d24309825213d965',
+    'gaussians8': 'dbc260973eba0ccb31ff819d07dfe08df5ee502e77142df47537e9f340554994',
+    'swiss_roll': '47c1e3d38211a75db0de1f36cce0b8b0b4e85c6c0e52514bdc03ec64fb09c1bb',
+    'swiss_roll_2d': '276266c5ff921b4794bbe094ad2c3c70da5e0198df9e864cbd63cd30de4ede12',
+}
+
+
+@pytest.mark.parametrize('name', SHA256)
+def test_points_are_the_same_everywhere(name):
+    d = datasets.load(name)
+    assert d.name == d.info['name'] == name and d.info['kind'] == 'points'
+    assert d.info['shape'] == d.splits['train']['x'].shape[1:] and d.splits['train']['x'].dtype == np.float32
+    assert d.info['sha256'] == SHA256[name]
+    short = datasets.load(name, examples=20, eval_examples=10)
+    assert short.info['sizes'] == {'train': 20, 'valid': 10, 'test': 10}
+    for split, part in short.splits.items():     # the first of more; splits differ
+        for column, a in part.items():
+            np.testing.assert_array_equal(a, d.splits[split][column][:len(a)])
+    assert len({part['x'][:10].tobytes() for part in short.splits.values()}) == 3
+    assert datasets.load(name, examples=20, eval_examples=10, seed=1).info['sha256'] != short.info['sha256']
+
+
+@pytest.mark.parametrize('name', MIXTURES)
+def test_mixtures(name):
+    k, std = MIXTURES[name]
+    d = datasets.load(name)
+    modes = np.array(d.info['modes'])
+    assert modes.shape == (k, 2) and d.info['std'] == std and d.info['classes'] == k
+    assert isinstance(d.info['modes'], tuple) and isinstance(d.info['modes'][0], tuple)
+    np.testing.assert_allclose(modes.mean(0), 0, atol=1e-12)
+    train = d.splits['train']
+    n = len(train['x'])
+    assert train['label'].dtype == np.int32 and train['log_p'].dtype == np.float32
+    assert abs(np.bincount(train['label']) - n / k).max() < 4.5 * (n / k) ** .5
+    noise = (train['x'] - modes[train['label']]) / std
+    for a in (*noise.T, (noise ** 2).sum(1)):
+        law = stats.norm if a.min() < 0 else stats.chi2(2)
+        assert stats.kstest(a, law.cdf).pvalue > 1e-3
+    assert abs(stats.pearsonr(*noise.T).statistic) < 4 / n ** .5
+    within = ((noise ** 2).sum(1) < 9).mean()
+    assert abs(within - (1 - np.exp(-4.5))) < 4 * (.011 / n) ** .5    # P(chi^2_2 < 9) = 98.9%
+    # Far modes do not overlap, so that log p = -log k - log 2 pi s^2 - r^2 / 2, whose mean is the entropy's.
+    np.testing.assert_allclose(train['log_p'], -np.log(k) - np.log(2 * np.pi * std ** 2) - (noise ** 2).sum(1) / 2,
+                               atol=2e-4)
+    assert abs(train['log_p'].mean() + np.log(k * 2 * np.pi * std ** 2) + 1) < 4 / n ** .5
+
+
+def test_centres():
+    grid = np.array(datasets.load('gaussians25', examples=1, eval_examples=1).info['modes']) * 2.828 / 2
+    np.testing.assert_allclose(grid, [[i, j] for i in range(-2, 3) for j in range(-2, 3)], atol=1e-12)
+    circle = np.array(datasets.load('gaussians8', examples=1, eval_examples=1).info['modes']) * 1.414 / 2
+    np.testing.assert_allclose(circle @ [1, 1j], np.exp(2j * np.pi * np.arange(8) / 8), atol=1e-12)
+
+
+def test_density_of_a_mixture():
+    modes, std = [[0., 0.], [.3, .1], [-.2, .4]], .2
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    want = np.log(np.mean([stats.multivariate_normal(m, std ** 2).pdf(x) for m in modes], 0))
+    np.testing.assert_allclose(points.log_p(x, modes, std), want, rtol=1e-10)
+    side = np.linspace(-2, 2, 401)
+    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    np.testing.assert_allclose(np.exp(points.log_p(grid, modes, std)).sum() * 1e-4, 1, rtol=1e-8)
+    assert np.isfinite(points.log_p(np.full((1, 2), 1e3), modes, std)).all()       # far off: no -inf
+
+
+def test_swiss_roll_is_that_of_scikit_learn():
+    from sklearn.datasets import make_swiss_roll
+    d = datasets.load('swiss_roll')
+    theirs, t = make_swiss_roll(1500, random_state=0)
+    s = (t * np.sqrt(1 + t ** 2) + np.arcsinh(t)) / 2
+    train = d.splits['train']
+    for ours, other in ((train['x'][:, 0], theirs[:, 0]), (train['x'][:, 1], theirs[:, 1]),
+                        (train['x'][:, 2], theirs[:, 2]), (train['arclength'], s)):
+        assert stats.ks_2samp(ours, other).pvalue > 1e-3
+    # On the sheet: the distance from the axis is the parameter t, whose arclength is by quadrature the column's.
+    radius = np.hypot(train['x'][:, 0], train['x'][:, 2]).astype(np.float64)
+    path = np.linspace(0, radius, 2001)                          # [., N]
+    np.testing.assert_allclose(train['arclength'], np.trapezoid(np.sqrt(1 + path ** 2), path, axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(train['height'], train['x'][:, 1])
+    assert train['arclength'].dtype == train['height'].dtype == np.float32
+
+
+def test_noise_is_added_to_the_points_alone():
+    still, noisy = (datasets.load('swiss_roll', noise=noise).splits['train'] for noise in (0, .25))
+    np.testing.assert_array_equal(still['arclength'], noisy['arclength'])
+    np.testing.assert_array_equal(still['height'], noisy['height'])
+    gap = (noisy['x'] - still['x']) / .25
+    assert stats.kstest(gap.ravel(), stats.norm.cdf).pvalue > 1e-3
+    assert abs(np.corrcoef(gap.T) - np.eye(3)).max() < 4 / 1500 ** .5
+
+
+def test_spiral_is_the_roll_without_its_height():
+    flat = datasets.load('swiss_roll_2d', noise=0, examples=1500).splits['train']['x']
+    roll = datasets.load('swiss_roll').splits['train']['x']
+    np.testing.assert_allclose(flat * 7.5, roll[:, [0, 2]], atol=2e-4)
+    noisy = datasets.load('swiss_roll_2d', examples=1500).splits['train']['x']
+    assert abs((noisy - flat).std() * 7.5 / .25 - 1) < 4 / (2 * 3000) ** .5
+
+
+@pytest.mark.parametrize('name,options,message', [
+    ('gaussians8', {'examples': 0}, 'examples=0'),
+    ('gaussians25', {'eval_examples': 'many'}, "eval_examples='many'"),
+    ('gaussians25', {'seed': -1}, 'seed=-1'),
+    ('swiss_roll', {'noise': -1}, 'noise=-1: it must be at least 0'),
+    ('swiss_roll', {'noise': 'much'}, "noise='much': a number is wanted"),
+    ('swiss_roll_2d', {'noise': float('nan')}, 'noise=nan'),
+    ('swiss_roll', {'n': 5}, "option of dataset 'swiss_roll': 'n'"),
+])
+def test_bad_options(name, options, message):
+    with pytest.raises(UserError, match=message) as e:
+        datasets.load(name, **options)
+    assert '\n' not in str(e.value)

@@ -1,0 +1,229 @@
+"""Generators that learn by matching kernel means: of data, of codes, or of features that learn against them."""
+import jax
+import jax.numpy as jnp
+import optax
+
+from vaebench.core import Method, Net, Phase, Player, derive, mean
+from vaebench.methods import adversarial, energy, parts, posteriors
+from vaebench.methods.autoencoders import no_rate
+from vaebench.ops import kernels
+
+GMMN = (2., 5., 10., 20., 40., 80.)       # variances of the kernels, for 784 pixels
+MMD_GAN = (1., 4., 16., 64., 256.)        # for features
+
+
+def scaled(variances, x, base):
+    """Variances that were meant for rows of `base` entries, for those of x [B, ...]; as they are where base is 0.
+
+    >>> scaled((2., 80.), jnp.zeros((5, 14, 14, 1)), 784)
+    (0.5, 20.0)
+    """
+    share = x[0].size / base if base else 1.
+    return tuple(v * share for v in variances)
+
+
+def discrepancy(x, y, batch, variances):
+    """Root of the biased squared MMD between two sets of rows; couples the batch.
+
+    Args:
+      x: [B, ...].
+      y: [B, ...], each row as heavy as the row of x in its slot.
+      batch: with 'weight' [B].
+      variances: of the Gaussian kernels, which are summed.
+
+    Returns:
+      [], at least 1e-6: below that there is no gradient.
+
+    >>> x = jnp.array([[0.], [2.]])
+    >>> round(float(discrepancy(x, x[::-1], {'weight': jnp.ones(2)}, (1.,))), 6)
+    1e-06
+    """
+    weight, x, y = batch['weight'], x.reshape(len(x), -1), y.reshape(len(y), -1)
+    centre = jax.lax.stop_gradient(posteriors.batch_moments(x, weight)[0])
+
+    def kernel(a, b):
+        return kernels.rbf_mixture(a - centre, b - centre, variances, less_one=True)     # far from 0 digits are lost
+
+    return jnp.sqrt(jnp.maximum(kernels.mmd(x, y, kernel, weight, weight, biased=True), 1e-12))
+
+
+def gmmn(kit, plan, *, variances=GMMN, base=784):
+    """Generative moment matching network: samples of uniform noise come to have the data's kernel means.
+
+    The paper's loss is 1000 times as large, for its plain gradient descent, and its batches hold 1000 examples: small
+    ones blur what they compare.
+
+    Args:
+      kit: `gen` is used.
+      plan: the protocol.
+      variances: of the Gaussian kernels, which are summed.
+      base: entries of x that the variances are meant for; 0 takes them as they are.
+
+    Returns:
+      A `Method`.
+
+    References:
+      Li et al., "Generative Moment Matching Networks", 2015, arXiv:1502.02761.
+    """
+    net, draw = adversarial.source(kit, 'uniform')
+
+    def init(key, data):
+        params, stats = net.init(key)
+        return {'gen': params}, {'gen': stats}
+
+    def loss(params, carry, batch, ctx):
+        x, weight = batch['x'], batch['weight']
+        fake, stats = net.apply(params['gen'], carry['gen'], draw(ctx.key, len(weight)), weight, train=True)
+        return discrepancy(x, fake, batch, scaled(variances, x, base)), ({'gen': stats}, {})
+
+    def decode(params, carry, z, key, mode):
+        return {'x': net.apply(params['gen'], carry['gen'], z)[0]}
+
+    return Method(init, (Phase('main', (Player('gen', loss, ('gen',), plan.tx),), plan.steps, select=''),), {
+        'decode': decode, 'sample_prior': lambda params, carry, key, n: draw(key, n),
+        'sample': lambda params, carry, key, n, mode: decode(params, carry, draw(key, n), key, mode)})
+
+
+def squashed(kit):
+    """`posteriors.delta` in (0, 1): a code of sigmoid units."""
+    base = posteriors.delta(kit)
+
+    def apply(params, carry, features, weight=None, hp=None):
+        q, carry = base.apply(params, carry, features, weight, hp)
+        return {'mean': jax.nn.sigmoid(q['mean'])}, carry
+
+    return base._replace(apply=apply)
+
+
+def generated(kit, noise, hidden):
+    """A prior that can only be sampled: sigmoid outputs of a stack of linear layers, fed with noise uniform on [-1, 1].
+
+    Args:
+      kit: `mlp` is used.
+      noise: dimensions of the noise.
+      hidden: widths of the layers.
+
+    Returns:
+      A `parts.Prior` with the part 'gen'.
+    """
+    net = kit.mlp((noise, *hidden, kit.latent))
+
+    def sample(params, key, n):
+        return jax.nn.sigmoid(net.apply(params['gen'], adversarial.NOISE['uniform'](key, (n, noise))))
+
+    return parts.Prior(('gen',), lambda key, data, params: {'gen': net.init(key)}, None, sample)
+
+
+def gmmn_ae(kit, plan, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.,), base=32, corrupt=0.):
+    """A generator of codes that match those of an autoencoder, which is trained first and frozen then.
+
+    The paper's autoencoder is pretrained layer by layer, and drops half of its hidden units besides a fifth of its
+    pixels, which is `corrupt` 0.2 here.
+
+    Args:
+      kit: `encoder`, `head`, `decoder` and `mlp` are used.
+      plan: the protocol; both phases take `plan.steps`.
+      noise: dimensions of the generator's uniform noise.
+      hidden: the generator's widths.
+      variances: of the Gaussian kernels on codes in (0, 1), which are summed.
+      base: dimensions of a code that the variances are meant for; 0 takes them as they are.
+      corrupt: share of the pixels that the encoder does not see in its training.
+
+    Returns:
+      A `Method` of phases 'ae' and 'main'; nothing chooses among the generator's parameters: the last count.
+
+    References:
+      Li et al., "Generative Moment Matching Networks", 2015, arXiv:1502.02761.
+    """
+    prior, weight = generated(kit, noise, hidden), parts.constant(0.)
+    model = parts.model(kit, squashed(kit), prior, corrupt=corrupt)
+
+    def loss(params, carry, batch, ctx):
+        codes = model.evals['encode'](params, carry, batch)
+        fake = prior.sample(params, ctx.key, len(codes))
+        return discrepancy(codes, fake, batch, scaled(variances, codes, base)), (carry, {})
+
+    first = Player('ae', parts.objective(model, no_rate, weight),
+                   tuple(n for n in model.parts if n not in prior.parts), plan.tx)
+    return Method(parts.starter(model, weight), (
+        Phase('ae', (first,), plan.steps, select='rec'),
+        Phase('main', (Player('gen', loss, prior.parts, plan.tx),), plan.steps, select='')), model.evals)
+
+
+def features(kit, size):
+    """A critic that describes, and reconstructs from its description.
+
+    Args:
+      kit: `critic` and `gen` are used; neither is normalised.
+      size: of the description.
+
+    Returns:
+      A `Net`: (params, x [B, ...], weight=None) -> (reconstruction [B, ...], features [B, size]).
+    """
+    enc, dec = kit.critic(n_out=size), kit.gen(latent=size)
+
+    def init(key):
+        return {'enc': enc.init(derive(key, 0)), 'dec': dec.init(derive(key, 1))[0]}
+
+    def apply(params, x, weight=None, key=None):
+        seen = enc.apply(params['enc'], x, weight)
+        return dec.apply(params['dec'], {}, seen)[0], seen
+
+    return Net(init, apply)
+
+
+def mmd_gan(kit, plan, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, noise='normal', norm=False):
+    """Moment matching in features that learn to tell samples from data, and from which both can be reconstructed.
+
+    hp: `rank`, weight of the demand that data have the larger mean features (16); `rec`, of the squared error per
+    pixel (8; over pixels in [-1, 1], which the paper has, the error is four times as large); `clip`, bound of the
+    encoder's parameters (0.01). The encoder is clipped after each of its updates; the published code does so before,
+    so that its generator sees one update beyond the bound. Both players of a step meet the same first batch.
+
+    Args:
+      kit: `gen` and `critic` are used.
+      plan: the protocol.
+      n_critic: critic updates per generator update, each on data and noise of its own.
+      boost: critic updates in the first 25 steps and in every 500th, 100 in the published code; 0 never.
+      size: number of features; None is Z.
+      variances: of the Gaussian kernels on features, which are summed.
+      noise: 'normal' or 'uniform'.
+      norm: whether the generator is batch-normalised; the published critic is too.
+
+    Returns:
+      A `Method`; aux 'mmd' is the root of the discrepancy of the features, 'rank' their mean violation of the order,
+      which is not positive, 'rec' the squared error per pixel, that of data plus that of samples.
+
+    References:
+      Li et al., "MMD GAN: Towards Deeper Understanding of Moment Matching Network", 2017, arXiv:1705.08584.
+    """
+    origin, net = adversarial.source(kit, noise, norm), features(kit, size or kit.latent)
+
+    def compared(play):
+        """sqrt(MMD^2) + rank * R, which the critic raises and the generator lowers, and both reconstructions."""
+        (copy, real), (again, fake) = (play.score(x) for x in (play.batch['x'], play.fake))
+        rank = jnp.minimum(posteriors.batch_moments(real - fake, play.batch['weight'])[0], 0.).mean()
+        value = discrepancy(real, fake, play.batch, variances)
+        return value + play.hp['rank'] * rank, {'mmd': value, 'rank': rank}, (copy, again)
+
+    def critic(play, key):
+        value, aux, copies = compared(play)
+        rec = sum(mean(energy.squared(x, copy), play.batch)
+                  for x, copy in zip((play.batch['x'], play.fake), copies, strict=True))
+        return play.hp['rec'] * rec - value, (play.state, {**aux, 'rec': rec})
+
+    def generator(play):
+        value, aux, _ = compared(play)
+        return value, (play.state, aux)
+
+    def active(carry, ctx):
+        often = (ctx.total < adversarial.EARLY) | (ctx.total % adversarial.EVERY == 0)
+        return ctx.inner < jnp.where(often, boost, n_critic)
+
+    def tx(hp):
+        clip = adversarial.clipped(optax.identity(), hp['clip'])
+        return optax.chain(plan.tx(hp), optax.masked(clip, {'critic': {'enc': True, 'dec': False}}))
+
+    return energy.with_reconstruct(adversarial.game(
+        plan, origin, net, critic, generator, n_critic=max(n_critic, boost), critic_tx=tx,
+        active=active if boost else None), net)
