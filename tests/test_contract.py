@@ -28,7 +28,9 @@ OPTIONS = {'lagging': {'max_inner': 4, 'window': 2}, 'ivae': SMALL, 'ivae_mi': S
            **dict.fromkeys(('flow_prior', 'flow_prior_fb'), {'layers': 2, 'hidden': 6, **FEW}),
            **dict.fromkeys(('mog_vae', 'mog_vae_fb', 'vamp_vae', 'vamp_vae_fb'), {'components': 3, **FEW}),
            **dict.fromkeys(('dg_vae', 'dg_vmf'), {'chunk': 4, **FEW}),
-           **dict.fromkeys(('davam', 'davam_q'), {'codes': 6})}
+           **dict.fromkeys(('davam', 'davam_q'), {'codes': 6}), 'gmmn_ae': {'hidden': (6,), 'noise': 4},
+           **dict.fromkeys(('aae', 'aae_supervised', 'aae_semi'), SMALL),
+           **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4})}
 LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']      # those to which sentences make a difference
 LSTM += [n for n, entry in METHODS.items() if entry.track == ('text',) and n != 'source']
 MAPS = {n for n, entry in METHODS.items() if entry.factory is embeddings.embedding}     # their own tests have them

@@ -317,7 +317,8 @@ MOMENTS = 'gmmn gmmn_ae mmd_gan'
 
 
 def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, clusters=16, lr=2e-4, wgan_lr=5e-5,
-               gp=10., clip=.01, lambda_k=1e-3, margin=.1, critic=(512, 512), kernel=None, conv=None, **also):
+               gp=10., clip=.01, mmd_lr=5e-5, mmd_clip=.01, lambda_k=1e-3, gamma=.5, margin=.1, code=None,
+               critic=(512, 512), conv=None, **also):
     """The rows that image tables choose from, and what hangs on the size of their run.
 
     Args:
@@ -328,13 +329,13 @@ def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, c
       labels: labelled examples of the semi-supervised row.
       clusters: of the clustering rows.
       lr: of GANs and of critics of codes, Adam with b1 0.5.
-      wgan_lr: of WGAN and MMD-GAN, RMSProp.
+      wgan_lr, clip: WGAN's rate, RMSProp, and the bound of its critic's parameters.
       gp: WGAN-GP's penalty.
-      clip: bound of WGAN's and of MMD-GAN's clipped parameters.
-      lambda_k: gain of BEGAN's control.
+      mmd_lr, mmd_clip: as WGAN's, of MMD-GAN.
+      lambda_k, gamma: gain and ratio of BEGAN's control.
       margin: of EBGAN, mean squared error per pixel.
+      code: width of plain EBGAN's critic's code; None is Z.
       critic: widths of critics of codes.
-      kernel: variances of GMMN's kernels; None are the paper's.
       conv: kit of the DCGAN row; None is the table's.
       **also: row name -> entries that replace or add to the row's.
 
@@ -347,7 +348,7 @@ def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, c
     def decoder(likelihood):
         return {'overrides': {'kit': {'likelihood': likelihood}}}
 
-    gan, slow = last(lr=lr, b1=.5), last(name='rmsprop', lr=wgan_lr)
+    gan = last(lr=lr, b1=.5)
     codes, game = {'critic_lr': lr, 'adversarial': 1.}, {'overrides': {'protocol': {'keep': 'last'}}}
     fewer = {'overrides': {'dataset': {'labels': labels}, 'protocol': {'keep': 'last'}}}
     named = {
@@ -386,16 +387,17 @@ def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, c
         **{f'f_gan_{k}': {**row(f'f-GAN, {label}', f'f_gan_{k}'), **gan} for k, label in (
             ('kl', 'KL'), ('reverse_kl', 'reverse KL'), ('pearson', 'Pearson'), ('hellinger', 'squared Hellinger'),
             ('js', 'Jensen-Shannon'), ('gan', 'GAN'))},
-        'wgan': {**row('WGAN (clipping)', 'wgan', {'clip': clip}), **slow},
+        'wgan': {**row('WGAN (clipping)', 'wgan', {'clip': clip}), **last(name='rmsprop', lr=wgan_lr)},
         'wgan_gp': {**row('WGAN-GP', 'wgan_gp', {'penalty': gp}), **last(lr=lr, b1=.5, b2=.9)},
         'lsgan': {**row('LSGAN', 'lsgan'), **gan},
-        'ebgan': {**row('EBGAN', 'ebgan', {'margin': margin}), **gan},
+        'ebgan': {**row('EBGAN', 'ebgan', {'margin': margin}, **({'code': code} if code else {})), **gan},
         'ebgan_pt': {**row('EBGAN + pulling away', 'ebgan_pt', {'margin': margin}), **gan},
-        'began': {**row('BEGAN', 'began', {'lambda_k': lambda_k}), **gan},
+        'began': {**row('BEGAN', 'began', {'lambda_k': lambda_k, 'gamma': gamma}), **gan},
         'infogan': {**row('InfoGAN', 'infogan', {'critic_lr': lr}), **gan},
-        'gmmn': {**row('GMMN', 'gmmn', **({'variances': kernel, 'base': 0} if kernel else {})), **last()},
+        'gmmn': {**row('GMMN', 'gmmn'), **last()},
         'gmmn_ae': {**row('GMMN + AE', 'gmmn_ae'), **last()},
-        'mmd_gan': {**row('MMD-GAN', 'mmd_gan', {'clip': clip}), **slow},
+        'mmd_gan': {**row('MMD-GAN', 'mmd_gan', {'clip': mmd_clip, 'rec': 32.}, size=16),
+                    **last(name='rmsprop', lr=mmd_lr, decay=.99)},
     }
     return _also(named, also)
 

@@ -218,7 +218,7 @@ class Trainer:
         phase = self.method.phases[number]
 
         def one(state, values):
-            loss = values.get(phase.select, values.get('rec'))
+            loss = values.get(phase.select, values.get('rec')) if phase.select else None
             new = state if loss is None else self.feedback(state, loss)
             new = new if phase.feedback is None else phase.feedback(new, values)
             return jax.tree.map(lambda a, b: jnp.where(state.status == RUNNING, a, b), new, state)

@@ -330,6 +330,7 @@ def infogan(kit, plan, *, categories=None, continuous=2, noise='uniform', norm=F
     k = categories or kit.classes
     if not k:
         raise UserError('this data has no classes to count: give the row options.categories')
+
     def codes(key, n):
         category = jax.nn.one_hot(jax.random.randint(derive(key, 0), (n,), 0, k), k)
         return jnp.concatenate([category, NOISE['uniform'](derive(key, 1), (n, continuous))], -1)

@@ -296,7 +296,8 @@ def generator(make, latent, bounded):
 
     def start(key):
         stats = jax.eval_shape(lambda: make(False).init(jax.random.key(0), jnp.zeros((1, latent)))).get('stats', {})
-        full = jax.tree_util.tree_map_with_path(lambda path, x: jnp.full(x.shape, float(path[-1].key == 'var')), stats)
+        full = jax.tree_util.tree_map_with_path(
+            lambda path, x: jnp.full(x.shape, float(path[-1].key == 'var'), x.dtype), stats)
         return init(key), full
 
     def apply(params, stats, z, weight=None, train=False):
