@@ -22,8 +22,8 @@ def digits():
         optimizer={'lr': 2e-3, 'clip': 0.}, epochs=30, block=21,
         evaluation={'samples': 50, 'chunk': 50, 'batch': 250, 'images': 250}, metrics=presets.IMAGE_METRICS)
     table.table = presets.rows(presets.image_rows(
-        warmup=15., components=20, lr=1e-3, wgan_lr=1e-3, clip=.05, mmd_lr=5e-4, mmd_clip=.1, lambda_k=1e-2, gamma=.9,
-        code=4, critic=(128, 128), conv={'name': 'conv', 'channels': (16, 32), 'hidden': 64},
+        warmup=15., components=20, aae_lr=3e-3, lr=1e-3, wgan_lr=1e-3, clip=.05, mmd_lr=5e-4, mmd_clip=.1,
+        lambda_k=1e-2, gamma=.9, code=4, critic=(128, 128), conv={'name': 'conv', 'channels': (16, 32), 'hidden': 64},
         gmmn={'overrides': {'optimizer': {'lr': 3e-3}}}, gmmn_ae={'options': {'hidden': (64, 128)}}))
     return table
 
@@ -35,7 +35,7 @@ def gaussians():
         optimizer={'lr': 1e-3, 'clip': 0.}, epochs=20, batch=128, block=50,
         evaluation={'samples': 50, 'chunk': 50, 'batch': 250, 'images': 500, 'drawn': 2500},
         metrics=presets.POINT_METRICS)
-    rows = presets.image_rows(penalty=10., lr=1e-3, wgan_lr=5e-4, gp=.1, clip=.1, mmd_lr=5e-4, mmd_clip=.3,
+    rows = presets.image_rows(penalty=10., aae_lr=1e-3, lr=1e-3, wgan_lr=5e-4, gp=.1, clip=.1, mmd_lr=5e-4, mmd_clip=.3,
                               lambda_k=1e-2, margin=.2, critic=(128, 128),
                               gmmn={'overrides': {'optimizer': {'lr': 3e-3}}})
     table.table = presets.rows(presets.only(rows, POINTS))

@@ -28,7 +28,7 @@ def static(name, kit, examples, **settings):
         evaluation=evaluation, metrics=presets.LIKELIHOOD_METRICS, **settings)
     warmup = settings['epochs'] / 2
     table.table = presets.rows(presets.only(
-        presets.image_rows(target=10., warmup=warmup, components=50 if examples else 500), STATIC))
+        presets.image_rows(target=10., mmd=100., warmup=warmup, components=50 if examples else 500), STATIC))
     return table
 
 
@@ -66,7 +66,7 @@ def get_config(size=''):
             static('mnist', {'name': 'mlp', 'latent': 40, 'hidden': (500, 500)}, {}, epochs=200,
                    optimizer={'lr': 1e-3, 'clip': 0.}),
             grey('mnist', {'name': 'mlp', 'latent': 8, 'hidden': (1000, 1000)}, {},
-                 {'penalty': 200., 'critic': (1000, 1000), 'warmup': 50.,
+                 {'penalty': 200., 'mmd': 100., 'critic': (1000, 1000), 'warmup': 50.,
                   'conv': {'name': 'conv', 'channels': (64, 128), 'hidden': 1024}}, epochs=100,
                  optimizer={'lr': 1e-3, 'clip': 0.}),
             embedding('mnist', {'name': 'mlp', 'hidden': (512, 256)}, {}, epochs=50,
@@ -75,7 +75,8 @@ def get_config(size=''):
             static('mnist-small', {'name': 'mlp', 'latent': 16, 'hidden': (256,)}, small, epochs=20,
                    optimizer={'lr': 2e-3, 'clip': 0.}),
             grey('mnist-small', {'name': 'mlp', 'latent': 8, 'hidden': (256,)}, small,
-                 {'penalty': 200., 'warmup': 10., 'components': 20, 'lr': 5e-4, 'wgan_lr': 5e-4, 'clip': .03,
+                 {'penalty': 200., 'mmd': 100., 'warmup': 10., 'components': 20, 'aae_lr': 1e-3, 'lr': 5e-4,
+                  'wgan_lr': 5e-4, 'clip': .03,
                   'mmd_lr': 5e-4, 'mmd_clip': .1, 'lambda_k': 1e-2, 'gamma': .7, 'code': 4, 'critic': (256, 256),
                   'gmmn_ae': {'options': {'hidden': (64, 256)}},
                   'conv': {'name': 'conv', 'channels': (16, 32), 'hidden': 128}}, epochs=20,

@@ -53,6 +53,38 @@ def test_every_row_can_be_built(name, size):
         assert set(method.evals) <= set(core.EVALS), row.name
 
 
+IMAGES = [('quickstart', '', 'images'), ('images_quick', '', 'digits'), ('images_quick', '', 'gaussians'),
+          ('images_quick', '', 'swiss_roll'), *[('mnist', size, part) for size in ('', 'small')
+                                                for part in ('static', 'grey', 'embedding')]]
+INFO = {'gaussians': {'kind': 'points', 'shape': (2,), 'name': 'points', 'classes': 25},
+        'swiss_roll': {'kind': 'points', 'shape': (3,), 'name': 'points'},
+        'static': {'kind': 'image', 'shape': (28, 28, 1), 'name': 'image'}}
+LABELLED = {'kind': 'image', 'shape': (8, 8, 1), 'name': 'image', 'classes': 10}
+
+
+@pytest.mark.parametrize('name, size, part', IMAGES)
+def test_every_row_of_an_image_table_can_be_built(name, size, part):
+    found, = table.tables(config(name, size)['tables'][part])
+    for row in found.rows:
+        made = runner.build(row.config, INFO.get(part, LABELLED), core.Plan(2, 1, optimiser(row.config['optimizer'])))
+        assert set(made.evals) <= set(core.EVALS), row.name
+
+
+def test_every_method_of_images_has_a_row():
+    rows = {**presets.image_rows(), **presets.embedding_rows()}
+    image = {name for name, entry in methods.METHODS.items() if entry.track == ('image',)}
+    assert image - {row['method'] for row in rows.values()} == {'classifier'}
+    named = set(presets.AUTOENCODERS.split()) | set(presets.WASSERSTEIN.split()) | set(presets.GANS.split())
+    assert named | set(presets.MOMENTS.split()) == set(presets.image_rows())
+
+
+@pytest.mark.parametrize('size', ['', 'small'])
+def test_every_image_row_is_on_an_mnist_table(size):
+    tables = config('mnist', size)['tables']
+    assert {row for part in ('static', 'grey') for row in tables[part]['table']} == set(presets.image_rows())
+    assert set(config('images_quick')['tables']['digits']['table']) == set(presets.image_rows())
+
+
 def test_what_a_row_changes_is_merged_deep():
     rows = presets.text_rows(ivae={'overrides': {'optimizer': {'lr': .1}}, 'hp': {'beta': 2.}})
     assert rows['ivae']['overrides'] == {'protocol': {'keep': 'last', 'patience': 0}, 'optimizer': {'lr': .1}}

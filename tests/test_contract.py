@@ -36,7 +36,17 @@ LSTM += [n for n, entry in METHODS.items() if entry.track == ('text',) and n != 
 MAPS = {n for n, entry in METHODS.items() if entry.factory is embeddings.embedding}     # their own tests have them
 CASES = [(n, 'mlp') for n, entry in METHODS.items() if 'image' in entry.track and n not in MAPS]
 CASES += [(n, 'lstm') for n in LSTM]
-CASE = pytest.mark.parametrize('name, kit', CASES, ids=lambda v: v)
+FIRST = {}            # of several entries that share a factory, the rest is checked by the slow run alone
+for n, kit_name in CASES:
+    FIRST.setdefault((METHODS[n].factory, kit_name), n)
+SAME = [(n, k) for n, k in CASES if FIRST[METHODS[n].factory, k] != n]
+
+
+def marked(cases):
+    return [pytest.param(*c, marks=[pytest.mark.slow] if c in SAME else []) for c in cases]
+
+
+CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
 
 
 def data(kit, n=24):
@@ -162,7 +172,8 @@ def test_evals(name, kit):
         np.testing.assert_allclose(np.exp(out[k]).sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', [n for n, kit in CASES if kit == 'mlp'])
+@pytest.mark.parametrize('name', [pytest.param(n, marks=[pytest.mark.slow] if (n, kit) in SAME else [])
+                                  for n, kit in CASES if kit == 'mlp'])
 def test_empty_slots_do_not_count(name):
     """Whatever lies in a slot of weight 0 changes no loss, gradient, carry or term."""
     m = toys.make(name, **OPTIONS.get(name, {}))
@@ -184,7 +195,7 @@ def test_empty_slots_do_not_count(name):
 
 
 @pytest.mark.slow
-@CASE
+@pytest.mark.parametrize('name, kit', [c for c in CASES if c not in SAME], ids=lambda v: v)
 def test_block_is_the_loop(name, kit):
     m, stock = method(name, kit), data(kit)
     for phase in m.phases:
@@ -219,7 +230,7 @@ def shard(name, kit):
 @pytest.mark.parametrize('part', range(8))
 def test_sharded_is_unsharded(part):
     """The devices are forced before JAX starts, hence another process."""
-    cases = [f'{name}:{kit}' for name, kit in CASES[part::8]]
+    cases = [f'{name}:{kit}' for name, kit in [c for c in CASES if c not in SAME][part::8]]
     env = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2', 'JAX_PLATFORMS': 'cpu'}
     done = subprocess.run([sys.executable, __file__, *cases], env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]

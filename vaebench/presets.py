@@ -316,19 +316,21 @@ GANS = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hell
 MOMENTS = 'gmmn gmmn_ae mmd_gan'
 
 
-def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, clusters=16, lr=2e-4, wgan_lr=5e-5,
-               gp=10., clip=.01, mmd_lr=5e-5, mmd_clip=.01, lambda_k=1e-3, gamma=.5, margin=.1, code=None,
-               critic=(512, 512), conv=None, **also):
+def image_rows(target=2., penalty=100., mmd=10., warmup=10., components=50, labels=100, clusters=16, aae_lr=2e-4,
+               lr=2e-4, wgan_lr=5e-5, gp=10., clip=.01, mmd_lr=5e-5, mmd_clip=.01, lambda_k=1e-3, gamma=.5, margin=.1,
+               code=None, critic=(512, 512), conv=None, **also):
     """The rows that image tables choose from, and what hangs on the size of their run.
 
     Args:
       target: free bits and the capacity's end, nats.
       penalty: WAE's lambda for a reconstruction summed over pixels.
+      mmd: InfoVAE's and MMD-VAE's lambda; with small batches of small images 100 keeps them collapsed.
       warmup: epochs in which the capacity and the decreasing beta reach their ends.
       components: of mixtures and pseudo-input priors.
       labels: labelled examples of the semi-supervised row.
       clusters: of the clustering rows.
-      lr: of GANs and of critics of codes, Adam with b1 0.5.
+      aae_lr: of adversarial autoencoders and their critics, Adam with b1 0.5.
+      lr: of GANs and of WAE-GAN's critic, the same.
       wgan_lr, clip: WGAN's rate, RMSProp, and the bound of its critic's parameters.
       gp: WGAN-GP's penalty.
       mmd_lr, mmd_clip: as WGAN's, of MMD-GAN.
@@ -349,8 +351,9 @@ def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, c
         return {'overrides': {'kit': {'likelihood': likelihood}}}
 
     gan = last(lr=lr, b1=.5)
-    codes, game = {'critic_lr': lr, 'adversarial': 1.}, {'overrides': {'protocol': {'keep': 'last'}}}
-    fewer = {'overrides': {'dataset': {'labels': labels}, 'protocol': {'keep': 'last'}}}
+    codes, game = {'critic_lr': aae_lr}, last(lr=aae_lr, b1=.5)
+    fewer, plane = ({'overrides': merge(game['overrides'], x)} for x in (
+        {'dataset': {'labels': labels}}, {'kit': {'latent': 2}}))
     named = {
         'ae': row('AE', 'dae'),
         'ae_gmm': row('AE + GMM', 'ae_gmm'),
@@ -362,8 +365,8 @@ def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, c
         'capacity_vae': row(f'capacity VAE ({target:g})', 'capacity_vae',
                             {'beta': 100., 'capacity': target, 'capacity_epochs': warmup}),
         'decreasing_beta': row('VAE, beta from 100 to 1', 'decreasing_beta', {'warmup': warmup}),
-        'mmd_vae': row(f'MMD-VAE ({penalty:g})', 'mmd_vae', {'mmd': penalty}),
-        'info_vae': row(f'InfoVAE (0.5, {penalty:g})', 'info_vae', {'mmd': penalty}),
+        'mmd_vae': row(f'MMD-VAE ({mmd:g})', 'mmd_vae', {'mmd': mmd}),
+        'info_vae': row(f'InfoVAE (0.5, {mmd:g})', 'info_vae', {'mmd': mmd}),
         'vamp_vae': row('VampPrior', 'vamp_vae', components=components),
         'mog_vae': row('MoG prior', 'mog_vae', components=components),
         'flow_prior': row('Real-NVP prior', 'flow_prior'),
@@ -379,8 +382,8 @@ def image_rows(target=2., penalty=100., warmup=10., components=50, labels=100, c
         'aae_semi': {**row(f'AAE, {labels} labels', 'aae_semi', codes, hidden=critic), **fewer},
         'aae_cluster': {**row(f'AAE, {clusters} clusters', 'aae_cluster', codes, hidden=critic, clusters=clusters),
                         **game},
-        'aae_heads': {**row(f'AAE, {clusters} cluster heads', 'aae_heads', codes, hidden=critic, clusters=clusters),
-                      **game},
+        'aae_heads': {**row(f'AAE, {clusters} cluster heads, 2-D', 'aae_heads', codes, hidden=critic,
+                            clusters=clusters), **plane},
         'gan_minmax': {**row('GAN, min-max', 'gan_minmax'), **gan},
         'gan': {**row('GAN, non-saturating', 'gan'), **gan},
         'dcgan': {**row('DCGAN', 'dcgan'), 'overrides': merge(gan['overrides'], {'kit': conv} if conv else {})},
