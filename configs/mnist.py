@@ -27,8 +27,8 @@ def static(name, kit, examples, **settings):
         dataset={'name': 'mnist_static', **examples}, kit={**kit, 'likelihood': 'bernoulli'}, batch=100,
         evaluation=evaluation, metrics=presets.LIKELIHOOD_METRICS, **settings)
     warmup = settings['epochs'] / 2
-    table.table = presets.rows(presets.only(
-        presets.image_rows(target=10., mmd=100., warmup=warmup, components=50 if examples else 500), STATIC))
+    rows = presets.image_rows(target=10., mmd=100., warmup=warmup, components=50 if examples else 500)
+    table.table = presets.rows(presets.published(presets.only(rows, STATIC), {'vae': 'I1/vae I1/vae_pythae'}))
     return table
 
 

@@ -245,6 +245,18 @@ def clipped(tx, limit):
 EARLY, EVERY = 25, 500     # generator updates, of the published script
 
 
+def updates(n_critic, boost):
+    """`n_critic` and `active` of a game whose critic has `boost` updates in the first 25 steps and in every 500th.
+
+    >>> updates(5, 0)
+    {'n_critic': 5, 'active': None}
+    """
+    def active(carry, ctx):
+        return ctx.inner < jnp.where((ctx.total < EARLY) | (ctx.total % EVERY == 0), boost, n_critic)
+
+    return {'n_critic': max(n_critic, boost), 'active': active if boost else None}
+
+
 def wgan(kit, plan, *, n_critic=5, boost=0, noise='normal', norm=False):
     """Wasserstein GAN whose critic's parameters, biases included, are clipped after each of its updates.
 
@@ -266,12 +278,8 @@ def wgan(kit, plan, *, n_critic=5, boost=0, noise='normal', norm=False):
     References:
       Arjovsky et al., "Wasserstein GAN", 2017, arXiv:1701.07875.
     """
-    def active(carry, ctx):
-        return ctx.inner < jnp.where((ctx.total < EARLY) | (ctx.total % EVERY == 0), boost, n_critic)
-
     return duel(kit, plan, lambda real, fake: fake - real, lambda score: -score, estimate='wasserstein', noise=noise,
-                norm=norm, n_critic=max(n_critic, boost), active=active if boost else None,
-                critic_tx=lambda hp: clipped(plan.tx(hp), hp['clip']))
+                norm=norm, critic_tx=lambda hp: clipped(plan.tx(hp), hp['clip']), **updates(n_critic, boost))
 
 
 def wgan_gp(kit, plan, *, n_critic=5, noise='normal', norm=False):

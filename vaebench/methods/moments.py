@@ -216,14 +216,9 @@ def mmd_gan(kit, plan, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, noi
         value, aux, _ = compared(play)
         return value, (play.state, aux)
 
-    def active(carry, ctx):
-        often = (ctx.total < adversarial.EARLY) | (ctx.total % adversarial.EVERY == 0)
-        return ctx.inner < jnp.where(often, boost, n_critic)
-
     def tx(hp):
         clip = adversarial.clipped(optax.identity(), hp['clip'])
         return optax.chain(plan.tx(hp), optax.masked(clip, {'critic': {'enc': True, 'dec': False}}))
 
     return energy.with_reconstruct(adversarial.game(
-        plan, origin, net, critic, generator, n_critic=max(n_critic, boost), critic_tx=tx,
-        active=active if boost else None), net)
+        plan, origin, net, critic, generator, critic_tx=tx, **adversarial.updates(n_critic, boost)), net)
