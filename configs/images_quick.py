@@ -37,7 +37,7 @@ def gaussians():
         metrics=presets.POINT_METRICS)
     rows = presets.image_rows(penalty=10., aae_lr=1e-3, lr=1e-3, wgan_lr=5e-4, gp=.1, clip=.1, mmd_lr=5e-4, mmd_clip=.3,
                               lambda_k=1e-2, margin=.2, critic=(128, 128),
-                              gmmn={'overrides': {'optimizer': {'lr': 3e-3}}})
+                              gmmn={'overrides': {'optimizer': {'lr': 3e-3}}}, mmd_gan={'hp': {'rec': 8.}})
     table.table = presets.rows(presets.only(rows, POINTS))
     return table
 
