@@ -1,12 +1,12 @@
 """Every image row on embedded data, in minutes: 8x8 digits, 25 Gaussians in the plane, and maps of a swiss roll.
 
-    vaebench --config=configs/images_quick.py --workdir=runs/images_quick      # at most 15 minutes on two CPU cores
+    vaebench --config=configs/images_quick.py --workdir=runs/images_quick      # ten minutes on two CPU cores
     vaebench-report --results=runs/images_quick --pictures=runs/images_quick/pictures
 
 Digits: one hidden layer of 128, 8 latent dimensions, 30 epochs; learning rates are larger than the papers' because runs
-are a hundred times shorter. 25 Gaussians: the networks of WGAN-GP's toys at a quarter of their width, for
-MMD-GAN a layer less: where samples have no bound, deeper features let it diverge. The swiss roll
-has 1,500 points; scikit-learn's maps are fitted to the test points themselves, the autoencoders have not seen them.
+are a hundred times shorter. 25 Gaussians: the networks of WGAN-GP's toys at a quarter of their width, for MMD-GAN a
+layer less: where samples have no bound, deeper features let it diverge. The swiss roll has 1,500 points; scikit-learn's
+maps are fitted to the test points themselves, the autoencoders have not seen them.
 """
 from ml_collections import config_dict
 

@@ -1,6 +1,6 @@
 """Every text row on a corpus whose exact log p*(x) is known: no honest bound falls below it.
 
-    vaebench --config=configs/synthetic.py --workdir=runs/synthetic            # 20 minutes on two CPU cores, 40 at first
+    vaebench --config=configs/synthetic.py --workdir=runs/synthetic         # 20 minutes on two CPU cores, 40 at first
     vaebench --config=configs/synthetic.py:small --workdir=runs/synthetic-small   # a quarter of the data and steps
 
 Embeddings of 32, LSTMs of 64, 8 latent units, parameters from U(-0.1, 0.1), batch 64, 8 epochs of Adam at 1e-2 on

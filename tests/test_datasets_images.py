@@ -360,6 +360,7 @@ def test_real_mnist(tmp_path):
     assert abs(x - p) < 4 * (.25 / 7.84e6) ** .5
 
 
+@pytest.mark.slow            # the code of MNIST's, on other files
 def test_real_fashion_mnist(tmp_path):
     d = datasets.load('fashion_mnist', data_dir=real('.'), cache_dir=tmp_path)
     assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}

@@ -82,7 +82,7 @@ def same(a, b):
     return all(np.array_equal(data(x), data(y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-@pytest.mark.parametrize('row', ['pre_ae_fb', 'wgan_gp'])
+@pytest.mark.parametrize('row', [pytest.param('pre_ae_fb', marks=pytest.mark.slow), 'wgan_gp'])
 def test_stopped_and_resumed_is_bit_for_bit_uninterrupted(row, tmp_path):
     runner = Runner(tiny(row), tmp_path)
     spec = runner.table.rows[0]
