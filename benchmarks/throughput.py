@@ -208,7 +208,7 @@ def pythae_epoch(folder, model, adversarial=False):
     from pythae import trainers
     from pythae.data.datasets import DatasetOutput
 
-    logging.getLogger('pythae').setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)                       # every module of pythae has a console logger of its own
 
     class Images(torch.utils.data.Dataset):
         """What pythae's loader wants."""
