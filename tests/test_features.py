@@ -186,3 +186,19 @@ def test_a_table_finds_its_classifier(trained, never, tmp_path, monkeypatch):
     assert got['frechet']['n'] == got['frechet_floor']['n'] == 100                  # validation data is as long
     assert got['frechet']['value'] > got['frechet_floor']['value'] > 0 and 1 <= got['class_score']['value'] <= 10
     assert space.name in got['frechet']['estimator'] and 'validation data' in got['frechet_floor']['estimator']
+
+
+def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
+    class Seen(Exception):
+        pass
+
+    def trainer(*args):
+        raise Seen(args[-1])
+
+    monkeypatch.setattr(train, 'Trainer', trainer)
+    grey, dynamic = digits(), digits()
+    dynamic.info['augment'] = 'binarise'
+    for data, name in ((grey, 'None'), (dynamic, 'binarise')):
+        with pytest.raises(Seen, match=name):
+            features.space(data, tmp_path)
+    assert features._config(grey) != features._config(dynamic)          # and is kept in a file of its own

@@ -410,9 +410,9 @@ def test_validation_is_the_views_mean_and_compiles_once():
     f(S2, {}, jax.random.key(8))
     assert len(traces) == count
     v = view(linear(1.5, kl=closed), buckets)
-    want = measure(v, ['elbo', 'rec', 'kl', 'mi_32'])
-    assert set(out) == {'elbo', 'rec', 'kl', 'mi'}
-    for ours, theirs in (('elbo', 'elbo'), ('rec', 'rec'), ('kl', 'kl'), ('mi', 'mi_32')):
+    want = measure(v, ['elbo', 'rec', 'kl', 'mi_32', 'au'])
+    assert set(out) == {'elbo', 'rec', 'kl', 'mi', 'au'}
+    for ours, theirs in (('elbo', 'elbo'), ('rec', 'rec'), ('kl', 'kl'), ('mi', 'mi_32'), ('au', 'au')):
         np.testing.assert_allclose(out[ours], want[theirs].value, rtol=2e-5, err_msg=ours)
 
 
@@ -425,8 +425,10 @@ def test_validation_names_what_it_can():
     auto = {k: linear()[k] for k in ('posterior', 'sample_q', 'log_lik')}
     assert set(validator(auto, [{'x': data()}])(S2, {}, KEY)) == {'rec'}
     assert validator(generator(jax.random.uniform), [{'x': images()}])(S2, {}, KEY) == {}
-    with pytest.raises(UserError, match='au'):
+    with pytest.raises(UserError, match="'au' needs the evals encode"):
         validator(auto, [{'x': data()}], needs=('au',))
+    with pytest.raises(UserError, match='nll: a phase may need only mi or au'):
+        validator(auto, [{'x': data()}], needs=('nll',))
     with pytest.raises(UserError, match='log_q'):
         validator(auto, [{'x': data()}], needs=('mi',))
 

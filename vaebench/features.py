@@ -106,8 +106,9 @@ def _config(data):
     classes = int(max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
     steps = train.epoch_steps([len(data.splits['train']['label'])], BATCH)
     epochs = max(-(-LEAST // steps), min(EPOCHS, max(1, MOST // steps)))
+    augment = {k: v for k, v in data.info.items() if k == 'augment' and v}     # it must see what it will judge
     return {'kit': {'name': 'conv', 'latent': 1, **sizes}, 'classes': classes, 'epochs': epochs, 'batch': BATCH,
-            'lr': 1e-3, 'seed': SEED}
+            'lr': 1e-3, 'seed': SEED, **augment}
 
 
 def _kit(data, config):
@@ -134,7 +135,7 @@ def _train(data, config, folder, run):
     held = len(valid['label']) > 0
     method = method._replace(evals={'score': score} if held else {})
     settings = train.Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
-    trainer = train.Trainer(method, [learn], [valid], settings, 1)
+    trainer = train.Trainer(method, [learn], [valid], settings, 1, config.get('augment'))
     state, _ = train.run(trainer, [config['seed']], {'lr': config['lr'], 'lr_scale': 1.}, folder=folder,
                          fingerprint=data.info['sha256'], **run)
     params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))

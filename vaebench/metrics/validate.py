@@ -1,4 +1,5 @@
 """The cheap measure that training takes every epoch."""
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,10 +9,12 @@ import numpy as np
 
 from vaebench.core import take
 from vaebench.errors import UserError
-from vaebench.metrics.latent import batch_information
+from vaebench.metrics.latent import ACTIVE, batch_information
 from vaebench.metrics.view import fold_group, group_size, over_seeds, single, slots, split_index
 
 _SHOWN = ('nll', 'rec', 'kl', 'log_length')
+EXTRA = {'mi': ('posterior', 'sample_q', 'log_q'), 'au': ('encode',)}
+"""What is measured beside the bound -> the evals that it takes."""
 
 
 class Validator(NamedTuple):
@@ -32,26 +35,27 @@ def validator(evals, buckets, needs=(), batch=128):
     Args:
       evals: name -> f(params, carry, ...), any of core.EVALS.
       buckets: list of dicts with leaves [N_b, ...], 'index' [N_b] optional.
-      needs: further quantities; 'mi' is the mutual information inside batches of 32 of one bucket.
+      needs: quantities beside the bound that must be there.
       batch: examples at once.
 
     Returns:
       A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split in nats: 'rec', 'kl' and
-      'elbo' = rec + kl - log_length, as far as the evals allow; a model with an exact 'score' gets 'nll' and
-      'elbo' = nll; a model with neither gets {}.
+      'elbo' = rec + kl - log_length, 'mi', the mutual information inside batches of 32 of one bucket, and 'au', the
+      number of active units, as far as the evals allow; a model with an exact 'score' gets 'nll' and 'elbo' = nll; a
+      model with neither gets {}.
 
     >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
     >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
     >>> {k: v.tolist() for k, v in f(jnp.ones(2), (), jax.random.key(0)).items()}
     {'elbo': [2.0, 2.0], 'nll': [2.0, 2.0]}
     """
-    unknown = sorted(set(needs) - {'mi'})
-    if unknown:
-        raise UserError(f"validation cannot give {', '.join(unknown)}: a phase may need only 'mi'")
-    missing = [n for n in ('posterior', 'sample_q', 'log_q') if n not in evals]
-    if 'mi' in needs and missing:
-        raise UserError(f"validation of 'mi' needs the evals {', '.join(missing)}, which the method lacks")
-    evals = {k: f for k, f in evals.items() if k != 'encode'}
+    for name in needs:
+        if name not in EXTRA:
+            raise UserError(f'validation cannot give {name}: a phase may need only {" or ".join(EXTRA)}')
+        if missing := [n for n in EXTRA[name] if n not in evals]:
+            raise UserError(f'validation of {name!r} needs the evals {", ".join(missing)}, which the method lacks')
+    informed, coded = (set(EXTRA[name]) <= set(evals) for name in EXTRA)
+    kept = ('q', 'z') * informed + ('code',) * coded
     if not ('score' in evals or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
         return Validator(lambda params, carry: {}, lambda size, key: ())
     data, index = split_index(buckets)
@@ -64,18 +68,21 @@ def validator(evals, buckets, needs=(), batch=128):
         def one(idx):
             out = single(evals, params, carry, take(data, idx), keys[jnp.maximum(idx, 0)])
             sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in _SHOWN if k in out}
-            return sums, {k: out[k] for k in ('q', 'z') if 'mi' in needs}
+            return sums, {k: out[k] for k in kept}
 
-        sums, kept = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))
+        sums, all_of = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))
         sums = {k: v.sum() for k, v in sums.items()}
-        if 'mi' in needs:
-            kept = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], kept)
-            sums['mi'] = batch_information(lambda q, z: evals['log_q'](params, carry, q, z), kept['q'], kept['z']).sum()
-        return sums
+        all_of = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], all_of)
+        if informed:
+            log_q = functools.partial(evals['log_q'], params, carry)
+            sums['mi'] = batch_information(log_q, all_of['q'], all_of['z']).sum()
+        return sums, all_of.get('code')
 
     def every(params, carry, key, keys, data):
-        sums = [bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)]
+        sums, codes = zip(*(bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)), strict=True)
         out = {k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
+        if coded and total > 1:
+            out['au'] = (jnp.concatenate(codes).var(0, ddof=1) >= ACTIVE).sum().astype(np.float32)
         log_length = out.pop('log_length', None)
         if 'nll' in out:
             out['elbo'] = out['nll']
