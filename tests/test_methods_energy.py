@@ -89,15 +89,16 @@ def test_pulling_away_joins_the_generators_loss():
     assert with_term[0] == pytest.approx(without[0] + .1 * term, rel=1e-5)
 
 
-def test_began_without_control_is_an_autoencoder():
+@pytest.mark.parametrize('name, power', [('absolute', 1), ('squared', 2)])
+def test_began_without_control_is_an_autoencoder(name, power):
     """k starts at 0, where the critic's loss is the data's error; the generator lowers its samples' error."""
-    method, params, carry = started(energy.began)
+    method, params, carry = started(energy.began, energy=name)
     assert float(carry['game']['k']) == 0
     loss, after, aux, grads = run(method, params, carry, hp(), 0)
-    low = error(method, params, carry, BATCH['x'], 1).mean()
-    first, second = (error(method, params, carry, x, 1).mean() for x in fakes(method, params, carry))
+    low = error(method, params, carry, BATCH['x'], power).mean()
+    first, second = (error(method, params, carry, x, power).mean() for x in fakes(method, params, carry))
     assert loss == pytest.approx(low, rel=1e-5) and float(aux['fake']) == pytest.approx(first, rel=1e-5)
-    toys.close(grads, plain(method, params)[1], rtol=1e-5, atol=1e-7)
+    toys.close(grads, plain(method, params)[power % 2], rtol=1e-5, atol=1e-7)
     assert abs(first - second) > 1e-4                          # noise of their own
     assert float(after['game']['real']) == pytest.approx(low, rel=1e-5) and float(after['game']['k']) == 0
     assert run(method, params, after, hp(), 1)[0] == pytest.approx(second, rel=1e-5)

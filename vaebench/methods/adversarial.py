@@ -148,8 +148,6 @@ def duel(kit, plan, critic_loss, generator_loss, *, estimate='', noise='normal',
 def gan(kit, plan, *, form='nonsaturating', noise='normal', norm=False):
     """Generative adversarial network; with batch normalisation and uniform noise the recipe called DCGAN.
 
-    Images lie in [0, 1]; DCGAN's paper has a tanh generator of [-1, 1], and weights that start from N(0, 0.02^2).
-
     Args:
       kit: `gen` and `critic` are used.
       plan: the protocol.
@@ -159,6 +157,14 @@ def gan(kit, plan, *, form='nonsaturating', noise='normal', norm=False):
 
     Returns:
       A `Method`.
+
+    Equation:
+      critic: minimise softplus(-D(x)) + softplus(D(G(z)))
+      generator: minimise softplus(-D(G(z))) (nonsaturating) or -softplus(D(G(z))) (minmax)
+
+    Deviations:
+      Images lie in [0, 1]; DCGAN's paper has a tanh generator of [-1, 1], and weights that start from N(0, 0.02^2). Its
+      layers are the table's networks, with batch normalisation.
 
     References:
       Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv:1406.2661.
@@ -172,9 +178,6 @@ def gan(kit, plan, *, form='nonsaturating', noise='normal', norm=False):
 def f_gan(kit, plan, *, divergence='kl', form='minmax', noise='normal'):
     """GAN that minimises a lower bound of an f-divergence D_f(data || samples).
 
-    Players move in turn; the paper moves both at once. Outputs above 10 count as 10 where the bound has an
-    exponential or a square of them ('kl', 'hellinger', 'pearson').
-
     Args:
       kit: `gen` and `critic` are used.
       plan: the protocol.
@@ -185,6 +188,17 @@ def f_gan(kit, plan, *, divergence='kl', form='minmax', noise='normal'):
 
     Returns:
       A `Method`; aux 'bound' is the critic's estimate of the divergence, nats where that has a unit.
+
+    Equation:
+      D_f(p || q) = sup_v E_p g(v(x)) - E_q f*(g(v(G(z)))), g onto the domain of the conjugate f*
+      critic: maximise it; generator: minimise it (minmax), or maximise E_q g(v) (nonsaturating)
+      f(u), u = p / q: kl u log u; reverse_kl -log u; pearson (u - 1)^2; hellinger (sqrt u - 1)^2;
+      js u log u - (u + 1) log((u + 1) / 2), twice Jensen-Shannon; gan u log u - (u + 1) log(u + 1)
+
+    Deviations:
+      Players move in turn; the paper moves both at once. Outputs above 10 count as 10 where the bound has an
+      exponential or a square of them ('kl', 'hellinger', 'pearson'). f*(g(v)) is one formula: in two steps Hellinger's
+      overflows.
 
     References:
       Nowozin et al., "f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization", 2016,
@@ -212,6 +226,12 @@ def lsgan(kit, plan, *, targets=(0., 1., 1.), noise='normal', norm=False):
 
     Returns:
       A `Method`.
+
+    Equation:
+      critic: minimise (1/2) (D(x) - b)^2 + (1/2) (D(G(z)) - a)^2; generator: minimise (1/2) (D(G(z)) - c)^2
+
+    Deviations:
+      None known.
 
     References:
       Mao et al., "Least Squares Generative Adversarial Networks", 2017, arXiv:1611.04076.
@@ -260,9 +280,8 @@ def updates(n_critic, boost):
 def wgan(kit, plan, *, n_critic=5, boost=0, noise='normal', norm=False):
     """Wasserstein GAN whose critic's parameters, biases included, are clipped after each of its updates.
 
-    hp: `clip`, the paper's c. The published script clips before the update instead, and minimises the negative of the
-    score that is maximised here. Clipping bounds the critic's slope by an unknown K: the estimate is K times the
-    distance at best, and says nothing across critics.
+    hp: `clip`, bound of the critic's parameters, the paper's c. Clipping bounds the critic's slope by an unknown K: the
+    estimate is K times the distance at best, and says nothing across critics.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -275,6 +294,13 @@ def wgan(kit, plan, *, n_critic=5, boost=0, noise='normal', norm=False):
     Returns:
       A `Method`; aux 'wasserstein' is the critic's estimate.
 
+    Equation:
+      critic: maximise E f(x) - E f(G(z)), every parameter clipped to [-clip, clip]; generator: maximise E f(G(z))
+
+    Deviations:
+      The published script clips before the update instead of after it, minimises the negative of the score that is
+      maximised here, and has 100 critic updates in its first 25 steps and in every 500th (`boost`).
+
     References:
       Arjovsky et al., "Wasserstein GAN", 2017, arXiv:1701.07875.
     """
@@ -285,7 +311,7 @@ def wgan(kit, plan, *, n_critic=5, boost=0, noise='normal', norm=False):
 def wgan_gp(kit, plan, *, n_critic=5, noise='normal', norm=False):
     """Wasserstein GAN whose critic is kept smooth by a penalty on its input gradient.
 
-    hp: `penalty`, the paper's lambda. The critic treats examples one by one: it is never batch-normalised.
+    hp: `penalty`, its weight, the paper's lambda. The critic treats examples one by one: it is never batch-normalised.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -296,6 +322,14 @@ def wgan_gp(kit, plan, *, n_critic=5, noise='normal', norm=False):
 
     Returns:
       A `Method`; aux 'wasserstein' is the critic's estimate.
+
+    Equation:
+      critic: minimise E f(G(z)) - E f(x) + lambda E (|grad f(y)| - 1)^2
+      y = u x + (1 - u) G(z), u ~ U[0, 1] per example
+      generator: maximise E f(G(z))
+
+    Deviations:
+      None known for images; for points in the plane the published code has a lambda of 0.1.
 
     References:
       Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, arXiv:1704.00028.
@@ -314,10 +348,8 @@ def wgan_gp(kit, plan, *, n_critic=5, noise='normal', norm=False):
 def infogan(kit, plan, *, categories=None, continuous=2, noise='uniform', norm=False):
     """GAN whose samples tell a part of what they were made from: a category, and numbers uniform on [-1, 1].
 
-    hp: `info`, weight of the categorical information; `info_continuous`, that of the numbers' squared error, which is
-    their information up to a constant and a scale; `critic_lr`. The recognition network is the critic's own, with
-    more outputs (the paper's has a layer more). As in the published code it learns from the critic's loss, and both
-    losses have both terms. The critic is not batch-normalised, so that 'cluster' treats images one by one.
+    hp: `info`, weight of the categorical information; `info_continuous`, weight of the numbers' squared error;
+    `critic_lr`, the critic's learning rate.
 
     Args:
       kit: `gen` and `critic` are used; Z counts the noise only.
@@ -330,6 +362,16 @@ def infogan(kit, plan, *, categories=None, continuous=2, noise='uniform', norm=F
     Returns:
       A `Method` that offers 'sample' and 'cluster'; aux 'info' is the categorical information, nats, at most log K;
       'code_error' half the squared error of the numbers, summed.
+
+    Equation:
+      critic: minimise the GAN's loss - info L_I + info_continuous e; generator: its own loss with the same two terms
+      L_I = log K + E log q(c | G(z, c, r)), at most log K; e = (1/2) |r - r'|^2, r' read from G(z, c, r)
+
+    Deviations:
+      The recognition network is the critic's own, with more outputs; the paper's has a layer more. As in the published
+      code it learns from the critic's loss, and both losses have both terms. The numbers have a squared error in place
+      of their information, from which it differs by a constant and a scale. The critic is not batch-normalised, so that
+      'cluster' treats images one by one.
 
     References:
       Chen et al., "InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial

@@ -212,8 +212,8 @@ def play(kit, plan, model, games, *, learns, hidden=(1000, 1000), told='', class
     are real, codes are not), 'encoder' (calls its codes real: the non-saturating form) and, with `guess`, 'classify'.
     Each has an optimiser of its own and draws of its own.
 
-    hp: `critic_lr`; `adversarial`, weight of the encoder's loss, which under Adam with a state of its own changes next
-    to nothing.
+    hp: `critic_lr`, the critics' learning rate; `adversarial`, weight of the encoder's loss, which under Adam with a
+    state of its own changes next to nothing.
 
     Args:
       kit: `mlp` makes the critics.
@@ -323,8 +323,7 @@ def _rebuilds(model):
 def aae(kit, plan, *, stochastic=False, style='normal', spread=1., labels='', noise=0., hidden=(1000, 1000), select=''):
     """Adversarial autoencoder: a critic pulls the codes to a prior.
 
-    hp: `critic_lr`, `adversarial`: see `play`. Differs from the paper: images in [0, 1], the kit's likelihood, and no
-    normalised critic.
+    hp: those of `play`.
 
     Args:
       kit: `encoder`, `head`, `decoder`, `mlp`; two latent dimensions for 'ring' and 'roll'.
@@ -339,6 +338,13 @@ def aae(kit, plan, *, stochastic=False, style='normal', spread=1., labels='', no
 
     Returns:
       A `Method`.
+
+    Equation:
+      minimised in turn: rec; critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z); encoder: softplus(-D(z))
+
+    Deviations:
+      Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a squared error; no critic is
+      normalised.
 
     References:
       Makhzani et al., "Adversarial Autoencoders", 2016, arXiv:1511.05644.
@@ -355,7 +361,7 @@ def aae(kit, plan, *, stochastic=False, style='normal', spread=1., labels='', no
 def supervised_aae(kit, plan, *, stochastic=False, spread=1., noise=0., hidden=(1000, 1000), select=''):
     """Adversarial autoencoder whose decoder is told the label, so that its code keeps the style only.
 
-    hp: `critic_lr`, `adversarial`: see `play`.
+    hp: those of `play`.
 
     Args:
       kit: `classes` is used beside what `aae` uses.
@@ -365,6 +371,14 @@ def supervised_aae(kit, plan, *, stochastic=False, spread=1., noise=0., hidden=(
     Returns:
       A `Method` that offers no 'decode', for want of a label: 'reconstruct' takes the true one and 'sample' any, with
       equal chances. Its 'log_lik' is log p(x|z, y).
+
+    Equation:
+      minimised in turn: -log p(x | z, y); critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z);
+      encoder: softplus(-D(z))
+
+    Deviations:
+      Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a squared error; no critic is
+      normalised.
 
     References:
       Makhzani et al., "Adversarial Autoencoders", 2016, arXiv:1511.05644.
@@ -415,15 +429,13 @@ def categorical_aae(kit, plan, *, clusters=None, labelled=True, heads=False, sto
     With `labelled` a few labels name the classes, otherwise they are clusters. The decoder reads style and softmax side
     by side, or with `heads` their sum z + y W, a code that may be looked at.
 
-    hp: `critic_lr`, `adversarial`: see `play`; `label_noise`, standard deviation of noise on what the class critic
-    sees, which would tell soft from one-hot at once; with `heads` `eta`, the distance that they should keep, and
-    `apart`, what a shortfall costs in nats per unit. These three, and heads that start 4 spread from 0, are this
-    suite's.
+    hp: those of `play`; `label_noise`, standard deviation of noise on what the class critic sees, which would tell soft
+    from one-hot at once; `eta`, distance that heads should keep; `apart`, what a shortfall costs in nats per unit.
 
     Args:
       kit: `classes` is used beside what `aae` uses.
       plan: the protocol.
-      clusters: K; None is the number of labels.
+      clusters: K, how many; None is the number of labels.
       labelled: whether batch['partner'] trains the classes: a labelled example for each of the batch, whose own
         labels are never read.
       heads: whether the code is z + y W.
@@ -432,6 +444,16 @@ def categorical_aae(kit, plan, *, clusters=None, labelled=True, heads=False, sto
     Returns:
       A `Method` that offers 'classify' or 'cluster'; without `heads` no 'decode': 'encode' gives styles alone. With
       them the prior is a mixture around the heads, and codes can be decoded.
+
+    Equation:
+      minimised in turn: rec = -log p(x | z, y) or, with heads, -log p(x | z + y W), y = softmax(c(x))
+      critics: softplus(-D(z')) + softplus(D(z)), for z, and for y against one-hot draws; encoder: softplus(-D(z)), both
+      with labels: -log y_label; with heads, beside rec: apart sum_{i<j} max(0, eta - |w_i - w_j|)
+
+    Deviations:
+      Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a squared error; no critic is
+      normalised. The noise on what the class critic sees, the distance of heads, its weight and their start 4 spread
+      from 0 are this suite's.
 
     References:
       Makhzani et al., "Adversarial Autoencoders", 2016, arXiv:1511.05644.

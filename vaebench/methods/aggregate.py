@@ -41,8 +41,7 @@ def dg_vae(kit, plan, *, chunk=32, draws=32, joint=False):
     """VAE whose KL is replaced by the density gap between the aggregate posterior and N(0, I).
 
     hp: those of `vae`. Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is trained on. Parameters
-    are chosen by validation rec: the bound would choose the first ones (the released code: rec + gap). Means over
-    chunks are over their members: a chunk with empty slots counts less.
+    are chosen by validation rec: the bound would choose the first ones.
 
     Args:
       kit: the networks.
@@ -54,6 +53,15 @@ def dg_vae(kit, plan, *, chunk=32, draws=32, joint=False):
 
     Returns:
       A `Method`.
+
+    Equation:
+      minimise rec + w_t G, G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0, 1)]
+      q_b(z) = (1 / |b|) sum_{i in b} q(z|x_i); joint: densities of entire codes instead of the sum over j
+
+    Deviations:
+      Densities are averaged as logarithms; the released code averages before it takes the logarithm, which underflows.
+      The code chooses parameters by rec + G, here validation rec does. Means over chunks are over their members: a
+      chunk with empty slots counts less.
 
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization", 2022.
@@ -80,6 +88,14 @@ def dg_vmf(kit, plan, *, chunk=32, draws=32, kappa=13.):
     Returns:
       A `Method`.
 
+    Equation:
+      minimise rec + w_t G, G = mean over chunks b of E_{q_b}[log q_b(z) - log p(z)]
+      q_b(z) = (1 / |b|) sum_{i in b} vMF(z; mu(x_i), kappa), p uniform on the sphere
+
+    Deviations:
+      Densities are averaged as logarithms; the released code averages before it takes the logarithm. A chunk with empty
+      slots counts less. The bound chooses the parameters, whose KL is a constant.
+
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization", 2022.
     """
@@ -92,8 +108,7 @@ def dg_vmf(kit, plan, *, chunk=32, draws=32, kappa=13.):
 def wae_s(kit, plan, *, kernel='imq', select='rec'):
     """Wasserstein autoencoder with a stochastic code, whose variance a further KL keeps from vanishing.
 
-    hp: those of `vae`, where beta is the paper's lambda_WAE; `kl_weight`, its lambda_KL, of KL(N(mu, s^2) ||
-    N(mu, I)) in nats. rec is a sum over tokens: both grow by the sentence length (about 10.6) against the paper.
+    hp: those of `vae`; `kl_weight`, the paper's lambda_KL. The paper's lambda_WAE is beta.
 
     Args:
       kit: the networks.
@@ -103,6 +118,14 @@ def wae_s(kit, plan, *, kernel='imq', select='rec'):
 
     Returns:
       A `Method`; aux 'spread' is the further KL, 'kl' that from the prior, which is not trained on.
+
+    Equation:
+      minimise rec + lambda_WAE MMD^2(q(z), N(0, I)) + lambda_KL KL(N(mu, s^2) || N(mu, I))
+      the last term: (1/2) sum_j (s_j^2 - ln s_j^2 - 1)
+
+    Deviations:
+      rec is a sum over words, the paper's a mean: both weights grow by the sentence length (about 10.6), so that 32 and
+      0.106 stand for the paper's 3 and 0.01. The kernel is as wide as in the paper's code, twice that of `wae_mmd`.
 
     References:
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation", 2019,
@@ -120,9 +143,8 @@ def wae_s(kit, plan, *, kernel='imq', select='rec'):
 def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec', d_first=True, p_trick=False):
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
-    hp: those of `vae`, where beta is the paper's lambda; `critic_lr`, of the critic's Adam (0.5, 0.999), which no
-    decay touches. The critic's loss is not multiplied by lambda: under Adam that changes nothing. Both players see
-    the same codes.
+    hp: those of `vae`; `critic_lr`, learning rate of the critic's Adam (0.5, 0.999), which no decay touches. The
+    paper's lambda is beta.
 
     Args:
       kit: the networks; `mlp` makes the critic.
@@ -135,6 +157,16 @@ def wae_gan(kit, plan, *, stochastic=True, hidden=(512,), select='rec', d_first=
 
     Returns:
       A `Method` of two players; without `stochastic` it has no density of codes, hence no KL.
+
+    Equation:
+      critic: minimise softplus(-D(z')) + softplus(D(z)), z' ~ N(0, I), z ~ q(z|x)
+      encoder and decoder: minimise rec + lambda softplus(-D(z))
+
+    Deviations:
+      rec is the decoder's negative log-likelihood, the paper's cost a squared distance. The critic's loss is not
+      multiplied by lambda: under Adam that changes nothing. Both players see the same codes. The encoder is stochastic;
+      the image paper's is usually deterministic (stochastic=False). The image code moves the critic last
+      (d_first=False).
 
     References:
       Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.

@@ -61,12 +61,8 @@ def refined(loss, q, noise, step=1., clip=CLIP):
 def semi_amortised(kit, plan, *, refine=10, step=1., clip=CLIP):
     """VAE whose posterior takes `refine` gradient steps from the encoder's answer, in training and in evaluation.
 
-    hp: those of `vae`; the steps of training descend rec + beta KL with fresh noise and dropout each, and gradients
-    flow through all of them. The published code sums gradients by finite differences and clips them on the way back,
-    and clips mean and log variance at norm 5 each over the batch: here each sentence alone at 5 / sqrt(32), the same
-    where the gradients of a batch of 32 are alike, for otherwise a posterior would depend on its neighbours. So that
-    it does not depend on the batch's size either, the steps divide each sentence's gradient by 32, the published
-    batch. In evaluation beta is 1, nothing is dropped, and every sentence has the same fixed noise.
+    hp: those of `vae`. The steps of training have fresh noise and dropout each. In evaluation beta is 1, nothing is
+    dropped, and every sentence has the same fixed noise.
 
     Args:
       kit: the networks.
@@ -77,6 +73,17 @@ def semi_amortised(kit, plan, *, refine=10, step=1., clip=CLIP):
 
     Returns:
       A `Method`; its posterior costs `refine` passes through the decoder and back.
+
+    Equation:
+      lambda_0 = encoder(x), v_0 = 0; v_{k+1} = v_k / 2 - g_k, lambda_{k+1} = lambda_k + step v_{k+1}
+      g_k: gradient of rec + beta KL at lambda_k, over 32, clipped
+      minimise rec + beta KL at lambda_K, through all K steps
+
+    Deviations:
+      The published code sums gradients by finite differences and clips them on the way back; here they are exact. It
+      clips mean and log variance at norm 5 each over the batch, here each sentence alone at 5 / sqrt(32): the same
+      where the gradients of 32 sentences are alike, for otherwise a posterior would depend on its neighbours. So that
+      it does not depend on the batch's size either, each sentence's gradient is divided by 32, the published batch.
 
     References:
       Kim et al., "Semi-Amortized Variational Autoencoders", 2018, arXiv:1802.02550.

@@ -63,8 +63,8 @@ def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False,
 
     A falling weight (shape 'exponential', beta_start 100, beta 1) makes dimensions carry information one after another.
 
-    hp: `beta`, `beta_start`, `warmup`, `delay`, `period` (epochs): see `parts.scheduled`. The ramp starts at
-    beta_start in the very first step; He's and Li's scripts are one step ahead.
+    hp: `beta`, weight of the rate; `beta_start`, weight before and at the start of a ramp; `warmup`, epochs of the
+    ramp, 0 for none; `delay`, epochs before the ramp; `period`, epochs between restarts, 0 for none.
 
     Args:
       kit: the networks.
@@ -78,11 +78,30 @@ def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False,
     Returns:
       A `Method`.
 
+    Equation:
+      minimise rec + w_t KL(q(z|x) || N(0, I)), one draw of z, KL in closed form
+      w_t = beta_start + (beta - beta_start) r_t, and t, in epochs, starts again every period
+      linear: r_t = min(t / warmup, 1); sigmoid: r_t = sigmoid((t - warmup / 2) / (warmup / 10)), 1 from t = warmup on
+      exponential: w_t = beta_start (beta / beta_start)^min(t / warmup, 1)
+
+    Deviations:
+      The ramp starts at beta_start in the very first step; He's and Li's scripts are one step ahead. Fu et al. cut the
+      run into cycles that ramp for half of their length: a period of 10 and a warmup of 5 epochs are those of their
+      language script, which starts from 0.1. Higgins et al. weigh images' rates above 1; 0.5 is a weight of tables of
+      text. No paper gives numbers for a falling weight. Of a pretrained autoencoder the encoder is kept and the rest
+      starts afresh, as in Li et al.'s code.
+
     References:
       Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, arXiv:1312.6114.
       Bowman et al., "Generating Sentences from a Continuous Space", 2016, arXiv:1511.06349.
-      Higgins et al., "beta-VAE", 2017.
+      Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework", 2017.
       Fu et al., "Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing", 2019, arXiv:1903.10145.
+      Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988 (sigmoid).
+      Burgess et al., "Understanding disentangling in beta-VAE", 2018, arXiv:1804.03599 (rising capacity, not a falling
+      weight).
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585 (pretrain).
+      Li et al., "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text", 2019, arXiv:1909.00868
+      (beta 0).
     """
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan, shape),
                        extra=parts.also(parts.dims_rate, lambda hp: 1.) if dims else None, select=select,
@@ -100,6 +119,13 @@ def deterministic_ae(kit, plan, *, corrupt=0.):
     Returns:
       A `Method`; it has no density of codes, hence no KL.
 
+    Equation:
+      minimise rec(x, z), z = W h(x)
+      corrupt: z = W h(c(x)), c(x) with words left out, or pixels set to 0
+
+    Deviations:
+      rec is a sum over words or pixels; the text code of the plain autoencoder takes a mean over words.
+
     References:
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation", 2019,
       arXiv:1806.08462.
@@ -112,8 +138,8 @@ def deterministic_ae(kit, plan, *, corrupt=0.):
 def ae_gmm(kit, plan, *, components=10, corrupt=0.):
     """`deterministic_ae`, then a mixture of Gaussians with full covariances fitted to its codes, to sample from.
 
-    hp: `mixture_lr`. The mixture climbs its likelihood on the batches' codes; usual is EM on all of them. The
-    autoencoder is frozen meanwhile. p(x) is that of the mixture through the decoder, far from what was trained on.
+    hp: `mixture_lr`, the mixture's learning rate. p(x) is that of the mixture through the decoder, far from what was
+    trained on.
 
     Args:
       kit: the networks.
@@ -123,6 +149,14 @@ def ae_gmm(kit, plan, *, components=10, corrupt=0.):
 
     Returns:
       A `Method` of phases 'ae' and 'mixture'; nothing chooses among the mixture's parameters: the last count.
+
+    Equation:
+      first minimise rec(x, z), z = W h(x)
+      then minimise -log sum_k pi_k N(z; m_k, S_k), the autoencoder frozen
+
+    Deviations:
+      None: it is no method of a paper. Usual is EM on the codes of all data; here the mixture climbs its likelihood on
+      batches.
     """
     prior, weight = priors.full_mixture(kit.latent, components), parts.constant(0.)
     model = parts.model(kit, posteriors.delta(kit), prior, corrupt=corrupt)
@@ -146,9 +180,8 @@ def ae_gmm(kit, plan, *, components=10, corrupt=0.):
 def info_vae(kit, plan, *, kernel='imq', width=1., select='rec'):
     """InfoVAE: rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2; at alpha 1 the MMD-VAE, at alpha 0, lambda 1 the VAE.
 
-    hp: `alpha`, and `mmd`, the paper's lambda, for a reconstruction summed over pixels: the paper's 1 is next to
-    nothing. A weight of the MMD below 0 is no objective: such a run fails in its first step. At alpha 1 nothing
-    keeps the posteriors' variances from falling.
+    hp: `alpha`, share of the KL that is taken away; `mmd`, the paper's lambda. A weight of the MMD below 0 is no
+    objective: such a run fails in its first step. At alpha 1 nothing keeps the posteriors' variances from falling.
 
     Args:
       kit: the networks.
@@ -159,6 +192,15 @@ def info_vae(kit, plan, *, kernel='imq', width=1., select='rec'):
 
     Returns:
       A `Method`; aux 'mmd' is unbiased and may be negative.
+
+    Equation:
+      minimise rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2(q(z), N(0, I))
+      MMD^2: unbiased, between the codes of the batch and as many draws of the prior
+
+    Deviations:
+      The reconstruction is summed over pixels, so that the paper's lambda of 1 is next to nothing: here it is 10. The
+      kernel is the sum of inverse multiquadratics that Wasserstein autoencoders have; that of the authors' tutorial,
+      exp(-r^2 / Z^2), is kernel='tutorial'.
 
     References:
       Zhao et al., "InfoVAE: Information Maximizing Variational Autoencoders", 2017, arXiv:1706.02262.
@@ -175,8 +217,7 @@ def info_vae(kit, plan, *, kernel='imq', width=1., select='rec'):
 def capacity_vae(kit, plan, *, reduce='batch'):
     """VAE whose KL is held at a capacity that grows: rec + beta |KL - C(t)|.
 
-    hp: those of `vae`, where beta is the paper's gamma; `capacity` in nats, `capacity_epochs`. No text setting is
-    published: the default is this suite's.
+    hp: those of `vae`; `capacity`, nats at the end; `capacity_epochs`, epochs until then. The paper's gamma is beta.
 
     Args:
       kit: the networks.
@@ -185,6 +226,15 @@ def capacity_vae(kit, plan, *, reduce='batch'):
 
     Returns:
       A `Method`.
+
+    Equation:
+      minimise rec + gamma |KL - C_t|, KL the mean of the batch
+      C_t = capacity min(t / capacity_epochs, 1)
+
+    Deviations:
+      The paper's numbers are for images: gamma 1000, and 25 nats after 100,000 steps. No setting for text is published;
+      gamma 1 and 8 nats after 10 epochs are this suite's. Public codes differ in what stands inside the bars, the
+      batch's mean or every example: see `reduce`.
 
     References:
       Burgess et al., "Understanding disentangling in beta-VAE", 2018, arXiv:1804.03599.
@@ -195,7 +245,7 @@ def capacity_vae(kit, plan, *, reduce='batch'):
 def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask', pretrain=False):
     """VAE whose KL is free up to a target rate.
 
-    hp: those of `vae`; `target` in nats. Parameters are chosen by the true bound.
+    hp: those of `vae`; `target`, nats that are free, over all dimensions.
 
     Args:
       kit: the networks.
@@ -207,6 +257,16 @@ def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask', pretrain
 
     Returns:
       A `Method`.
+
+    Equation:
+      mask: minimise rec + w_t sum_j KL_j 1[KL_j > target / Z]
+      max: minimise rec + w_t sum_j max(KL_j, target / Z)
+      the test reads the KL of each example, or the mean of the batch; scope 'total' tests sum_j KL_j against the target
+
+    Deviations:
+      Mask and maximum have the same gradient and different values; parameters are chosen by neither, but by the true
+      bound. The weight warms up with either, as in Li et al.'s code. It is not known whether their rows with a
+      threshold on the total test every sentence or the batch: here every sentence.
 
     References:
       Kingma et al., "Improving Variational Inference with Inverse Autoregressive Flow", 2016, arXiv:1606.04934.
@@ -230,8 +290,18 @@ def delta_vae(kit, plan, *, rate=.1, pretrain=False):
     Returns:
       A `Method`.
 
+    Equation:
+      minimise rec + w_t KL(N(mu, sigma^2) || N(0, I)), from a head's outputs m and a:
+      sigma = l + (u - l) sigmoid(a), mu = sqrt(2 rate + 1 + ln sigma^2 - sigma^2 + relu(m) + 1e-6)
+      l^2 < 1 < u^2: the roots s of ln s - s + 2 rate + 1 = 0; hence KL_j = rate + relu(m) / 2 + 5e-7
+
+    Deviations:
+      Independent dimensions and the prior N(0, I), as in the tables of text that compare with this method; the paper's
+      own model has an autoregressive prior over a sequence of codes.
+
     References:
       Razavi et al., "Preventing Posterior Collapse with delta-VAEs", 2019, arXiv:1901.03416.
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585 (pretrain).
     """
     return autoencoder(kit, plan, posteriors.committed(kit, rate), parts.kl_rate, parts.scheduled(plan),
                        pretrain=pretrain)
@@ -240,7 +310,7 @@ def delta_vae(kit, plan, *, rate=.1, pretrain=False):
 def bn_vae(kit, plan, *, init='torch', pretrain=False):
     """VAE whose posterior means are batch-normalised, which bounds the KL from below.
 
-    hp: those of `vae`; `gamma`, the fixed scale. In train mode the batch's mean KL is at least Z gamma^2 / 2
+    hp: those of `vae`; `gamma`, the means' fixed scale. In train mode the batch's mean KL is at least Z gamma^2 / 2
     (times v / (v + 1e-5) for batch variance v). Evaluation uses running statistics, for which it may fall short.
 
     Args:
@@ -253,6 +323,13 @@ def bn_vae(kit, plan, *, init='torch', pretrain=False):
     Returns:
       A `Method`; its params add 'shift', its carry the running statistics.
 
+    Equation:
+      minimise rec + w_t KL(N(mu', sigma^2) || N(0, I))
+      mu' = gamma (mu - m_B) / sqrt(v_B + 1e-5) + shift, with the batch's mean m_B and variance v_B
+
+    Deviations:
+      A batch of fewer than two examples is normalised by the running statistics; the published code skips it.
+
     References:
       Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
     """
@@ -263,7 +340,7 @@ def bn_vae(kit, plan, *, init='torch', pretrain=False):
 def bn_vae_learnable(kit, plan, *, tau=.5, init='torch'):
     """BN-VAE that learns, per dimension, how much of unit second moment is the means' and how much the noise's.
 
-    hp: those of `vae`. What is normalised, and how, is in `posteriors.batch_norm_learnable`.
+    hp: those of `vae`.
 
     Args:
       kit: the networks.
@@ -273,6 +350,15 @@ def bn_vae_learnable(kit, plan, *, tau=.5, init='torch'):
 
     Returns:
       A `Method`; its params add 'theta', its carry the running statistics.
+
+    Equation:
+      minimise rec + w_t KL(N(mu', s'^2) || N(0, I))
+      mu' = sqrt(tau + (1 - tau) sigmoid(theta)) n(mu), s' = sqrt((1 - tau) sigmoid(-theta)) n(s), n: batch-normalised
+      hence the batch's mean of mu'^2 + s'^2 is 1 in every dimension
+
+    Deviations:
+      The paper prints neither tau nor what is normalised on the side of the noise, and no code of this extension is
+      known: tau 0.5, the raw standard deviation s, and one theta per dimension are this suite's reading.
 
     References:
       Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
@@ -284,9 +370,8 @@ def bn_vae_learnable(kit, plan, *, tau=.5, init='torch'):
 def control_vae(kit, plan):
     """VAE whose KL weight is set by a PI controller that tracks a target KL.
 
-    hp: `target` in nats per example; gains `kp`, `ki`; limits `beta_min`, `beta_max`. The controller reads the KL
-    of the current batch and acts in the same step (the authors' language model: one step later). ki is per step:
-    a run of few steps needs a larger one.
+    hp: `target`, KL to be held, nats per example; `kp`, proportional gain; `ki`, integral gain per step; `beta_min`,
+    `beta_max`, limits of the weight. A run of few steps needs a larger ki.
 
     Args:
       kit: the networks.
@@ -294,6 +379,16 @@ def control_vae(kit, plan):
 
     Returns:
       A `Method`; carry['weight'] is the controller.
+
+    Equation:
+      minimise rec + beta_t KL, with e = target - KL of the batch
+      u = kp sigmoid(-e) + I + beta_min, beta_t = min(max(u, beta_min), beta_max)
+      I grows by -ki e in each step before which u lay within the limits
+
+    Deviations:
+      The printed algorithm tests the clipped weight, which always lies within the limits: its integral never stops.
+      Here, as in the authors' dialogue code, the test reads u. The weight acts in the step whose KL it was computed
+      from; in the authors' language model one step later.
 
     References:
       Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988.
@@ -304,9 +399,7 @@ def control_vae(kit, plan):
 def wae_mmd(kit, plan, *, width=1., select='rec', kernel='imq'):
     """Wasserstein autoencoder with a deterministic code and a kernel penalty on its aggregate.
 
-    hp: those of `vae`, where beta is the paper's lambda. rec is a sum over tokens or pixels in nats: the text
-    paper's lambdas, meant for means over tokens, grow by the sentence length (about 10.6), and the image code,
-    which multiplies its cost by 0.05, by 20.
+    hp: those of `vae`. The paper's lambda is beta.
 
     Args:
       kit: the networks.
@@ -317,6 +410,16 @@ def wae_mmd(kit, plan, *, width=1., select='rec', kernel='imq'):
 
     Returns:
       A `Method`; it has no density of codes, hence no KL.
+
+    Equation:
+      minimise rec + lambda MMD^2(q(z), N(0, I)), z = W h(x), MMD^2 unbiased over the batch
+      k(x, y) = sum_c C_c / (C_c + |x - y|^2), C_c = 2 Z c, c = .1, .2, .5, 1, 2, 5, 10
+
+    Deviations:
+      The cost is the decoder's negative log-likelihood, summed over words or pixels; the papers' are a squared distance
+      and a mean over words. The text paper's lambdas thus grow by the sentence length (about 10.6), and those of the
+      image code, which multiplies its cost by 0.05, by 20. The text code doubles C. The median of 'rbf' is a constant
+      for gradients; in the published code it is not.
 
     References:
       Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.

@@ -16,6 +16,13 @@ def language_model(kit, plan):
     Returns:
       A `Method` that offers 'score' and 'sample'.
 
+    Equation:
+      minimise -sum_t log p(x_t | x_<t), over the words and </s>
+
+    Deviations:
+      Learning rate and its decay are the table's, as for every row; Li et al.'s language model has a larger rate and no
+      least number of epochs before a decay.
+
     References:
       Bowman et al., "Generating Sentences from a Continuous Space", 2016, arXiv:1511.06349 (its baseline).
     """
@@ -42,6 +49,12 @@ def classifier(kit, plan):
 
     Returns:
       A `Method` that offers 'classify'.
+
+    Equation:
+      minimise -log softmax(W h(x))_y
+
+    Deviations:
+      None: it is no method of a paper, but what labels alone can do with these networks.
     """
     if kit.classes is None:
         raise UserError('a classifier needs data with labels: choose another dataset, or leave its row out')
@@ -73,5 +86,11 @@ def source(kit, plan):
 
     Returns:
       A `Method` without phases; batches must hold 'log_p' [B].
+
+    Equation:
+      log p(x), exact: nothing is minimised
+
+    Deviations:
+      None: it is no method of a paper, but the best that any row can reach.
     """
     return Method(lambda key, data: ({}, {}), (), {'score': lambda params, carry, batch: batch['log_p']})

@@ -40,13 +40,9 @@ def per_position(evals):
 def davam(kit, plan, *, codes=512, attention=True, init='torch'):
     """Encoder states quantised at every predicted position, read by attention; then a prior over their codes.
 
-    hp: `commit`, the weight of sum_t |h_t - e_t|^2; `decay` of the codebook's running means. First phase: rec + commit,
-    the prior uniform and its KL constant. Second phase: all else frozen, an autoregressive prior learns the codes.
-    q is one-hot, so KL(x) = -sum_t log p(z_t|z_<t), the total; the number of codes tells the length, so bounds add
-    log p(length) from a histogram of the training sentences. The paper's figures agree with a KL averaged over
-    positions: the eval `replica`. An LSTM stands for its causal convolutions. h is linear in the states, as wide as
-    the latent code; codes that die start anew. Both start as PyTorch's layers: states as small as the LSTM family's
-    would all have one code.
+    hp: `commit`, weight of the distance between states and their codes; `decay`, decay of the codebook's running
+    means. In the first phase the prior is uniform and its KL constant; in the second an autoregressive prior learns the
+    codes. q is one-hot: KL(x) = -sum_t log p(z_t | z_<t).
 
     Without `attention` only the last state is quantised and read as the code of an ordinary decoder: DAVAM-q, as we
     understand it. Its printed rec lies 4.9, 5.4 and 6.0 nats below the VAE's: just under ln 512 = 6.24, all that one
@@ -55,13 +51,23 @@ def davam(kit, plan, *, codes=512, attention=True, init='torch'):
     Args:
       kit: the networks; `sequence` makes the prior.
       plan: the protocol; either phase may take `plan.steps`.
-      codes: K.
+      codes: K, entries of the codebook.
       attention: whether every position has a code.
       init: of the encoder and its linear map.
 
     Returns:
       A `Method` of two phases: 'ae', chosen by validation rec, and 'prior'. z is int32 [B, M], M = `kit.length` or 1,
       -1 beyond the sentence; the codebook is in the carry.
+
+    Equation:
+      z_t = argmin_k |h_t - e_k|; first minimise rec(x, e_z) + commit sum_t |h_t - e_{z_t}|^2, straight through to h
+      e_k: running means of the states that have code k; then minimise -sum_t log p(z_t | z_<t), all else frozen
+
+    Deviations:
+      No code was found. KL is the total over positions, and bounds add -log p(length), for the number of codes tells
+      the length; the paper's figures agree with a KL averaged over positions: the eval `replica`. An LSTM stands for
+      its causal convolutions. h is linear in the states, as wide as the latent code; codes that die start anew. Encoder
+      and h start as PyTorch's layers: states as small as the LSTM family's would all have one code.
 
     References:
       Fang et al., "Discrete Auto-regressive Variational Attention Models for Text Modeling", 2021, arXiv:2106.08571.
@@ -241,7 +247,7 @@ def autoregressive(kit):
 def gavam(kit, plan):
     """DAVAM with Gaussians in place of codes, and their prior learnt with the rest: it collapses.
 
-    hp: those of `vae`. KL is the total over positions, by one sample; bounds add log p(length), see `davam`.
+    hp: those of `vae`.
 
     Args:
       kit: the networks; `sequence` makes the prior.
@@ -249,6 +255,13 @@ def gavam(kit, plan):
 
     Returns:
       A `Method`; z is {'memory': [B, M, Z], 'mask': [B, M]}.
+
+    Equation:
+      minimise rec(x, z_1..z_T) + w_t sum_t [log q(z_t|x) - log p(z_t | z_<t)], one draw, q Gaussian at every position
+
+    Deviations:
+      No code was found. KL is the total over positions, and bounds add -log p(length), for the number of codes tells
+      the length. The prior's network is an LSTM.
 
     References:
       Fang et al., "Discrete Auto-regressive Variational Attention Models for Text Modeling", 2021, arXiv:2106.08571

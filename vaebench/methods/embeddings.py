@@ -60,6 +60,17 @@ def embedding(kit, plan, *, estimator, size=2, **options):
     Returns:
       A `Method` without phases that offers 'embed'.
 
+    Equation:
+      pca: the directions of most variance; kernel_pca: those of features exp(-gamma |x - y|^2)
+      isomap: distances along the graph of neighbours, kept by classical scaling
+      lle: argmin_z sum_i |z_i - sum_j w_ij z_j|^2, w from neighbours (modified: several w each)
+      laplacian: argmin_z sum_ij w_ij |z_i - z_j|^2
+      tsne: argmin_z KL(P || Q), P of neighbours in data and Q of Student's t between codes
+
+    Deviations:
+      Those of scikit-learn's classes, whose defaults hold but for `ESTIMATORS`: 10 neighbours of Isomap and of
+      Laplacian eigenmaps, 12 of locally linear embedding, and t-SNE started from the first principal components.
+
     References:
       Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011; the papers of the maps are in the
       registry.

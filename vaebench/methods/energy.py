@@ -61,9 +61,8 @@ def ebgan(kit, plan, *, code=None, energy='squared', noise='normal', norm=False)
     """Energy-based GAN: the critic is an autoencoder, which should fail on samples.
 
     hp: `margin`, in the unit of the energy: above every reachable energy the critic pushes for ever, below that of
-    data it never does; `pulling`, weight of the pulling-away term on the codes of samples, which couples the batch;
-    0 is the plain method. The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times
-    smaller than the sum over P pixels: the papers' margins do not carry over.
+    data it never does; `pulling`, weight of the pulling-away term on the codes of samples, which couples the batch (0:
+    the plain method).
 
     Args:
       kit: `encoder`, `head` and `gen` are used.
@@ -75,6 +74,16 @@ def ebgan(kit, plan, *, code=None, energy='squared', noise='normal', norm=False)
 
     Returns:
       A `Method`; aux 'real' and 'fake' are mean energies, 'pulling' the pulling-away term.
+
+    Equation:
+      D(x) = |x - Dec(Enc(x))|^2 per pixel
+      critic: minimise D(x) + max(0, margin - D(G(z)))
+      generator: minimise D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i = Enc(G(z_i))
+
+    Deviations:
+      The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times smaller than the sum over P
+      pixels: the paper's margins do not carry over, 0.1 is this suite's. A public reproduction leaves out the square of
+      the cosine.
 
     References:
       Zhao et al., "Energy-based Generative Adversarial Network", 2017, arXiv:1609.03126.
@@ -98,31 +107,42 @@ def ebgan(kit, plan, *, code=None, energy='squared', noise='normal', norm=False)
     return with_reconstruct(game(plan, origin, net, critic, generator), net)
 
 
-def began(kit, plan, *, code=None, noise='uniform'):
+def began(kit, plan, *, code=None, energy='absolute', noise='uniform'):
     """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is controlled.
 
-    hp: `gamma`, the ratio of the samples' error to the data's that is held: low for quality, high for diversity;
-    `lambda_k`, gain of the control, 1e-3 in the paper, per step: a run of few steps needs a larger one. Both players
-    draw noise of their own, as in the paper (the published code: the same), so that the generator's error, but not the
-    data's, is that after the critic's update.
+    hp: `gamma`, ratio of the samples' error to the data's that is held: low for quality, high for diversity;
+    `lambda_k`, gain of the control, 1e-3 in the paper, per step: a run of few steps needs a larger one.
 
     Args:
       kit: `encoder`, `head` and `gen` are used.
       plan: the protocol.
       code: width of the critic's code; None is Z, as in the paper.
+      energy: 'absolute', the error per pixel, or 'squared', the paper's other choice: where most pixels are black, an
+        autoencoder of small absolute error may leave the strokes out.
       noise: 'normal' or 'uniform'.
 
     Returns:
       A `Method`; carry['game'] holds 'k', in [0, 1], and the last 'real', the mean error of data; aux 'k' and
       'measure', the paper's measure of convergence M, in units of a pixel.
 
+    Equation:
+      L(v) = |v - D(v)| or (v - D(v))^2 per pixel; critic: minimise L(x) - k_t L(G(z)); generator: minimise L(G(z'))
+      k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0), 1), k_0 = 0
+      M = L(x) + |gamma L(x) - L(G(z'))|
+
+    Deviations:
+      Both players draw noise of their own, as in the paper (the published code: the same), so that the generator's
+      error, but not the data's, is that after the critic's update.
+
     References:
       Berthelot et al., "BEGAN: Boundary Equilibrium Generative Adversarial Networks", 2017, arXiv:1703.10717.
     """
-    origin, net = source(kit, noise), autoencoder(kit, code)
+    if energy not in ENERGIES:
+        raise unknown('energy', energy, ENERGIES)
+    origin, net, distance = source(kit, noise), autoencoder(kit, code), ENERGIES[energy]
 
     def error(play, x):
-        return mean(absolute(x, play.score(x)[0]), play.batch)
+        return mean(distance(x, play.score(x)[0]), play.batch)
 
     def critic(play, key):
         real, fake = error(play, play.batch['x']), error(play, play.fake)

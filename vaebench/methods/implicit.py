@@ -18,11 +18,11 @@ def dual_autoencoder(kit, plan, posterior, *, prior=None, decoder=None, view=lam
                      hidden=(512, 512, 512), direction='descend', shown=lambda terms, batch: {}):
     """An autoencoder whose rate is a dual estimate of its KL by nu(z, x), or nu(z) for KL(q(z) || p(z)).
 
-    hp: those of `vae`; `nu_lr`, of the dual functions' Adam, which no decay touches; `prior_lr` for a prior with
-    parameters. Every step draws the codes once, for all players. The published formulas lack + 1; nu is capped at 20.
-    Aux 'kl' is the true KL, exact or at one draw, and 'dual' the papers'. Evaluations know the paper's numbers too:
-    'replica' takes the dual estimate for the KL, over 16 draws (the released code: 128), 'dual_mi' is the joint less
-    the marginal estimate.
+    hp: those of `vae`; `nu_lr`, rate of the dual functions' Adam, which no decay touches; `prior_lr`, that of a
+    prior's own Adam. Every step draws the codes once, for all players. The published formulas lack + 1; nu is
+    capped at 20. Aux 'kl' is the true KL, exact or at one draw, and 'dual' the papers'. Evaluations know the paper's
+    numbers too: 'replica' takes the dual estimate for the KL, over 16 draws (the released code: 128), 'dual_mi' is the
+    joint less the marginal estimate.
 
     Args:
       kit: the networks; `mlp` makes the dual functions.
@@ -131,6 +131,15 @@ def ivae(kit, plan, *, noise=None, noise_scale=.1, **options):
     Returns:
       A `Method`.
 
+    Equation:
+      KL(q || p) = max_nu E_q nu(z, x) - E_p exp nu(z, x) + 1
+      nu: a few steps up; encoder and decoder: minimise rec + beta_t E_q nu(z, x), z = W [h(x); e] + b, e ~ N(0, I)
+      marginal: nu(z), for KL(q(z) || p(z))
+
+    Deviations:
+      The published formulas lack the + 1, and with it one nat of KL. nu is capped at 20. The true KL is reported; the
+      papers' numbers, which are no bounds, are replicas, over 16 draws (the released code: 128).
+
     References:
       Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527.
     """
@@ -140,9 +149,7 @@ def ivae(kit, plan, *, noise=None, noise_scale=.1, **options):
 def apo_vae(kit, plan, *, pseudo=0, c=.1, updates=1, **options):
     """Dual autoencoder in the Poincare ball, with gyroplanes before the decoder; with pseudo > 0 APo-VAE+VP.
 
-    hp: those of `dual_autoencoder`. The paper leaves the law of its noise G(x, xi) open: here it is a diagonal
-    Gaussian, so that q and the prior have exact densities. The dual functions read log_0(z). c, the number of
-    pseudo-inputs and all rates are this suite's; aux 'clipped' counts codes on the rim.
+    hp: those of `dual_autoencoder`. Aux 'clipped' counts codes on the rim.
 
     Args:
       kit: the networks; `pseudo` is used if pseudo > 0.
@@ -154,6 +161,17 @@ def apo_vae(kit, plan, *, pseudo=0, c=.1, updates=1, **options):
 
     Returns:
       A `Method`; params['dec'] is {'lift', 'dec'}.
+
+    Equation:
+      z = exp_mu((2 / lambda_mu) v), v ~ N(0, diag s^2), mu = exp_0(W h)
+      KL(q || p) = max_nu E_q nu(x, log_0 z) - E_p exp nu(x, log_0 z) + 1
+      encoder and decoder: minimise rec + beta_t E_q nu; pseudo-inputs: maximise E_p exp nu
+
+    Deviations:
+      The paper leaves the law of its noise G(x, xi) open: here it is a diagonal Gaussian, so that q and the prior have
+      exact densities. Its formulas lack the + 1, and its Algorithm 1 moves pseudo-inputs so that the dual estimate
+      grows (direction='ascend'); the bound wants it to shrink. c, the number of pseudo-inputs, what nu reads and all
+      rates are this suite's: no code was found.
 
     References:
       Dai et al., "APo-VAE: Text Generation in Hyperbolic Space", 2021, arXiv:2005.00054.

@@ -37,7 +37,6 @@ def lagging(kit, plan, *, max_inner=99, window=15):
     hp: those of `vae`; the schedule counts outer steps over both phases. Aggressive phase: encoder updates on the
     outer batch, then on fresh ones, until the mean loss per word of `window` updates exceeds that of the window
     before; then one update of the decoder. It ends for good when the validation's mutual information falls.
-    Images count one word each. Fresh batches come from the block's length class.
 
     Args:
       kit: the networks.
@@ -47,6 +46,15 @@ def lagging(kit, plan, *, max_inner=99, window=15):
 
     Returns:
       A `Method` of two phases, 'aggressive' and 'joint'.
+
+    Equation:
+      aggressive: encoder steps on rec + w_t KL until the mean loss per word of 15 of them exceeds that of the 15 before
+      (at most 99 steps), then one decoder step on it
+      joint, once the mutual information of the validation split has fallen: steps on rec + w_t KL
+
+    Deviations:
+      Fresh batches come from the block's length class, in the published code from all of the training split. Images
+      count one word each.
 
     References:
       He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019,

@@ -64,8 +64,17 @@ def vmf_vae(kit, plan, *, kappa=13., pretrain=False):
     Returns:
       A `Method`.
 
+    Equation:
+      minimise rec + w_t KL(vMF(mu(x), kappa) || uniform on the sphere), mu = W h(x) / |W h(x)|
+      KL = kappa E[z.mu] + ln C(kappa) + ln area, the same for every x
+
+    Deviations:
+      The KL is exact; published codes print that of a sphere two dimensions larger. Draws come from a table of the
+      inverse distribution function, not from rejection.
+
     References:
       Xu and Durrett, "Spherical Latent Spaces for Stable Variational Autoencoders", 2018, arXiv:1808.10805.
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585 (pretrain).
     """
     return autoencoder(kit, plan, vmf(kit, kappa), parts.kl_rate, parts.scheduled(plan),
                        prior=uniform_sphere(kit.latent), pretrain=pretrain)
@@ -190,8 +199,7 @@ def off_rim(method, c):
 def p_vae(kit, plan, *, c=.1, convention='pvae'):
     """VAE in the Poincare ball: wrapped normals, Monte Carlo KL, and a decoder that begins with gyroplanes.
 
-    hp: those of `vae`. The text runs of this row are another paper's, with unknown settings: c is this suite's. At
-    c = 1 and Z = 32 most draws would lie on the rim; aux 'clipped' counts them.
+    hp: those of `vae`. At c = 1 and Z = 32 most draws would lie on the rim; aux 'clipped' counts them.
 
     Args:
       kit: the networks.
@@ -201,6 +209,16 @@ def p_vae(kit, plan, *, c=.1, convention='pvae'):
 
     Returns:
       A `Method`; params['dec'] is {'lift', 'dec'}.
+
+    Equation:
+      z = exp_mu(e / lambda_mu), e ~ N(0, diag s^2), mu = exp_0(W h), s = softplus(W' h) + 1e-3
+      minimise rec + w_t [log q(z|x) - log p(z)], p the wrapped normal at 0 with scale 1
+
+    Deviations:
+      The text runs of this row are another paper's, with unknown settings: c is this suite's. Means keep within 3 /
+      sqrt(c) of the origin and scales above 1e-3 (the published code: 1e-5), for float32. The offsets of gyroplanes are
+      parameters of their own; the code ties them to the normals. In evaluation a draw on the rim has no prior
+      probability. There is no Riemannian normal.
 
     References:
       Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational Auto-Encoders", 2019,

@@ -50,9 +50,6 @@ def discrepancy(x, y, batch, variances):
 def gmmn(kit, plan, *, variances=GMMN, base=784):
     """Generative moment matching network: samples of uniform noise come to have the data's kernel means.
 
-    The paper's loss is 1000 times as large, for its plain gradient descent, and its batches hold 1000 examples: small
-    ones blur what they compare.
-
     Args:
       kit: `gen` is used.
       plan: the protocol.
@@ -61,6 +58,14 @@ def gmmn(kit, plan, *, variances=GMMN, base=784):
 
     Returns:
       A `Method`.
+
+    Equation:
+      minimise sqrt(MMD^2(x, G(z))), biased, z uniform on [-1, 1]
+      k(x, y) = sum_s exp(-|x - y|^2 / (2 s)), s = 2, 5, 10, 20, 40, 80 for 784 pixels
+
+    Deviations:
+      The paper's loss is 1000 times as large, for its plain gradient descent, and its batches hold 1000 examples: small
+      ones blur what they compare. Variances are scaled to the number of pixels.
 
     References:
       Li et al., "Generative Moment Matching Networks", 2015, arXiv:1502.02761.
@@ -117,9 +122,6 @@ def generated(kit, noise, hidden):
 def gmmn_ae(kit, plan, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.,), base=32, corrupt=0.):
     """A generator of codes that match those of an autoencoder, which is trained first and frozen then.
 
-    The paper's autoencoder is pretrained layer by layer, and drops half of its hidden units besides a fifth of its
-    pixels, which is `corrupt` 0.2 here.
-
     Args:
       kit: `encoder`, `head`, `decoder` and `mlp` are used.
       plan: the protocol; both phases take `plan.steps`.
@@ -131,6 +133,15 @@ def gmmn_ae(kit, plan, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.,)
 
     Returns:
       A `Method` of phases 'ae' and 'main'; nothing chooses among the generator's parameters: the last count.
+
+    Equation:
+      first minimise rec(x, z), z = sigmoid(W h(x))
+      then, the autoencoder frozen, minimise sqrt(MMD^2(z, G(u))), u uniform on [-1, 1]
+      k(x, y) = exp(-|x - y|^2 / (2 s)), s = 1 for 32 dimensions
+
+    Deviations:
+      The paper's autoencoder is pretrained layer by layer, and drops half of its hidden units besides a fifth of its
+      pixels, which is `corrupt` 0.2 here. The variance is scaled to the number of dimensions.
 
     References:
       Li et al., "Generative Moment Matching Networks", 2015, arXiv:1502.02761.
@@ -175,10 +186,8 @@ def features(kit, size):
 def mmd_gan(kit, plan, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, noise='normal', norm=False):
     """Moment matching in features that learn to tell samples from data, and from which both can be reconstructed.
 
-    hp: `rank`, weight of the demand that data have the larger mean features (16); `rec`, of the squared error per
-    pixel (8; over pixels in [-1, 1], which the paper has, the error is four times as large); `clip`, bound of the
-    encoder's parameters (0.01). The encoder is clipped after each of its updates; the published code does so before,
-    so that its generator sees one update beyond the bound. Both players of a step meet the same first batch.
+    hp: `rank`, weight of the demand that data have the larger mean features; `rec`, weight of the squared error per
+    pixel; `clip`, bound of the encoder's parameters.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -193,6 +202,17 @@ def mmd_gan(kit, plan, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, noi
     Returns:
       A `Method`; aux 'mmd' is the root of the discrepancy of the features, 'rank' their mean violation of the order,
       which is not positive, 'rec' the squared error per pixel, that of data plus that of samples.
+
+    Equation:
+      M = sqrt(MMD^2(f(x), f(G(z)))), R = mean_j min(E f_j(x) - E f_j(G(z)), 0), f' a decoder of features
+      critic: maximise M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2) (per pixel), f clipped by clip
+      generator: minimise M + rank R
+
+    Deviations:
+      The encoder is clipped after each of its updates; the published code does so before, so that its generator sees
+      one update beyond the bound. Both players of a step meet the same first batch. Pixels lie in [0, 1], for which a
+      squared error is a quarter of the paper's. The published code has 100 critic updates in its first 25 steps and in
+      every 500th (`boost`).
 
     References:
       Li et al., "MMD GAN: Towards Deeper Understanding of Moment Matching Network", 2017, arXiv:1705.08584.

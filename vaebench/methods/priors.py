@@ -236,7 +236,7 @@ def two_bounds(kit, plan, posterior, prior, *, draws=10, free='', scale=.5):
 def flow_prior(kit, plan, *, layers=6, hidden=64, **options):
     """VAE whose prior is a Real-NVP flow.
 
-    hp: those of `vae`; `target` with free bits. The paper gives no sizes: the defaults are this suite's.
+    hp: those of `vae`; `target`, nats that are free, with free bits.
 
     Args:
       kit: the networks.
@@ -248,6 +248,17 @@ def flow_prior(kit, plan, *, layers=6, hidden=64, **options):
     Returns:
       A `Method`.
 
+    Equation:
+      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
+      z = f_L(...f_1(u)), u ~ N(0, I), f_l: (a, b) to (a, b exp s(a) + t(a)), halves in turn
+
+    Deviations:
+      Half the sum is maximised, which pulls like one bound. The paper does not say how its free bits treat a KL that
+      does not factorise: here its mean over the draws has a floor, in both bounds (see `two_bounds`). The paper gives
+      no sizes and no code was found: 6 layers, 64 units, 10 draws and log scales bounded by 2 are this suite's. Its
+      coupling formula has an output's index on the right-hand side, corrected here.
+
     References:
       Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
     """
@@ -257,7 +268,7 @@ def flow_prior(kit, plan, *, layers=6, hidden=64, **options):
 def mog_vae(kit, plan, *, components=50, **options):
     """VAE whose prior is a mixture of Gaussians.
 
-    hp: those of `vae`; `target` with free bits.
+    hp: those of `vae`; `target`, nats that are free, with free bits.
 
     Args:
       kit: the networks.
@@ -268,6 +279,16 @@ def mog_vae(kit, plan, *, components=50, **options):
     Returns:
       A `Method`.
 
+    Equation:
+      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
+      p(z) = sum_k pi_k N(z; m_k, diag s_k^2)
+
+    Deviations:
+      Half the sum is maximised, which pulls like one bound. The paper does not say how its free bits treat a KL that
+      does not factorise: here its mean over the draws has a floor, in both bounds (see `two_bounds`). Number and start
+      of the components are unpublished: 50, with means from N(0, 0.25 I), are this suite's.
+
     References:
       Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
     """
@@ -277,7 +298,8 @@ def mog_vae(kit, plan, *, components=50, **options):
 def vamp_vae(kit, plan, *, components=50, **options):
     """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
 
-    hp: those of `vae`; `target` with free bits. A pseudo-sentence is a sequence of vectors in the embeddings' place.
+    hp: those of `vae`; `target`, nats that are free, with free bits. A pseudo-sentence is a sequence of vectors in the
+    embeddings' place.
 
     Args:
       kit: the networks.
@@ -287,6 +309,17 @@ def vamp_vae(kit, plan, *, components=50, **options):
 
     Returns:
       A `Method`.
+
+    Equation:
+      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
+      p(z) = (1 / K) sum_k q(z|s_k), s_k learnt
+
+    Deviations:
+      The objective is Ding and Gimpel's; Tomczak and Welling maximise the ELBO alone. Half the sum is maximised, which
+      pulls like one bound. The paper does not say how its free bits treat a KL that does not factorise: here its mean
+      over the draws has a floor, in both bounds (see `two_bounds`). The number of pseudo-inputs for text is
+      unpublished; they start from training examples, and the encoder is in evaluation mode for them.
 
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.

@@ -63,12 +63,8 @@ def step_rate(terms, batch, ctx, key):
 def twr_vae(kit, plan, *, reads='last', share=1.):
     """VAE with a posterior at every step of the encoder, `<s>` and `</s>` included, and their mean KL as its rate.
 
-    hp: those of `vae`; the paper has beta 1 from the start. Differs from the released code: the encoder never runs
-    over padding, and what is reported is a bound: KL of what the decoder reads from its prior (see `stepwise`) and,
-    for 'mean' and 'sum', whose scale tells the length, minus log p(length), from a histogram of the training
-    sentences. The code's own figure is the eval `replica`: decoded from the mean, mean KL of the steps, `<s>` counted
-    as a word. The kit's networks have no dropout in the encoder. A code of `encode` is the mean of what the
-    decoder reads, in units of its deviation under the prior at the mean length; `decode` takes that length.
+    hp: those of `vae`. The paper has beta 1 from the start. A code of `encode` is the mean of what the decoder reads,
+    in units of its deviation under the prior at the mean length; `decode` takes that length.
 
     Args:
       kit: the networks.
@@ -78,6 +74,16 @@ def twr_vae(kit, plan, *, reads='last', share=1.):
 
     Returns:
       A `Method`.
+
+    Equation:
+      minimise rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I)), mu_t and sigma_t from the encoder's state t
+      z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
+
+    Deviations:
+      The encoder never runs over padding, and has no dropout. What is reported is a bound: KL of what the decoder reads
+      from its prior (see `stepwise`) and, for 'mean' and 'sum', whose scale tells the length, minus log p(length), from
+      a histogram of the training sentences. The code's own figure is the eval `replica`: decoded from the mean, mean KL
+      of the steps, `<s>` counted as a word.
 
     References:
       Li et al., "Improving Variational Autoencoder for Text Modelling with Timestep-Wise Regularisation", 2020,

@@ -20,6 +20,12 @@ def skip_vae(kit, plan):
     Returns:
       A `Method`.
 
+    Equation:
+      minimise rec + w_t KL(q(z|x) || N(0, I)), log p(x_t | x_<t, z) = log softmax(W [h_t; z])
+
+    Deviations:
+      The decoder is one LSTM layer, as in every row; the paper's skips also reach the inputs of further layers.
+
     References:
       Dieng et al., "Avoiding Latent Variable Collapse With Generative Skip Models", 2019, arXiv:1807.04863.
     """
@@ -41,6 +47,14 @@ def cnn_vae(kit, plan, *, dilations=(1, 2, 4), channels=None):
 
     Returns:
       A `Method`.
+
+    Equation:
+      minimise rec + w_t KL(q(z|x) || N(0, I))
+      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation; the first h: a linear layer of [word; z]
+
+    Deviations:
+      No code was found. The layers are as wide as the table's LSTM and half as wide inside a block; the paper has 512,
+      half of it inside.
 
     References:
       Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated Convolutions", 2017,
@@ -84,7 +98,7 @@ def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
 def bow_vae(kit, plan, *, hidden=400, activation='tanh', reduce='sum'):
     """VAE whose code must also tell which words its sentence has.
 
-    hp: those of `autoencoders.vae`; `bow`, the weight of that term, which no reported rec contains.
+    hp: those of `autoencoders.vae`; `bow`, weight of what tells the words, which no reported rec contains.
 
     Args:
       kit: the networks, of sentences.
@@ -95,6 +109,13 @@ def bow_vae(kit, plan, *, hidden=400, activation='tanh', reduce='sum'):
 
     Returns:
       A `Method`; its params add 'bow'.
+
+    Equation:
+      minimise rec + w_t KL(q(z|x) || N(0, I)) - bow sum_t log softmax(MLP(z))[x_t]
+
+    Deviations:
+      The paper's model is conditional on a dialogue; this one has no context, as in later comparisons. Width, tanh and
+      the sum over words are the published code's.
 
     References:
       Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational
