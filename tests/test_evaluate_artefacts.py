@@ -50,7 +50,7 @@ def said(z):
 def test_names_and_shapes(full):
     arrays, v = full
     assert {k: x.shape for k, x in arrays.items()} == {
-        'codes': (2, N, 2), 'real/x': (2, N, 2), 'decoded/x': (2, N, 2), 'sample/x': (2, 2000, 2),
+        'codes': (2, N, 2), 'codes/draw': (2, N, 2), 'real/x': (2, N, 2), 'decoded/x': (2, N, 2), 'sample/x': (2, 2000, 2),
         'interpolation/x': (2, 8, 10, 2), 'traversal/x': (2, 2, 11, 2), 'traversal/dim': (2, 2),
         'traversal/variance': (2, 2), 'label': (2, N)}
     assert {k for k, x in arrays.items() if x.dtype != np.float32} == {'label', 'traversal/dim'}
@@ -58,6 +58,25 @@ def test_names_and_shapes(full):
         np.testing.assert_array_equal(arrays['real/x'][g], data(N))
         np.testing.assert_array_equal(arrays['label'][g], np.arange(N) % 3)
     np.testing.assert_array_equal(arrays['codes'], v.codes)
+    np.testing.assert_array_equal(arrays['codes/draw'], v.draws)
+
+
+def test_scales_of_gaussian_posteriors():
+    def posterior(params, carry, batch):
+        v = params['s']**2
+        return {'mean': batch['x'] / (1 + v), 'log_var': jnp.broadcast_to(jnp.log(v / (1 + v)), batch['x'].shape)}
+
+    more = {'posterior': posterior, 'encode': lambda *a: posterior(*a)['mean'],
+            'sample_q': lambda params, carry, q, key: q['mean'] + 0 * q['log_var']}
+    drop = {k: f for k, f in FULL.items() if k not in ('log_q', 'log_q_dims', 'log_lik')}
+    arrays, v = arrays_of(drop | more)
+    variance = np.float32(S2['s'])**2
+    np.testing.assert_allclose(arrays['codes/scale'], np.broadcast_to(
+        np.sqrt(variance / (1 + variance))[:, None, None], (2, N, 2)), rtol=1e-5)
+    moved = lambda *a: 2 * posterior(*a)['mean']        # codes that are no means of these Gaussians
+    assert 'codes/scale' not in arrays_of(drop | more | {'encode': moved})[0]
+    assert not any('/' in k and k.startswith('codes') for k in arrays_of(
+        {k: f for k, f in FULL.items() if k not in ('sample_q', 'log_q')})[0])
 
 
 def test_reconstructions_are_of_the_first_examples(full):

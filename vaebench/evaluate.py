@@ -60,17 +60,29 @@ def artefacts(view, values, shown=64, points=2000):
       points: the same where the data is points.
 
     Returns:
-      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z]; of sentences what
-      `metrics.listings` gives, of images and points what `pictured` does.
+      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z], posterior means,
+      and beside them 'codes/scale', standard deviations of Gaussian posteriors, or 'codes/draw', one draw of each; of
+      sentences what `metrics.listings` gives, of images and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
         arrays['nll'], arrays['ess'] = view.weights
     if 'encode' in evals:
         arrays['codes'] = view.codes
+        arrays |= _posterior(view)
     if view.item == 'sentence':
         return _compact({**arrays, **metrics.listings.listings(view)})
     return _compact({**arrays, **pictured(view, {'image': shown, 'point': points}[view.item])})
+
+
+def _posterior(view):
+    """What is known of the posteriors besides their means."""
+    if not {'posterior', 'sample_q'} <= set(view.evals):
+        return {}
+    q, codes = view.states, view.codes
+    if isinstance(q, dict) and set(q) == {'mean', 'log_var'} and np.array_equal(q['mean'], codes):
+        return {'codes/scale': np.exp(.5 * np.asarray(q['log_var']))}
+    return {'codes/draw': view.draws} if getattr(view.draws, 'shape', None) == codes.shape else {}
 
 
 def pictured(view, shown):
