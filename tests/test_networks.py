@@ -274,14 +274,23 @@ def test_image_shapes(name, shape):
     assert grads.shape == x.shape and np.abs(grads).max() > 0
 
 
+@pytest.mark.parametrize('side', [3, 4])
 @pytest.mark.parametrize('shape', [(8, 8, 2), (7, 5, 1)])
-def test_patches_make_a_convolution_and_its_transpose(shape):
-    x, kernel = draw((2, *shape)), draw((3, 3, shape[2], 4), 1)
-    want = jax.lax.conv_general_dilated(x, kernel, (2, 2), [(1, 1)] * 2, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-    got = image.patches(x) @ kernel.reshape(-1, 4)
+def test_patches_make_a_convolution_and_its_transpose(shape, side):
+    x, kernel = draw((2, *shape)), draw((side, side, shape[2], 4), 1)
+    border = [(1, 1 + (side == 4 and n % 2)) for n in shape[:2]]
+    want = jax.lax.conv_general_dilated(x, kernel, (2, 2), border, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    got = image.patches(x, side) @ kernel.reshape(-1, 4)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
-    y = draw(image.patches(x).shape, 2)
-    np.testing.assert_allclose((image.unpatch(y, shape) * x).sum(), (y * image.patches(x)).sum(), rtol=1e-4)
+    y = draw(image.patches(x, side).shape, 2)
+    np.testing.assert_allclose((image.unpatch(y, shape, side) * x).sum(), (y * image.patches(x, side)).sum(), rtol=1e-4)
+
+
+def test_only_windows_of_four_cover_every_pixel_equally():
+    covered = {k: np.unique(image.unpatch(jnp.ones((1, 4, 4, k * k)), (8, 8, 1), k)[0, 1:-1, 1:-1]) for k in (3, 4)}
+    assert covered[4].tolist() == [4.] and covered[3].tolist() == [1., 2., 4.]
+    with pytest.raises(UserError, match='kernel=5: convolutions have 3 or 4 pixels'):
+        image_kit('conv', kernel=5)
 
 
 def test_critic_scores_each_image_by_itself():

@@ -1,4 +1,5 @@
 """The image kits: fully connected and convolutional encoders and decoders, and the decoders' likelihoods."""
+import functools
 import math
 
 import flax.linen as nn
@@ -77,8 +78,8 @@ class MlpDecoder(nn.Module):
         return nn.Dense(sizes[-1], name='out')(z).reshape(-1, *self.shape)
 
 
-def _taps(x, axis):
-    """Triples along an axis [n], two pixels apart, zeros beyond the border: [ceil(n / 2), 3].
+def _taps(x, axis, kernel):
+    """Windows of 3 or 4 along an axis [n], two pixels apart, zeros beyond the border: [ceil(n / 2), kernel].
 
     Of contiguous halves: a gradient that is scattered with strides costs a CPU twice as much.
     """
@@ -88,34 +89,36 @@ def _taps(x, axis):
     pairs = jnp.pad(x, border).reshape(*x.shape[:axis], half + 1, 2, *x.shape[axis + 1:])
     even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
     return jnp.stack([jax.lax.slice_in_dim(v, at, at + half, axis=axis) for v, at in (
-        (even, 0), (odd, 0), (even, 1))], axis + 1)
+        (even, 0), (odd, 0), (even, 1), (odd, 1))[:kernel]], axis + 1)
 
 
-def patches(x):
-    """Overlapping 3x3 patches, two pixels apart, zeros beyond the border.
+def patches(x, kernel=3):
+    """Overlapping square patches, two pixels apart, zeros beyond the border.
 
     A strided convolution is a linear layer over these: on a CPU, and for several seeds at once, that is an order of
     magnitude faster than convolution operations and their gradients.
 
     Args:
       x: [B, H, W, C].
+      kernel: K, 3 or 4 pixels.
 
     Returns:
-      [B, ceil(H / 2), ceil(W / 2), 9 C].
+      [B, ceil(H / 2), ceil(W / 2), K K C].
 
     >>> patches(jnp.arange(9.).reshape(1, 3, 3, 1))[0, 1, 1].tolist()
     [4.0, 5.0, 0.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0]
     """
-    taps = _taps(_taps(x, 1), 3).swapaxes(2, 3)              # [B, H / 2, W / 2, 3, 3, C]
+    taps = _taps(_taps(x, 1, kernel), 3, kernel).swapaxes(2, 3)              # [B, H / 2, W / 2, K, K, C]
     return taps.reshape(*taps.shape[:3], -1)
 
 
-def unpatch(y, shape):
-    """The transpose of `patches`: overlapping patches are added up.
+def unpatch(y, shape, kernel=3):
+    """The transpose of `patches`: overlapping patches are added up, of 4 pixels equally many everywhere.
 
     Args:
-      y: [B, ceil(H / 2), ceil(W / 2), 9 C].
+      y: [B, ceil(H / 2), ceil(W / 2), K K C].
       shape: (H, W, C).
+      kernel: K.
 
     Returns:
       [B, H, W, C].
@@ -123,7 +126,8 @@ def unpatch(y, shape):
     >>> unpatch(jnp.ones((1, 1, 1, 9)), (2, 2, 1)).sum().item()
     4.0
     """
-    return jax.linear_transpose(patches, jax.ShapeDtypeStruct((y.shape[0], *shape), y.dtype))(y)[0]
+    cut = functools.partial(patches, kernel=kernel)
+    return jax.linear_transpose(cut, jax.ShapeDtypeStruct((y.shape[0], *shape), y.dtype))(y)[0]
 
 
 def halves(shape, n):
@@ -139,8 +143,9 @@ def halves(shape, n):
 
 
 class ConvEncoder(nn.Module):
-    """Strided 3x3 convolutions, then one linear layer."""
+    """Strided convolutions, then one linear layer."""
     channels: tuple
+    kernel: int
     hidden: int
     activation: str
     n_out: int = 0
@@ -150,7 +155,7 @@ class ConvEncoder(nn.Module):
     def __call__(self, x, weight=None):
         act = common.activation(self.activation)
         for i, c in enumerate(self.channels):
-            x = nn.Dense(c, name=f'conv{i}')(patches(x))
+            x = nn.Dense(c, name=f'conv{i}')(patches(x, self.kernel))
             x = act(Norm(True, name=f'norm{i}')(x, weight) if self.norm and i else x)
         x = act(nn.Dense(self.hidden, name='dense')(x.reshape(x.shape[0], -1)))
         return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
@@ -159,6 +164,7 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """The encoder's mirror image, with transposed convolutions."""
     channels: tuple
+    kernel: int
     hidden: int
     activation: str
     shape: tuple
@@ -177,7 +183,8 @@ class ConvDecoder(nn.Module):
         x = act(x.reshape(-1, *last, self.channels[-1]), 'seed')
         widths = (self.shape[-1], *self.channels[:-1])
         for i in reversed(range(len(sizes))):
-            x = unpatch(nn.Dense(9 * widths[i], name=f'conv{i}')(x), (*sizes[i], widths[i]))
+            x = nn.Dense(self.kernel**2 * widths[i], name=f'conv{i}')(x)
+            x = unpatch(x, (*sizes[i], widths[i]), self.kernel)
             x = act(x, f'conv{i}') if i else x
         return x
 
@@ -396,13 +403,16 @@ def conv(info, config):
 
     Args:
       info: 'shape' (H, W, C).
-      config: latent (Z), channels (32, 64), one stage each; hidden 128, the linear layer's width; activation
-        'relu', likelihood, sigma: see `image_kit`.
+      config: latent (Z), channels (32, 64), one stage each; kernel 3 or 4, pixels a side: of 4 the transposed
+        convolution has no checkerboard, from which a critic would know it; hidden 128, the linear layer's width;
+        activation 'relu', likelihood, sigma: see `image_kit`.
 
     Returns:
       A `Kit`.
     """
-    channels, hidden, act = tuple(config.get('channels', (32, 64))), config.get('hidden', 128), \
-        config.get('activation', 'relu')
-    return image_kit(info, config, lambda act, n_out, **norm: ConvEncoder(channels, hidden, act, n_out, **norm),
-                     lambda shape, **norm: ConvDecoder(channels, hidden, act, shape, **norm), hidden)
+    channels, kernel = tuple(config.get('channels', (32, 64))), config.get('kernel', 3)
+    hidden, act = config.get('hidden', 128), config.get('activation', 'relu')
+    if kernel not in (3, 4):
+        raise UserError(f'kernel={kernel}: convolutions have 3 or 4 pixels a side')
+    return image_kit(info, config, lambda act, n_out, **norm: ConvEncoder(channels, kernel, hidden, act, n_out, **norm),
+                     lambda shape, **norm: ConvDecoder(channels, kernel, hidden, act, shape, **norm), hidden)
