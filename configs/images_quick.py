@@ -24,8 +24,10 @@ def digits():
         evaluation={'samples': 50, 'chunk': 50, 'batch': 250, 'images': 250}, metrics=presets.IMAGE_METRICS)
     table.table = presets.rows(presets.image_rows(
         warmup=15., components=20, aae_lr=3e-3, lr=1e-3, wgan_lr=1e-3, clip=.05, mmd_lr=5e-4, mmd_clip=.1,
-        lambda_k=1e-2, gamma=.9, code=4, critic=(128, 128), conv={'name': 'conv', 'channels': (16, 32), 'hidden': 64},
-        gmmn={'overrides': {'optimizer': {'lr': 3e-3}}}, gmmn_ae={'options': {'hidden': (64, 128)}}))
+        lambda_k=.1, gamma=.9, margin=.03, code=4, critic=(128, 128),
+        conv={'name': 'conv', 'channels': (16, 32), 'hidden': 64, 'kernel': 4, 'activation': 'leaky_relu'},
+        began={'options': {'energy': 'squared', 'code': 32}}, gmmn={'overrides': {'optimizer': {'lr': 3e-3}}},
+        gmmn_ae={'options': {'hidden': (64, 128)}}))
     return table
 
 

@@ -50,8 +50,9 @@ def said(z):
 def test_names_and_shapes(full):
     arrays, v = full
     assert {k: x.shape for k, x in arrays.items()} == {
-        'codes': (2, N, 2), 'codes/draw': (2, N, 2), 'real/x': (2, N, 2), 'decoded/x': (2, N, 2), 'sample/x': (2, 2000, 2),
-        'interpolation/x': (2, 8, 10, 2), 'traversal/x': (2, 2, 11, 2), 'traversal/dim': (2, 2),
+        'codes': (2, N, 2), 'codes/draw': (2, N, 2), 'real/x': (2, N, 2), 'decoded/x': (2, N, 2),
+        'sample/x': (2, 2000, 2), 'interpolation/x': (2, 8, 10, 2),
+        'traversal/x': (2, 2, 11, 2), 'traversal/dim': (2, 2),
         'traversal/variance': (2, 2), 'label': (2, N)}
     assert {k for k, x in arrays.items() if x.dtype != np.float32} == {'label', 'traversal/dim'}
     for g in range(2):

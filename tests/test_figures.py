@@ -1,4 +1,4 @@
-"""The rate-distortion figure: what is drawn where, its numbers, and its bytes."""
+"""Two metrics against each other: what is drawn where, its numbers, and its bytes."""
 import csv
 import io
 import subprocess
@@ -7,11 +7,14 @@ import xml.etree.ElementTree
 
 import numpy as np
 import pytest
+from scipy import stats
 from test_results import fake, metric
 
 from vaebench import report, results
 from vaebench.errors import UserError
-from vaebench.report import figures, tables
+from vaebench.report import drawing, figures, tables, tradeoffs
+
+RATE, UNITS, INFORMATION = tradeoffs.PLANES
 
 
 def put(folder, rows, seeds=2, **more):
@@ -40,13 +43,13 @@ def table(tmp_path):
 
 
 def test_places(table):
-    found = {p.row: p for p in figures.points(table)}
+    found = {p.row: p for p in tradeoffs.points(table, RATE)}
     assert [p.number for p in found.values()] == list(range(1, 10)) and list(found) == list(ROWS)
     assert {r: p.place for r, p in found.items()} == {
         'lm': 'line', 'ae': 'outside', 'vae': 'inside', 'fb': 'inside', 'bn': 'inside', 'davam': 'inside',
         'beta': 'inside', 'far': 'outside', 'wae': 'missing'}
     assert [r for r, p in found.items() if p.extra] == ['davam']          # its bound has a third term
-    assert found['fb'].rec[:] == (99., 98.5, 99.5, 2) and found['lm'].elbo == 101.
+    assert found['fb'].y[::3] == (99., 2) and found['fb'].bars == ((4., 4.), (98.5, 99.5)) and found['lm'].level == 101.
 
 
 @pytest.mark.parametrize(('values', 'outside'), [
@@ -55,16 +58,28 @@ def test_places(table):
     ([100.] * 6 + [60., 130.], [60., 130.]), (list(np.linspace(0., 90., 40)), []),
     ([0.] * 20 + list(np.linspace(1., 16., 40)) + [80., 176.], [80., 176.])])
 def test_fence(values, outside):
-    low, high = figures.fence(values)
+    low, high = drawing.fence(values)
     assert [v for v in values if not low <= v <= high] == outside
 
 
+def files(table, plane=RATE):
+    return tradeoffs.render(table, plane).files
+
+
+def read(data):
+    return list(csv.DictReader(io.StringIO(data.decode())))
+
+
 def test_numbers_as_csv(table):
-    lines = list(csv.DictReader(io.StringIO(figures.render(table)['csv'].decode())))
-    assert [line['row'] for line in lines] == list(ROWS) and lines[0].keys() == set(figures.HEADER)
+    lines = read(files(table)['csv'])
+    assert [line['row'] for line in lines] == list(ROWS)
     fb = lines[3]
-    assert [fb[k] for k in figures.HEADER] == ['toy', '4', 'fb', 'FB', '2', '4.0', '4.0', '4.0', '99.0', '98.5', '99.5',
-                                               '103.0', 'inside']
+    assert list(fb) == ['table', 'number', 'row', 'label', 'seeds', 'kl', 'kl_low', 'kl_high', 'rec', 'rec_low',
+                        'rec_high', 'elbo', 'place', 'footnotes']
+    assert [fb[k] for k in fb if k not in ('rec_low', 'rec_high')] == [
+        'toy', '4', 'fb', 'FB', '2', '4.0', '4.0', '4.0', '99.0', '103.0', 'inside', '']
+    reach = stats.t.interval(.95, 1, 99., .5)                 # two seeds, half a nat from their mean
+    np.testing.assert_allclose([float(fb['rec_low']), float(fb['rec_high'])], reach)
     assert lines[0]['kl'] == lines[0]['rec_low'] == '' and float(lines[0]['elbo']) == 101.
     by_row = {r.row: r.cells for r in table.rows}
     for line in lines:
@@ -74,7 +89,7 @@ def test_numbers_as_csv(table):
 
 
 def draw(table):
-    return figures.figure(table, figures.points(table))
+    return tradeoffs.figure(table, RATE, tradeoffs.points(table, RATE))
 
 
 def test_what_is_drawn(table):
@@ -111,7 +126,7 @@ def test_many_rows_have_marks_of_their_own_and_room(tmp_path):
             for i in range(75)}
     name = 'A method with quite a long name (at most 99 inner steps)'
     (found,), _ = tables.collect([put(tmp_path, rows, label=name)])
-    assert len({figures._style(p.number) for p in figures.points(found)}) == 75
+    assert len({drawing.style(p.number) for p in tradeoffs.points(found, RATE)}) == 75
     fig = draw(found)
     fig.canvas.draw()
     boxes = np.array([t.get_window_extent().extents for t in fig.axes[0].texts if t.get_fontsize() == 6.5])
@@ -127,7 +142,7 @@ def test_many_rows_have_marks_of_their_own_and_room(tmp_path):
 
 def test_labels_avoid_each_other():
     sizes = [(10., 8.)] * 30
-    at = figures.arrange(np.full((30, 2), 300.), sizes, (0, 0, 600, 600), np.array([[296., 296., 304., 304.]]))
+    at = drawing.arrange(np.full((30, 2), 300.), sizes, (0, 0, 600, 600), np.array([[296., 296., 304., 304.]]))
     rect = np.concatenate([at - (5, 4), at + (5, 4)], -1)
     for i in range(30):
         assert not (rect[i, 0] < 304 and rect[i, 2] > 296 and rect[i, 1] < 304 and rect[i, 3] > 296)
@@ -135,19 +150,75 @@ def test_labels_avoid_each_other():
             overlap = np.minimum(rect[i, 2:], rect[j, 2:]) - np.maximum(rect[i, :2], rect[j, :2])
             assert max(overlap.min(), 0) * max(overlap.max(), 0) < 4.
     assert np.hypot(*(at - 300).T).max() < 80.
-    corner = figures.arrange(np.array([[2., 2.]]), [(10., 8.)], (0, 0, 600, 600), np.zeros((0, 4)))
+    corner = drawing.arrange(np.array([[2., 2.]]), [(10., 8.)], (0, 0, 600, 600), np.zeros((0, 4)))
     assert (corner > (5, 4)).all()
+
+
+# Other planes.
+
+@pytest.fixture
+def likelihoods(tmp_path):
+    """Five seeds; an exact NLL without a code, a degenerate estimate, one far outside and a collapsed row."""
+    spread = np.array([-.2, -.1, 0., .1, .2])
+    for order, (row, (nll, au)) in enumerate({
+            'lm': (100., None), 'vae': (100.5, 0.), 'fb': (100.2, 8.), 'ae': (150., 8.), 'iw': (101., 8.),
+            'bn': (100.4, 8.), 'bn2': (100.6, 8.), 'none': (None, 3.)}.items()):
+        for s in range(5):
+            many = {} if nll is None else {'nll_iw': metric(
+                nll + spread[s], 'exact' if au is None else 'importance sampling',
+                warning='weights degenerate' if row == 'iw' else None)}
+            many |= {} if au is None else {'au': metric(au, 'variance', unit='units', better=None)}
+            results.write(tmp_path / 'nll', fake(row, s, order=order, metrics=many))
+    (found,), problems = tables.collect([tmp_path / 'nll'])
+    assert problems == []
+    return found
+
+
+def test_likelihood_against_units(likelihoods):
+    found = {p.row: p for p in tradeoffs.points(likelihoods, UNITS)}
+    assert {r: p.place for r, p in found.items()} == {
+        'lm': 'line', 'vae': 'inside', 'fb': 'inside', 'ae': 'outside', 'iw': 'inside', 'bn': 'inside',
+        'bn2': 'inside', 'none': 'missing'}                # a collapsed row is never outside
+    assert [r for r, p in found.items() if p.notes] == ['lm', 'iw']
+    assert found['fb'].x.mean == 8. and found['fb'].y.mean == pytest.approx(100.2) and not found['fb'].extra
+    np.testing.assert_allclose(found['fb'].bars[1], stats.t.interval(.95, 4, 100.2, np.std(
+        [-.2, -.1, 0., .1, .2], ddof=1) / 5**.5))                            # five seeds are enough for an interval
+    axes, beside = tradeoffs.figure(likelihoods, UNITS, list(found.values())).axes
+    dashed = [line.get_ydata() for line in axes.lines if line.get_linestyle() == '--']
+    np.testing.assert_allclose(dashed, [[100., 100.]])
+    hollow = [line.get_xydata()[0] for line in axes.lines
+              if line.get_marker() != 'None' and line.get_markerfacecolor() == 'white']
+    np.testing.assert_allclose(hollow, [[8., 101.]])
+    assert not [line for line in axes.lines if line.get_color() == '#d0d0d0']       # nothing is equal along a slope
+    assert axes.get_xlabel().endswith('(units)') and axes.get_ylabel() == 'NLL (nats/sentence)'
+    words = [t.get_text() for t in beside.texts]
+    for text in ('no AU, NLL as a dashed line', 'LM: 100.00', 'AE: AU 8.0, NLL 150.0', 'no NLL or no AU', 'NONE',
+                 'hollow: with a footnote in the table'):
+        assert text in words
+    assert 'bars: 95% interval over seeds' in axes.figure.texts[3].get_text()
+    lines = {line['row']: line for line in read(files(likelihoods, UNITS)['csv'])}
+    assert list(lines['iw'])[5:] == ['au', 'au_low', 'au_high', 'nll_iw', 'nll_iw_low', 'nll_iw_high', 'place',
+                                     'footnotes']
+    assert 'weights degenerate' in lines['iw']['footnotes'] and float(lines['iw']['nll_iw']) == pytest.approx(101.)
+
+
+def test_figures_of_a_table(likelihoods, table):
+    (drawn,) = figures.of_table(likelihoods)
+    assert drawn.name == 'nll-au' and drawn.files.keys() == {'png', 'svg', 'csv'}
+    assert 'a point for each of 5 of 8 rows. Of those without a footnote FB has the lowest NLL, 100.20' in drawn.alt
+    assert [d.name for d in figures.of_table(table)] == ['rate-distortion']
+    assert tradeoffs.render(table, INFORMATION) is None
 
 
 # Bytes
 
 def test_bytes_are_the_same_whatever_the_settings(table, tmp_path):
     import matplotlib
-    first = figures.render(table)
+    first = files(table)
     assert first.keys() == {'png', 'svg', 'csv'} and first['png'][:4] == b'\x89PNG'
     before = matplotlib.rcParams['font.size']
     with matplotlib.rc_context({'font.size': 20, 'axes.facecolor': 'red', 'svg.fonttype': 'none'}):
-        assert figures.render(table) == first and matplotlib.rcParams['font.size'] == 20
+        assert files(table) == first and matplotlib.rcParams['font.size'] == 20
     assert matplotlib.rcParams['font.size'] == before
     xml.etree.ElementTree.fromstring(first['svg'])
     text = first['svg'].decode()
@@ -162,7 +233,7 @@ def test_another_process_gives_the_same_bytes(table, tmp_path):
     assert (done.returncode, done.stderr) == (0, '')
     names = [f'toy.rate-distortion.{form}' for form in ('png', 'svg', 'csv')]
     assert done.stdout == ''.join(f'written to {tmp_path / "f" / n}\n' for n in names)
-    assert [(tmp_path / 'f' / n).read_bytes() for n in names] == list(figures.render(table).values())
+    assert [(tmp_path / 'f' / n).read_bytes() for n in names] == list(files(table).values())
 
 
 # The command
@@ -178,7 +249,7 @@ def test_command(tmp_path, capsys):
     assert len(list((tmp_path / 'f').iterdir())) == 6                        # 'three' has nothing to draw
     capsys.readouterr()
     for arguments, message in [
-            ([f'--results={tmp_path / "r"}', '--table=three'], 'no row has both rec and kl'),
+            ([f'--results={tmp_path / "r"}', '--table=three'], 'no row has both metrics of a figure'),
             ([f'--results={tmp_path / "r"}', '--table=tow'], "did you mean 'two'"),
             ([f'--results={tmp_path}'], f'no results in {tmp_path}'), ([], 'no results named')]:
         assert report.main(['x', f'--figures={tmp_path / "f"}', *arguments]) == 2
@@ -188,13 +259,13 @@ def test_command(tmp_path, capsys):
 
 def test_nothing_to_draw(tmp_path):
     (found,), _ = tables.collect([put(tmp_path, {'d': {'rec': 3.}})])
-    assert figures.render(found) == {}
-    with pytest.raises(UserError, match='no row has both rec and kl'):
+    assert figures.of_table(found) == []
+    with pytest.raises(UserError, match='no row has both metrics of a figure .rec and kl, nll_iw and au'):
         figures.write([found], tmp_path / 'f')
     assert not (tmp_path / 'f').exists()
 
 
 def test_matplotlib_is_for_figures_only():
-    code = ('import sys, vaebench.report, vaebench.report.figures, vaebench.report.formats; '
+    code = ('import sys, vaebench.report.figures, vaebench.report.progress, vaebench.report.formats; '
             'assert not {"matplotlib", "jax"} & set(sys.modules)')
     subprocess.run([sys.executable, '-c', code], check=True, timeout=120)

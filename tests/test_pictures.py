@@ -5,11 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 from test_results import fake
 
 from vaebench import report, results
 from vaebench.errors import UserError
-from vaebench.report import clouds, figures, pictures, sheets
+from vaebench.report import clouds, drawing, pictures, sheets
 
 
 def images(n, h=6, w=6, c=1, seed=0):
@@ -55,7 +56,7 @@ def draw(folder, out):
 def pixels(fig):
     """What is in the file of a figure: uint8 [height, width, 3]."""
     from matplotlib.image import imread
-    return np.uint8(np.round(255 * imread(io.BytesIO(figures.encoded(fig)), 'png')))[..., :3]
+    return np.uint8(np.round(255 * imread(io.BytesIO(drawing.encoded(fig)), 'png')))[..., :3]
 
 
 # Grids.
@@ -152,7 +153,7 @@ def test_traversals_say_which_dimension():
 
 # Files.
 
-CELL = {'samples', 'reconstructions', 'interpolations', 'traversals', 'latent', 'curves'}
+CELL = {'samples', 'reconstructions', 'interpolations', 'traversals', 'latent', 'aggregate', 'curves'}
 
 
 @pytest.mark.parametrize(('arrays', 'want'), [
@@ -160,20 +161,23 @@ CELL = {'samples', 'reconstructions', 'interpolations', 'traversals', 'latent', 
     ({k: v for k, v in autoencoder().items() if k != 'sample/x'}, CELL - {'samples'}),
     ({'real/x': images(8), 'sample/x': images(64), **curves()}, {'samples', 'curves'}),
     ({'real/x': images(8), 'decoded/x': images(8)}, {'reconstructions'}),
-    ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)}, {'latent'}),
+    ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)}, {'latent', 'aggregate'}),
     (points(**curves()), {'density', 'curves'}),
     (points(interpolation=0, **{'interpolation/x': np.zeros((3, 10, 2)), 'traversal/x': np.zeros((2, 11, 2)),
                                 'traversal/dim': np.arange(2), 'traversal/variance': np.ones(2)}),
      {'density', 'interpolations', 'traversals'}),
     ({'real/x': points()['real/x']}, set()),
-    ({'codes': np.zeros((8, 2)), 'listing/greedy': np.zeros((16, 5), int), **curves()}, {'curves'}),    # sentences
+    ({'codes': np.zeros((8, 2)), 'listing/greedy': np.zeros((16, 5), int), **curves()},
+     {'aggregate', 'curves'}),                                                        # sentences
     ({'nll': np.zeros(3)}, set())])
 def test_files_of_a_cell(tmp_path, arrays, want):
     files = draw(put(tmp_path / 'r', vae=arrays), tmp_path / 'out')
     own = {f'toy/vae.s0.{what}.png' for what in want}
+    own |= {f'toy.{name}.{form}' for name in ('elbo-seconds', 'kl-steps') for form in ('png', 'svg', 'csv')
+            if 'curves' in want}
     assert set(files) == own | ({'toy.samples.png'} if {'real/x', 'sample/x'} <= set(arrays) else set())
-    assert all(data[:4] == b'\x89PNG' for data in files.values())
-    assert {str(p.relative_to(tmp_path / 'out')) for p in (tmp_path / 'out').rglob('*.png')} == set(files)
+    assert all(data[:4] == b'\x89PNG' for name, data in files.items() if name.endswith('.png'))
+    assert {str(p.relative_to(tmp_path / 'out')) for p in (tmp_path / 'out').rglob('*.*')} == set(files)
 
 
 def test_failed_and_lost_cells(tmp_path):
@@ -202,8 +206,8 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
     assert [c.result['seed'] for c in cells['toy']] == [0, 1]
     *_, last = pictures.write(cells, tmp_path / 'out')
     one = pictures.overview([('VAE', images(64, seed=0))], images(20), 'Toy table')
-    with figures.settings():
-        assert last.name == 'toy.samples.png' and last.read_bytes() == figures.encoded(one)
+    with drawing.settings():
+        assert last.name == 'toy.samples.png' and last.read_bytes() == drawing.encoded(one)
 
 
 def test_overview_of_many_rows_is_in_blocks():
@@ -285,6 +289,37 @@ def test_codes_are_coloured():
     assert clouds.latent({**arrays, 'codes': np.full((60, 2), np.nan)}, 'x') is None
 
 
+def test_density_of_the_aggregated_posterior():
+    rng = np.random.default_rng(0)
+    grid, codes, scale = np.stack([np.linspace(-3, 3, 7)] * 2), rng.normal(size=(30, 2)), rng.uniform(.1, 2, (30, 2))
+    want = [[stats.norm.pdf(z, codes[:, d], scale[:, d]).mean() for z in line] for d, line in enumerate(grid)]
+    np.testing.assert_allclose(clouds.aggregated(grid, codes, scale), want)
+    kernel = stats.gaussian_kde(codes[:, 0])                                          # Scott's rule is its default
+    centres, width, what = clouds.posterior({'codes': codes})
+    assert what == clouds.MEANS and width.shape == (1, 2)
+    np.testing.assert_allclose(clouds.aggregated(grid, centres, width)[0], kernel(grid[0]))
+    centres, width, what = clouds.posterior({'codes': codes, 'codes/draw': codes + 1})
+    assert what.startswith('one draw') and centres.mean() == pytest.approx(codes.mean() + 1)
+    codes[3] = np.nan
+    centres, width, what = clouds.posterior({'codes': codes, 'codes/scale': scale, 'codes/draw': codes})
+    assert what.startswith('mixture') and len(centres) == len(width) == 29
+    np.testing.assert_array_equal(width[:3], scale[:3])
+
+
+def test_aggregate_orders_dimensions_by_their_gap():
+    scale = np.ones((50, 20)) * np.linspace(1, 2, 20)
+    fig = clouds.aggregate({'codes': np.zeros((50, 20)), 'codes/scale': scale}, 'x')
+    assert len(fig.axes) == 16 and '16 of 20 dimensions: mixture of the Gaussian posteriors' in words(fig)[1]
+    gap = lambda s: (s * s - 1) / 2 - np.log(s)                                       # KL of N(0, s^2) from N(0, 1)
+    assert words(fig)[3] == f'z20: KL {gap(2):.3g} nats' and words(fig)[4] == f'z19: KL {gap(scale[0, -2]):.3g} nats'
+    prior = fig.axes[0].lines[1]
+    np.testing.assert_allclose(prior.get_ydata(), stats.norm.pdf(prior.get_xdata()))
+    shifted = clouds.aggregate({'codes': np.full((50, 1), 2.), 'codes/scale': np.ones((50, 1))}, 'x')
+    assert words(shifted)[3] == 'z1: KL 2 nats'
+    assert 'KL of means' in words(clouds.aggregate({'codes': np.zeros((50, 1))}, 'x'))[3]
+    assert clouds.aggregate({'codes': np.full((5, 2), np.nan)}, 'x') is None
+
+
 def overlap(boxes):
     wide = np.minimum(boxes[:, None, 2], boxes[:, 2]) - np.maximum(boxes[:, None, 0], boxes[:, 0])
     tall = np.minimum(boxes[:, None, 3], boxes[:, 3]) - np.maximum(boxes[:, None, 1], boxes[:, 1])
@@ -306,12 +341,14 @@ NAME = 'A method with quite a long name (at most 99 inner steps)', ', seed 12'
 @pytest.mark.parametrize('make', [
     *[lambda f=f: f(autoencoder(z=12), NAME) for f in (
         pictures.samples, pictures.reconstructions, pictures.interpolations, pictures.traversals, pictures.curves)],
-    lambda: clouds.latent(autoencoder(), NAME), lambda: clouds.density(points(), NAME),
+    lambda: clouds.latent(autoencoder(), NAME), lambda: clouds.aggregate(autoencoder(), NAME),
+    lambda: clouds.aggregate({'codes': np.random.default_rng(0).normal(size=(9, 17))}, NAME),
+    lambda: clouds.density(points(), NAME),
     lambda: clouds.density({**points(), 'sample/x': np.full((2000, 2), 99.)}, NAME),
     lambda: pictures.overview([(NAME[0], images(12)), ('AE', images(12))], images(12), NAME[0], ['PCA'] * 90),
     lambda: pictures.overview([(NAME[0], points()['real/x'])] * 7, points()['real/x'], NAME[0], ['PCA'] * 90)])
 def test_texts_are_inside_and_apart(make):
-    with figures.settings():
+    with drawing.settings():
         fig = make()
         fig.canvas.draw()
         ticks = [t.label1 for a in fig.axes for axis in (a.xaxis, a.yaxis) for t in axis.get_major_ticks()
@@ -373,7 +410,8 @@ def test_command(tmp_path, capsys):
     results.write(tmp_path / 'r', fake('vae', 0, table='two', config_hash='1' * 10, metrics={}), curves())
     call = lambda *more: report.main(['x', f'--pictures={tmp_path / "p"}', *more])
     assert call(f'--results={tmp_path / "r"}', '--table=two') == 0
-    assert [str(p.relative_to(tmp_path / 'p')) for p in (tmp_path / 'p').rglob('*.png')] == ['two/vae.s0.curves.png']
+    assert {str(p.relative_to(tmp_path / 'p')) for p in (tmp_path / 'p').rglob('*.png')} == {
+        'two/vae.s0.curves.png', 'two.elbo-seconds.png', 'two.kl-steps.png'}
     assert call(f'--results={tmp_path / "r"}') == 0                   # rows of one name in two tables
     assert {p.parent.name for p in (tmp_path / 'p').rglob('vae.s0.curves.png')} == {'toy', 'two'}
     put(tmp_path / 'bare', vae=None, gan=None)

@@ -2,7 +2,9 @@
 import csv
 import io
 import json
+import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -12,8 +14,9 @@ from test_results import fake, metric
 
 from vaebench import report, results
 from vaebench.errors import UserError
-from vaebench.report import formats, statistics, tables
+from vaebench.report import formats, latex, tables
 
+COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'
 IW, EXACT = 'importance sampling, S=500', 'exact'
 
 
@@ -41,13 +44,14 @@ GOLDEN = """**Toy table**
 
 | method | nll_iw (nats/sentence) ↓ | kl (nats/sentence) | au (units) ↑ | seeds | steps | parameters | train (s) |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| LM | 101.50 <sub>[101.00, 102.00] ±0.50 [1]</sub> | — | — | 2 | 1,000 | 12,345 | 12.5 |
-| VAE | 100.50 <sub>[100.00, 101.00] ±0.50</sub> | \
-0.75 <sub>[0.25, 1.25]</sub> | 4.5 <sub>[4.0, 5.0]</sub> | 2 | 1,000 | 12,345 | 12.5 |
-| FB | **98.75** <sub>[98.00, 99.50] ±0.50</sub> | \
-1.00 <sub>[0.50, 1.50]</sub> | **8.5** <sub>[8.0, 9.0]</sub> | 2 | 1,000 | 12,345 | 12.5 |
+| LM | 101.50 <sub>[95.15, 107.85] ±0.50 [1]</sub> | — | — | 2 | 1,000 | 12,345 | 12.5 |
+| VAE | **100.50** <sub>[94.15, 106.85] ±0.50</sub> | \
+0.75 <sub>[-5.60, 7.10]</sub> | 4.5 <sub>[-1.9, 10.9]</sub> | 2 | 1,000 | 12,345 | 12.5 |
+| FB | **98.75** <sub>[89.22, 108.28] ±0.50</sub> | \
+1.00 <sub>[-5.35, 7.35]</sub> | **8.5** <sub>[2.1, 14.9]</sub> | 2 | 1,000 | 12,345 | 12.5 |
 
-Mean over seeds, [95% percentile bootstrap interval over seeds]. With 2 seeds such intervals are too narrow. \
+Mean over seeds, [95% interval over seeds, Student's t]. With 2 seeds it reaches 12.7 standard errors either side and \
+says little. \
 ±: standard error over test examples, apart from the seeds. \
 Bold: best of its estimator, and every row whose differences from it, paired by seed, have an interval that includes 0.
 
@@ -75,46 +79,6 @@ def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path):
         assert once == report.render([first], form) == report.render([second], form) and once[0]
 
 
-# Statistics
-
-
-def test_bootstrap_agrees_with_scipy():
-    from scipy import stats
-    values = np.random.default_rng(3).gamma(2., size=(4, 12))
-    low, high = statistics.bootstrap(values)
-    for row, a, b in zip(values, low, high, strict=True):
-        other = stats.bootstrap((row,), np.mean, n_resamples=40_000, method='percentile',
-                                rng=np.random.default_rng(1)).confidence_interval
-        np.testing.assert_allclose([a, b], other, atol=0.03 * row.std())
-
-
-def test_bootstrap_is_exact_for_two_values():
-    low, high = statistics.bootstrap([[1., 5.], [2., 2.]])    # a quarter of the resamples is (1, 1), another (5, 5)
-    assert low.tolist() == [1., 2.] and high.tolist() == [5., 2.]
-
-
-@pytest.mark.parametrize(('n', 'at_least', 'at_most'), [(3, 0.68, 0.82), (5, 0.80, 0.89), (40, 0.92, 0.96)])
-def test_coverage(n, at_least, at_most):
-    low, high = statistics.bootstrap(np.random.default_rng(n).normal(size=(600, n)), replicates=2000)
-    assert at_least <= np.mean((low <= 0) & (high >= 0)) <= at_most
-
-
-def test_summary_of_few_seeds():
-    assert statistics.summarise([[], [3.], [1., 3.]]) == [None, (3., None, None, 1), (2., 1., 3., 2)]
-
-
-def test_ties_are_paired():
-    base = {s: float(10 * s) for s in range(6)}                       # seeds differ much more than rows
-    worse = {s: v + 1 for s, v in base.items()}
-    noisy = {s: v + (-1) ** s * 2 + 0.1 for s, v in base.items()}
-    assert statistics.ties([worse, base, noisy], 'lower') == [False, True, True]
-    assert statistics.ties([worse, base], 'higher') == [True, False]
-    assert statistics.ties([{0: 1.}, {0: 1.1}, {0: 1.}], 'lower') == [True, False, True]
-    assert statistics.ties([{0: 1., 1: 2.}, {2: 1.6, 3: 1.6}], 'lower') == [True, False]   # no seed in common
-    assert statistics.ties([{}, {0: 5.}], 'lower') == [False, True]
-    assert statistics.ties([], 'lower') == []
-
-
 # Formats
 
 
@@ -132,6 +96,45 @@ def test_csv_round_trip(tmp_path):
             assert tuple(float(line[k]) for k in ('mean', 'low', 'high', 'seeds')) == cell.summary
             assert line['best'] == ('*' if cell.best else '') and line['unit'] in ('nats/sentence', 'units')
     assert by['lm', 'nll_iw']['estimator'] == 'exact (10 examples)'
+
+
+def everything(folder):
+    """Tables with all that one can hold: committed results and rows that failed, are missing or have two settings."""
+    toy(folder / 'toy', 3)
+    put(folder / 'toy', fake('two', order=5), fake('two', order=5, config={'lr': 1}, config_hash='f' * 10),
+        fake('lost', order=6, status='failed', reason='kl is nan', metrics={}),
+        fake('warned', order=7, metrics={'kl': metric(1 / 3, warning='odd'), 'au': metric(float('nan'))}))
+    return tables.collect([folder / 'toy', COMMITTED / 'ptb-small', COMMITTED / 'quickstart'])[0]
+
+
+def test_csv_loses_no_number(tmp_path):
+    found = everything(tmp_path)
+    lines = iter(csv.DictReader(io.StringIO(formats.comma_separated(found))))
+    for table in found:
+        for row in table.rows:
+            for c in table.columns:
+                cell, line = row.cells[c.name], next(lines)
+                assert (line['table'], line['row'], line['metric']) == (table.table, row.row, c.name)
+                number = lambda key: float(line[key]) if line[key] else None     # noqa: B023
+                summary = tuple(number(k) for k in ('mean', 'low', 'high', 'seeds'))
+                assert summary == (cell.summary or (None,) * 4) and number('stderr') == (
+                    cell.stderr if cell.summary else None)
+                pairs = [p.split(':') for p in line['values'].split(';') if p]
+                assert {int(k): float(v) for k, v in pairs} == cell.seeds
+            assert [float(next(lines)['mean'] or 'nan') for _ in tables.FACTS] == pytest.approx(
+                [np.nan if row.facts[n] is None else row.facts[n] for n in tables.FACTS], abs=0, rel=0, nan_ok=True)
+            assert [next(lines)['text'] for _ in row.published] == [v.text for v, _, _ in row.published]
+    assert next(lines, None) is None
+
+
+def test_json_reads_back_as_it_was(tmp_path):
+    found = everything(tmp_path)
+    back = formats.read_json(formats.as_json(found))
+    assert back == found and formats.as_json(back) == formats.as_json(found)
+    assert [type(x) for t in back for x in (t, t.columns[0], *t.rows)] == [
+        type(x) for t in found for x in (t, t.columns[0], *t.rows)]
+    for form, function in formats.FORMATS.items():
+        assert function(back) == function(found), form
 
 
 def test_json_round_trip(tmp_path):
@@ -154,6 +157,7 @@ def test_latex_is_balanced_and_escaped(tmp_path):
     assert r'50\% \& $\beta$\_1 \#2 \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} \$ &' in text
     assert r"\caption{100\% ``sure''}" in text and r'f\_1 (nats/sentence) $\downarrow$' in text
     assert '\n{}[0] * & --- &' in text and r'failed: a\_b' in text
+    assert text.startswith('% \\usepackage{')
     bare = re.sub(r'\\.', '', text)
     assert bare.count('{') == bare.count('}') and bare.count('$') % 2 == 0
     depth = 0
@@ -165,6 +169,88 @@ def test_latex_is_balanced_and_escaped(tmp_path):
     assert text.isascii()
 
 
+def test_latex_of_any_text_is_ascii_and_balanced():
+    text = 'β Ω ς ο Α é ñ Ő ş ij ² ₁ 中 🙂 ½ ﬁ -- \'\' ,, ?` "a" \\ ← ⌊x⌋ \u200b ё'
+    escaped = latex.escape(text)
+    assert escaped.isascii() and escaped.count('$') % 2 == 0 and escaped.count('{') == escaped.count('}')
+    for part in (r'$\beta$ $\Omega$ $\sigma$ o A', r"\'{e} \~{n} \H{O} \c{s} ij $^{2}$ $_{1}$ \texttt{U+4E2D}",
+                 "fi -{}- '{}' ,{}, ?{}` ``a'' " + r'\textbackslash{} $\leftarrow$ $\lfloor$x$\rfloor$'):
+        assert part in escaped
+
+
+def compiled(folder, text):
+    """The log of pdflatex, which must not stop."""
+    if not shutil.which('pdflatex'):
+        pytest.skip('no pdflatex: install TeX, on Debian with apt-get install texlive-latex-base')
+    head = '\\documentclass{article}\n' + text.splitlines()[0].removeprefix('% ')
+    (folder / 'x.tex').write_text(f'{head}\n\\begin{{document}}\n{text}\\end{{document}}\n')
+    for _ in range(2):
+        run = subprocess.run(['pdflatex', '-interaction=nonstopmode', '-halt-on-error', 'x.tex'], cwd=folder,
+                             capture_output=True, text=True, errors='replace')
+        assert run.returncode == 0, run.stdout[-2000:]
+    return (folder / 'x.log').read_text(errors='replace')
+
+
+def test_latex_compiles(tmp_path):
+    signs = ''.join(latex._SIGNS) + ''.join(map(chr, range(0xA1, 0x250))) + ''.join(map(chr, range(0x391, 0x3CA)))
+    put(tmp_path / 'a', fake('a', label='50% & β_1 #2 {x} ~^\\ $', title='100% "sure"', metrics={'f_1': metric(1.)}),
+        fake('b', label='[0] *', order=1, metrics={}), fake('z', label=signs, order=2, metrics={}),
+        fake('c', order=2, status='failed', reason='a_b ' * 40))
+    log = compiled(tmp_path, report.render([tmp_path / 'a'], 'latex')[0])
+    assert 'Missing character' not in log and 'Overfull' not in log
+
+
+def test_long_and_wide_tables_break_across_pages(tmp_path):
+    names = [f'metric_{i}' for i in range(9)]
+    put(tmp_path / 'a', *(fake(f'r{i}', s, label=f'method & number {i:02}', order=i, metrics={
+        m: metric(100. + i + s, stderr=.5) for m in names}) for i in range(60) for s in range(2)))
+    text = report.render([tmp_path / 'a'], 'latex')[0]
+    parts = re.findall(r'\\begin\{longtable\}.*?\\end\{longtable\}', text, re.S)
+    assert len(parts) > 2 and '{table}' not in text
+    for part in parts:
+        assert part.count('method \\& number ') == 60
+    assert [n for n in names for part in parts if latex.escape(n) in part.split(r'\endfirsthead')[0]] == names
+    log = compiled(tmp_path, text)
+    assert 'Missing character' not in log and 'Overfull \\hbox' not in log
+    pages = int(re.search(r'\((\d+) pages', log)[1])
+    assert pages >= 2 * len(parts)
+
+
+def rendered(text):
+    """(paragraphs, tables as rows of cells) of Markdown as GitHub shows it, without emphasis."""
+    markdown_it = pytest.importorskip('markdown_it')
+    tokens = markdown_it.MarkdownIt('commonmark').enable('table').parse(text)
+    plain = lambda t: re.sub('</?sub>', '', ''.join(c.content for c in t.children))
+    lines, grids, cell = [], [], False
+    for token in tokens:
+        if token.type == 'table_open':
+            grids.append([])
+        elif token.type == 'tr_open':
+            grids[-1].append([])
+        elif token.type in ('th_open', 'td_open', 'th_close', 'td_close'):
+            cell = token.type.endswith('open')
+        elif token.type == 'inline':
+            (grids[-1][-1] if cell else lines).append(plain(token))
+    return lines, grids
+
+
+def test_markdown_renders(tmp_path):
+    found = everything(tmp_path)
+    put(tmp_path / 'odd', fake('a', label='x|y <b> *z* _u_ ~~v~~ `w` &amp; [p](q) \\', title='1. #2 *t* <!-- [r]: s',
+                               metrics={'f_1 | _g_ ^': metric(-1.5, note='- a <i> note_')}))
+    found += tables.collect([tmp_path / 'odd'])[0]
+    lines, grids = rendered(formats.markdown(found))
+    assert len(grids) == len(found)
+    for table, grid in zip(found, grids, strict=True):
+        headers, rows = formats._grid(table)
+        assert grid[0] == [formats._header(*h) for h in headers]
+        for cells, row in zip(grid[1:], rows, strict=True):
+            assert cells == [p if isinstance(p, str) else p.main + '†' * p.dagger + ' ' * bool(p.small or p.marks)
+                             + ' '.join(filter(None, [p.small, p.marks])) for p in row]
+        assert {table.title, *formats._below(table, 'Bold')} <= set(lines)
+        assert {f'[{i}] {note}' for i, note in enumerate(table.notes, 1)} <= set(lines)
+
+
 def test_markdown_cells_stay_cells(tmp_path):
     put(tmp_path, fake('a', label='x|y <b> *z*\n2', value=100.5))
     line = next(line for line in report.render([tmp_path], 'markdown')[0].splitlines() if 'x' in line and 'y' in line)
@@ -173,7 +259,7 @@ def test_markdown_cells_stay_cells(tmp_path):
 
 def test_terminal(tmp_path):
     text = report.render([toy(tmp_path)], 'terminal')[0]
-    assert '98.75*' in text and '[98.00, 99.50] ±0.50' in text and '\x1b' not in text
+    assert '98.75*' in text and '[89.22, 108.28] ±0.50' in text and '\x1b' not in text
     assert '*: best of its estimator' in text and not any(line != line.rstrip() for line in text.splitlines())
     assert max(map(len, report.render([tmp_path], 'terminal', width=80)[0].splitlines())) <= 80
     assert re.search(r'\x1b\[1m *98.75\*', report.render([tmp_path], 'terminal', colour=True)[0])
@@ -188,6 +274,16 @@ def test_digits(tmp_path, value, shown):
 
 
 # What is left out, failed or missing
+
+
+def test_runs_of_a_row(tmp_path):
+    git = {'revision': 'b' * 40, 'dirty': True}
+    put(tmp_path, fake('a', 1, status='failed', reason='kl\nis nan', metrics={}, git=git), fake('a', 0, method='m'))
+    run = fake('a')
+    assert tables.collect([tmp_path])[0][0].rows[0].runs == (
+        tables.Run(0, 'done', None, results.filename(run), 'm', run['config_hash'], 'a' * 40, '1 x cpu', run['times']),
+        tables.Run(1, 'failed', 'kl is nan', results.filename(fake('a', 1)), 'a', run['config_hash'], 'b' * 40,
+                   '1 x cpu', run['times']))
 
 
 def row_of(text, label):
@@ -220,7 +316,7 @@ def test_two_settings_of_one_row(tmp_path):
     text, problems = report.render([tmp_path], 'markdown')
     assert len(problems) == 1 and problems[0].count('.json') == 2 and 'ffffffffff' in problems[0]
     assert row_of(text, 'FB').startswith('| FB | two settings | two settings |')
-    assert row_of(text, 'LM').startswith('| LM | 101.5 <sub>[101.0, 102.0]')
+    assert row_of(text, 'LM').startswith('| LM | 101.5 <sub>[95.1, 107.9]')
     manifest = {'tables': [{'table': 'toy', 'title': 'Toy table', 'seeds': [0, 1], 'rows': [
         {'row': r, 'label': r.upper(), 'order': i, 'hash': fake(r)['config_hash']}
         for i, r in enumerate(('lm', 'vae', 'fb'))]}]}
@@ -304,7 +400,7 @@ def test_unusable_input_is_one_line(tmp_path, capsys):
     for args, message in [
             ([], 'give --results=DIR'), (['--results=nowhere'], 'nowhere: no such folder'),
             ([f'--results={empty}'], f'no results in {empty}; run vaebench'), (['--reslts=x'], 'Did you mean: results'),
-            ([f'--results={full}', '--format=html'], 'format'), ([full], f'did you mean --results={full}'),
+            ([f'--results={full}', '--format=htm'], 'format'), ([full], f'did you mean --results={full}'),
             ([f'--results={full}', '--columns=kll'], "did you mean 'kl'"), (['--check'], '--check goes with --readme'),
             ([f'--results={full}', '--table=tob'], "did you mean 'toy'"),
             (['--readme=no.md'], 'no.md: cannot be read')]:
@@ -370,13 +466,14 @@ def test_process(tmp_path):
 def test_report_imports_no_jax(tmp_path):
     toy(tmp_path)
     code = ('import sys; from vaebench import report\n'
-            f'for form in report._NAMES: report.render([{str(tmp_path)!r}], form)\n'
+            'from vaebench.report.formats import FORMATS\n'
+            f'for form in FORMATS: report.render([{str(tmp_path)!r}], form)\n'
             'assert "jax" not in sys.modules')
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_names_of_the_formats_agree():
-    assert set(report._NAMES) == set(formats.FORMATS)
+    assert set(report.EXTENSIONS) == {*formats.FORMATS, 'html'}
 
 
 def test_missing_folder():

@@ -16,6 +16,11 @@ from vaebench.errors import UserError
 
 MANIFEST = 'table.json'
 VERSION = 1
+TRAINING = ('dataset', 'cuts', 'kit', 'optimizer', 'protocol', 'epochs', 'batch', 'block', 'table_seed', 'method', 'hp',
+            'options')
+"""The keys of a config that decide the parameters: those behind `train_hash`."""
+LARGEST = 1e300
+"""A measured number beyond it counts as infinite: sums and differences of such numbers would overflow."""
 
 _NONE = type(None)
 _COUNT, _NUMBER = (int, _NONE), (int, float, _NONE)
@@ -36,6 +41,7 @@ SCHEMA = {
 }
 """The fields of a result. 'x?' may be left out, '*' is any key, a tuple lists types or allowed values."""
 
+_OPTIONAL = [field.rstrip('?') for field in _METRIC if field.endswith('?')]
 _MANIFEST = {'tables': [{
     'table': str, 'title': str, 'columns?': [str], 'seeds?': [int],
     'rows': [{'row': str, 'label': str, 'order': int, 'hash': str, 'seeds?': [int], 'published?': [str]}],
@@ -109,8 +115,30 @@ def filename(result):
     return f'{result["row"]}.s{result["seed"]}.{result["config_hash"]}.json'
 
 
-def _is(value, kind):
-    return isinstance(value, kind) and not (isinstance(value, bool) and kind in (int, float))
+def one_line(text, most=None):
+    r"""Text on one line, with nothing in it that a terminal would obey.
+
+    Args:
+      text: str.
+      most: characters; a longer text is cut.
+
+    Returns:
+      str.
+
+    >>> one_line('a\n  b\x1b[1m'), one_line('abcdefgh', 6)
+    ('a b [1m', 'abc...')
+    """
+    if not text.isprintable():
+        text = ''.join(c if c.isprintable() else ' ' for c in text)
+    text = ' '.join(text.split())
+    return text[:most - 3] + '...' if most and len(text) > most else text
+
+
+def _shown(value):
+    """The beginning of a value, for a message."""
+    if isinstance(value, (dict, list)):
+        return 'an object' if isinstance(value, dict) else 'a list'
+    return one_line(json.dumps(value), 40)
 
 
 def _names(spec):
@@ -119,32 +147,64 @@ def _names(spec):
     return ' or '.join(words[s] if s in words else repr(s) for s in spec if not (s is int and float in spec))
 
 
-def _check(value, spec, where=''):
-    """What is wrong with `value`, or None."""
+def _under(key, wrong):
+    path, what = wrong
+    return (key + ('.' if path and path[0] != '[' else '') + path, what) if key else wrong
+
+
+def _checker(spec):
+    """A function that says what is wrong with a value: (path of the field, phrase), or None.
+
+    Made once for each schema, for a report checks every field of thousands of files.
+    """
     if isinstance(spec, dict):
-        if not isinstance(value, dict):
-            return f"field '{where}' is not an object" if where else 'it is not an object'
-        if '*' in spec:
-            fields = [(k, k, spec['*']) for k in value]
-        else:
-            fields = [(k, k.rstrip('?'), s) for k, s in spec.items()]
-        for raw, key, inner in fields:
-            path = f'{where}.{key}' if where else key
-            if key not in value:
-                if raw.endswith('?'):
-                    continue
-                return f"field '{path}' is missing"
-            if wrong := _check(value[key], inner, path):
-                return wrong
+        each = _checker(spec['*']) if '*' in spec else None
+        fields = [(k.rstrip('?'), k.endswith('?'), _checker(s)) for k, s in spec.items() if k != '*']
+
+        def check(value):
+            if not isinstance(value, dict):
+                return '', 'is not an object'
+            for key, optional, inner in fields:
+                if key not in value:
+                    if not optional:
+                        return key, 'is missing'
+                elif wrong := inner(value[key]):
+                    return _under(key, wrong)
+            if each:
+                for key, inside in value.items():
+                    if wrong := each(inside):
+                        return _under(key, wrong)
+            return None
+    elif isinstance(spec, list):
+        item = _checker(spec[0])
+
+        def check(value):
+            if not isinstance(value, list):
+                return '', 'is not a list'
+            return next((_under(f'[{i}]', w) for i, v in enumerate(value) if (w := item(v))), None)
+    else:
+        spec = spec if isinstance(spec, tuple) else (spec,)
+        kinds = tuple(s for s in spec if isinstance(s, type))
+        exact, words = frozenset(kinds), [s for s in spec if not isinstance(s, type)]
+
+        def check(value):
+            if type(value) in exact or isinstance(value, kinds) and not isinstance(value, bool):
+                return None
+            if any(w == value and type(w) is type(value) for w in words):
+                return None
+            return '', f'is {_shown(value)}, not {_names(spec)}'
+    return check
+
+
+def _check(value, checker):
+    """What is wrong with `value`, or None."""
+    if not (wrong := checker(value)):
         return None
-    if isinstance(spec, list):
-        if not isinstance(value, list):
-            return f"field '{where}' is not a list"
-        return next((w for i, v in enumerate(value) if (w := _check(v, spec[0], f'{where}[{i}]'))), None)
-    spec = spec if isinstance(spec, tuple) else (spec,)
-    if any(_is(value, s) if isinstance(s, type) else s == value and type(s) is type(value) for s in spec):
-        return None
-    return f"field '{where}' is {json.dumps(value)[:40]}, not {_names(spec)}"
+    path, what = wrong
+    return one_line(f"field '{path}' {what}" if path else f'it {what}', 200)
+
+
+_check_result, _check_manifest = _checker(SCHEMA), _checker(_MANIFEST)
 
 
 def validate(result):
@@ -159,15 +219,18 @@ def validate(result):
     if isinstance(result, dict) and 'schema' not in result:
         return "field 'schema' is missing, so it is no result file of vaebench"
     if isinstance(result, dict) and result['schema'] != VERSION:
-        return f'schema {json.dumps(result["schema"])[:40]} is not {VERSION}, the one this version reads'
-    if wrong := _check(result, SCHEMA):
+        return f'schema {_shown(result["schema"])} is not {VERSION}, the one this version reads'
+    if wrong := _check(result, _check_result):
         return wrong
     for field in ('row', 'table'):
         if not _NAME.fullmatch(result[field]):
-            return f"field '{field}' is {result[field]!r}: use letters, digits and _+=,.- only"
+            return f"field '{field}' is {one_line(repr(result[field]), 60)}: use letters, digits and _+=,.- only"
     for field in ('config_hash', 'train_hash'):
         if not _HASH.fullmatch(result[field]):
-            return f"field '{field}' is {result[field]!r}, not ten hex digits"
+            return f"field '{field}' is {one_line(repr(result[field]), 60)}, not ten hex digits"
+    for metric in result['metrics']:
+        if not metric.strip() or not metric.isprintable():
+            return f"field 'metrics' has the name {_shown(metric)}: a metric's name can be printed"
     if result['seed'] < 0:
         return "field 'seed' is negative"
     if result['status'] == 'failed' and not result['reason']:
@@ -176,18 +239,36 @@ def validate(result):
 
 
 def _load(path):
-    """The JSON value of a file; bare NaN and Infinity are refused."""
+    """The JSON value of a file; numbers that no float or index can hold are refused, bare NaN and Infinity too."""
     def refuse(name):
         raise ValueError(f'it holds a bare {name}')
 
+    def real(text):
+        if not math.isfinite(x := float(text)):
+            raise ValueError(f'it holds the number {one_line(text, 40)}, too large')
+        return x
+
+    def whole(text):
+        if len(text) > 19:
+            raise ValueError(f'it holds the number {one_line(text, 40)}, too large')
+        return int(text)
+
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding='utf-8'), parse_constant=refuse)
+        if not os.path.isfile(path) and os.path.exists(path):
+            raise UserError(f'{path}: not a file; move it away')
+        text = pathlib.Path(path).read_text(encoding='utf-8')
+        value = json.loads(text, parse_constant=refuse, parse_float=real, parse_int=whole)
+        if '\\' in text:    # where half a character may hide, which no other file could hold
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise UserError(f'{path}: not valid JSON (half a character, \\ud800 to \\udfff); move the file away') from None
     except OSError as e:
         raise UserError(f'{path}: cannot be read ({e.strerror}); check the path and its permissions') from None
     except RecursionError:
         raise UserError(f'{path}: not valid JSON (nested too deep); move the file away') from None
     except ValueError as e:
-        raise UserError(f'{path}: not valid JSON ({" ".join(str(e).split())}); move the file away') from None
+        raise UserError(f'{path}: not valid JSON ({one_line(str(e), 200)}); move the file away') from None
 
 
 def read(path):
@@ -205,9 +286,17 @@ def read(path):
     result = _load(path)
     if wrong := validate(result):
         raise UserError(f'{path}: {wrong}; move the file away')
-    for metric in result['metrics'].values():
-        for field in _METRIC:
-            metric.setdefault(field.rstrip('?'), None)
+    for name, metric in result['metrics'].items():
+        for field in _OPTIONAL:
+            if field not in metric:
+                metric[field] = None
+        for field in ('value', 'stderr'):
+            if metric[field] is not None and abs(metric[field]) > LARGEST:
+                raise UserError(f"{path}: field 'metrics.{name}.{field}' is {metric[field]}, too large; move the file "
+                                'away')
+    for field, seconds in result['times'].items():
+        if isinstance(seconds, float) and abs(seconds) > LARGEST:
+            raise UserError(f"{path}: field 'times.{one_line(field, 40)}' is {seconds}, too large; move the file away")
     return result
 
 
@@ -269,11 +358,11 @@ def write_bytes(path, data):
 def _prepare(result):
     """A plain, valid `result` as it will stand in the file: null, with a warning, for a non-finite value."""
     for metric in result['metrics'].values():
-        for field in _METRIC:
-            metric.setdefault(field.rstrip('?'), None)
+        for field in _OPTIONAL:
+            metric.setdefault(field, None)
         for field in ('value', 'stderr'):
             x = metric[field]
-            if isinstance(x, float) and not math.isfinite(x):
+            if isinstance(x, float) and not abs(x) <= LARGEST:
                 metric[field] = None
                 metric['warning'] = '; '.join(filter(None, [metric['warning'], f'{field} was {x}']))
     result['config'] = _finite(result['config'], str)
@@ -325,7 +414,7 @@ def write_manifest(workdir, manifest):
       Path of the file.
     """
     manifest = plain(manifest)
-    if wrong := _check(manifest, _MANIFEST):
+    if wrong := _check(manifest, _check_manifest):
         raise ValueError(f'not a manifest: {wrong}')
     path = pathlib.Path(workdir) / MANIFEST
     write_bytes(path, _dump(manifest))
@@ -338,7 +427,7 @@ def read_manifest(workdir):
     if not path.exists():
         return None
     manifest = _load(path)
-    if wrong := _check(manifest, _MANIFEST):
+    if wrong := _check(manifest, _check_manifest):
         raise UserError(f'{path}: {wrong}; run the table again to write a new one')
     return manifest
 

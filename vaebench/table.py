@@ -5,9 +5,6 @@ from typing import Any, NamedTuple
 from vaebench import results
 from vaebench.errors import UserError, unknown
 
-TRAINING = ('dataset', 'cuts', 'kit', 'optimizer', 'protocol', 'epochs', 'batch', 'block', 'table_seed', 'method', 'hp',
-            'options')
-
 
 class Row(NamedTuple):
     """One line of a table, with every setting decided."""
@@ -136,7 +133,7 @@ def _table(config, given):
             raise unknown(f'hp of row {name}:', extra.pop(), sorted(entry.hp))
         full = {**{k: v for k, v in full.items() if k not in ('table', 'rows', 'seeds', 'name', 'title', 'columns')},
                 'method': row['method'], 'hp': hp, 'options': {**entry.options, **row.get('options', {})}}
-        train = {k: full[k] for k in TRAINING if k in full}
+        train = {k: full[k] for k in results.TRAINING if k in full}
         rows.append(Row(name, row.get('label', name), order, full, tuple(row.get('published', ())),
                         results.config_hash(train), results.config_hash(
                             {**train, 'evaluation': full['evaluation'], 'metrics': full['metrics']})))

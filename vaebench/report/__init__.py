@@ -1,62 +1,150 @@
-"""`vaebench-report`: tables and figures from result files, and from nothing else."""
+"""`vaebench-report`: tables, figures and a page from result files, and from nothing else."""
 import os
+import pathlib
 import sys
 
 from absl import flags
 
 from vaebench.errors import UserError
 
-_USAGE = """vaebench-report: tables from result files.
+_USAGE = """vaebench-report: tables, figures and a page from result files.
 
   vaebench-report --results=DIR [--results=DIR2] [--format=FORMAT] [--out=FILE]
+  vaebench-report --results=DIR --format=html --out=page.html
+  vaebench-report --results=DIR --format=all --out=FOLDER
+  vaebench-report --results=DIR [--results=DIR2] --aggregate [--baseline=ROW] [--columns=METRIC,METRIC]
+  vaebench-report --results=NEW --against=OLD [--columns=METRIC,METRIC]
   vaebench-report --results=DIR --figures=OUTDIR
   vaebench-report --results=DIR --pictures=OUTDIR
+  vaebench-report --results=DIR --cards=FILE.md
+  vaebench-report --results=DIR --cite [--out=FILE.bib]
   vaebench-report --readme=FILE [--check]
 
-DIR is a workdir of vaebench or a folder of its result files. OUTDIR gets the rate-distortion figure of every table
-(PNG and SVG) and its numbers (CSV); of pictures, <table>/<row>.s<seed>.<what>.png of every cell and <table>.samples.png
-of every table, from the arrays that a run leaves beside its results. In FILE the tables go between the lines
-<!-- vaebench:table results=PATH [table=ID] [columns=METRIC,METRIC] --> and <!-- vaebench:end -->.
+DIR is a workdir of vaebench or a folder of its result files.
+
+--format=html makes one file that needs nothing beside it: a tab for each table, an overall table where there is more
+than one, figures and model cards. --format=all writes a file of every format into the folder --out.
+--aggregate puts the tables into one: Borda points, interquartile mean and probability of an improvement over a row.
+--against shows, row by row and metric by metric, what --results have, what --against has and the difference with an
+interval paired by seed; rows whose data, training protocol or estimator differ are listed with the reason.
+--figures: rate against distortion, likelihood against active units and information (PNG, SVG and their numbers as CSV);
+with --aggregate, performance profiles and probabilities of improvement.
+--pictures: samples, reconstructions, interpolations, traversals, codes, aggregated posteriors, curves and sentences of
+every cell (<table>/<row>.s<seed>.<what>), and of every table samples and sentences side by side, quality against time,
+KL, information and active units against steps, weights with their set points, from the arrays that a run leaves.
+--cards: what every method shown is, its equation, our deviations, numbers and paper; --cite: BibTeX of the rows, of the
+published numbers beside them, and of vaebench.
+--readme: in FILE tables go between the lines <!-- vaebench:table results=PATH [table=ID] [columns=METRIC,METRIC] -->
+and <!-- vaebench:end -->.
+
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that were left out
 are named on standard error.
 """
-_NAMES = ('terminal', 'markdown', 'latex', 'csv', 'json')
+EXTENSIONS = {'terminal': 'txt', 'markdown': 'md', 'latex': 'tex', 'csv': 'csv', 'json': 'json', 'html': 'html'}
+"""Formats, and what their files are called."""
 
 
 def _flags():
     values = flags.FlagValues()
     flags.DEFINE_multi_string('results', [], 'Folder of results; may be repeated.', flag_values=values)
-    flags.DEFINE_enum('format', 'terminal', _NAMES, 'What to print.', flag_values=values)
-    flags.DEFINE_string('out', None, 'File to write instead of standard output.', flag_values=values)
+    flags.DEFINE_multi_string('against', [], 'Folder of other results that --results are compared with; may be '
+                              'repeated.', flag_values=values)
+    flags.DEFINE_enum('format', 'terminal', (*EXTENSIONS, 'all'), 'What to print.', flag_values=values)
+    flags.DEFINE_string('out', None, 'File to write instead of standard output; with --format=all a folder.',
+                        flag_values=values)
     flags.DEFINE_list('table', [], 'Tables to show, all by default.', flag_values=values)
-    flags.DEFINE_list('columns', [], 'Metrics to show, in this order, all by default.', flag_values=values)
-    flags.DEFINE_string('figures', None, 'Folder for rate-distortion figures, instead of a table.', flag_values=values)
-    flags.DEFINE_string('pictures', None, 'Folder for samples, reconstructions, interpolations, traversals, codes and '
-                        'training curves of every cell, instead of a table.', flag_values=values)
+    flags.DEFINE_list('columns', [], 'Metrics to show, in this order, all by default; with --aggregate, in order of '
+                      'preference.', flag_values=values)
+    flags.DEFINE_bool('aggregate', False, 'One table over all tables, instead of each.', flag_values=values)
+    flags.DEFINE_string('baseline', 'vae', 'Row that an aggregate compares the others with.', flag_values=values)
+    flags.DEFINE_string('figures', None, 'Folder for figures of every table, instead of a table.', flag_values=values)
+    flags.DEFINE_string('pictures', None, 'Folder for pictures of every cell and table, instead of a table.',
+                        flag_values=values)
+    flags.DEFINE_string('cards', None, 'Markdown file for cards of the methods shown, instead of a table.',
+                        flag_values=values)
+    flags.DEFINE_bool('cite', False, 'BibTeX of the rows and of the published numbers beside them, instead of a '
+                      'table.', flag_values=values)
     flags.DEFINE_string('readme', None, 'Markdown file whose marked tables are to be written anew.', flag_values=values)
     flags.DEFINE_bool('check', False, 'With --readme: change nothing, exit 1 if the file differs.', flag_values=values)
     flags.DEFINE_bool('help', False, 'Show this help.', short_name='h', flag_values=values)
     return values
 
 
-def render(folders, form='terminal', names=(), metrics=(), **options):
-    """The tables of some result folders as text.
+def collect(folders, names=(), metrics=(), against=(), baseline=None):
+    """The tables of some result folders.
 
     Args:
       folders: workdirs or folders of result files.
-      form: a key of `formats.FORMATS`.
       names: table ids; () for all.
-      metrics: metric columns in order; () for all.
+      metrics: metric columns in order, of an aggregate in order of preference; () for all.
+      against: folders that the results are compared with; () for the tables themselves.
+      baseline: row that an aggregate over the tables compares with; None for the tables themselves.
+
+    Returns:
+      (list of `tables.Table`, empty where there is no result; problems, a line for each file that was left out).
+    """
+    from vaebench.report import aggregates, compare, tables
+    if against:
+        found, problems = compare.compare(folders, against, metrics)
+    else:
+        found, problems = tables.collect(folders, () if baseline else metrics)
+    found = tables.select(found, names) if found and names else found
+    return ([aggregates.overall(found, metrics, baseline)] if found and baseline else found), problems
+
+
+def render(folders, form='terminal', names=(), metrics=(), against=(), baseline=None, **options):
+    """The tables of some result folders as text.
+
+    Args:
+      folders, names, metrics, against, baseline: of `collect`.
+      form: a key of `EXTENSIONS`.
       **options: of the format's function, such as `colour` and `width` of the terminal's.
 
     Returns:
       (text, problems): the text is '' where there is no result; one line a file that was left out.
     """
-    from vaebench.report import formats, tables
-    found, problems = tables.collect(folders, metrics)
-    if found and names:
-        found = tables.select(found, names)
-    return (formats.FORMATS[form](found, **options) if found else ''), problems
+    found, problems = collect(folders, names, metrics, against, baseline)
+    return (convert(found, form, **options) if found else ''), problems
+
+
+def convert(found, form, **options):
+    """Tables in a format, as text."""
+    from vaebench.report import formats
+    return page_of(found) if form == 'html' else formats.FORMATS[form](found, **options)
+
+
+def page_of(found, baseline='vae'):
+    """The page of some tables, as HTML: with what they come to together, their figures and the methods' cards.
+
+    Args:
+      found: list of `tables.Table`.
+      baseline: row that the overall table compares with; there is none where tables do not share it.
+
+    Returns:
+      str.
+    """
+    import contextlib
+
+    from vaebench.report import aggregates, cards, figures, page
+    extra = []
+    if len(found) > 1:
+        with contextlib.suppress(UserError):
+            extra = [aggregates.overall(found, (), baseline)]
+    pictures = {t.table: [(d.title, d.alt, d.files['page'], 'png') for d in figures.of_table(t, ('page',))]
+                for t in found}
+    return page.render(found, pictures, cards.blocks(found), extra)
+
+
+def _found(args):
+    """The tables that the flags ask for; problems go to standard error."""
+    found, problems = collect(args.results, args.table, args.columns, args.against,
+                              args.baseline if args.aggregate else None)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not found:
+        raise UserError(f'no results in {", ".join([*args.results, *args.against])}; run vaebench --config=FILE '
+                        '--workdir=DIR first')
+    return found
 
 
 def _splice(args):
@@ -73,14 +161,13 @@ def _splice(args):
 
 
 def _draw(args):
-    from vaebench.report import figures, tables
-    found, problems = tables.collect(args.results)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not found:
-        raise _nothing(args)
-    for path in figures.write(tables.select(found, args.table) if args.table else found, args.figures):
-        print(f'written to {path}')
+    from vaebench.report import aggregates, figures, profiles, tables
+    if args.aggregate:
+        found = tables.collect(args.results)[0]
+        pool = aggregates.pool(tables.select(found, args.table) if args.table else found, args.columns, args.baseline)
+        table = aggregates.tabulate(pool)
+        return figures.save(table.table, profiles.render(pool, table), args.figures)
+    return figures.write(_found(args), args.figures)
 
 
 def _paint(args):
@@ -89,35 +176,57 @@ def _paint(args):
     for problem in problems:
         print(problem, file=sys.stderr)
     if not cells:
-        raise _nothing(args)
-    for path in pictures.write(cells, args.pictures):
-        print(f'written to {path}')
+        _found(args)
+    return pictures.write(cells, args.pictures)
 
 
-def _nothing(args):
-    return UserError(f'no results in {", ".join(args.results)}; run vaebench --config=FILE --workdir=DIR first')
+def _emit(text, out):
+    """Prints a text, or writes it to a file."""
+    if out is not None:
+        from vaebench import results
+        results.write_bytes(out, text.encode())
+        print(f'written to {out}')
+        return
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='replace')
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _print(args):
+    found = _found(args)
+    if args.format == 'all':
+        for form, extension in EXTENSIONS.items():
+            _emit(convert(found, form), pathlib.Path(args.out) / f'tables.{extension}')
+        return
     options = {}
     if args.format == 'terminal' and args.out is None and sys.stdout.isatty():
         import shutil
         options = {'colour': True, 'width': shutil.get_terminal_size().columns}
-    text, problems = render(args.results, args.format, args.table, args.columns, **options)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not text:
-        raise _nothing(args)
-    if args.out is None:
-        if hasattr(sys.stdout, 'reconfigure'):
-            sys.stdout.reconfigure(errors='replace')
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        from vaebench import results
-        results.write_bytes(args.out, text.encode())
-        print(f'written to {args.out}')
-    return 0
+    _emit(convert(found, args.format, **options), args.out)
+
+
+def _explain(args):
+    from vaebench.report import cards
+    found = _found(args)
+    if args.cards:
+        _emit(cards.markdown(found), args.cards)
+    if args.cite:
+        _emit(cards.cite(found), args.out)
+
+
+def _check(args, rest):
+    """UserError where flags do not go together."""
+    if rest:
+        raise UserError(f'{rest[0]}: not a flag; did you mean --results={rest[0]}?')
+    if args.check and not args.readme:
+        raise UserError('--check goes with --readme=FILE')
+    if not (args.readme or args.results):
+        raise UserError('no results named; give --results=DIR, a workdir of vaebench')
+    if args.against and (args.aggregate or args.figures or args.pictures or args.readme or args.cards or args.cite):
+        raise UserError('--against goes with a table: --format, --columns, --table, --out')
+    if args.format == 'all' and not args.out:
+        raise UserError('--format=all needs a folder: give --out=FOLDER')
 
 
 def main(argv=None):
@@ -135,19 +244,17 @@ def main(argv=None):
         if args.help:
             print(_USAGE + args.get_help())
             return 0
-        if rest:
-            raise UserError(f'{rest[0]}: not a flag; did you mean --results={rest[0]}?')
-        if args.check and not args.readme:
-            raise UserError('--check goes with --readme=FILE')
+        _check(args, rest)
         if args.readme:
             return _splice(args)
-        if not args.results:
-            raise UserError('no results named; give --results=DIR, a workdir of vaebench')
-        if args.figures:
-            _draw(args)
-        if args.pictures:
-            _paint(args)
-        return 0 if args.figures or args.pictures else _print(args)
+        for asked, make in ((args.figures, _draw), (args.pictures, _paint)):
+            for path in make(args) if asked else ():
+                print(f'written to {path}')
+        if args.cards or args.cite:
+            _explain(args)
+        elif not (args.figures or args.pictures):
+            _print(args)
+        return 0
     except (UserError, flags.Error) as e:
         print(f'vaebench-report: {" ".join(str(e).split())}', file=sys.stderr)
         return 2

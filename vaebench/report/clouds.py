@@ -1,11 +1,15 @@
 """Pictures of points and of codes."""
+import math
+
 import numpy as np
 
-from vaebench.report import figures
+from vaebench.report import drawing
 from vaebench.report.sheets import EDGE, HEAD, axes_in, canvas, heading, limits_of, write_at
 
 MOST = 1000                    # codes in a t-SNE
-BLUE, GREEN = figures.COLOURS[1], figures.COLOURS[3]
+BLUE, RED, GREEN = drawing.COLOURS[1:4]
+DIMS, FINE = 16, 400           # dimensions of the aggregated posterior, and points of its density
+MEANS = 'only the mean of each posterior, smoothed'
 LABELS = 'label', 'arclength'  # arrays that may colour codes
 
 
@@ -78,7 +82,7 @@ def paths(arrays, x, name, caption, labels=()):
     axes = axes_in(fig, (EDGE + 50, HEAD, size, size), limits)
     cloud(axes, data, limits, '#c0c0c0')
     for i, line in enumerate(lines):
-        colour, marker = figures._style(i + 2)
+        colour, marker = drawing.style(i + 2)
         axes.plot(*line.T, color=colour, lw=1.2, marker='o', ms=2)
         axes.plot(*line[:1].T, color=colour, marker=marker, ms=5)
         if labels:
@@ -88,6 +92,99 @@ def paths(arrays, x, name, caption, labels=()):
 
 
 # Codes.
+
+def aggregated(grid, centres, scales):
+    """Density of a mixture of Gaussians with equal weights, dimension by dimension.
+
+    Args:
+      grid: [Z, T] where.
+      centres: [N, Z] means.
+      scales: [N, Z] or [1, Z] standard deviations.
+
+    Returns:
+      [Z, T].
+
+    >>> aggregated(np.zeros((1, 1)), np.zeros((2, 1)), np.ones((1, 1))).round(6).tolist()
+    [[0.398942]]
+    """
+    out = np.empty(grid.shape)
+    for d, z in enumerate(grid):                      # a dimension at a time: [T, N] at most
+        scale = scales[:, d]
+        out[d] = (np.exp(-.5 * ((z[:, None] - centres[:, d]) / scale)**2) / (math.sqrt(2 * math.pi) * scale)).mean(1)
+    return out
+
+
+def posterior(arrays):
+    """The aggregated posterior as a mixture of Gaussians, as well as the arrays tell it.
+
+    Args:
+      arrays: with 'codes' [N, Z], the posterior means; 'codes/scale' [N, Z], standard deviations of Gaussian
+        posteriors, or 'codes/draw' [N, Z], one draw of each.
+
+    Returns:
+      (centres [N, Z], scales [N, Z] or [1, Z], what it is); draws and means alone are smoothed by Scott's rule.
+
+    References:
+      Scott, "Multivariate Density Estimation", 1992: bandwidth N^(-1/5) of the standard deviation.
+    """
+    codes = np.float64(arrays['codes'])
+    scale, drawn = (arrays.get(f'codes/{k}') for k in ('scale', 'draw'))
+    if scale is not None and scale.shape == codes.shape:
+        good = np.isfinite(codes).all(1) & np.isfinite(scale).all(1)
+        return codes[good], np.maximum(np.float64(scale[good]), 1e-3), 'mixture of the Gaussian posteriors'
+    full = drawn is not None and drawn.shape == codes.shape
+    codes = np.float64(drawn) if full else codes
+    codes = codes[np.isfinite(codes).all(1)]
+    width = np.ones((1, codes.shape[1]))
+    if len(codes) > 1:
+        width = codes.std(0, ddof=1, keepdims=True) * len(codes)**-.2
+    return codes, np.maximum(width, 1e-3), 'one draw of each posterior, smoothed' if full else MEANS
+
+
+def aggregate(arrays, name):
+    """Density of the aggregated posterior and of a standard normal prior in every dimension, by their KL.
+
+    References:
+      Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization", 2022: its figures.
+    """
+    codes = arrays.get('codes')
+    if codes is None or codes.ndim != 2 or not codes.shape[1]:
+        return None
+    centres, scales, what = posterior(arrays)
+    if not len(centres):
+        return None
+    low = np.minimum((centres - 5 * scales).min(0), -5.)
+    high = np.maximum((centres + 5 * scales).max(0), 5.)
+    scales = np.maximum(scales, (high - low) / FINE)  # a peak between two points of the grid would be lost
+    grid = np.linspace(low, high, FINE, axis=1)
+    q = aggregated(grid, centres, scales)
+    log_p = -.5 * grid**2 - .5 * math.log(2 * math.pi)
+    gap = np.trapezoid(np.where(q > 0, q * (np.log(np.maximum(q, 1e-300)) - log_p), 0.), grid, axis=1)
+    order = np.argsort(-gap, kind='stable')[:DIMS]
+    columns, kind = min(4, len(order)), ' of means' if what == MEANS else ''
+    width, height, across, down = 290, 150, 340, 225
+    reach = max(4., float(np.quantile(np.abs(centres[:, order]), .995)) + 1.)
+    fig = canvas(max(across * columns + 2 * EDGE + 20, 830), HEAD + 30 + down * -(-len(order) // columns) + 20)
+    x = np.linspace(-reach, reach, FINE)
+    shown = aggregated(np.broadcast_to(x, (len(order), FINE)), centres[:, order],
+                       np.broadcast_to(scales, (len(scales), codes.shape[1]))[:, order])
+    of = f'{len(order)} of {codes.shape[1]}' if len(order) < codes.shape[1] else f'{codes.shape[1]}'
+    heading(fig, name, (f'Aggregated posterior in {of} dimensions: {what}', BLUE))
+    write_at(fig, EDGE, HEAD, "Dashed: N(0, 1), whatever the row's prior; dimensions by the KL of the former from it",
+             color=RED)
+    for i, (d, line) in enumerate(zip(order, shown, strict=True)):
+        left, top = EDGE + 50 + across * (i % columns), HEAD + 30 + down * (i // columns)
+        axes = axes_in(fig, (left, top + 20, width, height), [(-reach, reach), (0, max(line.max(), .4) * 1.08)])
+        axes.fill_between(x, line, color=BLUE, alpha=.25, lw=0)
+        axes.plot(x, line, color=BLUE, lw=1.1)
+        axes.plot(x, np.exp(-.5 * x**2) / math.sqrt(2 * math.pi), '--', color=RED, lw=1.1)
+        for side in ('top', 'right'):
+            axes.spines[side].set_visible(False)
+        write_at(fig, left, top + 6, f'z{d + 1}: KL{kind} {gap[d]:.3g} nats')
+        if i % columns == 0:
+            axes.set_ylabel('density', fontsize=6.5)
+    return fig
+
 
 def flattened(codes, seed=0):
     """Codes in the plane: as they are, or by t-SNE of at most 1,000 of them.
@@ -114,9 +211,9 @@ def flattened(codes, seed=0):
 
 
 def latent(arrays, name):
-    """Codes of the test split, coloured by their labels."""
+    """Codes of the test split, coloured by their labels; of sentences only where they have labels."""
     codes = arrays.get('codes')
-    if codes is None or codes.ndim != 2 or 'real/x' not in arrays:
+    if codes is None or codes.ndim != 2 or not {'real/x', 'label'} & set(arrays):
         return None
     rows, at, embedded = flattened(codes)
     if not len(rows):
@@ -147,9 +244,9 @@ def latent(arrays, name):
 def _classes(axes, at, label, named):
     """Marks of every class, and its number near the middle of its codes."""
     from matplotlib import patheffects
-    kinds, scale = np.unique(label), figures.DPI / 100
+    kinds, scale = np.unique(label), drawing.DPI / 100
     for i, kind in enumerate(kinds):
-        colour, marker = figures._style(i + 1)
+        colour, marker = drawing.style(i + 1)
         size = 2.6 if len(at) > 300 else 4.
         axes.plot(*at[label == kind].T, marker, color=colour, ms=size, mew=0, alpha=.7, ls='none')
     if not named:
@@ -157,7 +254,7 @@ def _classes(axes, at, label, named):
     middle = axes.transData.transform([np.median(at[label == kind], 0) for kind in kinds]) / scale
     sizes = [(8. * len(str(kind)) + 2., 12.) for kind in kinds]
     box = np.array(axes.bbox.extents) / scale
-    for i, (kind, centre) in enumerate(zip(kinds, figures.arrange(middle, sizes, box, np.zeros((0, 4))), strict=True)):
+    for i, (kind, centre) in enumerate(zip(kinds, drawing.arrange(middle, sizes, box, np.zeros((0, 4))), strict=True)):
         place = axes.transData.inverted().transform(centre * scale)
-        axes.text(*place, f'{kind}', fontsize=9, weight='bold', color=figures._style(i + 1)[0], ha='center',
+        axes.text(*place, f'{kind}', fontsize=9, weight='bold', color=drawing.style(i + 1)[0], ha='center',
                   va='center', path_effects=[patheffects.withStroke(linewidth=2.5, foreground='white')])

@@ -1,12 +1,15 @@
 """Tables as text: terminal, Markdown, LaTeX, CSV and JSON."""
 import csv
+import functools
 import io
 import json
 import re
 from typing import NamedTuple
 
-from vaebench.report.statistics import LEVEL
-from vaebench.report.tables import GAP
+from vaebench.report import latex as _latex
+from vaebench.report.published import Value
+from vaebench.report.statistics import FEW, LEVEL, Summary, multiple
+from vaebench.report.tables import FACTS, GAP, Cell, Column, Row, Run, Table
 
 ARROWS = {'lower': '↓', 'higher': '↑', None: ''}
 _LEFT = ('method', 'published')
@@ -39,14 +42,21 @@ def _piece(cell, column):
         small.append(f'[{_number(s.low, column.digits)}, {_number(s.high, column.digits)}]')
     if cell.stderr is not None:
         small.append(f'±{_number(cell.stderr, max(column.digits, 2))}')
+    if cell.text:
+        small.append(cell.text)
     return Piece(_number(s.mean, column.digits), s.n == 1, marks, ' '.join(small), cell.best)
 
 
 def _fact(row, name):
-    value = row.facts[name]
+    value = row.facts.get(name)
     if value is None:
         return GAP
     return f'{value:.1f}' if _FACT_UNITS[name] == 's' else f'{value:,.0f}'
+
+
+def _facts(table):
+    """The facts that any row has: a comparison has none."""
+    return [n for n in _FACT_UNITS if any(r.facts.get(n) is not None for r in table.rows)]
 
 
 def _published(row):
@@ -61,22 +71,24 @@ def _published(row):
 def _grid(table):
     """(headers, rows) of strings and Pieces; a header is (name, unit, arrow)."""
     headers = [('method', '', '')] + [(c.name, c.unit, ARROWS[c.better]) for c in table.columns]
-    headers += [('seeds', '', '')] + [(n, u, '') for n, u in _FACT_UNITS.items()]
+    facts = _facts(table)
+    headers += [('seeds', '', '')] + [(n, _FACT_UNITS[n], '') for n in facts]
     with_published = any(r.published for r in table.rows)
     headers += [('published', '', '')] * with_published
     rows = [[r.label, *(_piece(r.cells[c.name], c) for c in table.columns), r.seeds,
-             *(_fact(r, n) for n in _FACT_UNITS), *[_published(r) or GAP] * with_published] for r in table.rows]
+             *(_fact(r, n) for n in facts), *[_published(r) or GAP] * with_published] for r in table.rows]
     return headers, rows
 
 
 def _legend(table, best):
     """How to read the cells, as far as this table needs it."""
     cells = [c for r in table.rows for c in r.cells.values() if c.summary]
-    most = max((c.summary.n for c in cells), default=0)
+    most = max((len(c.seeds) for c in cells), default=0)        # of aggregates none: they say what theirs are
     lines = []
     if most > 1:
-        few = f' With {most} seeds such intervals are too narrow.' if most <= 5 else ''
-        lines.append(f'Mean over seeds, [{LEVEL:.0%} percentile bootstrap interval over seeds].{few}')
+        few = (f' With {most} seeds it reaches {multiple(most):.1f} standard errors either side and says little.'
+               if most <= FEW else '')
+        lines.append(f"Mean over seeds, [{LEVEL:.0%} interval over seeds, Student's t].{few}")
     if any(c.summary.n == 1 for c in cells):
         lines.append('†: one seed, no interval.')
     if any(c.stderr is not None for c in cells):
@@ -98,8 +110,13 @@ def _header(name, unit, arrow):
     return name + (f' ({unit})' if unit else '') + (f' {arrow}' if arrow else '')
 
 
+# Signs that begin something in GitHub's Markdown; _ between letters, [ and & alone begin nothing.
+_INLINE = re.compile(r'[\\|*<>`~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[:]|&(?=#?\w+;)|://')
+_BLOCK = re.compile(r'^(\d*)([#+=.)-])')
+
+
 def _markdown_text(text):
-    return re.sub(r'([\\|*<>`])', r'\\\1', ' '.join(text.split()))
+    return _INLINE.sub(r'\\\g<0>', ' '.join(text.split()))
 
 
 def _markdown_cell(piece):
@@ -124,9 +141,9 @@ def markdown(tables):
         headers, rows = _grid(table)
         rule = ['---' if name in _LEFT else '---:' for name, _, _ in headers]
         grid = [[_markdown_text(_header(*h)) for h in headers], rule, *(map(_markdown_cell, row) for row in rows)]
-        lines = [f'**{_markdown_text(table.title)}**', '', *(f'| {" | ".join(line)} |' for line in grid)]
+        lines = [f'**{_markdown_text(table.title or table.table)}**', '', *(f'| {" | ".join(line)} |' for line in grid)]
         for line in _below(table, 'Bold'):
-            lines += ['', _markdown_text(line)]
+            lines += ['', _BLOCK.sub(r'\1\\\2', _markdown_text(line))]
         if table.notes:
             lines.append('')
             lines += [f'- [{i}] {_markdown_text(note)}' for i, note in enumerate(table.notes, 1)]
@@ -134,65 +151,24 @@ def markdown(tables):
     return '\n'.join(out)
 
 
-_LATEX = {
-    '\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{', '}': r'\}',
-    '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
-    '|': r'\textbar{}', '↓': r'$\downarrow$', '↑': r'$\uparrow$', '→': r'$\to$', '≤': r'$\le$',
-    '≥': r'$\ge$', '±': r'$\pm$', '×': r'$\times$', '−': r'$-$', '—': r'---', '†': r'\textdagger{}', 'α': r'$\alpha$',
-    'β': r'$\beta$', 'γ': r'$\gamma$', 'δ': r'$\delta$', 'ε': r'$\epsilon$', 'η': r'$\eta$', 'θ': r'$\theta$',
-    'κ': r'$\kappa$', 'λ': r'$\lambda$', 'μ': r'$\mu$', 'σ': r'$\sigma$', 'τ': r'$\tau$', 'φ': r'$\phi$',
-    'ψ': r'$\psi$', 'ω': r'$\omega$', '∞': r'$\infty$',
-}
-
-
-def latex_escape(text):
-    r"""Text that LaTeX prints as it stands.
-
-    >>> latex_escape('50% of β_1')
-    '50\\% of $\\beta$\\_1'
-    """
-    text = re.sub('"([^"]*)"', r"``\1''", ' '.join(text.split())).replace('`', '\0')
-    return ''.join(_LATEX.get(c, c) for c in text).replace('\0', '`')
-
-
-def _latex_cell(piece):
-    if isinstance(piece, str):
-        # After a line's end, \\ would read a leading [ or * as its own argument.
-        return '{}' * piece.startswith(('[', '*')) + latex_escape(piece)
-    main = latex_escape(piece.main)
-    main = rf'\textbf{{{main}}}' if piece.best else main
-    marks = rf'\textsuperscript{{{piece.marks[1:-1]}}}' if piece.marks else ''
-    small = rf' {{\scriptsize {latex_escape(piece.small)}}}' if piece.small else ''
-    return main + r'\textdagger{}' * piece.dagger + marks + small
-
-
 def latex(tables):
-    """One `table` environment each; needs the packages booktabs and graphicx.
+    """A `table` environment each; `longtable`s of some columns each where one page is too small.
 
     Args:
       tables: list of `Table`.
 
     Returns:
-      str.
+      str; its first line names the packages it needs.
     """
-    out = []
+    out = [f'% \\usepackage{{{",".join(_latex.PACKAGES)}}}\n']
     for table in tables:
-        headers, rows = _grid(table)
-        align = ''.join({'method': 'l', 'published': 'p{7cm}'}.get(name, 'r') for name, _, _ in headers)
         notes = [*_below(table, 'Bold'), *(f'[{i}] {n}.' for i, n in enumerate(table.notes, 1))]
-        out.append('\n'.join([
-            r'\begin{table}', r'\centering', rf'\caption{{{latex_escape(table.title)}}}',
-            rf'\label{{tab:{table.table}}}',
-            r'\resizebox{\textwidth}{!}{%', rf'\begin{{tabular}}{{{align}}}', r'\toprule',
-            ' & '.join(latex_escape(_header(*h)) for h in headers) + r' \\', r'\midrule',
-            *(' & '.join(map(_latex_cell, row)) + r' \\' for row in rows), r'\bottomrule', r'\end{tabular}}', '',
-            r'\smallskip\raggedright\footnotesize', *(latex_escape(n) + r'\par' for n in notes),
-            r'\end{table}']) + '\n')
+        out.append(_latex.table(table.table, table.title, *_grid(table), notes, ('published',)))
     return '\n'.join(out)
 
 
 _FIELDS = ('table', 'row', 'label', 'metric', 'text', 'mean', 'low', 'high', 'seeds', 'stderr', 'best', 'unit',
-           'better', 'estimator', 'notes')
+           'better', 'estimator', 'notes', 'values')
 
 
 def comma_separated(tables):
@@ -202,12 +178,14 @@ def comma_separated(tables):
       tables: list of `Table`.
 
     Returns:
-      str with the header `table,row,label,metric,text,mean,low,high,seeds,stderr,best,unit,better,estimator,notes`.
+      str with the header `table,row,label,metric,text,mean,low,high,seeds,stderr,best,unit,better,estimator,notes,
+      values`; the last is the value of each seed, '0:1.5;1:1.625'. Each number reads back as the same float.
     """
     out = io.StringIO()
     writer = csv.DictWriter(out, _FIELDS, lineterminator='\n')
     writer.writeheader()
     for table in tables:
+        facts = _facts(table)
         for row in table.rows:
             head = {'table': table.table, 'row': row.row, 'label': row.label}
             for c in table.columns:
@@ -216,13 +194,14 @@ def comma_separated(tables):
                 text = ' '.join(filter(None, [piece.main + '†' * piece.dagger, piece.small]))
                 line = {'metric': c.name, 'text': text, 'best': '*' * cell.best, 'unit': c.unit, 'better': c.better,
                         'estimator': cell.estimator,
-                        'notes': '; '.join(table.notes[i - 1] for i in cell.notes)}
+                        'notes': '; '.join(table.notes[i - 1] for i in cell.notes),
+                        'values': ';'.join(f'{k}:{v!r}' for k, v in sorted(cell.seeds.items()))}
                 if s:
                     line |= {'mean': s.mean, 'low': s.low, 'high': s.high, 'seeds': s.n, 'stderr': cell.stderr}
                 writer.writerow(head | line)
-            for name, unit in _FACT_UNITS.items():
-                writer.writerow(head | {'metric': name, 'text': _fact(row, name), 'mean': row.facts[name],
-                                        'unit': unit})
+            for name in facts:
+                writer.writerow(head | {'metric': name, 'text': _fact(row, name), 'mean': row.facts.get(name),
+                                        'unit': _FACT_UNITS[name]})
             for value, verdict, note in row.published:
                 writer.writerow(head | {
                     'metric': f'published {value.table} {value.name}', 'text': value.text, 'mean': value.value,
@@ -241,17 +220,53 @@ def as_json(tables):
       str: {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources"}]}.
     """
     def cell(c):
-        return {'seeds': {str(k): v for k, v in sorted(c.seeds.items())}, **(c.summary._asdict() if c.summary else {}),
-                'stderr': c.stderr, 'best': c.best, 'text': c.text, 'estimator': c.estimator, 'notes': list(c.notes)}
+        record = c._asdict()
+        return {'seeds': {str(k): v for k, v in sorted(record.pop('seeds').items())},
+                **(s._asdict() if (s := record.pop('summary')) else {}), **record}
 
     def row(r, columns):
         return {'row': r.row, 'label': r.label, 'order': r.order, 'seeds': r.seeds, **r.facts,
                 'metrics': {c.name: cell(r.cells[c.name]) for c in columns},
-                'published': [{**v._asdict(), 'verdict': verdict, 'note': note} for v, verdict, note in r.published]}
+                'published': [{**v._asdict(), 'verdict': verdict, 'note': note} for v, verdict, note in r.published],
+                'runs': [run._asdict() for run in r.runs]}
 
-    tables = [{**t._asdict(), 'columns': [c._asdict() for c in t.columns], 'rows': [row(r, t.columns) for r in t.rows]}
-              for t in tables]
-    return json.dumps({'tables': tables}, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+    def table(t):
+        columns, rows = [c._asdict() for c in t.columns], [row(r, t.columns) for r in t.rows]
+        fields = {**t._asdict(), 'columns': columns, 'rows': rows}
+        return '{\n' + ',\n'.join(f' "{k}": {listed(v) if k in ("columns", "rows", "notes") else dumps(v)}'
+                                  for k, v in fields.items()) + '}'
+
+    # An item a line: as readable as an indented file, half its size, and written by the fast encoder.
+    dumps = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
+    listed = lambda items: '[' + ',\n  '.join(map(dumps, items)) + ']'
+    return f'{{"tables": [{", ".join(map(table, tables))}]}}\n'
+
+
+def read_json(text):
+    """The tables that `as_json` wrote, every number the same.
+
+    Args:
+      text: str.
+
+    Returns:
+      List of `Table`.
+    """
+    def cell(c):
+        summary = Summary(*(c[k] for k in Summary._fields)) if 'mean' in c else None
+        rest = {k: v for k, v in c.items() if k not in Summary._fields}
+        return Cell(**rest | {'seeds': {int(k): v for k, v in c['seeds'].items()}, 'summary': summary,
+                              'notes': tuple(c['notes'])})
+
+    def quoted(v):
+        return Value(**{k: v[k] for k in Value._fields}), v['verdict'], v['note']
+
+    def row(r):
+        return Row(r['row'], r['label'], r['order'], {k: cell(c) for k, c in r['metrics'].items()},
+                   {k: r[k] for k in FACTS if k in r}, r['seeds'], tuple(map(quoted, r['published'])),
+                   tuple(Run(**run) for run in r['runs']))
+
+    return [Table(t['table'], t['title'], tuple(Column(**c) for c in t['columns']), tuple(map(row, t['rows'])),
+                  tuple(t['about']), tuple(t['notes']), tuple(t['sources'])) for t in json.loads(text)['tables']]
 
 
 def terminal(tables, colour=False, width=None):
@@ -270,25 +285,27 @@ def terminal(tables, colour=False, width=None):
     from rich.table import Table as Grid
     from rich.text import Text
 
-    def text(piece):
+    # A space before what is justified to the right takes half the time of rich's own padding.
+    def text(piece, name):
         if isinstance(piece, str):
-            return Text(piece)
-        main = Text(piece.main + '*' * piece.best + '†' * piece.dagger, style='bold' if piece.best else '')
+            return Text(piece if name in _LEFT else f' {piece}')
+        main = Text(f' {piece.main}' + '*' * piece.best + '†' * piece.dagger, style='bold' if piece.best else '')
         small = ' '.join(filter(None, [piece.small, piece.marks]))
-        return main + Text(f'\n{small}', style='dim') if small else main
+        return main + Text(f'\n {small}', style='dim') if small else main
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=colour, color_system='standard' if colour else None,
                       width=width or 10_000, highlight=False, markup=False, emoji=False, legacy_windows=False)
     for i, table in enumerate(tables):
         headers, rows = _grid(table)
-        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
         for name, unit, arrow in headers:
             left = name in _LEFT
-            grid.add_column(Text(f'{name} {arrow}'.rstrip() + (f'\n{unit}' if unit else '')), overflow='fold',
-                            justify='left' if left else 'right', max_width=44 if left else None)
+            head = [f'{name} {arrow}'.rstrip(), *filter(None, [unit])]
+            grid.add_column(Text('\n'.join(head if left else [f' {h}' for h in head])), overflow='fold', max_width=44,
+                            justify='left' if left else 'right')
         for row in rows:
-            grid.add_row(*map(text, row))
+            grid.add_row(*(text(piece, name) for piece, (name, _, _) in zip(row, headers, strict=True)))
         console.print('\n' * (i > 0) + table.title)
         console.print(grid)
         for line in [*_below(table, '*'), *(f'[{n}] {note}' for n, note in enumerate(table.notes, 1))]:

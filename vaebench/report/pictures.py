@@ -8,15 +8,15 @@ import numpy as np
 
 from vaebench import results
 from vaebench.errors import UserError, unknown
-from vaebench.report import figures, tables
-from vaebench.report.clouds import BLUE, cloud, density, latent, paths, projection
+from vaebench.report import drawing, figures, sentences, tables
+from vaebench.report.clouds import BLUE, RED, aggregate, cloud, density, latent, paths, projection
+from vaebench.report.drawing import GREY, cut
 from vaebench.report.sheets import (
     EDGE,
     HEAD,
     TILE,
     axes_in,
     canvas,
-    cut,
     fold,
     grid,
     heading,
@@ -31,7 +31,6 @@ from vaebench.report.sheets import (
 
 SMALL = 50                     # pixels of an image in the overview
 SAMPLES, STRIP = 8, 12         # images in a row of samples, and of the overview
-RED = figures.COLOURS[2]
 ACROSS = 5                     # panels of curves beside each other
 TALL = 24                      # rows of the overview in one block
 
@@ -40,14 +39,17 @@ class Cell(NamedTuple):
     """A result and where its arrays lie."""
     result: dict
     path: pathlib.Path | None
+    number: int = 1                # of its row in the table, from 1
+    listing: pathlib.Path | None = None    # its sentences
 
-    def arrays(self):
-        """name -> array; {} where there are none."""
+    def arrays(self, *kinds):
+        """name -> array, {} where there are none; if any kind, the first part of a name, is given, only of these."""
         if self.path is None:
             return {}
         try:
             with np.load(self.path) as kept:
-                return {k: kept[k] for k in kept.files if k.split('/')[0] not in ('nll', 'ess', 'listing')}
+                return {k: kept[k] for k in kept.files if (k.split('/')[0] in kinds if kinds else
+                                                           k.split('/')[0] not in ('nll', 'ess', 'listing'))}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             raise UserError(f'{self.path}: not readable as arrays; move it and the .json of that name away, and run '
                             'the table again') from None
@@ -66,17 +68,20 @@ def collect(folders, names=()):
     Raises:
       UserError: a folder is missing, there is no such table, or no result has arrays beside it.
     """
-    found, _, problems = tables._gather(folders)
+    found, plans, problems = tables.gather(folders)
     known = list(dict.fromkeys(f.result['table'] for f in found))
     for name in names if found else ():
         if name not in known:
             raise unknown('table', name, known)
     out = {}
     for name in names or known:
-        own = tables._one_dataset([f for f in found if f.result['table'] == name], problems)
-        own, _ = tables._one_setting(own, problems)
-        arrays = [f.path.with_suffix('.npz') for f in own]
-        out[name] = [Cell(f.result, p if p.exists() else None) for f, p in zip(own, arrays, strict=True)]
+        own = tables.one_dataset([f for f in found if f.result['table'] == name], problems)
+        listed = plans[name]['rows'] if name in plans else [f.result for f in own]
+        order = dict.fromkeys(row for _, row in sorted({(r['order'], r['row']) for r in listed}))
+        number = {row: i for i, row in enumerate(order, 1)}              # as in `tables.Table`
+        own, _ = tables.one_setting(own, problems)
+        out[name] = [Cell(f.result, _there(f.path.with_suffix('.npz')), number.get(f.result['row'], len(number) + 1),
+                          _there(f.path.resolve().parent.parent / 'listings' / f'{f.path.stem}.txt')) for f in own]
         lost = sum(c.path is None for c in out[name])
         if 0 < lost < len(own):
             problems.append(f'table {name!r}: {lost} of {len(own)} results have no .npz beside them, so no pictures')
@@ -85,6 +90,10 @@ def collect(folders, names=()):
         raise UserError(f'no .npz beside the results of {", ".join(map(str, folders))}: pictures need the workdir of '
                         'the run, not copies of its .json files')
     return out, problems
+
+
+def _there(path):
+    return path if path.exists() else None
 
 
 # Pictures of a cell.
@@ -214,14 +223,14 @@ def curves(arrays, name):
         if player:
             write_at(fig, EDGE, top - 36, player, fontsize=8.5, weight='bold')
         write_at(fig, left, top - 10, term)
-    write_at(fig, EDGE + 75, HEAD + down * row + 15, 'train steps', color='#505050')
+    write_at(fig, EDGE + 75, HEAD + down * row + 15, 'train steps', color=GREY)
     shown = ('training, mean of an epoch', BLUE), ('validation (dashed)', RED)
     heading(fig, name, *shown[:1 + any(line[-1] is not None for line in placed)])
     return fig
 
 
 PICTURES = {'samples': samples, 'reconstructions': reconstructions, 'interpolations': interpolations,
-            'traversals': traversals, 'density': density, 'latent': latent, 'curves': curves}
+            'traversals': traversals, 'density': density, 'latent': latent, 'aggregate': aggregate, 'curves': curves}
 """(arrays of a cell, its name) -> figure, or None where the cell has nothing of the kind."""
 
 
@@ -247,7 +256,7 @@ def _strips(rows, real, title, note):
     blocks = -(-len(rows) // TALL)
     each = -(-len(rows) // blocks)
     tile = lambda x: zoomed(rgb(x[:STRIP]), SMALL)
-    room = 9 * min(figures.WIDEST, max(6, *(len(label) for label, _ in rows))) + 20
+    room = 9 * min(drawing.WIDEST, max(6, *(len(label) for label, _ in rows))) + 20
     parts, lines = [], []
     for b in range(blocks):
         own = [('data', real), *rows[b * each:(b + 1) * each]]
@@ -263,8 +272,8 @@ def _strips(rows, real, title, note):
     top = starts(each + 1, size, 3, (1,))
     for b, i, label in lines:
         write_at(fig, EDGE + b * (width + room + 40) + room - 12, HEAD + top[i] + size / 2,
-                 cut(label, figures.WIDEST), ha='right', weight='bold' if i == 0 else 'normal')
-    write_at(fig, EDGE, HEAD + height + 30, cut(note, int(fig.bbox.width / 9)), color='#505050')
+                 cut(label, drawing.WIDEST), ha='right', weight='bold' if i == 0 else 'normal')
+    write_at(fig, EDGE, HEAD + height + 30, cut(note, int(fig.bbox.width / 9)), color=GREY)
     return fig
 
 
@@ -280,7 +289,7 @@ def _clouds(rows, real, title, note):
         cloud(axes, view(np.float64(x)), limits, BLUE if i else '#000000')
         write_at(fig, left, top + 12, cut(label, 26), weight='normal' if i else 'bold')
     heading(fig, title, 'Samples of the first seed of every row, axes of the data')
-    write_at(fig, EDGE, HEAD + down * lines + 20, cut(note, int(fig.bbox.width / 9)), color='#505050')
+    write_at(fig, EDGE, HEAD + down * lines + 20, cut(note, int(fig.bbox.width / 9)), color=GREY)
     return fig
 
 
@@ -299,7 +308,9 @@ def _overview(cells, kept):
 
 
 def write(cells, folder):
-    """Writes pictures: `<folder>/<table>/<row>.s<seed>.<what>.png` of cells and `<folder>/<table>.samples.png`.
+    """Writes pictures of cells, `<folder>/<table>/<row>.s<seed>.<what>.png`, and of tables, `<folder>/<table>.<what>`.
+
+    Of a table: samples.png; the figures of `figures.of_cells`; of sentences sentences.md, and of its cells .txt files.
 
     Args:
       cells: what `collect` gave.
@@ -320,13 +331,24 @@ def write(cells, folder):
             for what, make in PICTURES.items():
                 path = pathlib.Path(folder) / table / f'{result["row"]}.s{result["seed"]}.{what}.png'
                 yield from _file(path, make, arrays, _name(result))
+            if cell.listing:
+                path = path.with_name(f'{result["row"]}.s{result["seed"]}.sentences.txt')
+                yield _text(path, cell.listing.read_text())
         yield from _file(pathlib.Path(folder) / f'{table}.samples.png', _overview, own, kept)
+        if text := sentences.overview(own):
+            yield _text(pathlib.Path(folder) / f'{table}.sentences.md', text)
+        yield from figures.save(table, figures.of_cells(own), folder)
+
+
+def _text(path, text):
+    results.write_bytes(path, text.encode())
+    return path
 
 
 def _file(path, make, *args):
-    with figures.settings():
+    with drawing.settings():
         fig = make(*args)
-        data = None if fig is None else figures.encoded(fig)
+        data = None if fig is None else drawing.encoded(fig)
     if data is not None:
         results.write_bytes(path, data)
         yield path

@@ -1,7 +1,7 @@
 """What pictures are made of: images as arrays, and figures laid out in pixels."""
 import numpy as np
 
-from vaebench.report import figures
+from vaebench.report.drawing import DPI, GREY, cut
 
 TILE = 84              # pixels that the longer side of an image should have
 EDGE, HEAD = 30, 84    # pixels around a picture, and above it for its title
@@ -104,14 +104,9 @@ def canvas(width, height):
     """An empty matplotlib figure of so many pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    fig = Figure(figsize=((width + .01) / figures.DPI, (height + .01) / figures.DPI), dpi=figures.DPI)
+    fig = Figure(figsize=((width + .01) / DPI, (height + .01) / DPI), dpi=DPI)
     FigureCanvasAgg(fig)
     return fig
-
-
-def cut(text, letters):
-    """The text, shortened to so many letters."""
-    return text if len(text) <= letters else text[:max(letters - 1, 1)] + '…'
 
 
 def heading(fig, title, *captions):
@@ -127,7 +122,7 @@ def heading(fig, title, *captions):
     fig.text(EDGE / width, 1 - 30 / height, cut(text, int(room / 14) - len(tail)) + tail, fontsize=10, weight='bold',
              va='center')
     for i, caption in enumerate(captions):
-        text, colour = (caption, '#505050') if isinstance(caption, str) else caption
+        text, colour = (caption, GREY) if isinstance(caption, str) else caption
         fig.text((EDGE + 330 * i) / width, 1 - 60 / height, cut(text, int(room / 8.8)), fontsize=7.5, color=colour,
                  va='center')
 

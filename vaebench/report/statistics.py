@@ -1,11 +1,12 @@
-"""Means over seeds, their bootstrap intervals and tie groups."""
+"""Means over seeds with Student's intervals, tie groups, and the parts of a stratified bootstrap."""
 import functools
 from typing import NamedTuple
 
 import numpy as np
 
 LEVEL = 0.95
-REPLICATES = 10_000
+REPLICATES = 2000
+FEW = 3     # up to so many seeds an interval over seeds says little
 
 
 class Summary(NamedTuple):
@@ -17,41 +18,49 @@ class Summary(NamedTuple):
 
 
 @functools.cache
-def _weights(n, replicates):
-    """How often each of n seeds is drawn, per replicate, as a share: [replicates, n]."""
-    rng = np.random.default_rng(0)
-    return rng.multinomial(n, np.full(n, 1 / n), size=replicates) / n
+def multiple(n, level=LEVEL):
+    """How many standard errors Student's interval of a mean of n values reaches either side.
+
+    >>> [round(multiple(n), 1) for n in (2, 3, 5, 10)]
+    [12.7, 4.3, 2.8, 2.3]
+    """
+    from scipy.special import stdtrit
+
+    # `scipy.stats.t.ppf` is the same function, and takes three times as long to import.
+    return float(stdtrit(n - 1, (1 + level) / 2))
 
 
-def bootstrap(values, level=LEVEL, replicates=REPLICATES):
-    """Percentile bootstrap interval of the mean, with a fixed seed.
+def interval(values, level=LEVEL):
+    """Student's interval of the mean: mean ± multiple(n) · s / √n; a point where all values agree.
 
-    Too narrow for small n: at n = 5 a nominal 95% interval covers about 85% of the time on normal data.
+    On normal data it covers at the nominal rate for every n. The percentile bootstrap does not: on normal data its
+    95% interval covers the mean 51% of the time at n = 2, 75% at 3, 82% at 5, 90% at 10 and 93% at 20.
 
     Args:
       values: [..., n], n >= 2.
       level: nominal coverage.
-      replicates: number of resamples.
 
     Returns:
-      (low [...], high [...]).
+      (mean [...], low [...], high [...]).
 
     References:
-      Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+      Student, "The probable error of a mean", Biometrika 1908.
 
-    >>> low, high = bootstrap(np.array([1., 2., 3.]))
-    >>> float(low), float(high)
-    (1.0, 3.0)
+    >>> [round(float(x), 2) for x in interval([1., 3.])]
+    [2.0, -10.71, 14.71]
     """
     values = np.asarray(values, np.float64)
-    weights = _weights(values.shape[-1], replicates)
-    # Term by term and not a matrix product: the last bits must not depend on the machine's BLAS.
-    means = sum(values[..., i, None] * weights[:, i] for i in range(values.shape[-1]))
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=-1)
-    # The mean itself is inside by definition; rounding must not push it out when all values agree.
-    mean = values.mean(-1)
-    return np.minimum(low, mean), np.maximum(high, mean)
+    n = values.shape[-1]
+    # Exact scaling by a power of two: squares of a perplexity of 1e200 must not overflow.
+    scale = np.frexp(np.abs(values).max(-1, keepdims=True))[1]
+    small = np.ldexp(values, -scale)
+    mean = small.mean(-1, keepdims=True)
+    reach = multiple(n, level) * small.std(-1, ddof=1, keepdims=True) / np.sqrt(n)
+    same = values.max(-1, keepdims=True) == values.min(-1, keepdims=True)
+    mean, reach = np.where(same, small[..., :1], mean), np.where(same, 0., reach)
+    most = np.finfo(np.float64).max
+    with np.errstate(over='ignore'):
+        return tuple(np.clip(np.ldexp(x, scale), -most, most)[..., 0] for x in (mean, mean - reach, mean + reach))
 
 
 def _by_length(samples):
@@ -63,7 +72,7 @@ def _by_length(samples):
 
 
 def summarise(samples):
-    """Mean, interval and n of each sample.
+    """Mean, Student's interval and n of each sample.
 
     Args:
       samples: list of lists of numbers, lengths may differ.
@@ -76,17 +85,16 @@ def summarise(samples):
     """
     out = [Summary(float(s[0]), None, None, 1) if len(s) == 1 else None for s in samples]
     for indices, values in _by_length(samples):
-        low, high = bootstrap(values)
-        for i, m, a, b in zip(indices, values.mean(-1), low, high, strict=True):
-            out[i] = Summary(float(m), float(a), float(b), values.shape[-1])
+        for i, mean, low, high in zip(indices, *interval(values), strict=True):
+            out[i] = Summary(float(mean), float(low), float(high), values.shape[-1])
     return out
 
 
 def ties(samples, better):
     """The best row, and every row that cannot be told from it.
 
-    A row ties with the best when the bootstrap interval of their paired differences, seed by seed, includes 0.
-    With fewer than two common seeds only an equal mean ties.
+    A row ties with the best when Student's interval of their paired differences, seed by seed, includes 0; each
+    comparison is by itself at the nominal level. With fewer than two common seeds only an equal mean ties.
 
     Args:
       samples: list of {seed: value}; an empty one never wins.
@@ -95,7 +103,7 @@ def ties(samples, better):
     Returns:
       List of bool.
 
-    >>> ties([{0: 1., 1: 2.}, {0: 2., 1: 1.}, {0: 9., 1: 9.}], 'lower')
+    >>> ties([{0: 1., 1: 2.}, {0: 3., 1: 2.5}, {0: 9., 1: 10.}], 'lower')
     [True, True, False]
     """
     sign = {'lower': 1., 'higher': -1.}[better]
@@ -104,7 +112,87 @@ def ties(samples, better):
     out = [bool(s) and m == means[best] for s, m in zip(samples, means, strict=True)]
     pairs = [[s[k] - samples[best][k] for k in sorted(s.keys() & samples[best].keys())] for s in samples]
     for indices, differences in _by_length(pairs):
-        low, high = bootstrap(differences)
+        _, low, high = interval(differences)
         for i, a, b in zip(indices, low, high, strict=True):
             out[i] |= bool(a <= 0 <= b)
     return out
+
+
+@functools.cache
+def resamples(n, stratum=0, replicates=REPLICATES, fewer=1):
+    """How much each of the n values of one stratum weighs in each replicate of a stratified bootstrap.
+
+    Each replicate draws n - `fewer` of the values. Drawing n of them, as the plain bootstrap does, makes the variance
+    of a mean (n - 1) / n of what it should be, in every stratum, however many strata there are: with two seeds a
+    table, intervals are 0.71 times as wide as they should be. Drawing n - 1 makes it right.
+
+    Args:
+      n: number of values, at least 1.
+      stratum: its number; strata are drawn independently, with fixed seeds.
+      replicates: number of replicates.
+      fewer: 1, or 0 for the plain bootstrap.
+
+    Returns:
+      [replicates, n]; each line sums to n.
+
+    References:
+      McCarthy and Snowden, "The bootstrap and finite population sampling", 1985.
+
+    >>> resamples(5, replicates=3).sum(-1).tolist()
+    [5.0, 5.0, 5.0]
+    """
+    draws = max(n - fewer, 1)
+    drawn = np.random.default_rng([stratum, n]).multinomial(draws, np.full(n, 1 / n), size=replicates)
+    return drawn * (n / draws)
+
+
+def iqm(values, weights=None, missing=0):
+    """Interquartile mean: of N values without the ⌊N/4⌋ lowest and the ⌊N/4⌋ highest, as SciPy's `trim_mean(., 0.25)`.
+
+    Args:
+      values: [..., N], without the missing ones.
+      weights: how often each value counts, [..., N] with the sum N; None: once each.
+      missing: how many values are missing. They count as the lowest.
+
+    Returns:
+      [...], nan where a missing value would be among those averaged.
+
+    References:
+      Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021.
+
+    >>> float(iqm(np.array([100., 1., 2., 3.]))), float(iqm(np.array([100., 2., 3.]), missing=1))
+    (2.5, 2.5)
+    """
+    values = np.asarray(values, np.float64)
+    weights = np.ones(values.shape) if weights is None else weights
+    n = values.shape[-1]
+    cut = (n + missing) // 4
+    if missing > cut or not n:
+        return np.full(values.shape[:-1], np.nan)
+    order = np.argsort(values, -1, kind='stable')
+    values, weights = np.take_along_axis(values, order, -1), np.take_along_axis(weights, order, -1)
+    upper = np.cumsum(weights, -1)
+    inside = np.clip(upper, cut - missing, n - cut) - np.clip(upper - weights, cut - missing, n - cut)
+    return (inside * values).sum(-1) / inside.sum(-1)
+
+
+def spread(replicates, estimate, freedom, level=LEVEL):
+    """Bootstrap interval: the estimate ± Student's multiple of the replicates' standard deviation.
+
+    With `resamples` it covers the interquartile mean of normal data 92 to 98% of the time, for 2 to 10 strata of 2 to 5
+    values. Percentiles of the plain bootstrap: 68% for 2 strata of 2, 81% for 10 of 2, 91% for 10 of 5.
+
+    Args:
+      replicates: [..., B].
+      estimate: [...].
+      freedom: degrees of freedom, [...]: over the strata, the sum of their sizes less one.
+      level: nominal coverage.
+
+    Returns:
+      (low [...], high [...]); nan where there is no degree of freedom, or all replicates agree.
+    """
+    most, least = replicates.max(-1), replicates.min(-1)
+    agree = most - least <= 1e-12 * np.maximum(abs(most), abs(least))       # of different sums of the same numbers
+    times = np.array([multiple(int(f) + 1, level) if f else np.nan for f in np.ravel(freedom)])
+    reach = np.where(agree, np.nan, times.reshape(np.shape(freedom)) * replicates.std(-1, ddof=1))
+    return estimate - reach, estimate + reach

@@ -1,4 +1,5 @@
 """Tables as data, made from result files alone."""
+import operator
 import pathlib
 from collections import Counter, defaultdict
 from typing import NamedTuple
@@ -6,6 +7,7 @@ from typing import NamedTuple
 from vaebench import results
 from vaebench.errors import UserError, unknown
 from vaebench.report import published, statistics
+from vaebench.results import one_line
 
 GAP = '—'
 FACTS = {'steps': ('steps', ''), 'parameters': ('parameter_count', ''), 'train': ('times', 's')}
@@ -21,6 +23,7 @@ class Cell(NamedTuple):
     text: str                               # '', or why there is no number
     estimator: str                          # with its sample counts, '' where there is no number
     notes: tuple[int, ...]                  # footnotes, from 1
+    warned: bool = False                    # of an estimate that is never ranked
 
 
 class Column(NamedTuple):
@@ -32,6 +35,19 @@ class Column(NamedTuple):
     digits: int                             # decimals to show
 
 
+class Run(NamedTuple):
+    """One result file."""
+    seed: int
+    status: str                             # 'done' or 'failed'
+    reason: str | None                      # why it failed
+    file: str                               # its name
+    method: str                             # in the registry
+    config_hash: str
+    revision: str | None
+    device: str                             # '1 x cpu'
+    times: dict                             # {'train', 'evaluate', 'compile'}: seconds or None
+
+
 class Row(NamedTuple):
     """One method."""
     row: str
@@ -41,6 +57,7 @@ class Row(NamedTuple):
     facts: dict                             # {name of FACTS: mean over seeds or None}
     seeds: str                              # '3', or '1 of 3'
     published: tuple                        # of (Value, verdict, footnote or None)
+    runs: tuple[Run, ...]                   # by seed; of a row with two settings none
 
 
 class Table(NamedTuple):
@@ -54,14 +71,25 @@ class Table(NamedTuple):
     sources: tuple[str, ...]                # papers behind the published numbers
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """A result and where it lies."""
     path: pathlib.Path
     result: dict
 
 
-def _gather(folders):
-    """(found, plans {table: manifest table}, problems) of some folders."""
+def gather(folders):
+    """Every usable result of some folders.
+
+    Args:
+      folders: workdirs (with `results/` and a manifest), or folders of result files.
+
+    Returns:
+      (found, plans, problems): list of `Found` by table, order, row and seed, each cell once; {table id: its part of
+      the manifests}; a line for each file that was left out, and why.
+
+    Raises:
+      UserError: a folder is missing.
+    """
     found, plans, problems, cells, seen = [], {}, [], {}, set()
     for folder in map(pathlib.Path, folders):
         if not folder.is_dir():
@@ -89,7 +117,7 @@ def _gather(folders):
                 continue    # of earlier settings: stays on disk
             first = cells.setdefault((*row, result['seed']), path)
             if first is path:
-                found.append(_Found(path, result))
+                found.append(Found(path, result))
             else:
                 problems.append(f'{path}: the same cell as {first}, which is used; move one away')
         for t in (manifest or {'tables': ()})['tables']:
@@ -97,25 +125,57 @@ def _gather(folders):
             rows = {r['row'] for r in old['rows']}
             old['rows'] += [{**r, 'seeds': r.get('seeds', t.get('seeds'))} for r in t['rows'] if r['row'] not in rows]
     found.sort(key=lambda f: (f.result['table'], f.result['order'], f.result['row'], f.result['seed']))
-    return found, plans, problems
+    return found, plans, [p if p.isprintable() else one_line(p) for p in problems]
 
 
-def _one_dataset(found, problems):
-    """The results of the dataset that most of them share; a problem for each other one."""
-    counts = Counter(f.result['dataset']['sha256'] for f in found)
+def data_of(result):
+    """What decides whether results were measured on the same data: (sha256, split, sizes)."""
+    data = result['dataset']
+    return data['sha256'], data['split'], results.canonical(data.get('sizes') or {})
+
+
+def one_dataset(found, problems):
+    """The results on the data that most of them share.
+
+    Args:
+      found: list of `Found` of one table.
+      problems: list, to which a line for each other result is added.
+
+    Returns:
+      List of `Found`.
+    """
+    keys = [data_of(f.result) for f in found]
+    counts = Counter(keys)
     if len(counts) < 2:
         return found
     chosen = max(counts, key=counts.get)    # the first of equals
-    witness = next(f for f in found if f.result['dataset']['sha256'] == chosen)
-    for f in found:
-        if f.result['dataset']['sha256'] != chosen:
-            problems.append(f'{f.path}: other data (sha256 {f.result["dataset"]["sha256"][:12]}) than {witness.path} '
-                            f'({chosen[:12]}) in table {f.result["table"]!r}; left out, move one away')
-    return [f for f in found if f.result['dataset']['sha256'] == chosen]
+    witness = found[keys.index(chosen)]
+    for f, key in zip(found, keys, strict=True):
+        if key != chosen:
+            what = differing_data(key, chosen, f'than {witness.path}')
+            problems.append(f'{f.path}: {what} in table {f.result["table"]!r}; left out, move one away')
+    return [f for f, key in zip(found, keys, strict=True) if key == chosen]
 
 
-def _one_setting(found, problems):
-    """(found without rows of several config hashes, those rows)."""
+def differing_data(one, other, than):
+    """How two different `data_of` differ, as a phrase."""
+    if one[0] != other[0]:
+        return f'other data (sha256 {one_line(one[0])[:12]}) {than} ({one_line(other[0])[:12]})'
+    if one[1] != other[1]:
+        return f'other split ({one_line(one[1], 40)}) {than} ({one_line(other[1], 40)})'
+    return f'other sizes ({one_line(one[2], 80)}) {than} ({one_line(other[2], 80)})'
+
+
+def one_setting(found, problems):
+    """The results of rows that have one config hash.
+
+    Args:
+      found: list of `Found` of one table.
+      problems: list, to which a line for each other config hash is added.
+
+    Returns:
+      (list of `Found`, set of the rows that have several).
+    """
     by_row, clash = defaultdict(dict), set()
     for f in found:
         by_row[f.result['row']].setdefault(f.result['config_hash'], f.path)
@@ -127,17 +187,18 @@ def _one_setting(found, problems):
     return [f for f in found if f.result['row'] not in clash], clash
 
 
-def _identity(metric):
-    return tuple(metric[k] for k in ('estimator', 'unit', 'better', 'n', 'samples'))
+identity = operator.itemgetter('estimator', 'unit', 'better', 'n', 'samples')
+"""What two values of a metric must share to be compared."""
 
 
-def _describe(identity):
+def describe(identity):
+    """An `identity` in words, 'importance sampling (500 examples, 50 samples)'."""
     estimator, _, _, n, samples = identity
     counts = [f'{c} {word}' for c, word in ((n, 'examples'), (samples, 'samples')) if c is not None]
-    return estimator + (f' ({", ".join(counts)})' if counts else '')
+    return one_line(estimator) + (f' ({", ".join(counts)})' if counts else '')
 
 
-def _digits(means, values):
+def digits(means, values):
     """Decimals to show: 0 for counts, 2 from 1 upwards, three significant ones below."""
     means = [abs(m) for m in means if abs(m) < 1e6]
     if all(float(v).is_integer() for v in values):
@@ -150,7 +211,7 @@ def _digits(means, values):
     return min(8, next(d for d in range(3, 330) if largest * 10 ** (d - 2) >= 1))
 
 
-class _Notes:
+class Notes:
     """Footnotes, each text once."""
 
     def __init__(self):
@@ -164,10 +225,11 @@ class _Notes:
 
 def _column(name, rows, notes):
     """(Column, {row: Cell}) of one metric; `rows` is {row: (label, {seed: metric record})}."""
-    groups, marks, values, used = {}, {}, {}, {}
+    groups, marks, values, used, warned = {}, {}, {}, {}, {}
     for row, (_, records) in rows.items():
-        used[row] = list(dict.fromkeys(_identity(m) for m in records.values()))
+        used[row] = list(dict.fromkeys(identity(m) for m in records.values()))
         mixed = len(used[row]) > 1
+        warned[row] = any(m['warning'] for m in records.values())
         values[row] = {s: m['value'] for s, m in records.items() if m['value'] is not None and not mixed}
         if len(used[row]) == 1:
             groups.setdefault(used[row][0], []).append(row)
@@ -176,21 +238,21 @@ def _column(name, rows, notes):
         texts = []
         if len(used[row]) > 1:
             texts.append(f'{name} of {label}: its seeds have different estimators: '
-                         + '; '.join(map(_describe, used[row])))
+                         + '; '.join(map(describe, used[row])))
         elif used[row] and used[row][0] != main:
-            unit = f', in {used[row][0][1]}' if used[row][0][1] != main[1] else ''
-            texts.append(f'{name}: {_describe(used[row][0])}{unit}; ranked apart from the others')
+            unit = f', in {one_line(used[row][0][1])}' if used[row][0][1] != main[1] else ''
+            texts.append(f'{name}: {describe(used[row][0])}{unit}; ranked apart from the others')
         if warnings := sorted({m['warning'] for m in records.values() if m['warning']}):
-            texts.append(f'{name}: {_line("; ".join(warnings))}')
-        texts += [f'{name}: {_line(note)}' for note in sorted({m['note'] for m in records.values() if m['note']})]
+            texts.append(f'{name}: {one_line("; ".join(warnings))}')
+        texts += [f'{name}: {one_line(note)}' for note in sorted({m['note'] for m in records.values() if m['note']})]
         if 0 < len(values[row]) < len(records):
             texts.append(f'{name} of {label}: {len(values[row])} of {len(records)} seeds')
         marks[row] = tuple(map(notes, texts))
     best = set()
-    for identity, members in groups.items():
-        filled = [r for r in members if values[r] and not any(m['warning'] for m in rows[r][1].values())]
-        if identity[2] and len(filled) > 1:
-            tied = statistics.ties([values[r] for r in filled], identity[2])
+    for group, members in groups.items():
+        filled = [r for r in members if values[r] and not warned[r]]
+        if group[2] and len(filled) > 1:
+            tied = statistics.ties([values[r] for r in filled], group[2])
             best.update(r for r, t in zip(filled, tied, strict=True) if t)
     summaries = dict(zip(rows, statistics.summarise([list(values[r].values()) for r in rows]), strict=True))
     cells = {}
@@ -198,9 +260,9 @@ def _column(name, rows, notes):
         errors = [records[s]['stderr'] for s in values[row] if records[s]['stderr'] is not None]
         text = '' if summaries[row] else 'mixed' if len(used[row]) > 1 else GAP
         cells[row] = Cell(values[row], summaries[row], sum(errors) / len(errors) if errors else None, row in best, text,
-                          _describe(used[row][0]) if summaries[row] else '', marks[row])
-    digits = _digits([s.mean for s in summaries.values() if s], [v for r in values.values() for v in r.values()])
-    return Column(name, main[1], main[2], _describe(main), digits), cells
+                          describe(used[row][0]) if summaries[row] else '', marks[row], warned[row])
+    shown = digits([s.mean for s in summaries.values() if s], [v for r in values.values() for v in r.values()])
+    return Column(name, one_line(main[1]), main[2], describe(main), shown), cells
 
 
 def _absent(row, clash, failed):
@@ -208,7 +270,7 @@ def _absent(row, clash, failed):
     if row in clash:
         return 'two settings'
     if failed:
-        return 'failed: ' + '; '.join(sorted({_line(f.result['reason']) for f in failed}))
+        return 'failed: ' + '; '.join(sorted({one_line(f.result['reason']) for f in failed}))
     return 'missing'
 
 
@@ -234,7 +296,7 @@ def _compare(keys, done, notes, problems, where):
         try:
             values = published.values(key, result['dataset']['name'])
         except UserError as e:
-            problems.append(f'{where}: {e}')
+            problems.append(one_line(f'{where}: {e}'))
             continue
         for value in values:
             verdict, why = published.compare(value, result['dataset'], result['metrics'])
@@ -242,12 +304,22 @@ def _compare(keys, done, notes, problems, where):
     return tuple(out)
 
 
-def _line(text):
-    return ' '.join(text.split())
+def _run(found):
+    r = found.result
+    return Run(r['seed'], r['status'], r['reason'] and one_line(r['reason']), found.path.name, one_line(r['method']),
+               r['config_hash'], r['git']['revision'] and one_line(r['git']['revision']),
+               one_line(f'{r["device"]["count"]} x {r["device"]["kind"]}'), r['times'])
+
+
+def device_of(result):
+    """'1 x cpu (its model)' of a result; an accelerator's kind is its model."""
+    device = result['device']
+    model = f' ({result["host"]})' if device['platform'] == 'cpu' and result['host'] else ''
+    return one_line(f'{device["count"]} x {device["kind"]}{model}')
 
 
 def _list(items):
-    return ', '.join(dict.fromkeys(items))
+    return ', '.join(dict.fromkeys(map(one_line, items)))
 
 
 def _about(found):
@@ -257,7 +329,7 @@ def _about(found):
     rs = [f.result for f in found]
     data = rs[0]['dataset']
     lines = [f'Dataset: {_list(r["dataset"]["name"] for r in rs)} ({_list(r["dataset"]["split"] for r in rs)}), '
-             f'sha256 {data["sha256"][:12]}.']
+             f'sha256 {one_line(data["sha256"])[:12]}.']
     by = defaultdict(list)
     for r in rs:
         if r['status'] == 'done' and r['parameters']:
@@ -268,13 +340,12 @@ def _about(found):
     elif by:
         kinds = '; '.join(f'{meaning[k]} ({_list(v)})' for k, v in sorted(by.items()))
         lines.append(f'Parameters evaluated: {kinds}.')
-    device = _list(f'{r["device"]["count"]} x {r["device"]["kind"]}'
-                   + (f' ({r["host"]})' if r['device']['platform'] == 'cpu' and r['host'] else '') for r in rs)
+    device = _list(map(device_of, rs))
     versions = defaultdict(list)
     for r in rs:
         for name, version in r['versions'].items():
             versions[name].append(version)
-    packages = ', '.join(f'{n} {"/".join(sorted(set(v)))}' for n, v in sorted(versions.items()))
+    packages = _list(f'{n} {"/".join(sorted(set(v)))}' for n, v in sorted(versions.items()))
     code = _list(r['git']['revision'][:10] + (' with local changes' if r['git']['dirty'] else '')
                  for r in rs if r['git']['revision'])
     lines.append(f'Device: {device}. Versions: {packages}.' + (f' Revision: {code}.' if code else ''))
@@ -287,31 +358,44 @@ def _seeds(done, failed, expected, label, notes):
     total = len(have | {f.result['seed'] for f in failed} | set(expected))
     if total == len(have):
         return str(total)
-    lost = {f.result['seed']: f'failed: {_line(f.result["reason"])}' for f in failed}
+    lost = {f.result['seed']: f'failed: {one_line(f.result["reason"])}' for f in failed}
     lost |= {s: 'missing' for s in set(expected) - have - set(lost)}
     note = notes(f'{label}: ' + '; '.join(f'seed {s} {t}' for s, t in sorted(lost.items())))
     return f'{len(have)} of {total} [{note}]'
 
 
-def _build(name, found, plan, wanted, problems):
-    """The `Table` of one id; `wanted` metrics only, if any are named."""
-    notes = _Notes()
-    found = _one_dataset(found, problems)
+def build(name, found, plan=None, wanted=(), problems=None):
+    """The `Table` of one id.
+
+    Args:
+      name: the id.
+      found: its results, from `gather`.
+      plan: its part of a manifest, or None.
+      wanted: metrics to show; () for all.
+      problems: list, to which a line for each result that was left out is added.
+
+    Returns:
+      A `Table`.
+    """
+    problems = [] if problems is None else problems
+    notes = Notes()
+    found = one_dataset(found, problems)
     if plan is None:
         listed = {f.result['row']: f.result for f in reversed(found)}
     else:
         listed = {r['row']: r for r in plan['rows']}
-    found, clash = _one_setting(found, problems)
+    found, clash = one_setting(found, problems)
     done, failed = defaultdict(list), defaultdict(list)
     for f in found:
         (done if f.result['status'] == 'done' else failed)[f.result['row']].append(f)
     names = sorted(listed, key=lambda r: (listed[r]['order'], r))
+    labels = {r: one_line(listed[r]['label']) for r in names}
     metrics = list(dict.fromkeys((plan or {}).get('columns') or ()))
     present = dict.fromkeys(m for row in names for f in done[row] for m in f.result['metrics'])
     metrics = [m for m in wanted or (*metrics, *(m for m in present if m not in metrics)) if m in present]
     columns, by_metric = [], {}
     for metric in metrics:
-        records = {row: (listed[row]['label'], {f.result['seed']: f.result['metrics'][metric] for f in done[row]
+        records = {row: (labels[row], {f.result['seed']: f.result['metrics'][metric] for f in done[row]
                                                 if metric in f.result['metrics']}) for row in names}
         column, by_metric[metric] = _column(metric, records, notes)
         columns.append(column)
@@ -324,11 +408,12 @@ def _build(name, found, plan, wanted, problems):
             short = text.split(':')[0]
             cells = {m: Cell({}, None, None, False, text if m == metrics[0] else short, '', ()) for m in metrics}
         keys = done[row][0].result['published'] if done[row] else ()
-        rows.append(Row(row, listed[row]['label'], listed[row]['order'], cells,
+        rows.append(Row(row, labels[row], listed[row]['order'], cells,
                         {n: _mean([_fact(f.result, n) for f in done[row]]) for n in FACTS},
-                        _seeds(done[row], failed[row], expected, listed[row]['label'], notes),
-                        _compare(keys, done[row], notes, problems, f'table {name!r}, row {row!r}')))
-    title = plan['title'] if plan else found[0].result['title'] if found else name
+                        _seeds(done[row], failed[row], expected, labels[row], notes),
+                        _compare(keys, done[row], notes, problems, f'table {name!r}, row {row!r}'),
+                        tuple(map(_run, sorted(done[row] + failed[row], key=lambda f: f.result['seed'])))))
+    title = one_line(plan['title'] if plan else found[0].result['title'] if found else name)
     sources = dict.fromkeys(f'{v.table}: {v.paper}' for r in rows for v, _, _ in r.published)
     return Table(name, title, tuple(columns), tuple(rows), _about(found), tuple(notes.texts), tuple(sources))
 
@@ -347,13 +432,13 @@ def collect(folders, metrics=()):
     Raises:
       UserError: a folder is missing, or no result has such a metric.
     """
-    found, plans, problems = _gather(folders)
+    found, plans, problems = gather(folders)
     known = sorted({m for f in found for m in f.result['metrics']})
     for metric in metrics if found else ():
         if metric not in known:
             raise unknown('metric', metric, known)
     names = dict.fromkeys([*plans, *sorted({f.result['table'] for f in found})]) if found else ()
-    return [_build(name, [f for f in found if f.result['table'] == name], plans.get(name), metrics, problems)
+    return [build(name, [f for f in found if f.result['table'] == name], plans.get(name), metrics, problems)
             for name in names], problems
 
 

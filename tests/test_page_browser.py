@@ -1,0 +1,373 @@
+"""The HTML page in a real browser, from disk and without a network.
+
+Wants the extra `browser` (playwright, and axe for accessibility) and a Chromium of the system:
+`pip install -e '.[test,browser]'` and, on Debian, `apt-get install chromium`.
+"""
+import contextlib
+import pathlib
+import shutil
+import statistics
+
+import pytest
+from test_page import collect, lab, large
+from test_results import fake
+
+from vaebench.report import page, published, tables
+
+sync_api = pytest.importorskip('playwright.sync_api', reason="needs playwright: pip install -e '.[browser]'")
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='needs a Chromium: apt-get install chromium')
+
+COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'
+QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+         '--disable-component-update', '--disable-sync']
+PIXEL = (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')
+CARDS = {'vae': {'title': 'Variational autoencoder', 'summary': 'The baseline.', 'body': ['Equation:\n  a = b'],
+                 'source': 'Kingma and Welling, 2014', 'cite': '@misc{a}'}}
+KEYS = '''([panel, name]) => {
+    const table = document.getElementById(panel).querySelector('.grid');
+    const k = [...table.tHead.rows[0].cells].find(th => th.dataset.name === name).cellIndex;
+    return [...table.tBodies[0].rows].filter(r => !r.hidden && r.dataset.i).map(r => r.cells[k].dataset.sort ?? null);
+}'''
+
+
+@pytest.fixture(scope='module')
+def browser():
+    with sync_api.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """{name: page on disk}."""
+    folder = tmp_path_factory.mktemp('pages')
+    found = collect(lab(folder / 'lab'))
+    quick, problems = tables.collect([COMMITTED / 'quickstart'])
+    assert problems == []
+    pages = {'lab': page.render(found, {'toy': [('A figure', 'a black square', PIXEL, 'svg')]}, CARDS, [found[0]]),
+             'large': page.render([large()]), 'quick': page.render(quick)}
+    for name, text in pages.items():
+        (folder / f'{name}.html').write_text(text, encoding='utf-8')
+    return {name: folder / f'{name}.html' for name in pages}
+
+
+@contextlib.contextmanager
+def opened(browser, path, anchor='', script=None, **options):
+    """A tab without a network; fails on an error of the page, a line in the console, or a request."""
+    context = browser.new_context(offline=True, **options)
+    wrong = []
+    tab = context.new_page()
+    tab.on('console', lambda m: wrong.append(m.text))
+    tab.on('pageerror', lambda e: wrong.append(str(e)))
+    tab.on('request', lambda r: None if r.url.startswith((path.as_uri(), 'data:')) else wrong.append(r.url))
+    if script:
+        tab.add_init_script(script)
+    tab.goto(path.as_uri() + anchor)
+    yield tab
+    assert wrong == []
+    context.close()
+
+
+def keys(tab, panel, name):
+    """The sort keys of a column's visible rows: numbers, None for a gap."""
+    return [None if key is None else float(key) for key in tab.evaluate(KEYS, [panel, name])]
+
+
+def labels(tab, panel):
+    return tab.locator(f'#{panel} .grid > tbody > tr[data-i]:not([hidden]) > th').all_inner_texts()
+
+
+def header(tab, panel, name):
+    return tab.locator(f'#{panel} .grid > thead th[data-name="{name}"] button')
+
+
+def tip(tab):
+    return tab.locator('#vb-pop').inner_text() if tab.locator('#vb-pop').is_visible() else None
+
+
+def test_committed_results_open(browser, files):
+    with opened(browser, files['quick']) as tab:
+        names = tab.locator('[role=tab]').all_inner_texts()
+        assert len(names) > 1
+        for name in names:
+            tab.get_by_role('tab', name=name, exact=True).click()
+            (shown,) = [p for p in tab.locator('[role=tabpanel]').all() if p.is_visible()]
+            assert shown.locator('tbody tr').count() > 3 and shown.get_attribute('id') == tab.url.split('#')[1]
+
+
+def test_numbers_sort_both_ways_with_gaps_last(browser, files):
+    other = {'ascending': 'descending', 'descending': 'ascending'}
+    with opened(browser, files['large']) as tab:
+        names = labels(tab, 'large')
+        assert len(names) == 120
+        for name, better in (('metric_0', 'lower'), ('metric_1', 'higher'), ('metric_2', None), ('metric_3', 'lower')):
+            start = keys(tab, 'large', name)
+            numbers = sorted(x for x in start if x is not None)
+            gaps = [None] * start.count(None)
+            assert len(gaps) == (12 if name == 'metric_0' else 0) and numbers != [x for x in start if x is not None]
+            button = header(tab, 'large', name)
+            first = 'descending' if better == 'higher' else 'ascending'          # the better end
+            for state in (first, other[first]):
+                button.click()
+                assert button.locator('..').get_attribute('aria-sort') == state
+                assert keys(tab, 'large', name) == (numbers if state == 'ascending' else numbers[::-1]) + gaps
+            button.click()
+            assert labels(tab, 'large') == names and button.locator('..').get_attribute('aria-sort') == 'none'
+
+
+def test_names_sort_as_people_count(browser, files):
+    with opened(browser, files['large']) as tab:
+        header(tab, 'large', 'metric_1').click()
+        header(tab, 'large', 'method').click()
+        assert labels(tab, 'large') == [f'Method {i} (with a label)' for i in range(120)]
+        header(tab, 'large', 'method').click()
+        assert labels(tab, 'large')[0].startswith('Method 119 ')
+        assert tab.locator('#large [aria-sort=descending]').count() == 1
+        assert tab.locator('#large [aria-sort=ascending]').count() == 0
+
+
+def test_a_large_page_is_small_and_sorts_at_once(browser, files):
+    assert files['large'].stat().st_size < 5e6
+    with opened(browser, files['large']) as tab:
+        times = tab.evaluate('''() => [...document.querySelectorAll('#large thead button')].map(b => {
+            const start = performance.now();
+            b.click();
+            document.body.offsetHeight;         // layout is part of it
+            return performance.now() - start;
+        })''')
+        assert len(times) == 2 + 12 + 3 and 0 < statistics.median(times) < 1000
+
+
+def test_filters(browser, files):
+    with opened(browser, files['large']) as tab:
+        box, count = tab.locator('#large input[type=search]'), tab.locator('#large output')
+        for text, wanted in [('method 7', sum('7' in str(i) for i in range(120))), ('ROW_11', 11), ('zz', 0),
+                             ('metric_0>0', 108), ('seeds=5', 120), ('seeds<5', 0), ('', 120)]:
+            box.fill(text)
+            assert len(labels(tab, 'large')) == wanted, text
+            assert count.inner_text() == (f'{wanted} of 120 rows' if text else '120 rows')
+        values = keys(tab, 'large', 'metric_1')
+        box.fill('METRIC_1>110.5 row_')
+        assert keys(tab, 'large', 'metric_1') == [x for x in values if x > 110.5] != values
+        box.fill('metric_1<=110.5')
+        assert keys(tab, 'large', 'metric_1') == [x for x in values if x <= 110.5] != []
+
+
+def test_columns_are_chosen(browser, files):
+    with opened(browser, files['large']) as tab:
+        visible = lambda: tab.locator('#large thead th:visible').all_inner_texts()
+        first = visible()
+        tab.locator('#large summary').click()
+        tab.get_by_label('metric_3', exact=True).uncheck()
+        tab.get_by_label('95% intervals').uncheck()
+        assert visible() == [x for x in first if not x.startswith('metric_3')]
+        assert tab.locator('#large tbody tr').nth(1).locator('td:visible').count() == len(first) - 2
+        assert tab.locator('#large .ci:visible').count() == 0 and tab.locator('#large em:visible').count() > 0
+        tab.get_by_label('all of them').uncheck()
+        assert visible() == first[:1]
+        tab.get_by_label('all of them').check()
+        assert visible() == first
+        tab.keyboard.press('Escape')
+        assert not tab.get_by_label('all of them').is_visible()
+
+
+def ink(tab):
+    """Lightness of the page's ground and of its text, 0 to 255."""
+    return tab.evaluate('''() => ['backgroundColor', 'color'].map(k =>
+        getComputedStyle(document.body)[k].match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) / 3)''')
+
+
+@pytest.mark.parametrize('system', ['light', 'dark'])
+def test_theme_follows_the_system_until_chosen_and_is_remembered(browser, files, system):
+    with opened(browser, files['lab'], color_scheme=system) as tab:
+        dark = lambda: ink(tab)[0] < 60 and ink(tab)[1] > 190
+        light = lambda: ink(tab)[0] > 240 and ink(tab)[1] < 60
+        before, after = (light, dark) if system == 'light' else (dark, light)
+        assert before()
+        tab.locator('#vb-theme').click()
+        assert after() and tab.locator('#vb-theme').inner_text() == f'{system.title()} theme'
+        tab.reload()
+        assert after()
+        tab.locator('#vb-theme').click()
+        assert before()
+
+
+def test_a_refused_storage_is_no_error(browser, files):
+    refuse = 'Object.defineProperty(window, "localStorage", {get() { throw new DOMException("no", "SecurityError"); }})'
+    with opened(browser, files['lab'], script=refuse, color_scheme='light') as tab:
+        tab.locator('#vb-theme').click()
+        assert ink(tab)[0] < 60
+
+
+def test_keyboard(browser, files):
+    with opened(browser, files['lab']) as tab:
+        active = lambda: tab.evaluate('document.activeElement.innerText')
+        tab.get_by_role('tab').first.focus()
+        for key, panel in [('ArrowRight', 'ptb'), ('End', 'vb-methods'), ('ArrowRight', 'toy'),
+                           ('ArrowLeft', 'vb-methods'), ('Home', 'toy')]:
+            tab.keyboard.press(key)
+            assert tab.locator(f'#{panel}').is_visible() and tab.url.endswith(f'#{panel}')
+            assert tab.locator('[role=tabpanel]:visible').count() == 1
+        header(tab, 'toy', 'nll_iw').focus()
+        tab.keyboard.press('Enter')
+        assert labels(tab, 'toy') == ['FB', 'VAE', 'LM', 'BAD', 'GONE']
+        tab.keyboard.press('Space')
+        assert labels(tab, 'toy') == ['LM', 'VAE', 'FB', 'BAD', 'GONE']
+        assert 'importance sampling, S=500' in tip(tab)            # of the header: its column's estimator
+        tab.keyboard.press('ArrowDown')
+        assert '101.335' not in tip(tab) and tip(tab).startswith('LM · nll_iw')
+        tab.keyboard.press('ArrowDown')
+        assert tip(tab).startswith('VAE · nll_iw')
+        tab.keyboard.press('ArrowRight')
+        assert tip(tab).startswith('VAE · kl')
+        tab.keyboard.press('Escape')
+        assert tip(tab) is None
+        tab.keyboard.press('Home')
+        assert active() == 'VAE'
+        tab.keyboard.press('Enter')
+        assert 'The baseline.' in tab.locator('#toy tr.more').inner_text()
+        tab.keyboard.press('Enter')
+        assert tab.locator('#toy tr.more').count() == 0
+        assert tab.locator('#toy .grid tbody [tabindex="0"]').count() == 1      # the cells are one stop
+        tab.keyboard.press('Shift+Tab')
+        assert active() == 'train'
+        tab.keyboard.press('ArrowDown')
+        tab.keyboard.press('ArrowUp')
+        assert active() == 'train'
+
+
+def check_tip(text):
+    config = fake('vae')['config_hash']
+    for part in ['VAE · nll_iw', 'n = 3', '±0.5', 'importance sampling, S=500 (10 examples, 500 samples)',
+                 'Seed 0\n100\n', 'Seed 1\n101\n', 'Seed 2\n100.01\n', 'Seed 3\nfailed: non-finite rec at step 30',
+                 '12.5 s', '1 x cpu', config, 'a' * 10, f'vae.s2.{config}.json', '95% interval']:
+        assert part in text, (part, text)
+
+
+def test_tooltip_by_pointer_and_by_focus(browser, files):
+    with opened(browser, files['lab']) as tab:
+        cell = tab.locator('#toy .grid tbody tr').nth(1).locator('td').nth(1)
+        cell.hover()
+        tab.locator('#vb-pop').wait_for(state='visible')
+        check_tip(tip(tab))
+        assert cell.get_attribute('aria-describedby') == 'vb-pop'
+        tab.locator('#vb-pop').hover()
+        tab.wait_for_timeout(350)
+        check_tip(tip(tab))                                        # stays while it is pointed at
+        tab.mouse.move(2, 2)
+        tab.locator('#vb-pop').wait_for(state='hidden')
+        tab.locator('#toy .grid tbody tr').nth(3).locator('td').nth(2).click()
+        assert 'failed: kl is nan' in tip(tab)
+        tab.locator('h1').click()
+        assert tip(tab) is None
+        tab.goto(files['lab'].as_uri() + '#ptb')
+        (theirs,) = [v for v in published.values('A4/vae', 'ptb') if v.ours == 'rec']
+        tab.locator('#ptb .grid tbody td').nth(1).click()
+        assert f'Published\n{theirs.name} {theirs.text} (A4, same estimator); ours − published +' in tip(tab)
+
+
+def test_deep_links(browser, files):
+    with opened(browser, files['lab']) as tab:
+        for anchor, panel in [('#ptb', 'ptb'), ('#nowhere', 'toy'), ('', 'toy'), ('#vb-methods', 'vb-methods')]:
+            tab.goto(files['lab'].as_uri() + anchor)
+            tab.reload()
+            assert [p.get_attribute('id') for p in tab.locator('[role=tabpanel]:visible').all()] == [panel]
+            assert tab.evaluate('scrollY') == 0 and tab.locator('[role=tab][aria-selected=true]').count() == 1
+        tab.evaluate('location.hash = "#toy-2"')
+        tab.locator('#toy-2').wait_for(state='visible')
+
+
+def test_an_opened_row_moves_and_hides_with_its_row(browser, files):
+    with opened(browser, files['lab']) as tab:
+        tab.locator('#toy .grid tbody th button').nth(1).click()
+        assert 'failed: non-finite rec at step 30' in tab.locator('#toy tr.more .runs').inner_text()
+        header(tab, 'toy', 'nll_iw').click()
+        assert tab.locator('#toy tr.more').evaluate('r => r.previousSibling.cells[0].innerText') == 'VAE'
+        tab.locator('#toy input[type=search]').fill('fb')
+        assert labels(tab, 'toy') == ['FB'] and not tab.locator('#toy tr.more').is_visible()
+
+
+def accessible(tab):
+    from axe_playwright_python.sync_playwright import Axe
+    return {v['id']: [n['html'] for n in v['nodes']] for v in Axe().run(tab).response['violations']}
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+@pytest.mark.parametrize(('name', 'anchor'), [('lab', '#toy'), ('lab', '#ptb'), ('lab', '#vb-methods'), ('quick', '')])
+def test_accessibility(browser, files, name, anchor, scheme):
+    pytest.importorskip('axe_playwright_python', reason="needs axe: pip install -e '.[browser]'")
+    with opened(browser, files[name], anchor, color_scheme=scheme) as tab:
+        if anchor == '#toy':
+            tab.locator('#toy .grid tbody th button').nth(1).click()
+            tab.locator('#toy .menu summary').click()
+            tab.locator('#toy .grid tbody td').nth(1).focus()
+        assert accessible(tab) == {}
+
+
+def test_the_accessibility_check_can_fail(browser, files):
+    pytest.importorskip('axe_playwright_python', reason="needs axe: pip install -e '.[browser]'")
+    with opened(browser, files['lab']) as tab:
+        tab.evaluate('''() => {
+            document.querySelector('.top p').style.color = '#999';
+            document.querySelector('.bar label').replaceWith(document.querySelector('.bar input'));
+            document.querySelector('.bar input').placeholder = '';
+        }''')
+        assert accessible(tab).keys() == {'color-contrast', 'label'}
+
+
+@pytest.mark.slow
+def test_accessibility_of_all_committed_results(browser, tmp_path):
+    folders = [p for p in sorted(COMMITTED.iterdir()) if p.is_dir() and list(p.glob('*.json'))]
+    found, problems = tables.collect(folders)
+    path = tmp_path / 'all.html'
+    path.write_text(page.render(found), encoding='utf-8')
+    assert problems == [] and path.stat().st_size < 5e6
+    for table in found:
+        with opened(browser, path, f'#{table.table}') as tab:
+            assert tab.locator(f'#{table.table} .grid').is_visible() and accessible(tab) == {}
+
+
+@pytest.mark.parametrize('width', [320, 360])
+def test_on_a_phone(browser, files, width):
+    with opened(browser, files['lab'], viewport={'width': width, 'height': 640}, has_touch=True, is_mobile=True) as tab:
+        assert tab.evaluate('document.documentElement.scrollWidth') == width
+        first = tab.locator('#toy .grid tbody th').first
+        left = first.bounding_box()['x']
+        tab.locator('#toy .wrap').first.evaluate('w => { w.scrollLeft = 150; }')
+        assert first.bounding_box()['x'] == left                   # the names stay in sight
+        tab.locator('#toy .grid tbody tr').nth(1).locator('td').nth(1).tap()
+        check_tip(tip(tab))
+        box, cell = (tab.locator(q).bounding_box() for q in ('#vb-pop', '#toy td[aria-describedby]'))
+        assert box['x'] >= 0 and box['x'] + box['width'] <= width and box['y'] + box['height'] <= 641
+        assert cell['y'] + cell['height'] <= box['y'] or cell['y'] >= box['y'] + box['height']
+        tab.locator('h1').tap()
+        assert tip(tab) is None
+        for anchor in ('#ptb', '#vb-methods'):
+            tab.evaluate(f'location.hash = "{anchor}"')
+            assert tab.evaluate('document.documentElement.scrollWidth') == width
+
+
+def test_on_paper(browser, files):
+    with opened(browser, files['lab'], color_scheme='dark', viewport={'width': 1000, 'height': 700}) as tab:
+        tab.emulate_media(media='print', color_scheme='dark')
+        assert all(tab.locator(f'#{p}').is_visible() for p in ('toy', 'ptb', 'toy-2')) and ink(tab)[0] > 240
+        assert not any(tab.locator(q).first.is_visible() for q in ('nav', '#vb-theme', '.bar', '#vb-methods'))
+    with opened(browser, files['large']) as tab:
+        visible = lambda: [[th.get_attribute('data-name') for th in table.locator('thead th:visible').all()]
+                           for table in tab.locator('#large .grid').all()]
+        (once,) = visible()
+        tab.evaluate('dispatchEvent(new Event("beforeprint"))')
+        parts = visible()
+        assert len(parts) > 1 and all(p[0] == 'method' and len(p) <= 10 for p in parts)
+        assert [name for p in parts for name in p[1:]] == once[1:]
+        tab.evaluate('dispatchEvent(new Event("afterprint"))')
+        assert visible() == [once]
+        assert tab.pdf().startswith(b'%PDF') and visible() == [once]
+
+
+def test_without_scripts_everything_is_still_there(browser, files):
+    with opened(browser, files['lab'], java_script_enabled=False) as tab:
+        assert all(tab.locator(f'#{p}').is_visible() for p in ('toy', 'ptb', 'toy-2', 'vb-methods'))
+        assert not tab.locator('.bar').first.is_visible() and not tab.locator('#vb-theme').is_visible()
