@@ -9,7 +9,7 @@ as .xz or .gz), or a folder binarized_mnist/ with them.
 Three tables: `static`, Larochelle's binarisation, with the likelihoods; `grey`, the samples; `embedding`, maps of test
 images to the plane. Paper size: two layers of 500 and 40 latent dimensions for the likelihoods, 8 latent dimensions and
 critics of 1000 for the rest; a VAE there should come near the published 89.9 nats.
-`:small`: the first 6,000 training images, networks of 256, 16 and 8 latent dimensions, 40 epochs (20 in the plane), 1,000
+`:small`: 6,000 training images, networks of 256, 16 and 8 latent dimensions, 40 epochs (20 in the plane), 1,000
 test images; learning rates, margins and gains are what short trials on one seed found to work in so few steps.
 """
 from ml_collections import config_dict

@@ -269,3 +269,10 @@ def test_colours_tell_what_an_interval_says():
         profiles.HIGH, profiles.LOW, profiles.EVEN, profiles.EVEN, profiles.PART]
     assert len({c for c, _ in (profiles.HIGH, profiles.LOW, profiles.EVEN, profiles.PART)}) == 4
     assert {profiles.HIGH[0], profiles.LOW[0], profiles.EVEN[0]} <= set(drawing.COLOURS)
+
+
+def test_families_share_half_of_their_rows():
+    rows = {'big': 'abcdef', 'other': 'xyz', 'part': 'abx', 'far': 'aqrs', 'small': 'xy'}
+    made = build({t: {r: [1.] for r in names} for t, names in rows.items()})
+    groups = [[t.table for t in group] for group in aggregates.families(made)]
+    assert groups == [['big', 'part'], ['far'], ['other', 'small']]

@@ -45,6 +45,9 @@ def test_page_has_tables_figures_cards_and_the_overall_table(tmp_path):
     assert 'Other' in page and 'borda' in page and 'Auto-Encoding Variational Bayes' in page
     assert page == report.render([tmp_path], 'html')[0]
     alone = report.render([tmp_path], 'html', ['other'])[0]
+    put(tmp_path / 'b', fake('gan', table='third', config_hash='b' * 10, metrics={'nll_iw': metric(1.)}))
+    assert 'third' in (more := report.render([tmp_path, tmp_path / 'b'], 'html')[0])
+    assert more.count('>Overall:<') == page.count('>Overall:<') == 1 and 'All tables: toy, other<' in more
     assert 'borda' not in alone and 'data:image/png;base64,' in alone
 
 
@@ -86,6 +89,11 @@ def test_cards_and_citations(tmp_path, run):
     code, out, _ = run(f'--results={source}', '--table=other', f'--cards={tmp_path / "cards.md"}')
     assert code == 0 and out == f'written to {tmp_path / "cards.md"}\n'
     assert 'Equation' in (tmp_path / 'cards.md').read_text()
+    same = [f'--results={source}', '--table=other', f'--cards={tmp_path / "cards.md"}', '--check']
+    assert run(*same)[::2] == (0, '')
+    (tmp_path / 'cards.md').write_text('typed')
+    code, _, err = run(*same)
+    assert code == 1 and 'write it anew' in err and (tmp_path / 'cards.md').read_text() == 'typed'
     code, out, _ = run(f'--results={source}', '--cite')
     assert code == 0 and '@misc{' in out and 'eprint' in out
     run(f'--results={source}', '--cite', f'--out={tmp_path / "x.bib"}')

@@ -69,7 +69,16 @@ def test_ties_agree_with_the_paired_test(n):
         best, other = rng.normal(size=n), rng.normal(1.5, 1., size=n)
         if best.mean() < other.mean():
             tied = statistics.ties([dict(enumerate(best)), dict(enumerate(other))], 'lower')
-            assert tied == [True, stats.ttest_rel(best, other).pvalue >= .05]
+            within = stats.ttest_rel(best, other).pvalue >= .05
+            assert tied == [True, within and (n > 3 or (other <= best).any())]
+
+
+def test_few_seeds_tie_only_where_one_of_them_is_as_good():
+    best, far = {0: 65., 1: 64.}, {0: 150., 1: 90.}
+    assert statistics.ties([best, far], 'lower') == [True, False]           # whose interval is 55 -+ 324
+    assert statistics.ties([best, {0: 64., 1: 66.}], 'lower') == [True, True]
+    assert statistics.ties([{k: -v for k, v in x.items()} for x in (best, far)], 'higher') == [True, False]
+    assert statistics.ties([best, {0: 66., 1: 64.}], 'lower') == [True, True]
 
 
 # Parts of the bootstrap

@@ -16,14 +16,14 @@ _USAGE = """vaebench-report: tables, figures and a page from result files.
   vaebench-report --results=NEW --against=OLD [--columns=METRIC,METRIC]
   vaebench-report --results=DIR --figures=OUTDIR
   vaebench-report --results=DIR --pictures=OUTDIR
-  vaebench-report --results=DIR --cards=FILE.md
+  vaebench-report --results=DIR --cards=FILE.md [--check]
   vaebench-report --results=DIR --cite [--out=FILE.bib]
   vaebench-report --readme=FILE [--check]
 
 DIR is a workdir of vaebench or a folder of its result files.
 
---format=html makes one file that needs nothing beside it: a tab for each table, an overall table where there is more
-than one, figures and model cards. --format=all writes a file of every format into the folder --out.
+--format=html makes one file that needs nothing beside it: a tab for each table and for what tables with the same rows
+come to together, figures and model cards. --format=all writes a file of every format into the folder --out.
 --aggregate puts the tables into one: Borda points, interquartile mean and probability of an improvement over a row.
 --against shows, row by row and metric by metric, what --results have, what --against has and the difference with an
 interval paired by seed; rows whose data, training protocol or estimator differ are listed with the reason.
@@ -65,7 +65,8 @@ def _flags():
     flags.DEFINE_bool('cite', False, 'BibTeX of the rows and of the published numbers beside them, instead of a '
                       'table.', flag_values=values)
     flags.DEFINE_string('readme', None, 'Markdown file whose marked tables are to be written anew.', flag_values=values)
-    flags.DEFINE_bool('check', False, 'With --readme: change nothing, exit 1 if the file differs.', flag_values=values)
+    flags.DEFINE_bool('check', False, 'With --readme or --cards: change nothing, exit 1 if the file differs.',
+                      flag_values=values)
     flags.DEFINE_bool('help', False, 'Show this help.', short_name='h', flag_values=values)
     return values
 
@@ -118,7 +119,7 @@ def page_of(found, baseline='vae'):
 
     Args:
       found: list of `tables.Table`.
-      baseline: row that the overall table compares with; there is none where tables do not share it.
+      baseline: row that the overall tables compare with: one for each family of tables that share their rows.
 
     Returns:
       str.
@@ -127,9 +128,11 @@ def page_of(found, baseline='vae'):
 
     from vaebench.report import aggregates, cards, figures, page
     extra = []
-    if len(found) > 1:
-        with contextlib.suppress(UserError):
-            extra = [aggregates.overall(found, (), baseline)]
+    for family in aggregates.families(found):
+        with contextlib.suppress(UserError):    # tables without the baseline, or of another kind
+            if len(family) > 1:
+                extra.append(aggregates.overall(family, (), baseline)._replace(
+                    table=' + '.join(t.table for t in family)))
     pictures = {t.table: [(d.title, d.alt, d.files['page'], 'png') for d in figures.of_table(t, ('page',))]
                 for t in found}
     return page.render(found, pictures, cards.blocks(found), extra)
@@ -209,18 +212,25 @@ def _print(args):
 def _explain(args):
     from vaebench.report import cards
     found = _found(args)
-    if args.cards:
+    if args.cards and args.check:
+        path, text = pathlib.Path(args.cards), cards.markdown(found).encode()
+        if not path.is_file() or path.read_bytes() != text:
+            print(f'{path}: not the cards of these methods; write it anew without --check', file=sys.stderr)
+            return 1
+        print(f'{path}: up to date')
+    elif args.cards:
         _emit(cards.markdown(found), args.cards)
     if args.cite:
         _emit(cards.cite(found), args.out)
+    return 0
 
 
 def _check(args, rest):
     """UserError where flags do not go together."""
     if rest:
         raise UserError(f'{rest[0]}: not a flag; did you mean --results={rest[0]}?')
-    if args.check and not args.readme:
-        raise UserError('--check goes with --readme=FILE')
+    if args.check and not (args.readme or args.cards):
+        raise UserError('--check goes with --readme=FILE or --cards=FILE')
     if not (args.readme or args.results):
         raise UserError('no results named; give --results=DIR, a workdir of vaebench')
     if args.against and (args.aggregate or args.figures or args.pictures or args.readme or args.cards or args.cite):
@@ -251,8 +261,8 @@ def main(argv=None):
             for path in make(args) if asked else ():
                 print(f'written to {path}')
         if args.cards or args.cite:
-            _explain(args)
-        elif not (args.figures or args.pictures):
+            return _explain(args)
+        if not (args.figures or args.pictures):
             _print(args)
         return 0
     except (UserError, flags.Error) as e:

@@ -313,6 +313,27 @@ def _about(found):
     return tuple(lines)
 
 
+def families(tables):
+    """Groups of tables that share their rows: over others an aggregate would say little.
+
+    Args:
+      tables: list of `tables.Table`.
+
+    Returns:
+      List of lists, largest tables first: a table joins the first group whose first table has half of its rows.
+    """
+    groups = []
+    for table in sorted(tables, key=lambda t: -len(t.rows)):
+        rows = {r.row for r in table.rows}
+        for group in groups:
+            if 2 * len(rows & {r.row for r in group[0].rows}) >= len(rows):
+                group.append(table)
+                break
+        else:
+            groups.append([table])
+    return groups
+
+
 def overall(tables, metrics=(), baseline=BASELINE):
     """The table over all tables, best Borda points first.
 

@@ -95,7 +95,8 @@ def _legend(table, best):
         lines.append('±: standard error over test examples, apart from the seeds.')
     if any(c.best for c in cells):
         lines.append(f'{best}: best of its estimator, and every row whose differences from it, paired by seed, '
-                     'have an interval that includes 0.')
+                     'have an interval that includes 0'
+                     + (', and that is at least as good with one of the seeds.' if 1 < most <= FEW else '.'))
     return ' '.join(lines)
 
 
