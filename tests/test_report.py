@@ -402,7 +402,8 @@ def test_unusable_input_is_one_line(tmp_path, capsys):
             ([], 'give --results=DIR'), (['--results=nowhere'], 'nowhere: no such folder'),
             ([f'--results={empty}'], f'no results in {empty}; run vaebench'), (['--reslts=x'], 'Did you mean: results'),
             ([f'--results={full}', '--format=htm'], 'format'), ([full], f'did you mean --results={full}'),
-            ([f'--results={full}', '--columns=kll'], "did you mean 'kl'"), (['--check'], '--check goes with --readme=FILE or --cards=FILE'),
+            ([f'--results={full}', '--columns=kll'], "did you mean 'kl'"),
+            (['--check'], '--check goes with --readme=FILE or --cards=FILE'),
             ([f'--results={full}', '--table=tob'], "did you mean 'toy'"),
             (['--readme=no.md'], 'no.md: cannot be read')]:
         code, out, err = call(capsys, *args)
