@@ -36,14 +36,19 @@ LSTM += [n for n, entry in METHODS.items() if entry.track == ('text',) and n != 
 MAPS = {n for n, entry in METHODS.items() if entry.factory is embeddings.embedding}     # their own tests have them
 CASES = [(n, 'mlp') for n, entry in METHODS.items() if 'image' in entry.track and n not in MAPS]
 CASES += [(n, 'lstm') for n in LSTM]
-FIRST = {}            # of several entries that share a factory, the rest is checked by the slow run alone
-for n, kit_name in CASES:
-    FIRST.setdefault((METHODS[n].factory, kit_name), n)
-SAME = [(n, k) for n, k in CASES if FIRST[METHODS[n].factory, k] != n]
+
+
+def firsts(key):
+    """The first case of each kit and kind of entry."""
+    return list({(key(METHODS[n]), k): (n, k) for n, k in reversed(CASES)}.values())
+
+
+DISTINCT = firsts(lambda entry: entry.factory)                      # entries that do not only differ in numbers
+QUICK = firsts(lambda entry: entry.factory.__module__)              # of every family one; the slow run has the rest
 
 
 def marked(cases):
-    return [pytest.param(*c, marks=[pytest.mark.slow] if c in SAME else []) for c in cases]
+    return [pytest.param(*c, marks=[] if c in QUICK else [pytest.mark.slow]) for c in cases]
 
 
 CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
@@ -172,7 +177,7 @@ def test_evals(name, kit):
         np.testing.assert_allclose(np.exp(out[k]).sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', [pytest.param(n, marks=[pytest.mark.slow] if (n, kit) in SAME else [])
+@pytest.mark.parametrize('name', [pytest.param(n, marks=[] if (n, kit) in QUICK else [pytest.mark.slow])
                                   for n, kit in CASES if kit == 'mlp'])
 def test_empty_slots_do_not_count(name):
     """Whatever lies in a slot of weight 0 changes no loss, gradient, carry or term."""
@@ -195,7 +200,7 @@ def test_empty_slots_do_not_count(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name, kit', [c for c in CASES if c not in SAME], ids=lambda v: v)
+@pytest.mark.parametrize('name, kit', DISTINCT, ids=lambda v: v)
 def test_block_is_the_loop(name, kit):
     m, stock = method(name, kit), data(kit)
     for phase in m.phases:
@@ -230,7 +235,7 @@ def shard(name, kit):
 @pytest.mark.parametrize('part', range(8))
 def test_sharded_is_unsharded(part):
     """The devices are forced before JAX starts, hence another process."""
-    cases = [f'{name}:{kit}' for name, kit in [c for c in CASES if c not in SAME][part::8]]
+    cases = [f'{name}:{kit}' for name, kit in DISTINCT[part::8]]
     env = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2', 'JAX_PLATFORMS': 'cpu'}
     done = subprocess.run([sys.executable, __file__, *cases], env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]

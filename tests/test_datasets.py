@@ -168,6 +168,7 @@ def test_ptb_is_checked(load, tiny_ptb, tmp_path):
         load('ptb', tiny_ptb)
 
 
+@pytest.mark.slow
 def test_real_ptb(tmp_path):
     d = datasets.load('ptb', data_dir=real('ptb').parent, cache_dir=tmp_path)
     assert d.info['sizes'] == {'train': 42_068, 'valid': 3_370, 'test': 3_761}

@@ -345,6 +345,7 @@ def test_digits():
 
 # The real files
 
+@pytest.mark.slow
 def test_real_mnist(tmp_path):
     d = datasets.load('mnist', data_dir=real('mnist'), cache_dir=tmp_path)
     assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
@@ -370,6 +371,7 @@ def test_real_fashion_mnist(tmp_path):
     assert abs(every.mean(dtype=np.float64) - .2860406) < 1e-6   # the well-known mean of the 60,000
 
 
+@pytest.mark.slow
 def test_real_mnist_static(tmp_path):
     d = datasets.load('mnist_static', data_dir=real('.'), cache_dir=tmp_path)
     assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}

@@ -95,6 +95,7 @@ def test_the_space_of_a_classifier(trained):
     assert 100 * (log_p.argmax(1) == label).mean() == pytest.approx(accuracy, abs=.05)
 
 
+@pytest.mark.slow
 def test_a_stopped_classifier_goes_on_and_is_the_same_again(trained, tmp_path):
     data, calls = digits(), []
     with pytest.raises(train.Out):

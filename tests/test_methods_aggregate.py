@@ -81,6 +81,7 @@ def test_single_chunks_are_the_vae():
             np.testing.assert_allclose(grads[k][leaf], exact[k][leaf], atol=.02 * float(jnp.abs(exact[k]['w']).max()))
 
 
+@pytest.mark.slow
 def test_larger_chunks_ask_less_of_the_posteriors():
     gaps = [evaluate(aggregate.dg_vae, chunk=b, draws=500)[2]['gap'] for b in (1, 2, 4, 12)]
     assert all(a > b + .01 for a, b in zip(gaps[:-1], gaps[1:], strict=True))

@@ -43,6 +43,7 @@ def started(kit=None, data=DATA, make=amortised.semi_amortised, **options):
 
 
 @pytest.mark.parametrize('kind', ['image', 'text'])
+@pytest.mark.slow
 def test_no_step_is_the_vae(kind):
     kit, data = (toys.kit(), DATA) if kind == 'image' else (lstm(), sentences())
     both = []
@@ -88,6 +89,7 @@ def directional(f, params, eps=1e-5):
 @pytest.mark.parametrize('kind, options', [
     ('image', {'refine': 3, 'clip': None, 'step': 4.}), ('image', {'refine': 3, 'clip': .01, 'step': 4.}),
     ('text', {'refine': 2, 'clip': None, 'step': 4.})])
+@pytest.mark.slow
 def test_gradient_is_the_total_derivative(kind, options):
     """Through every step, also where it is clipped, with respect to each part; steps are long enough to matter."""
     kit, data = (toys.kit(), DATA) if kind == 'image' else (lstm(), sentences())

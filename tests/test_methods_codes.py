@@ -63,6 +63,7 @@ def still(tree):
 
 
 @QUANTISED
+@pytest.mark.slow
 def test_uniform_prior_costs_ln_k_per_code(form):
     method, params, carry = started(form)
     batch, e = data(), method.evals
@@ -138,6 +139,7 @@ def test_ancestral_draws_read_the_left():
     assert len(np.unique(np.asarray(draws))) == 12
 
 
+@pytest.mark.slow
 def test_gaussian_prior_and_posterior_are_their_densities():
     """Position by position, each seeing only what is left of it."""
     method, params, carry = started('gavam')
@@ -173,6 +175,7 @@ def test_codes_of_other_lengths_have_no_density(form):
 
 
 @FORM
+@pytest.mark.slow
 def test_padding_changes_nothing(form):
     method, params, carry = started(form)
     batch, e = data(), method.evals

@@ -188,6 +188,7 @@ def test_apo_players_and_what_they_move():
     assert {n for f in (dual, prior, model) for n in f.trains} == set(p)
 
 
+@pytest.mark.slow
 def test_apo_loss_is_its_formula(double):
     """rec + nu([log_0 z; h]) at z = exp_mu((lambda_0 / lambda_mu) v)."""
     method, p, c, batch = hyperbolic(c=.7)
@@ -278,6 +279,7 @@ def test_optimal_dual_with_the_data_as_pseudo_inputs_is_the_kl_from_the_aggregat
 
 
 @pytest.mark.parametrize('direction, sign', [('descend', -1.), ('ascend', 1.)])
+@pytest.mark.slow
 def test_pseudo_inputs_follow_the_dual_estimate(direction, sign):
     """A step along the player's gradient lowers E_q nu - E_p e^nu, unless its printed sign is asked for."""
     method, p, c, batch = hyperbolic(pseudo=3, direction=direction)
@@ -297,6 +299,7 @@ def test_pseudo_inputs_follow_the_dual_estimate(direction, sign):
     assert sign * (dual(moved) - dual(p['pseudo'])) > 0
 
 
+@pytest.mark.slow
 def test_descending_pseudo_inputs_lessen_the_gap_between_prior_and_posterior():
     """The best dual functions: their prior player brings the mixture to the posteriors, ascent drives it away."""
     kit, c, after = toys.kit(), .1, {}

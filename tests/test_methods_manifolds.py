@@ -154,6 +154,7 @@ def euclidean(kit, plan, convention='pvae'):
 
 
 @pytest.mark.parametrize('convention', ['pvae', 'apo'])
+@pytest.mark.slow
 def test_without_curvature_it_is_a_gaussian_vae(convention):
     """Loss and gradients of the same draws; covariance s^2 / 4 in pvae's convention."""
     params = started(manifolds.p_vae, c=.1)[1]

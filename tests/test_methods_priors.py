@@ -245,6 +245,7 @@ def test_bad_input_is_refused():
         priors.mog_vae(kit, plan, free='boths')
 
 
+@pytest.mark.slow
 def test_pseudo_sentences():
     """On the LSTM kit pseudo-inputs stand in the embeddings' place, all are trained, and the loss falls."""
     with jax.enable_x64(False):
@@ -307,6 +308,7 @@ def test_full_mixture_of_one_starts_at_the_batch():
     assert len(np.unique(np.asarray(many['mean']), axis=0)) == 7                       # no twins
 
 
+@pytest.mark.slow
 def test_mixture_phase_finds_the_law_of_the_codes():
     """The autoencoder stays as it is; gradients come within 0.05 nats of the truth and of EM."""
     z, truth = correlated(400)

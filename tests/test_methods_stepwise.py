@@ -198,6 +198,7 @@ def over_nodes(method, params, carry, batch, mean, log_var, n=60):
 
 
 @READS
+@pytest.mark.slow
 def test_bound_is_one_on_log_p(reads):
     """ELBO <= ln p(x) for every sentence, and the probabilities of all sentences sum to at most one."""
     method, params, carry, batch = fitted(reads)

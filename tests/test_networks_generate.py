@@ -92,6 +92,7 @@ def np_beam(score, width):
 
 
 @EVERY
+@pytest.mark.slow
 def test_beam_search_against_brute_force(name):
     """Every sentence kept: the likeliest of all. Fewer: an independent search. One: greedy."""
     z, sentences = code(name, 6, scale=2.), every_sentence()

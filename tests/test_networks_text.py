@@ -166,6 +166,7 @@ def test_attention_is_the_formulas():
                                    rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_sees_only_the_mask():
     """Memory beyond the mask changes nothing and gets no gradient; its order means nothing; its absence is finite."""
     dec, params = made('attention')
@@ -199,6 +200,7 @@ def test_padding_and_dropout(name):
 
 
 @EVERY
+@pytest.mark.slow
 def test_vmap_over_seeds_and_samples_equals_loop(name):
     dec = made(name)[0]
     params = jax.vmap(dec.init)(jax.random.split(jax.random.key(0)))
@@ -357,6 +359,7 @@ def test_sequence_is_a_causal_lstm():
     assert (kit.vocab, kit.length) == (V, WORDS + 1)
 
 
+@pytest.mark.slow
 def test_language_model_of_convolutions():
     dec = text_kit().decoder(latent=0, dilations=(1, 2))
     params = dec.init(jax.random.key(0))

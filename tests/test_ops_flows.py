@@ -178,6 +178,7 @@ def test_chunks_are_consecutive_slots_and_one_where_they_do_not_fit():
         np.testing.assert_array_equal(f(q, z, misfit), f(q, z, 8))
 
 
+@pytest.mark.slow
 def test_empty_slots_are_no_members():
     q, weight = jax.tree.map(jnp.asarray, TOY), jnp.array([1., 0., 1., 0.])
     few = jax.tree.map(lambda x: x[::2], q)

@@ -390,6 +390,7 @@ def test_curves():
 
 # Bytes and the command.
 
+@pytest.mark.slow
 def test_bytes_are_the_same_whatever_the_settings(tmp_path):
     import matplotlib
     put(tmp_path / 'r', vae=autoencoder(z=5), gan={'real/x': images(8), 'sample/x': images(64), **curves()})

@@ -98,3 +98,27 @@ def test_cards_and_citations(tmp_path, run):
     assert code == 0 and '@misc{' in out and 'eprint' in out
     run(f'--results={source}', '--cite', f'--out={tmp_path / "x.bib"}')
     assert (tmp_path / 'x.bib').read_text() == out
+
+
+def test_flags_that_do_not_go_together_say_so(tmp_path, run):
+    source, out = two(tmp_path / 'a'), tmp_path / 'x'
+    for flags, message in (
+            ((f'--figures={out}', '--format=html'), '--format goes with a table'),
+            ((f'--cards={out}', f'--out={out}'), '--out goes with a table or with --cite'),
+            (('--figures=',), '--figures= names nothing'), (('--out=.',), 'a folder; name a file in it'),
+            ((f'--readme={out}',), 'leave --results out')):
+        code, _, err = run(f'--results={source}', *flags)
+        assert code == 2 and message in err and err.count('\n') == 1, flags
+    assert not out.exists()
+
+
+def test_what_was_left_out_is_said_in_every_mode(tmp_path, run):
+    source, empty = two(tmp_path / 'a'), tmp_path / 'b'
+    empty.mkdir()
+    (source / 'junk.json').write_text('{')
+    for flags in ((), ('--aggregate',), ('--aggregate', f'--figures={tmp_path / "f"}'), ('--cite',)):
+        code, _, err = run(f'--results={source}', f'--results={empty}', *flags)
+        assert code == 0 and 'junk.json' in err and f'{empty}: no result files' in err, flags
+    for flags in ((f'--results={source}', f'--against={empty}'), (f'--results={empty}', f'--against={source}')):
+        code, _, err = run(*flags)
+        assert code == 2 and f'no results in {empty}' in err.splitlines()[-1]

@@ -63,6 +63,7 @@ def test_again_trains_nothing_and_prints_the_same(finished):
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
+@pytest.mark.slow
 def test_more_seeds_and_other_samples_train_only_what_is_new(finished, tmp_path):
     import shutil
     workdir = tmp_path / 'copy'
@@ -78,6 +79,7 @@ def test_more_seeds_and_other_samples_train_only_what_is_new(finished, tmp_path)
     assert samples == {8, 3}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path):
     workdir = tmp_path / 'killed'
     files = lambda: {p for part in ('checkpoints', 'models', 'results') for p in (workdir / part).glob('*')}
@@ -94,6 +96,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path)
     assert cells(workdir) == cells(finished[0])
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_rows(finished, tmp_path):
     workdir = tmp_path / 'shared'
     pair = [start(CONFIG, f'--workdir={workdir}') for _ in range(2)]
@@ -119,6 +122,7 @@ def test_termination_saves_and_budget_exits_cleanly(finished, tmp_path):
     assert cells(workdir) == cells(finished[0])
 
 
+@pytest.mark.slow
 def test_two_devices_share_a_batch_and_change_nothing_but_rounding(finished, tmp_path):
     environment = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
     done = subprocess.run(command(CONFIG, f'--workdir={tmp_path}', '--config.devices=2', '--config.rows=vae'),

@@ -81,6 +81,13 @@ def test_few_seeds_tie_only_where_one_of_them_is_as_good():
     assert statistics.ties([best, {0: 66., 1: 64.}], 'lower') == [True, True]
 
 
+@pytest.mark.parametrize('n', [2, 6])
+def test_a_row_that_beats_the_best_on_every_common_seed_ties(n):
+    best, lucky = {s: 1. + s / 10 for s in range(n)}, {s: .9 + s / 10 for s in range(n)} | {n: 9.}
+    assert statistics.ties([best, lucky], 'lower') == [True, True]
+    assert statistics.ties([{k: -v for k, v in x.items()} for x in (best, lucky)], 'higher') == [True, True]
+
+
 # Parts of the bootstrap
 
 

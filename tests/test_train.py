@@ -197,6 +197,7 @@ def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run():
     assert int(fine.status) == core.RUNNING and float(fine.params['w']) == 3
 
 
+@pytest.mark.slow
 def test_a_phase_that_continues_keeps_the_protocol(tmp_path):
     config = tiny_config.get_config().to_dict()
     config['table']['vae'] |= {'method': 'lagging', 'options': {'max_inner': 2, 'window': 1}}
@@ -211,6 +212,7 @@ def test_a_phase_that_continues_keeps_the_protocol(tmp_path):
         assert steps == sorted(set(steps)) and steps[-1] == 28            # a seed that waits writes nothing
 
 
+@pytest.mark.slow
 def test_cells_of_other_data_are_refused(tmp_path):
     for name, words in (('a', 'one two three'), ('b', 'three two one')):
         for split in ('train', 'valid', 'test'):

@@ -335,6 +335,8 @@ def write_bytes(path, data):
       data: bytes.
     """
     path = pathlib.Path(path)
+    if not path.name:
+        raise UserError(f'{path}: a folder; name a file in it')
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,8 @@ def _flags():
     flags.DEFINE_multi_string('results', [], 'Folder of results; may be repeated.', flag_values=values)
     flags.DEFINE_multi_string('against', [], 'Folder of other results that --results are compared with; may be '
                               'repeated.', flag_values=values)
-    flags.DEFINE_enum('format', 'terminal', (*EXTENSIONS, 'all'), 'What to print.', flag_values=values)
+    flags.DEFINE_enum('format', None, (*EXTENSIONS, 'all'), 'What to print: terminal, if nothing is named.',
+                      flag_values=values)
     flags.DEFINE_string('out', None, 'File to write instead of standard output; with --format=all a folder.',
                         flag_values=values)
     flags.DEFINE_list('table', [], 'Tables to show, all by default.', flag_values=values)
@@ -138,16 +139,19 @@ def page_of(found, baseline='vae'):
     return page.render(found, pictures, cards.blocks(found), extra)
 
 
-def _found(args):
-    """The tables that the flags ask for; problems go to standard error."""
-    found, problems = collect(args.results, args.table, args.columns, args.against,
-                              args.baseline if args.aggregate else None)
+def _told(found, problems, args):
+    """`found`, where there is something; problems go to standard error."""
     for problem in problems:
         print(problem, file=sys.stderr)
     if not found:
-        raise UserError(f'no results in {", ".join([*args.results, *args.against])}; run vaebench --config=FILE '
-                        '--workdir=DIR first')
+        raise UserError(f'no results in {", ".join(args.results)}; run vaebench --config=FILE --workdir=DIR first')
     return found
+
+
+def _found(args):
+    """The tables that the flags ask for."""
+    return _told(*collect(args.results, args.table, args.columns, args.against,
+                          args.baseline if args.aggregate else None), args)
 
 
 def _splice(args):
@@ -164,10 +168,9 @@ def _splice(args):
 
 
 def _draw(args):
-    from vaebench.report import aggregates, figures, profiles, tables
+    from vaebench.report import aggregates, figures, profiles
     if args.aggregate:
-        found = tables.collect(args.results)[0]
-        pool = aggregates.pool(tables.select(found, args.table) if args.table else found, args.columns, args.baseline)
+        pool = aggregates.pool(_told(*collect(args.results, args.table), args), args.columns, args.baseline)
         table = aggregates.tabulate(pool)
         return figures.save(table.table, profiles.render(pool, table), args.figures)
     return figures.write(_found(args), args.figures)
@@ -175,12 +178,7 @@ def _draw(args):
 
 def _paint(args):
     from vaebench.report import pictures
-    cells, problems = pictures.collect(args.results, args.table)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not cells:
-        _found(args)
-    return pictures.write(cells, args.pictures)
+    return pictures.write(_told(*pictures.collect(args.results, args.table), args), args.pictures)
 
 
 def _emit(text, out):
@@ -202,11 +200,11 @@ def _print(args):
         for form, extension in EXTENSIONS.items():
             _emit(convert(found, form), pathlib.Path(args.out) / f'tables.{extension}')
         return
-    options = {}
-    if args.format == 'terminal' and args.out is None and sys.stdout.isatty():
+    form, options = args.format or 'terminal', {}
+    if form == 'terminal' and args.out is None and sys.stdout.isatty():
         import shutil
         options = {'colour': True, 'width': shutil.get_terminal_size().columns}
-    _emit(convert(found, args.format, **options), args.out)
+    _emit(convert(found, form, **options), args.out)
 
 
 def _explain(args):
@@ -233,6 +231,16 @@ def _check(args, rest):
         raise UserError('--check goes with --readme=FILE or --cards=FILE')
     if not (args.readme or args.results):
         raise UserError('no results named; give --results=DIR, a workdir of vaebench')
+    for name in ('out', 'figures', 'pictures', 'cards', 'readme'):
+        if args[name].value == '':
+            raise UserError(f'--{name}= names nothing; give a path')
+    other = args.figures or args.pictures or args.cards or args.cite or args.readme
+    if other and args.format:
+        raise UserError('--format goes with a table, not with --figures, --pictures, --cards, --cite or --readme')
+    if other and args.out and not args.cite:
+        raise UserError('--out goes with a table or with --cite')
+    if args.readme and args.results:
+        raise UserError('--readme has its results named in its marks; leave --results out')
     if args.against and (args.aggregate or args.figures or args.pictures or args.readme or args.cards or args.cite):
         raise UserError('--against goes with a table: --format, --columns, --table, --out')
     if args.format == 'all' and not args.out:

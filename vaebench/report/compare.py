@@ -184,11 +184,16 @@ def _seeds(mine, theirs):
     return f'A {len(counts[0])}, B {len(counts[1])}, both {len(counts[0] & counts[1])}'
 
 
+def _runs(name, side):
+    return tuple(run._replace(file=f'{name}: {run.file}') for run in side.runs) if side else ()
+
+
 def _about(a, b, metrics, verdicts, sides):
     lines = ['A is what --results names, B what --against names. A − B: '
              f"[{statistics.LEVEL:.0%} interval, Student's t, of the differences paired by seed]; "
              'better, worse: A than B, by an interval without 0. Each comparison '
-             f'stands by itself: of a hundred where nothing differs, about {100 * (1 - statistics.LEVEL):.0f} say so.']
+             f'stands by itself: of a hundred where nothing differs, about {100 * (1 - statistics.LEVEL):.0f} say '
+             'better or worse all the same.']
     for metric in metrics:
         counts = ', '.join(f'{n} {word}' for word, n in sorted(verdicts[metric].items(), key=lambda i: (-i[1], i[0])))
         lines.append(f'{metric}: {counts}.')
@@ -249,7 +254,8 @@ def _table(name, a, b, wanted):
             if made.summary:
                 differences[metric].append(made.summary.mean)
             verdicts[metric][{tables.GAP: 'without a number', '': 'one seed'}.get(made.text, made.text)] += 1
-        rows.append(tables.Row(row, label, number, cells, dict.fromkeys(tables.FACTS), _seeds(mine, theirs), (), ()))
+        rows.append(tables.Row(row, label, number, cells, dict.fromkeys(tables.FACTS), _seeds(mine, theirs), (),
+                               (*_runs('A', mine), *_runs('B', theirs))))
     columns = []
     for metric, one, other in found:
         shown = max(one.digits, other.digits)
@@ -290,7 +296,10 @@ def compare(folders, against, metrics=()):
                 raise unknown('metric', metric, sorted(set(known[0]) & set(known[1])))
     names = [list(dict.fromkeys(f.result['table'] for f in found)) for found in (mine, theirs)]
     common = [n for n in names[0] if n in names[1]]
-    if mine and theirs and not common:
+    for found, asked, flag in ((mine, folders, '--results'), (theirs, against, '--against')):
+        if not found:
+            raise UserError(f'no results in {", ".join(map(str, asked))}, named by {flag}')
+    if not common:
         raise UserError(f'no table in common: --results has {", ".join(names[0])}, --against has {", ".join(names[1])}')
     for own, other, where in ((names[0], names[1], '--results'), (names[1], names[0], '--against')):
         problems += [f'table {n!r}: only in {where}, so nothing is compared' for n in own if other and n not in other]

@@ -83,20 +83,25 @@ def _grid(table):
 def _legend(table, best):
     """How to read the cells, as far as this table needs it."""
     cells = [c for r in table.rows for c in r.cells.values() if c.summary]
-    most = max((len(c.seeds) for c in cells), default=0)        # of aggregates none: they say what theirs are
+    # Of aggregates there are none: they say what their intervals are.
+    fewest = min((len(c.seeds) for c in cells if len(c.seeds) > 1), default=0)
     lines = []
-    if most > 1:
-        few = (f' With {most} seeds it reaches {multiple(most):.1f} standard errors either side and says little.'
-               if most <= FEW else '')
+    if fewest:
+        few = (f' With {fewest} seeds it reaches {multiple(fewest):.1f} standard errors either side and says little.'
+               if fewest <= FEW else '')
         lines.append(f"Mean over seeds, [{LEVEL:.0%} interval over seeds, Student's t].{few}")
     if any(c.summary.n == 1 for c in cells):
         lines.append('†: one seed, no interval.')
     if any(c.stderr is not None for c in cells):
         lines.append('±: standard error over test examples, apart from the seeds.')
-    if any(c.best for c in cells):
+    if any(c.best and c.seeds for c in cells):
         lines.append(f'{best}: best of its estimator, and every row whose differences from it, paired by seed, '
-                     'have an interval that includes 0'
-                     + (', and that is at least as good with one of the seeds.' if 1 < most <= FEW else '.'))
+                     'have an interval that is not wholly worse'
+                     + (f'; with up to {FEW} seeds it must also be at least as good with one of them.'
+                        if fewest and fewest <= FEW else '.'))
+    elif any(c.best for c in cells):
+        lines.append(f'{best}: best, and every row whose difference from it has a bootstrap interval that includes 0 '
+                     'and which, of few runs, reaches it in a draw.')
     return ' '.join(lines)
 
 

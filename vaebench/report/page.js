@@ -99,10 +99,12 @@
   function filter(panel) {
     const table = panel.querySelector('.grid'), rows = mainRows(table);
     const names = headers(table).map(th => th.dataset.name.toLowerCase());
-    const words = panel.querySelector('input[type=search]').value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = panel.querySelector('input[type=search]').value.toLowerCase()
+      .replace(/\s*(<=|>=|<|>|=)\s*/g, '$1').split(/\s+/).filter(Boolean), unknown = [];
     const tests = words.map(word => {
       const m = CONDITION.exec(word), k = m ? names.indexOf(m[1]) : -1;
       if (k > 0) return row => TEST[m[2]](Number(row.cells[k].dataset.sort ?? NaN), Number(m[3]));
+      if (m) unknown.push(m[1]);
       return row => {
         const {id, label, runs} = rowOf(row);
         return [id, label, ...runs.map(r => text(r[3]))].join(' ').toLowerCase().includes(word);
@@ -114,7 +116,7 @@
       if (row.more) row.more.hidden = row.hidden;
     }
     panel.querySelector('output').textContent = [...words.length ? [shown.size, 'of'] : [], rows.length,
-      rows.length === 1 ? 'row' : 'rows'].join(' ');
+      rows.length === 1 ? 'row' : 'rows', ...unknown.length && !shown.size ? [`; no column ${unknown[0]}`] : []].join(' ');
     const visible = rows.filter(row => !row.hidden);
     if (!visible.some(row => row.querySelector('[tabindex="0"]'))) rove(visible[0]?.cells[0], false);
   }

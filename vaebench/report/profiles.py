@@ -8,8 +8,7 @@ TOP = 7                 # rows with a colour of their own; the eighth colour is 
 COLUMN = 40             # rows of a column of dots
 REST = '#cfcfcf'
 HIGH, LOW, EVEN, PART = ('#0072B2', '^'), ('#D55E00', 'v'), ('#000000', 'o'), ('#8c8c8c', 's')
-WORDS = ('up: interval above 1/2, down: below, dot: 1/2 is inside, hollow: none; grey squares: rows with missing runs, '
-         'which are no improvement')
+WORDS = 'up: interval above 1/2, down: below, dot: 1/2 is inside, hollow: none; grey squares: missing runs count'
 
 
 def profile(scores, thresholds):

@@ -93,9 +93,10 @@ def summarise(samples):
 def ties(samples, better):
     """The best row, and every row that cannot be told from it.
 
-    A row ties with the best when Student's interval of their paired differences, seed by seed, includes 0; each
-    comparison is by itself at the nominal level. Of `FEW` seeds nearly every interval does: there the row must also be
-    at least as good in one of them. With fewer than two common seeds only an equal mean ties.
+    A row ties with the best when Student's interval of their paired differences, seed by seed, includes 0 or the row
+    is better in it (seeds that only one of them has decide the means); each comparison is by itself at the nominal
+    level. Of `FEW` seeds nearly every interval does: there the row must also be at least as good in one of them.
+    With fewer than two common seeds only an equal mean ties.
 
     Args:
       samples: list of {seed: value}; an empty one never wins.
@@ -111,11 +112,11 @@ def ties(samples, better):
     means = [sign * float(np.mean(list(s.values()))) if s else np.inf for s in samples]
     best = int(np.argmin(means)) if samples else 0
     out = [bool(s) and m == means[best] for s, m in zip(samples, means, strict=True)]
-    pairs = [[s[k] - samples[best][k] for k in sorted(s.keys() & samples[best].keys())] for s in samples]
+    pairs = [[sign * (s[k] - samples[best][k]) for k in sorted(s.keys() & samples[best].keys())] for s in samples]
     for indices, differences in _by_length(pairs):
-        _, low, high = interval(differences)
-        for i, a, b in zip(indices, low, high, strict=True):
-            out[i] |= bool(a <= 0 <= b) and (len(pairs[i]) > FEW or min(sign * d for d in pairs[i]) <= 0)
+        _, low, _ = interval(differences)
+        for i, a in zip(indices, low, strict=True):
+            out[i] |= bool(a <= 0) and (len(pairs[i]) > FEW or min(pairs[i]) <= 0)
     return out
 
 

@@ -90,7 +90,7 @@ def gather(folders):
     Raises:
       UserError: a folder is missing.
     """
-    found, plans, problems, cells, seen = [], {}, [], {}, set()
+    found, plans, problems, cells, seen, empty = [], {}, [], {}, set(), []
     for folder in map(pathlib.Path, folders):
         if not folder.is_dir():
             raise UserError(f'{folder}: no such folder; give a workdir of vaebench or a folder of its result files')
@@ -110,6 +110,7 @@ def gather(folders):
                   for t in (manifest or {'tables': ()})['tables'] for r in t['rows']}
         good, bad = results.read_all(files)
         problems += bad
+        empty += [] if good or bad else [f'{folder}: no result files; name a workdir or its results folder']
         for result in good:
             path = files / results.filename(result)
             row = result['table'], result['row'], result['config_hash']
@@ -125,6 +126,7 @@ def gather(folders):
             rows = {r['row'] for r in old['rows']}
             old['rows'] += [{**r, 'seeds': r.get('seeds', t.get('seeds'))} for r in t['rows'] if r['row'] not in rows]
     found.sort(key=lambda f: (f.result['table'], f.result['order'], f.result['row'], f.result['seed']))
+    problems += empty if found else []      # of nothing but such folders the caller says more
     return found, plans, [p if p.isprintable() else one_line(p) for p in problems]
 
 
@@ -204,6 +206,8 @@ def digits(means, values):
     if all(float(v).is_integer() for v in values):
         return 0 if all(float(m).is_integer() for m in means) else 1
     largest = max(means, default=0)
+    if largest >= 1000:                     # one outlier must not hide what the others differ in
+        largest = sorted(means)[len(means) // 2]
     if largest >= 1000:
         return 1
     if largest >= 1 or largest == 0:
@@ -251,6 +255,7 @@ def _column(name, rows, notes):
     best = set()
     for group, members in groups.items():
         filled = [r for r in members if values[r] and not warned[r]]
+        filled = [r for r in filled if len(values[r]) > 1] or filled     # one seed shows nothing beside several
         if group[2] and len(filled) > 1:
             tied = statistics.ties([values[r] for r in filled], group[2])
             best.update(r for r, t in zip(filled, tied, strict=True) if t)
