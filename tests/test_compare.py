@@ -188,7 +188,8 @@ def test_tables_of_one_side_and_left_out_files_are_named(tmp_path):
     with pytest.raises(UserError, match='no table in common: --results has mine, toy, --against has theirs'):
         compare.compare([tmp_path / 'a'], [tmp_path / 'c'])
     (tmp_path / 'empty').mkdir()
-    assert compare.compare([tmp_path / 'a'], [tmp_path / 'empty']) == ([], [])
+    with pytest.raises(UserError, match='no results in .*empty, named by --against'):
+        compare.compare([tmp_path / 'a'], [tmp_path / 'empty'])
 
 
 def test_every_format_shows_it(tmp_path):
