@@ -23,7 +23,7 @@ STATIC = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_vae m
 
 def static(name, kit, examples, **settings):
     evaluation = {'samples': 200, 'chunk': 50, 'batch': 100} if name == 'mnist' else {
-        'samples': 50, 'chunk': 50, 'batch': 250}
+        'samples': 1000, 'chunk': 100, 'batch': 100}
     table = presets.table(
         f'{name}-static', f'Binarised MNIST, static{_size(examples)}',
         dataset={'name': 'mnist_static', **examples}, kit={**kit, 'likelihood': 'bernoulli'}, batch=100,
