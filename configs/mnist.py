@@ -22,12 +22,10 @@ STATIC = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_vae m
 
 
 def static(name, kit, examples, **settings):
-    evaluation = {'samples': 200, 'chunk': 50, 'batch': 100} if name == 'mnist' else {
-        'samples': 1000, 'chunk': 100, 'batch': 100}
     table = presets.table(
         f'{name}-static', f'Binarised MNIST, static{_size(examples)}',
         dataset={'name': 'mnist_static', **examples}, kit={**kit, 'likelihood': 'bernoulli'}, batch=100,
-        evaluation=evaluation, metrics=presets.LIKELIHOOD_METRICS, **settings)
+        evaluation={'samples': 1000, 'chunk': 100, 'batch': 100}, metrics=presets.LIKELIHOOD_METRICS, **settings)
     warmup = settings['epochs'] / 2
     rows = presets.image_rows(target=10., mmd=100., warmup=warmup, components=50 if examples else 500)
     table.table = presets.rows(presets.published(presets.only(rows, STATIC), {'vae': 'I1/vae I1/vae_pythae'}))
