@@ -10,6 +10,8 @@ import argparse
 import copy
 import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -62,17 +64,22 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folders = make(args.folder or temporary, args.tables, args.rows, args.seeds)
         print(f'{args.tables} tables of {args.rows} rows and {args.seeds} seeds')
-        from vaebench.report import formats, page, tables
+        from vaebench import report
+        from vaebench.report import tables
         clock = lambda: np.array([time.perf_counter(), time.process_time()])
         line = lambda name, s, more='': print(f'  {name:<10} {s[0]:6.2f} s, {s[1]:6.2f} of one core{more}')
         start = last = clock()
         found, problems = tables.collect(folders)
         assert len(found) == args.tables and not problems
         line('read', (last := clock()) - start)
-        for name, form in {**formats.FORMATS, 'html': page.render}.items():
-            text, before, last = form(found), last, clock()
+        for name in report.EXTENSIONS:
+            text, before, last = report.convert(found, name), last, clock()
             line(name, last - before, f' {len(text) / 1e6:7.2f} MB')
         line('all', last - start)
+        begun = time.perf_counter()
+        command = [sys.executable, '-m', 'vaebench.report', *(f'--results={f}' for f in folders), '--format=all']
+        subprocess.run([*command, f'--out={pathlib.Path(temporary) / "out"}'], check=True, capture_output=True)
+        print(f'  --format=all, as a command: {time.perf_counter() - begun:.2f} s')
 
 
 if __name__ == '__main__':

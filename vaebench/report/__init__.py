@@ -1,4 +1,5 @@
 """`vaebench-report`: tables, figures and a page from result files, and from nothing else."""
+import gc
 import os
 import pathlib
 import sys
@@ -116,7 +117,7 @@ def convert(found, form, **options):
 
 
 def page_of(found, baseline='vae'):
-    """The page of some tables, as HTML: with what they come to together, their figures and the methods' cards.
+    """The page of some tables, as HTML: with what they come to together, their rate and distortion, and cards.
 
     Args:
       found: list of `tables.Table`.
@@ -127,15 +128,15 @@ def page_of(found, baseline='vae'):
     """
     import contextlib
 
-    from vaebench.report import aggregates, cards, figures, page
+    from vaebench.report import aggregates, cards, figures, page, tradeoffs
     extra = []
     for family in aggregates.families(found):
         with contextlib.suppress(UserError):    # tables without the baseline, or of another kind
             if len(family) > 1:
                 extra.append(aggregates.overall(family, (), baseline)._replace(
                     table=' + '.join(t.table for t in family)))
-    pictures = {t.table: [(d.title, d.alt, d.files['page'], 'png') for d in figures.of_table(t, ('page',))]
-                for t in found}
+    pictures = {t.table: [(d.title, d.alt, d.files['page'], 'png')
+                          for d in figures.of_table(t, ('page',), tradeoffs.PLANES[:1])] for t in found}
     return page.render(found, pictures, cards.blocks(found), extra)
 
 
@@ -257,6 +258,7 @@ def main(argv=None):
       Exit code: 0, 1 where --check finds a difference, 2 for input that cannot be used.
     """
     args = _flags()
+    gc.disable()        # thousands of results that all live to the end: looking for garbage is a third of the time
     try:
         rest = args(list(sys.argv if argv is None else argv))[1:]
         if args.help:
@@ -280,3 +282,5 @@ def main(argv=None):
         # The reader (head, less) has left: the interpreter's last flush must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        gc.enable()

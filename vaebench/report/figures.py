@@ -6,18 +6,19 @@ from vaebench.errors import UserError
 from vaebench.report import drawing, tradeoffs
 
 
-def of_table(table, forms=drawing.FORMS):
+def of_table(table, forms=drawing.FORMS, planes=tradeoffs.PLANES):
     """The figures that a table's numbers give.
 
     Args:
       table: a `tables.Table`.
       forms: of their files.
+      planes: which, of `tradeoffs.PLANES`.
 
     Returns:
       List of `drawing.Drawn` (name, title, alt, {form: bytes}); [] where no row has both
       metrics of any plane.
     """
-    return [drawn for plane in tradeoffs.PLANES if (drawn := tradeoffs.render(table, plane, forms))]
+    return [drawn for plane in planes if (drawn := tradeoffs.render(table, plane, forms))]
 
 
 def of_cells(cells):
