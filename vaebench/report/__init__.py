@@ -195,12 +195,25 @@ def _emit(text, out):
     sys.stdout.flush()
 
 
+def _print_all(args, argv):
+    """A file of every format; a process of its own makes the page, which takes as long as all the others."""
+    import subprocess
+    paths = {form: pathlib.Path(args.out) / f'tables.{extension}' for form, extension in EXTENSIONS.items()}
+    page = subprocess.Popen([sys.executable, '-m', 'vaebench.report', *argv[1:], '--format=html',
+                             f'--out={paths["html"]}'], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with page:
+        found = _found(args)
+        for form, path in paths.items():
+            if form != 'html':
+                _emit(convert(found, form), path)
+        said = page.communicate()[1]
+    if page.returncode:
+        raise UserError((said.strip().splitlines() or ['the page was not made'])[-1].removeprefix('vaebench-report: '))
+    print(f'written to {paths["html"]}')
+
+
 def _print(args):
     found = _found(args)
-    if args.format == 'all':
-        for form, extension in EXTENSIONS.items():
-            _emit(convert(found, form), pathlib.Path(args.out) / f'tables.{extension}')
-        return
     form, options = args.format or 'terminal', {}
     if form == 'terminal' and args.out is None and sys.stdout.isatty():
         import shutil
@@ -257,10 +270,10 @@ def main(argv=None):
     Returns:
       Exit code: 0, 1 where --check finds a difference, 2 for input that cannot be used.
     """
-    args = _flags()
+    args, argv = _flags(), list(sys.argv if argv is None else argv)
     gc.disable()        # thousands of results that all live to the end: looking for garbage is a third of the time
     try:
-        rest = args(list(sys.argv if argv is None else argv))[1:]
+        rest = args(argv)[1:]
         if args.help:
             print(_USAGE + args.get_help())
             return 0
@@ -272,7 +285,9 @@ def main(argv=None):
                 print(f'written to {path}')
         if args.cards or args.cite:
             return _explain(args)
-        if not (args.figures or args.pictures):
+        if args.format == 'all':
+            _print_all(args, argv)
+        elif not (args.figures or args.pictures):
             _print(args)
         return 0
     except (UserError, flags.Error) as e:
