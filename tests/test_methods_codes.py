@@ -79,6 +79,7 @@ def test_uniform_prior_costs_ln_k_per_code(form):
 
 
 @QUANTISED
+@pytest.mark.slow
 def test_one_code_costs_nothing(form):
     method = codes.davam(kit(), toys.plan(), codes=1, attention=form == 'davam')
     params, carry = method.init(jax.random.key(0), data())

@@ -210,6 +210,7 @@ def test_apo_loss_is_its_formula(double):
     np.testing.assert_allclose(play(method, 'dual', p, c, batch)[2]['dual'], want, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_apo_without_curvature_is_the_dual_autoencoder_of_a_gaussian(double):
     """Every loss and gradient, from the same draws."""
     kit = toys.kit()
@@ -356,6 +357,7 @@ def test_replica_is_reconstruction_plus_the_dual_estimate():
     assert method.evals['replica'](p, c, length, key)[1].tolist() == [7.]
 
 
+@pytest.mark.slow
 def test_replica_breaks_the_bound_that_the_true_kl_keeps():
     """Dual functions that have learnt nothing estimate 0, and a model that heeds them is far from its prior."""
     method, _, _, batch = started(noise_scale=.02)

@@ -77,6 +77,7 @@ def test_one_step_is_the_vae(reads):
     np.testing.assert_allclose(q['rate'], divergences.normal_kl(m[:, 0], v[:, 0]), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_rate_of_the_last_step_is_the_vaes_loss():
     method, params, carry = started('last', 0.)
     vae = autoencoders.vae(kit(), toys.plan())
@@ -220,6 +221,7 @@ def test_bound_is_one_on_log_p(reads):
 
 
 @pytest.mark.parametrize('reads', ['last', 'sum'])
+@pytest.mark.slow
 def test_replica_is_no_bound(reads):
     """What the released code prints promises more probability than there is."""
     method, params, carry, batch = fitted(reads)

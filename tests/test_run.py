@@ -164,6 +164,7 @@ def test_bad_input_is_one_line_that_says_what_to_do(case, tmp_path):
     assert len(lines) == 1 and hint in lines[0], done.stderr
 
 
+@pytest.mark.slow
 def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path):
     import shutil
     workdir = tmp_path / 'copy'

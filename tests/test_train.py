@@ -106,6 +106,7 @@ def test_stopped_and_resumed_is_bit_for_bit_uninterrupted(row, tmp_path):
             np.testing.assert_allclose(a['train'][k], b['train'][k], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_group_is_its_seeds_alone(tmp_path):
     runner = Runner(tiny('vae'), tmp_path)
     spec = runner.table.rows[0]
