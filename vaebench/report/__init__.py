@@ -116,12 +116,11 @@ def convert(found, form, **options):
     return page_of(found) if form == 'html' else formats.FORMATS[form](found, **options)
 
 
-def page_of(found, baseline='vae'):
+def page_of(found):
     """The page of some tables, as HTML: with what they come to together, their rate and distortion, and cards.
 
     Args:
       found: list of `tables.Table`.
-      baseline: row that the overall tables compare with: one for each family of tables that share their rows.
 
     Returns:
       str.
@@ -133,7 +132,7 @@ def page_of(found, baseline='vae'):
     for family in aggregates.families(found):
         with contextlib.suppress(UserError):    # tables without the baseline, or of another kind
             if len(family) > 1:
-                extra.append(aggregates.overall(family, (), baseline)._replace(
+                extra.append(aggregates.overall(family)._replace(
                     table=' + '.join(t.table for t in family)))
     pictures = {t.table: [(d.title, d.alt, d.files['page'], 'png')
                           for d in figures.of_table(t, ('page',), tradeoffs.PLANES[:1])] for t in found}
