@@ -31,5 +31,5 @@ setup(
         'tpu': ['jax[tpu]'],
         'peers': ['torch', 'pythae==0.1.2'],
     },
-    entry_points={'console_scripts': ['vaebench = vaebench.run:main', 'vaebench-report = vaebench.report:main']},
+    entry_points={'console_scripts': ['vaebench = vaebench.cli:main', 'vaebench-report = vaebench.report.cli:main']},
 )

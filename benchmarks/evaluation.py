@@ -29,7 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 import throughput
 
-from vaebench import datasets, evaluate, metrics
+from vaebench import datasets, metrics
+from vaebench.experiment import evaluate
 
 SIZE = throughput.PTB
 NAMES = ('nll_iw', 'ppl_iw', 'elbo', 'prior_ll', 'post_ll', 'mi_full', 'au', 'cu')

@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from vaebench import results
+from vaebench.experiment import results
 
 SOURCE = pathlib.Path(__file__).parent / 'results' / 'ptb-small'
 

@@ -10,7 +10,7 @@ maps are fitted to the test points themselves, the autoencoders have not seen th
 """
 from ml_collections import config_dict
 
-from vaebench import presets
+from vaebench.experiment import presets
 
 POINTS = ('vae_gaussian wae_mmd aae gan_minmax gan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger f_gan_js '
           'f_gan_gan wgan wgan_gp lsgan ebgan ebgan_pt began gmmn mmd_gan')

@@ -15,7 +15,7 @@ test images; learning rates, margins and gains are what short trials on one seed
 """
 from ml_collections import config_dict
 
-from vaebench import presets
+from vaebench.experiment import presets
 
 STATIC = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_vae mog_vae flow_prior bn_vae fb vmf_vae '
           'p_vae')

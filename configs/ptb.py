@@ -8,7 +8,7 @@ DIR holds ptb.train.txt, ptb.valid.txt and ptb.test.txt, or a folder ptb/ with t
 Paper size: embeddings and LSTMs of 256, 32 latent units; the rest is in `presets.paper`. Expect about 100 nats a
 sentence (perplexity 95 to 110). `:small`: see `presets.small`; about an hour on two cores.
 """
-from vaebench import presets
+from vaebench.experiment import presets
 
 KEYS = {
     'lstm_lm': 'A9/lstm_lm', 'vae': 'A4/vae A9/vae', 'anneal': 'A9/anneal', 'cyclical': 'A4/cyclical A9/cyclical',

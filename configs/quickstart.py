@@ -6,7 +6,7 @@ Some of the rows only; configs/synthetic.py and configs/images_quick.py have the
 """
 from ml_collections import config_dict
 
-from vaebench import presets
+from vaebench.experiment import presets
 
 IMAGES = 'vae vae_gaussian beta_vae wae_mmd gan gan_minmax wgan_gp'
 EPOCHS = 8

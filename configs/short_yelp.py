@@ -8,7 +8,7 @@ them. The columns probe_100 to probe_10000 are the accuracy of a linear classifi
 
 Paper size: embeddings of 128, LSTMs of 512, 32 latent units; the rest is in `presets.paper`.
 """
-from vaebench import presets
+from vaebench.experiment import presets
 
 KEYS = {
     'ae': 'A11a/ae', 'vae': 'A11a/vae', 'delta_vae': 'A11a/delta_vae', 'lagging': 'A11a/lagging',

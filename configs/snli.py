@@ -8,7 +8,7 @@ DIR holds snli.train.txt, snli.valid.txt and snli.test.txt, one sentence a line,
 Paper size: embeddings of 128, LSTMs of 512, 32 latent units; the rest is in `presets.paper`. Expect about 33 nats a
 sentence (perplexity 21).
 """
-from vaebench import presets
+from vaebench.experiment import presets
 
 KEYS = {
     'lstm_lm': 'A9/lstm_lm', 'vae': 'A9/vae', 'anneal': 'A9/anneal', 'cyclical': 'A9/cyclical', 'fbp': 'A9/fbp',

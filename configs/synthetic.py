@@ -11,7 +11,7 @@ run: lagging at most 10 inner steps, SA-VAE 3, FlowPrior 3 draws, codebooks of 3
 paper printed as a bound: where it falls below zero, that was none. Two rows more than elsewhere, ivae_slow and
 apo_vae_slow, keep the papers' learning rate of the dual functions, 1e-5, which in so short a run hardly moves them.
 """
-from vaebench import presets
+from vaebench.experiment import presets
 
 
 def synthetic(name, sentences, epochs):

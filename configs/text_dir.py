@@ -9,7 +9,7 @@ lambdas are those of sentences of 20 words.
 """
 from ml_collections import config_dict
 
-from vaebench import presets
+from vaebench.experiment import presets
 
 
 def get_config():

@@ -8,7 +8,7 @@ DIR holds yahoo.train.txt, yahoo.valid.txt and yahoo.test.txt, lines of label<TA
 Paper size: embeddings of 512, LSTMs of 1024, 32 latent units; the rest is in `presets.paper`. Expect about 328 nats a
 text (perplexity 60). `:small` (`presets.small`) keeps texts of at most 40 words.
 """
-from vaebench import presets
+from vaebench.experiment import presets
 
 KEYS = {
     'lstm_lm': 'A1/lstm_lm A9/lstm_lm', 'vae': 'A1/vae A8/vae A13/vae', 'anneal': 'A1/anneal',

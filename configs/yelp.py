@@ -8,7 +8,7 @@ DIR holds yelp.train.txt, yelp.valid.txt and yelp.test.txt, lines of label<TAB>t
 Paper size: embeddings of 512, LSTMs of 1024, 32 latent units; the rest is in `presets.paper`. Expect about 358 nats a
 text (perplexity 40). `:small` (`presets.small`) keeps texts of at most 40 words.
 """
-from vaebench import presets
+from vaebench.experiment import presets
 
 KEYS = {
     'lstm_lm': 'A8/lstm_lm', 'vae': 'A8/vae', 'cyclical': 'A8/cyclical', 'beta_04': 'A3/beta_vae A8/beta_vae',

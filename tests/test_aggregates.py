@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from test_results import fake, metric
 
-from vaebench import results
 from vaebench.errors import UserError
+from vaebench.experiment import results
 from vaebench.report import aggregates, drawing, formats, profiles, statistics, tables
 
 

@@ -4,8 +4,8 @@ import pytest
 from scipy import stats
 from test_results import fake, metric
 
-from vaebench import results
 from vaebench.errors import UserError
+from vaebench.experiment import results
 from vaebench.report import compare, formats, statistics, tables
 
 OLD = {'vae': (100., 101., 103.), 'fb': (98., 99., 99.), 'lm': (90., 91., 92.)}

@@ -7,8 +7,8 @@ import toys
 from test_metrics import KEY, S2, closed, data, gaussian, linear, view
 from test_metrics import quick as quick  # the fixture
 
-from vaebench import evaluate
 from vaebench.core import derive
+from vaebench.experiment import evaluate
 from vaebench.metrics import representation, samples
 
 N = 40

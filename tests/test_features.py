@@ -8,18 +8,21 @@ import pytest
 import tiny_config
 import toys
 
-from vaebench import core, datasets, features, networks, results, table, train
+from vaebench import core, datasets, files, networks
+from vaebench.engine import train
 from vaebench.errors import UserError
+from vaebench.experiment import results, table
+from vaebench.experiment.runner import Runner
+from vaebench.judges import images
 from vaebench.methods import baselines
-from vaebench.runner import Runner
 
 
 @pytest.fixture(autouse=True, scope='module')
 def short():
     """Little training: the tests ask what the classifier is, not how good."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, 'LEAST', 80)
-        patch.setattr(features, 'EPOCHS', 2)
+        patch.setattr(images, 'LEAST', 80)
+        patch.setattr(images, 'EPOCHS', 2)
         yield
 
 
@@ -27,7 +30,7 @@ def short():
 def trained(short, tmp_path_factory):
     """(data, folder, the `Space` that was made in it); training compiles for seconds."""
     folder = tmp_path_factory.mktemp('features')
-    return digits(), folder, features.space(digits(), folder)
+    return digits(), folder, images.space(digits(), folder)
 
 
 @pytest.fixture
@@ -99,22 +102,22 @@ def test_the_space_of_a_classifier(trained):
 def test_a_stopped_classifier_goes_on_and_is_the_same_again(trained, tmp_path):
     data, calls = digits(), []
     with pytest.raises(train.Out):
-        features.space(data, tmp_path, stop=lambda: calls.append(1) or len(calls) > 3)
+        images.space(data, tmp_path, stop=lambda: calls.append(1) or len(calls) > 3)
     assert not list(tmp_path.glob('*.npz')) and len(list(tmp_path.iterdir())) == 2      # its checkpoint and its lock
-    assert features.space(data, tmp_path).name == trained[2].name
+    assert images.space(data, tmp_path).name == trained[2].name
     assert sorted(p.suffix for p in tmp_path.iterdir()) == ['.lock', '.npz']
 
 
 def test_a_kept_classifier_is_not_trained_again(trained, never, monkeypatch):
     data, folder, space = trained
-    again, x = features.space(data, folder), data.splits['test']['x']
+    again, x = images.space(data, folder), data.splits['test']['x']
     assert again.name == space.name
     np.testing.assert_array_equal(again.apply(x), space.apply(x))
     with pytest.raises(AssertionError, match='again'):                  # other data, other classifier
-        features.space(digits(examples=299), folder)
-    monkeypatch.setattr(features, 'BATCH', 64)
+        images.space(digits(examples=299), folder)
+    monkeypatch.setattr(images, 'BATCH', 64)
     with pytest.raises(AssertionError, match='again'):                  # other settings
-        features.space(data, folder)
+        images.space(data, folder)
 
 
 def test_a_damaged_file_is_made_again_and_a_busy_one_is_not_waited_for(trained, tmp_path, never, monkeypatch):
@@ -123,16 +126,16 @@ def test_a_damaged_file_is_made_again_and_a_busy_one_is_not_waited_for(trained, 
     path = tmp_path / whole.name
     path.write_bytes(whole.read_bytes()[:500])
     with pytest.raises(AssertionError, match='again'):
-        features.space(data, tmp_path)
-    monkeypatch.setattr(features, '_train', lambda *args: features._read(whole))
-    with results.lock(path.with_suffix('.lock')) as mine:
-        assert mine and features.space(data, tmp_path).name == space.name       # as from a second process
-    assert features._read(path).keys() == features._read(whole).keys() and len(list(tmp_path.iterdir())) == 2
+        images.space(data, tmp_path)
+    monkeypatch.setattr(images, '_train', lambda *args: images._read(whole))
+    with files.lock(path.with_suffix('.lock')) as mine:
+        assert mine and images.space(data, tmp_path).name == space.name       # as from a second process
+    assert images._read(path).keys() == images._read(whole).keys() and len(list(tmp_path.iterdir())) == 2
 
 
 def test_principal_components_without_labels(tmp_path):
     data = unlabelled(digits())
-    space = features.space(data, tmp_path)
+    space = images.space(data, tmp_path)
     assert space.classify is None and space.name.startswith('64 principal components of training pixels, 100.0%')
     x = data.splits['train']['x']
     f = space.apply(x)
@@ -143,16 +146,16 @@ def test_principal_components_without_labels(tmp_path):
                                atol=1e-4)                               # all 64 of 64 pixels: distances are the pixels'
     covariance = np.cov(f.T)
     np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
-    same = features.space(data, tmp_path)
+    same = images.space(data, tmp_path)
     np.testing.assert_array_equal(same.apply(x), f)
     one_class = datasets.image_dataset('one', {s: {**p, 'label': np.zeros(len(p['x']), np.int32)}
                                                for s, p in data.splits.items()})
-    assert features.space(one_class).classify is None
+    assert images.space(one_class).classify is None
 
 
 def test_points_are_compared_as_they_are():
     data = datasets.Dataset('p', {'train': {'x': np.zeros((4, 2), np.float32)}}, {'kind': 'points', 'sha256': '0'})
-    space = features.space(data)
+    space = images.space(data)
     x = np.arange(6.).reshape(3, 2)
     assert space.name == 'coordinates' and space.classify is None
     np.testing.assert_array_equal(space.apply(x), x)
@@ -161,7 +164,7 @@ def test_points_are_compared_as_they_are():
 def test_sizes_follow_the_images():
     small, large = digits(), digits()
     large.info.update(shape=(28, 28, 1))
-    a, b = features._config(small), features._config(large)
+    a, b = images._config(small), images._config(large)
     assert a['kit']['hidden'] == 32 and b['kit'] == {'name': 'conv', 'latent': 1, 'channels': (32, 64, 128),
                                                      'hidden': 128}
     kit = networks.build({'kind': 'image', 'shape': (28, 28, 1), 'classes': 10}, b['kit'])
@@ -201,5 +204,5 @@ def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
     dynamic.info['augment'] = 'binarise'
     for data, name in ((grey, 'None'), (dynamic, 'binarise')):
         with pytest.raises(Seen, match=name):
-            features.space(data, tmp_path)
-    assert features._config(grey) != features._config(dynamic)          # and is kept in a file of its own
+            images.space(data, tmp_path)
+    assert images._config(grey) != images._config(dynamic)          # and is kept in a file of its own

@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 from test_results import fake, metric
 
-from vaebench import report, results
+from vaebench import report
 from vaebench.errors import UserError
+from vaebench.experiment import results
 from vaebench.report import drawing, figures, tables, tradeoffs
 
 RATE, UNITS, INFORMATION = tradeoffs.PLANES

@@ -6,8 +6,9 @@ import pytest
 import toys
 from scipy.linalg import subspace_angles
 
-from vaebench import core, methods, runner
+from vaebench import core, methods
 from vaebench.errors import UserError
+from vaebench.experiment import runner
 from vaebench.methods import Entry, autoencoders, embeddings
 from vaebench.methods.embeddings import ESTIMATORS, embedding
 
@@ -81,9 +82,10 @@ def test_nothing_is_trained():
 
 def test_row_through_the_runner(tmp_path, monkeypatch):
     """A method without parameters trains, is kept, and is evaluated as any other."""
-    from vaebench import metrics, presets, results
+    from vaebench import metrics
+    from vaebench.experiment import presets, results
+    from vaebench.experiment.table import tables
     from vaebench.metrics import representation
-    from vaebench.table import tables
 
     monkeypatch.setitem(methods.METHODS, 'pca', Entry(embeddings.embedding, {}, 'a paper', ('image',),
                                                       {'estimator': 'pca'}))

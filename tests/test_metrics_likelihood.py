@@ -12,8 +12,8 @@ from test_metrics import KEY, S2, closed, data, gaussian, linear, normal, view
 from test_metrics import quick as quick  # the fixture
 from test_results import fake, metric
 
-from vaebench import evaluate, results
 from vaebench.core import Method
+from vaebench.experiment import evaluate, results
 from vaebench.metrics import METRICS, Metric, Settings, Value, View, defined, entries, measure, proposal, validator
 from vaebench.metrics.latent import aggregate
 from vaebench.metrics.likelihood import POINT

@@ -13,7 +13,7 @@ from test_published import PTB
 from test_report import IW, put, toy
 from test_results import fake, metric
 
-from vaebench import results
+from vaebench.experiment import results
 from vaebench.report import page, published, tables
 
 VOID = {'meta', 'link', 'input', 'img'}

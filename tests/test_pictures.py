@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 from test_results import fake
 
-from vaebench import report, results
+from vaebench import report
 from vaebench.errors import UserError
+from vaebench.experiment import results
 from vaebench.report import clouds, drawing, pictures, sheets
 
 

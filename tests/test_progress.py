@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from test_results import fake, metric
 
-from vaebench import results
+from vaebench import files
+from vaebench.experiment import results
 from vaebench.report import drawing, figures, pictures, progress
 
 STEPS = np.arange(1, 5) * 10
@@ -22,7 +23,7 @@ def put(folder, row, order, *seeds, hp=None, **more):
     for s, arrays in enumerate(seeds):
         config = {'row': row, 'hp': hp or {}}
         results.write(folder, fake(row, s, order=order, metrics={'kl': metric(1.), 'elbo': metric(1.)}, config=config,
-                                   **{'config_hash': results.config_hash(config), **more}), arrays)
+                                   **{'config_hash': files.config_hash(config), **more}), arrays)
 
 
 def cells(folder):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from test_results import fake, metric
 
-from vaebench import report, results
+from vaebench import report
 from vaebench.errors import UserError
+from vaebench.experiment import results
 from vaebench.report import formats, latex, tables
 
 COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'

@@ -9,7 +9,8 @@ import pytest
 from test_report import call, put, toy
 from test_results import fake, metric
 
-from vaebench import report, results
+from vaebench import files, report
+from vaebench.experiment import results
 from vaebench.report import formats, tables
 
 COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results' / 'quickstart'
@@ -110,7 +111,7 @@ def test_junk_beside_results_is_named_and_changes_nothing(tmp_path, capfd):
     assert text == clean
     # Every file once; those whose name holds signs that would break the line are shown without them.
     assert sorted(p[:p.index('.json') + 5] for p in problems) == sorted(
-        results.one_line(str(tmp_path / n)[:str(tmp_path / n).index('.json') + 5]) for n in names)
+        files.one_line(str(tmp_path / n)[:str(tmp_path / n).index('.json') + 5]) for n in names)
     code, out, err = call(capfd, f'--results={tmp_path}', '--format=json')
     assert (code, out) == (0, clean['json']) and err.splitlines() == problems
 

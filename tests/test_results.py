@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from vaebench import results
+from vaebench import files
 from vaebench.errors import UserError
+from vaebench.experiment import results
 
 
 def fake(row='vae', seed=0, value=100., *, table='toy', order=0, metrics=None, dataset=None, **changes):
@@ -24,7 +25,7 @@ def fake(row='vae', seed=0, value=100., *, table='toy', order=0, metrics=None, d
         'seed': seed, 'method': row, 'status': 'done', 'reason': None, 'published': [],
         'dataset': {'name': 'toy', 'sha256': '0123456789abcdef' * 4, 'split': 'test', 'sizes': {'test': 10},
                     'tokens': None, 'vocab': None} | (dataset or {}),
-        'config': config, 'config_hash': results.config_hash(config), 'train_hash': '0' * 10, 'parameters': 'best',
+        'config': config, 'config_hash': files.config_hash(config), 'train_hash': '0' * 10, 'parameters': 'best',
         'metrics': metrics, 'times': {'train': 12.5, 'evaluate': 1., 'compile': 3.}, 'steps': 1000,
         'parameter_count': 12345, 'peak_memory': None, 'git': {'revision': 'a' * 40, 'dirty': False},
         'versions': {'jax': '0.10.2'}, 'device': {'kind': 'cpu', 'count': 1, 'platform': 'cpu'}, 'host': 'Toy CPU',
@@ -70,18 +71,18 @@ def test_numpy_scalars_and_non_finite_numbers(tmp_path):
     assert back['metrics']['c'] == {'value': 0.5, 'estimator': 'e', 'unit': 'u', 'better': None, 'n': None,
                                     'samples': None, 'stderr': None, 'warning': None, 'note': None}
     assert back['config'] == {'clip': 'inf', 'cuts': [1, 2]} and back['steps'] == 7 and back['times']['train'] is None
-    assert results.config_hash(back['config']) == results.config_hash(result['config'])
+    assert files.config_hash(back['config']) == files.config_hash(result['config'])
 
 
 def test_canonical():
     ml_collections = pytest.importorskip('ml_collections')
     config = ml_collections.ConfigDict({'b': (1, 2), 'a': {'x': 0.5}})
-    assert results.canonical(config) == '{"a":{"x":0.5},"b":[1,2]}'
-    assert results.canonical({'x': np.float64(0.1)}) == '{"x":0.1}'
-    assert results.config_hash({'x': 1}) != results.config_hash({'x': 2})
-    assert results.config_hash({}) == '44136fa355'     # sha256 of '{}'
+    assert files.canonical(config) == '{"a":{"x":0.5},"b":[1,2]}'
+    assert files.canonical({'x': np.float64(0.1)}) == '{"x":0.1}'
+    assert files.config_hash({'x': 1}) != files.config_hash({'x': 2})
+    assert files.config_hash({}) == '44136fa355'     # sha256 of '{}'
     with pytest.raises(TypeError):
-        results.canonical({'x': object()})
+        files.canonical({'x': object()})
 
 
 CHANGES = [
@@ -201,26 +202,26 @@ def test_manifest(tmp_path):
 
 def test_lock_excludes_and_is_released(tmp_path):
     path = tmp_path / 'locks' / 'vae.lock'
-    with results.lock(path) as first, results.lock(path) as second:
+    with files.lock(path) as first, files.lock(path) as second:
         assert (first, second) == (True, False)
-    with pytest.raises(ZeroDivisionError), results.lock(path) as ours:
+    with pytest.raises(ZeroDivisionError), files.lock(path) as ours:
         assert ours
         raise ZeroDivisionError
-    with results.lock(path) as ours:
+    with files.lock(path) as ours:
         assert ours
 
 
 def test_lock_dies_with_its_process(tmp_path):
     path = tmp_path / 'vae.lock'
-    code = ('import sys, time; from vaebench import results\n'
-            'with results.lock(sys.argv[1]) as ours:\n    print(ours, flush=True); time.sleep(60)')
+    code = ('import sys, time; from vaebench import files\n'
+            'with files.lock(sys.argv[1]) as ours:\n    print(ours, flush=True); time.sleep(60)')
     with subprocess.Popen([sys.executable, '-c', code, str(path)], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == 'True\n'
-            with results.lock(path) as ours:
+            with files.lock(path) as ours:
                 assert not ours
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    with results.lock(path) as ours:
+    with files.lock(path) as ours:
         assert ours

@@ -2,7 +2,8 @@
 import numpy as np
 from test_results import fake
 
-from vaebench import results
+from vaebench import files
+from vaebench.experiment import results
 from vaebench.metrics.listings import TITLES, render
 from vaebench.report import pictures, sentences
 
@@ -35,7 +36,7 @@ def put(folder, row, order, seed=0, text=None, **more):
     """A workdir's result with its arrays and listing."""
     path = results.write(folder / 'results', fake(row, seed, order=order, metrics={}, **more), {'nll': np.zeros(2)})
     if text is not None:
-        results.write_bytes(folder / 'listings' / f'{path.stem}.txt', text.encode())
+        files.write_bytes(folder / 'listings' / f'{path.stem}.txt', text.encode())
 
 
 def test_overview_has_the_first_seed_of_every_row(tmp_path):

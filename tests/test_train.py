@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tiny_config
 
-from vaebench import checkpoint, core, presets, protocol, table, train
+from vaebench import core
+from vaebench.engine import checkpoint, plateau, train
+from vaebench.engine.optimizers import optimiser
 from vaebench.errors import UserError
-from vaebench.optimise import optimiser
-from vaebench.runner import Runner, duration
+from vaebench.experiment import presets, table
+from vaebench.experiment.runner import Runner, duration
 
 
 def slow_plateau(losses, patience, first_epoch, factor, decays):
@@ -33,11 +35,11 @@ def slow_plateau(losses, patience, first_epoch, factor, decays):
 
 
 def run_plateau(losses, **options):
-    feedback = jax.jit(protocol.plateau(**options))
+    feedback = jax.jit(plateau.plateau(**options))
     hp = {'lr_scale': jnp.float32(1)}
     zero = jnp.int32(0)
     state = core.State({'w': jnp.float32(0)}, (), {}, hp, (), zero, zero, jax.random.key(0), zero)
-    state, out = protocol.start(state), []
+    state, out = plateau.start(state), []
     for epoch, loss in enumerate(losses):
         state = feedback(state._replace(params={'w': jnp.float32(epoch)}), jnp.float32(loss))
         out.append((float(state.hp['lr_scale']), int(state.params['w']), int(state.status) == core.DONE))
@@ -57,7 +59,7 @@ def test_plateau_follows_the_protocol():
 def test_without_patience_only_the_best_is_remembered():
     out, state = run_plateau([3., 1., 2., 5., 4., 6.], patience=0, first_epoch=0)
     assert all(lr == 1 and not done for lr, _, done in out) and int(state.params['w']) == 5
-    assert int(protocol.best(state).params['w']) == 1
+    assert int(plateau.best(state).params['w']) == 1
 
 
 def test_every_row_once_an_epoch_and_seeds_differ_in_content_only():
@@ -188,13 +190,13 @@ def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run():
     method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}),
                          (core.Phase('main', (core.Player('p', loss, ('w',), tx),), 3),), {})
     data = {'x': jnp.zeros(4)}
-    state = protocol.start(core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)),
+    state = plateau.start(core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)),
                                      {'lr': jnp.float32(1.), 'lr_scale': jnp.float32(1.)}))
     state, metrics = core.make_step(method.phases[0])(state, data, jnp.arange(4)[None])
     assert np.isfinite(metrics['p/loss']) and not np.isfinite(state.params['w'])
-    healed = protocol.heal(state)
+    healed = plateau.heal(state)
     assert int(healed.status) == core.FAILED and float(healed.params['w']) == 0
-    fine = protocol.heal(state._replace(params={'w': jnp.float32(3)}))
+    fine = plateau.heal(state._replace(params={'w': jnp.float32(3)}))
     assert int(fine.status) == core.RUNNING and float(fine.params['w']) == 3
 
 

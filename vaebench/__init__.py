@@ -6,6 +6,6 @@ __all__ = ['UserError', 'load']
 
 
 def load(cell):
-    """A finished cell's model: see `vaebench.model.load`."""
-    from vaebench.model import load
+    """A finished cell's model: see `vaebench.api.load`."""
+    from vaebench.api import load
     return load(cell)

@@ -1,6 +1,6 @@
 """`python -m vaebench.report`."""
 import sys
 
-from vaebench.report import main
+from vaebench.report.cli import main
 
 sys.exit(main())

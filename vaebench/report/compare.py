@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vaebench.errors import UserError, unknown
+from vaebench.experiment.results import TRAINING
+from vaebench.files import canonical, one_line
 from vaebench.report import statistics, tables
-from vaebench.results import TRAINING, canonical, one_line
 
 NAMED = 3
 """So many keys that differ are named, the others counted."""

@@ -1,7 +1,7 @@
 """The figures of a table, as files: from result files alone, or from the curves beside them."""
 import pathlib
 
-from vaebench import results
+from vaebench import files
 from vaebench.errors import UserError
 from vaebench.report import drawing, tradeoffs
 
@@ -48,7 +48,7 @@ def save(name, drawn, folder):
     for one in drawn:
         for form, data in one.files.items():
             path = pathlib.Path(folder) / f'{name}.{one.name}.{form}'
-            results.write_bytes(path, data)
+            files.write_bytes(path, data)
             yield path
 
 

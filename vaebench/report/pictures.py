@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaebench import results
+from vaebench import files
 from vaebench.errors import UserError, unknown
 from vaebench.report import drawing, figures, sentences, tables
 from vaebench.report.clouds import BLUE, RED, aggregate, cloud, density, latent, paths, projection
@@ -341,7 +341,7 @@ def write(cells, folder):
 
 
 def _text(path, text):
-    results.write_bytes(path, text.encode())
+    files.write_bytes(path, text.encode())
     return path
 
 
@@ -350,5 +350,5 @@ def _file(path, make, *args):
         fig = make(*args)
         data = None if fig is None else drawing.encoded(fig)
     if data is not None:
-        results.write_bytes(path, data)
+        files.write_bytes(path, data)
         yield path

@@ -3,7 +3,7 @@ import difflib
 import pathlib
 import re
 
-from vaebench import results
+from vaebench import files
 from vaebench.errors import UserError
 from vaebench.report import formats, tables
 
@@ -57,7 +57,7 @@ def splice(path, check=False):
                         'on lines of their own')
     new = '\n'.join(out) + '\n' * old.endswith('\n')
     if new != old and not check:
-        results.write_bytes(path, new.encode())
+        files.write_bytes(path, new.encode())
     return new == old, list(dict.fromkeys(problems))
 
 

@@ -4,10 +4,11 @@ import pathlib
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from vaebench import results
+from vaebench import files
 from vaebench.errors import UserError, unknown
+from vaebench.experiment import results
+from vaebench.files import one_line
 from vaebench.report import published, statistics
-from vaebench.results import one_line
 
 GAP = '—'
 FACTS = {'steps': ('steps', ''), 'parameters': ('parameter_count', ''), 'train': ('times', 's')}
@@ -133,7 +134,7 @@ def gather(folders):
 def data_of(result):
     """What decides whether results were measured on the same data: (sha256, split, sizes)."""
     data = result['dataset']
-    return data['sha256'], data['split'], results.canonical(data.get('sizes') or {})
+    return data['sha256'], data['split'], files.canonical(data.get('sizes') or {})
 
 
 def one_dataset(found, problems):

@@ -1,18 +1,16 @@
 """Result files: one JSON and one .npz of artefacts per cell, written once, every field checked when read."""
 import contextlib
-import fcntl
-import hashlib
 import io
 import json
 import math
 import os
 import pathlib
 import re
-from collections.abc import Mapping
 
 import numpy as np
 
 from vaebench.errors import UserError
+from vaebench.files import finite, one_line, plain, write_bytes
 
 MANIFEST = 'table.json'
 VERSION = 1
@@ -50,88 +48,9 @@ _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+=,.-]*')
 _HASH = re.compile(r'[0-9a-f]{10}')
 
 
-def plain(value):
-    """`value` as JSON would give it back: mappings to dicts, sequences and arrays to lists, scalars to Python's.
-
-    Args:
-      value: nested mappings (ConfigDicts too), sequences, arrays, paths and scalars.
-
-    Returns:
-      Nested dicts with string keys, lists and scalars. A non-finite number stays one.
-
-    >>> plain({'a': (1, np.float32(0.5)), 2: np.arange(2)})
-    {'a': [1, 0.5], '2': [0, 1]}
-    """
-    if hasattr(value, 'to_dict'):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if hasattr(value, 'tolist'):
-        return plain(value.tolist())
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f'{type(value).__name__} cannot be written to a result file')
-
-
-def _finite(value, instead):
-    """`value` with every non-finite float replaced by `instead(float)`."""
-    if isinstance(value, dict):
-        return {k: _finite(v, instead) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v, instead) for v in value]
-    return instead(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def canonical(config):
-    """The one JSON string of a config: sorted keys, no spaces, non-finite numbers as strings.
-
-    Args:
-      config: see `plain`.
-
-    Returns:
-      str.
-
-    >>> canonical({'b': (1, 2.0), 'a': float('inf')})
-    '{"a":"inf","b":[1,2.0]}'
-    """
-    return json.dumps(_finite(plain(config), str), sort_keys=True, separators=(',', ':'), allow_nan=False)
-
-
-def config_hash(config):
-    """The first ten hex digits of the sha256 of `canonical(config)`.
-
-    >>> config_hash({'a': 1, 'b': 2}) == config_hash({'b': 2, 'a': 1})
-    True
-    """
-    return hashlib.sha256(canonical(config).encode()).hexdigest()[:10]
-
-
 def filename(result):
     """The name of a cell's file: `<row>.s<seed>.<config_hash>.json`."""
     return f'{result["row"]}.s{result["seed"]}.{result["config_hash"]}.json'
-
-
-def one_line(text, most=None):
-    r"""Text on one line, with nothing in it that a terminal would obey.
-
-    Args:
-      text: str.
-      most: characters; a longer text is cut.
-
-    Returns:
-      str.
-
-    >>> one_line('a\n  b\x1b[1m'), one_line('abcdefgh', 6)
-    ('a b [1m', 'abc...')
-    """
-    if not text.isprintable():
-        text = ''.join(c if c.isprintable() else ' ' for c in text)
-    text = ' '.join(text.split())
-    return text[:most - 3] + '...' if most and len(text) > most else text
 
 
 def _shown(value):
@@ -327,36 +246,6 @@ def read_all(folder):
     return results, problems
 
 
-def write_bytes(path, data):
-    """Writes a file at once or not at all: temporary file, fsync, rename.
-
-    Args:
-      path: where; its folder is made if need be.
-      data: bytes.
-    """
-    path = pathlib.Path(path)
-    if not path.name:
-        raise UserError(f'{path}: a folder; name a file in it')
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, 'wb') as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(f'{path}: cannot be written ({e.strerror}); make room or choose another folder, '
-                        'then run the same command again') from None
-
-
 def _prepare(result):
     """A plain, valid `result` as it will stand in the file: null, with a warning, for a non-finite value."""
     for metric in result['metrics'].values():
@@ -367,8 +256,8 @@ def _prepare(result):
             if isinstance(x, float) and not abs(x) <= LARGEST:
                 metric[field] = None
                 metric['warning'] = '; '.join(filter(None, [metric['warning'], f'{field} was {x}']))
-    result['config'] = _finite(result['config'], str)
-    return _finite(result, lambda x: None)
+    result['config'] = finite(result['config'], str)
+    return finite(result, lambda x: None)
 
 
 def write(folder, result, arrays=None):
@@ -433,31 +322,3 @@ def read_manifest(workdir):
         raise UserError(f'{path}: {wrong}; run the table again to write a new one')
     return manifest
 
-
-@contextlib.contextmanager
-def lock(path):
-    """Tries to take a lock that dies with its process; never waits.
-
-    Args:
-      path: lock file; made if need be and left in place.
-
-    Yields:
-      bool: whether it is ours until the block ends.
-    """
-    path = pathlib.Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as e:
-        raise UserError(f'{path}: cannot be opened ({e.strerror}); choose another folder') from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = True
-        except BlockingIOError:
-            ours = False
-        except OSError as e:
-            raise UserError(f'{path}: this file system cannot lock ({e.strerror}); use a local folder') from None
-        yield ours
-    finally:
-        os.close(handle)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import checkpoint, core, protocol, sharding
+from vaebench import core
 from vaebench.core import FAILED, RUNNING, derive
+from vaebench.engine import checkpoint, placement, plateau
 from vaebench.errors import UserError
 from vaebench.metrics import validator
 
@@ -41,7 +42,7 @@ class Settings(NamedTuple):
     batch: int                     # B
     block: int = 50                # most train steps per dispatch
     keep: str = 'best'             # parameters that are evaluated: 'best' on validation, or 'last'
-    patience: int = 0              # of `protocol.plateau`, as the next three
+    patience: int = 0              # of `plateau.plateau`, as the next three
     first_epoch: int = 15
     factor: float = 0.5
     decays: int = 5
@@ -65,11 +66,11 @@ class Trainer:
     def __init__(self, method, buckets, valid, settings, width, augment=None):
         self.method, self.settings, self.width = method, settings, width
         self.augment = AUGMENT.get(augment)
-        self.how = sharding.seeds_how(settings.seeds_by)
+        self.how = placement.seeds_how(settings.seeds_by)
         self.sizes = [len(next(iter(b.values()))) for b in buckets]
         if settings.devices > len(jax.devices()):
             raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: give fewer')
-        self.mesh = sharding.mesh(jax.devices()[:settings.devices]) if settings.devices > 1 else None
+        self.mesh = placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1 else None
         self.data = [self._whole(jax.tree.map(jnp.asarray, b)) for b in buckets]
         self.valid = valid
         first = int(np.argmax(self.sizes))
@@ -80,10 +81,10 @@ class Trainer:
         self.reported = 0.             # of them, what a result says already
         self._programs, self._locks = {}, {}
         self.views = {}                # compiled functions of this method's evaluation
-        self.feedback = protocol.plateau(settings.patience, settings.first_epoch, settings.factor, settings.decays)
+        self.feedback = plateau.plateau(settings.patience, settings.first_epoch, settings.factor, settings.decays)
 
     def _whole(self, tree):
-        return tree if self.mesh is None else sharding.replicate(tree, self.mesh)
+        return tree if self.mesh is None else placement.replicate(tree, self.mesh)
 
     @property
     def epoch_steps(self):
@@ -108,29 +109,29 @@ class Trainer:
 
     def _init(self):
         def one(key, hp, data):
-            return protocol.start(core.init(self.method, key, data, hp))
+            return plateau.start(core.init(self.method, key, data, hp))
 
-        return sharding.over_seeds(one, (0, 0, None), self.how)
+        return placement.over_seeds(one, (0, 0, None), self.how)
 
     def _block(self, number):
         steps = core.make_block(self.method.phases[number], self.augment)
 
         def one(state, data, idx, count):
             state, metrics = steps(state, data, idx, count)
-            return protocol.heal(state), metrics
+            return plateau.heal(state), metrics
 
-        return sharding.over_seeds(one, (0, None, 0, None), self.how)
+        return placement.over_seeds(one, (0, None, 0, None), self.how)
 
     def _enter(self, number):
         phase = self.method.phases[number]
 
         def one(state, data):
             if phase.continues:
-                return protocol.stay(core.enter(phase, state, data), self.settings.patience, self.settings.decays)
-            state = protocol.start(state)          # full learning rate before the optimisers are made
-            return protocol.start(core.enter(phase, state, data))
+                return plateau.stay(core.enter(phase, state, data), self.settings.patience, self.settings.decays)
+            state = plateau.start(state)          # full learning rate before the optimisers are made
+            return plateau.start(core.enter(phase, state, data))
 
-        return sharding.over_seeds(one, (0, None), self.how)
+        return placement.over_seeds(one, (0, None), self.how)
 
     def _start(self, seeds, hp):
         return (jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32)),
@@ -195,7 +196,7 @@ class Trainer:
     def block(self, number, bucket, state, idx, count):
         """Some train steps of phase `number`: see `core.make_block`; `state` and `idx` have a leading seed axis."""
         if self.mesh is not None:
-            idx = sharding.place_batches(idx, self.mesh)
+            idx = placement.place_batches(idx, self.mesh)
         return self._run(f'block{number}.{bucket}', self._block(number), state, self.data[bucket], idx, count,
                          donate=(0,))
 
@@ -223,14 +224,14 @@ class Trainer:
             new = new if phase.feedback is None else phase.feedback(new, values)
             return jax.tree.map(lambda a, b: jnp.where(state.status == RUNNING, a, b), new, state)
 
-        return self._run(f'judge{number}', sharding.over_seeds(one, (0, 0), self.how), state, values, donate=(0,))
+        return self._run(f'judge{number}', placement.over_seeds(one, (0, 0), self.how), state, values, donate=(0,))
 
     def leave(self, number, state):
         """A phase ends: its best parameters are taken where the table says so, and no later phase continues it."""
         later = self.method.phases[number + 1:number + 2]
         if self.settings.keep != 'best' or (later and later[0].continues):
             return state
-        return self._run(f'leave{number}', sharding.over_seeds(protocol.best, (0,), self.how), state, donate=(0,))
+        return self._run(f'leave{number}', placement.over_seeds(plateau.best, (0,), self.how), state, donate=(0,))
 
 
 def _shape(x):

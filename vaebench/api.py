@@ -5,10 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import checkpoint, core, results
+from vaebench import core
+from vaebench.engine import checkpoint
+from vaebench.engine.optimizers import optimiser
 from vaebench.errors import UserError
-from vaebench.optimise import optimiser
-from vaebench.runner import build
+from vaebench.experiment import results
+from vaebench.methods.build import build
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 

@@ -1,7 +1,7 @@
 """What the tables of one kind share: a config file starts from here and says only what is its own."""
 from ml_collections import config_dict
 
-from vaebench.table import merge
+from vaebench.experiment.table import merge
 
 COMMON = {
     'rows': '', 'seeds': 2, 'cuts': 1, 'epochs': 10, 'batch': 64, 'block': 10, 'table_seed': 0, 'group': 8,

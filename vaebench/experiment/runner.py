@@ -14,23 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import (
-    checkpoint,
-    core,
-    datasets,
-    estimate,
-    evaluate,
-    features,
-    methods,
-    metrics,
-    networks,
-    results,
-    train,
-)
+from vaebench import core, datasets, files, methods, metrics
 from vaebench.core import FAILED
+from vaebench.engine import checkpoint, cost, train
+from vaebench.engine.optimizers import optimiser
 from vaebench.errors import UserError
-from vaebench.optimise import optimiser
-from vaebench.table import Table
+from vaebench.experiment import evaluate, results
+from vaebench.experiment.table import Table
+from vaebench.judges import images
+from vaebench.methods.build import build
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
@@ -81,7 +73,7 @@ class Runner:
 
     def dataset(self, row):
         """The row's dataset with its splits cut into length classes: (Dataset, {split: [buckets]})."""
-        key = results.canonical([row.config['dataset'], row.config['cuts']])
+        key = files.canonical([row.config['dataset'], row.config['cuts']])
         with self._making:
             if key not in self._data:
                 options = dict(row.config['dataset'])
@@ -114,7 +106,7 @@ class Runner:
                                     'devices', 'options')}
         rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
         factory = methods.find(c['method']).factory
-        return results.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp'])])
+        return files.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp'])])
 
     def numbers(self, row):
         """The traced numbers of a row."""
@@ -174,7 +166,7 @@ class Runner:
         for i, row in enumerate(todo):
             try:
                 self.check_time()
-                with results.lock(self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
+                with files.lock(self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
                     if not mine:
                         state['busy'].append(row.name)
                         continue
@@ -278,7 +270,7 @@ class Runner:
             curves = [_of_seed(entry, g) for entry in record['curves'] if entry['ran'][g]]
             checkpoint.save(self.model_path(row, seed), one, {
                 'sha256': fingerprint,
-                'config': results.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
+                'config': files.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
                 'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items() if k != 'partner'},
                 'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
                 'curves': curves, 'train': record['seconds'] / len(seeds), 'compile': compiled})
@@ -296,7 +288,7 @@ class Runner:
         """In what samples of the row's dataset are compared; a classifier is trained for it once per workdir."""
         data, _ = self.dataset(row)
         if data.info['sha256'] not in self._spaces:
-            self._spaces[data.info['sha256']] = features.space(
+            self._spaces[data.info['sha256']] = images.space(
                 data, self.workdir / 'features', deadline=self.deadline, stop=self.stop,
                 on_block=lambda at, fraction, loss: self.report(row.label, fraction, 'classifier behind the features'))
         return self._spaces[data.info['sha256']]
@@ -328,7 +320,7 @@ class Runner:
                 'schema': 1, 'table': self.table.name, 'title': self.table.title, 'row': row.name, 'label': row.label,
                 'order': row.order, 'seed': seed, 'method': row.config['method'],
                 'status': 'failed' if g is None else 'done', 'reason': host['reason'],
-                'published': list(row.published), 'dataset': _dataset(data), 'config': results.plain(row.config),
+                'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
                 'config_hash': row.config_hash, 'train_hash': row.train_hash,
                 'parameters': row.config['protocol'].get('keep', 'best'),
                 'metrics': {} if g is None else _likelihood_named(entries[g], _likelihood(row, data)),
@@ -345,7 +337,7 @@ class Runner:
         """Sentences to look at, beside the results; they quote the data."""
         if text:
             path = self.workdir / 'listings' / f'{row.name}.s{seed}.{row.config_hash}.txt'
-            results.write_bytes(path, text.encode())
+            files.write_bytes(path, text.encode())
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -383,45 +375,22 @@ class Runner:
         for row in self.table.rows:
             untrained, unfinished = self.missing(row)
             running = {s for group in self._checkpoints(row) for s in group}
-            cost = {'seconds': 0., 'bytes': 0}
+            need = {'seconds': 0., 'bytes': 0}
             if untrained:
-                speed = speed or estimate.rate()
-                cost = estimate.group(self.trainer(row, 1), self.numbers(row), speed)
+                speed = speed or cost.rate()
+                need = cost.group(self.trainer(row, 1), self.numbers(row), speed)
             for seed in self.table.seeds:
                 state = ('done' if seed not in unfinished else 'trained' if seed not in untrained
                          else 'running' if seed in running else 'missing')
                 here = seed in untrained
                 cells.append({'row': row.name, 'seed': seed, 'state': state,
-                              'seconds': cost['seconds'] if here else 0., 'bytes': cost['bytes'] if here else 0})
+                              'seconds': need['seconds'] if here else 0., 'bytes': need['bytes'] if here else 0})
         return cells
-
-
-def build(config, info, plan):
-    """A row's `Method` on its kit.
-
-    Args:
-      config: the row's resolved config.
-      info: the dataset's `info`.
-      plan: a `core.Plan`.
-
-    Returns:
-      A `Method`.
-    """
-    entry = methods.find(config['method'])
-    if networks.TRACKS[info['kind']] not in entry.track:
-        raise UserError(f"method {config['method']} is for {' and '.join(entry.track)}, dataset {info['name']} is "
-                        f"{info['kind']}: choose other rows with --config.rows")
-    try:
-        return entry.factory(networks.build(info, config['kit']), plan, **config['options'])
-    except TypeError as error:
-        if 'argument' not in str(error):
-            raise
-        raise UserError(f"method {config['method']} or its kit: {error}; mend the row's options") from error
 
 
 def networks_info(info):
     """What of a dataset's info a kit needs, as plain values."""
-    return {k: results.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name', 'classes') if k in info}
+    return {k: files.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name', 'classes') if k in info}
 
 
 def _dataset(data):
@@ -432,7 +401,7 @@ def _dataset(data):
             out[key] = info[key]
     if 'vocab' in info:
         out['vocab'] = len(info['vocab'])
-    return results.plain(out)
+    return files.plain(out)
 
 
 def _likelihood(row, data):

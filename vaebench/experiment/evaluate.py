@@ -12,9 +12,9 @@ import numpy as np
 
 from vaebench import metrics
 from vaebench.core import derive
+from vaebench.engine.train import SALT
 from vaebench.metrics import representation, samples
 from vaebench.ops import distributions, interpolate
-from vaebench.train import SALT
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 PLACES = 'decoded/x', 'interpolation/x', 'traversal/x'     # artefacts that a decoder makes of codes

@@ -103,8 +103,9 @@ def _cells(runner):
 
 
 def _work(config, given, workdir, deadline, stopped):
-    from vaebench import report, results, table
-    from vaebench.runner import Runner
+    from vaebench import report
+    from vaebench.experiment import results, table
+    from vaebench.experiment.runner import Runner
     found = table.tables(config, given)
     whole = {t.name: t for t in table.tables({**config, 'rows': ''}, {k: v for k, v in given.items() if k != 'rows'})}
     data_dir = FLAGS.data_dir or os.environ.get('VAEBENCH_DATA')
@@ -148,7 +149,7 @@ def _work(config, given, workdir, deadline, stopped):
 def _start(argv):
     begun = time.monotonic()
     config, given = _parse(argv)
-    from vaebench.runner import duration
+    from vaebench.experiment.runner import duration
     deadline = begun + duration(FLAGS.budget) if FLAGS.budget else None
     import jax
     if FLAGS.compilation_cache:

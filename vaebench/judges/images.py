@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import checkpoint, core, networks, results, train
+from vaebench import core, files, networks
+from vaebench.engine import checkpoint, train
+from vaebench.engine.optimizers import optimiser
 from vaebench.methods import baselines
 from vaebench.metrics import Space
 from vaebench.metrics.view import slots
-from vaebench.optimise import optimiser
 
 SEED = 0
 BATCH = 128
@@ -46,10 +47,10 @@ def space(data, folder=None, **run):
     config = _config(data) if _labelled(data) else {'components': COMPONENTS, 'rows': ROWS}
     if folder is None:
         return made(data, config, learn(data, config, None, run))
-    path = folder / f"{data.info['sha256'][:16]}.{results.config_hash(config)}.npz"
+    path = folder / f"{data.info['sha256'][:16]}.{files.config_hash(config)}.npz"
     arrays = _read(path)
     if arrays is None:
-        with results.lock(path.with_suffix('.lock')) as mine:      # who has it not does the same work, and keeps none
+        with files.lock(path.with_suffix('.lock')) as mine:      # who has it not does the same work, and keeps none
             new = learn(data, config, path.with_suffix('') if mine else None, run)
             arrays = _read(path)
             if arrays is None:
@@ -76,7 +77,7 @@ def _read(path):
 def _write(path, arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    results.write_bytes(path, buffer.getvalue())
+    files.write_bytes(path, buffer.getvalue())
 
 
 def in_batches(f):

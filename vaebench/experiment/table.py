@@ -2,8 +2,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vaebench import results
+from vaebench import files
 from vaebench.errors import UserError, unknown
+from vaebench.experiment import results
 
 
 class Row(NamedTuple):
@@ -135,7 +136,7 @@ def _table(config, given):
                 'method': row['method'], 'hp': hp, 'options': {**entry.options, **row.get('options', {})}}
         train = {k: full[k] for k in results.TRAINING if k in full}
         rows.append(Row(name, row.get('label', name), order, full, tuple(row.get('published', ())),
-                        results.config_hash(train), results.config_hash(
+                        files.config_hash(train), files.config_hash(
                             {**train, 'evaluation': full['evaluation'], 'metrics': full['metrics']})))
     for row in rows:
         _check(row.name, row.config)

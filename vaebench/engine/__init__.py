@@ -1,0 +1,1 @@
+"""Training: the train loop, its programs, checkpoints, placement on devices and cost."""

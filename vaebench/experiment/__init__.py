@@ -1,0 +1,1 @@
+"""From a config to results: tables and rows, the runner, evaluation, result files."""
