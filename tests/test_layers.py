@@ -6,32 +6,39 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent / 'vaebench'
-OWN = {'ops', 'losses', 'core', 'files', 'networks', 'methods', 'datasets', 'engine', 'metrics', 'judges', 'experiment',
-       'api', 'report', 'cli'}
-MAY = {      # layer -> the layers of ours and the libraries beyond the standard one that it may import
-    'ops': ({'ops'}, {'jax', 'numpy', 'scipy'}),
-    'losses': ({'ops', 'losses'}, {'jax', 'optax'}),
-    'core': (set(), {'jax', 'optax'}),
-    'networks': ({'core', 'ops', 'networks', 'errors'}, {'jax', 'flax', 'numpy'}),
-    'methods': ({'core', 'losses', 'ops', 'networks', 'methods', 'errors'}, {'jax', 'optax', 'numpy', 'sklearn'}),
-    'datasets': ({'datasets', 'errors'}, {'numpy', 'tensorflow_datasets', 'scipy', 'sklearn', 'absl', 'PIL',
-                                           'array_record',
-                                          'etils', 'importlib_resources', 'tqdm'}),
-    'metrics': ({'core', 'ops', 'metrics', 'errors'}, {'jax', 'numpy', 'scipy', 'sklearn', 'sacrebleu',
-                                                       'threadpoolctl'}),
-    'files': ({'errors'}, set()),
-    'engine': ({'core', 'engine', 'files', 'errors', 'metrics'}, {'jax', 'numpy', 'optax', 'orbax'}),
-    'judges': ({'core', 'engine', 'networks', 'methods', 'metrics', 'judges', 'files', 'errors'},
-               {'jax', 'numpy', 'sklearn'}),
-    'report': ({'experiment', 'report', 'files', 'errors', 'methods'}, {
-        'absl', 'numpy', 'scipy', 'pandas', 'matplotlib', 'jinja2', 'rich', 'PIL', 'sklearn', 'tabulate',
-        'threadpoolctl', 'yaml'}),
+OWN = {
+    'ops', 'losses', 'core', 'files', 'networks', 'methods', 'datasets', 'engine', 'metrics',
+    'judges', 'experiment', 'api', 'report', 'cli'
 }
-ONLY = {'flax': {'networks'}, 'tensorflow_datasets': {'datasets'}, 'ml_collections': {'cli', 'experiment'},
-        'orbax': {'engine'}}
-# (layer, library or layer of ours) -> the files there that may import it; of the report, cards alone
-FILES = {('methods', 'sklearn'): {'embeddings.py'}, ('methods', 'networks'): {'build.py'},
-         ('report', 'methods'): {'cards.py'}}
+# layer -> the layers of ours and the libraries beyond the standard one that it may import
+MAY = {
+    'ops': ({'ops'}, {'jax', 'numpy', 'scipy'}),
+    'losses': ({'ops', 'losses'}, {'jax', 'optax'}), 'core': (set(), {'jax', 'optax'}),
+    'networks': ({'core', 'ops', 'networks', 'errors'}, {'jax', 'flax', 'numpy'}), 'methods': ({
+        'core', 'losses', 'ops', 'networks', 'methods', 'errors'
+    }, {'jax', 'optax', 'numpy', 'sklearn'}), 'datasets': ({'datasets', 'errors'}, {
+        'numpy', 'tensorflow_datasets', 'scipy', 'sklearn', 'absl', 'PIL', 'array_record',
+        'etils', 'importlib_resources', 'tqdm'
+    }), 'metrics': ({'core', 'ops', 'metrics', 'errors'}, {
+        'jax', 'numpy', 'scipy', 'sklearn', 'sacrebleu', 'threadpoolctl'
+    }), 'files': ({'errors'}, set()), 'engine': ({
+        'core', 'engine', 'files', 'errors', 'metrics'
+    }, {'jax', 'numpy', 'optax', 'orbax'}), 'judges': ({
+        'core', 'engine', 'networks', 'methods', 'metrics', 'judges', 'files', 'errors'
+    }, {'jax', 'numpy',
+        'sklearn'}), 'report': ({'experiment', 'report', 'files', 'errors', 'methods'}, {
+            'absl', 'numpy', 'scipy', 'pandas', 'matplotlib', 'jinja2', 'rich', 'PIL',
+            'sklearn', 'tabulate', 'threadpoolctl', 'yaml'
+        }),
+}
+ONLY = {
+    'flax': {'networks'}, 'tensorflow_datasets': {'datasets'},
+    'ml_collections': {'cli', 'experiment'}, 'orbax': {'engine'}
+}
+# (layer, library or layer of ours) -> the files there that may import it; of the report, cards
+# alone
+FILES = {('methods', 'sklearn'): {'manifold_learning.py'},
+         ('methods', 'networks'): {'build.py'}, ('report', 'methods'): {'cards.py'}}
 STANDARD = set(__import__('sys').stdlib_module_names)
 
 
@@ -65,7 +72,8 @@ def test_imports_stay_in_their_layer(path):
     for package, target in imports(path):
         assert package not in ONLY or here in ONLY[package], f'{package} imported in {here}'
         for used in {package, target} - {''}:
-            assert path.name in FILES.get((here, used), {path.name}), f'{used} imported in {path.name}'
+            assert path.name in FILES.get((here, used),
+                                          {path.name}), f'{used} imported in {path.name}'
         if here not in MAY or package in STANDARD:
             continue
         ours, libraries = MAY[here]
@@ -88,9 +96,11 @@ def test_absl_flags_only_where_commands_start():
 def test_no_behaviour_by_name_of_a_method():
     from vaebench.methods import METHODS
     for path in files():
-        if layer(path) in ('experiment', 'report') or path.name == '__init__.py' and layer(path) == 'methods':
+        if layer(path) in ('experiment',
+                           'report') or path.name == '__init__.py' and layer(path) == 'methods':
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare):
                 for side in (node.left, *node.comparators):
-                    assert not (isinstance(side, ast.Constant) and side.value in METHODS), f'{path}:{node.lineno}'
+                    assert not (isinstance(side, ast.Constant)
+                                and side.value in METHODS), f'{path}:{node.lineno}'

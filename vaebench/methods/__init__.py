@@ -5,29 +5,40 @@ from typing import Any, NamedTuple
 
 from vaebench.errors import UserError, unknown
 from vaebench.methods import (
-    adversarial,
     adversarial_autoencoders,
-    aggregate,
-    amortised,
+    aggregate_posterior,
     autoencoders,
     baselines,
-    codes,
-    embeddings,
-    energy,
+    energy_gans,
+    gans,
+    geometry,
     implicit,
     lagging,
-    manifolds,
-    moments,
+    manifold_learning,
+    moment_matching,
     priors,
-    stepwise,
+    semi_amortized,
     text_decoders,
+    timestep_posteriors,
+    vector_quantized,
 )
 
 GROUP = 'vaebench.methods'
 
-BOTH = ('text', 'image')
-TEXT = ('text',)
-IMAGE = ('image',)
+# What methods need of a kit: names of networks, of options of its decoders, and of columns it reads.
+NOTHING = ()
+DATA = ('x',)
+AUTOENCODER = 'encoder', 'head', 'decoder'
+LANGUAGE_MODEL = 'decoder', 'decoder.unconditional'
+DENOISING = *AUTOENCODER, 'corrupt'
+SKIP, DILATED = (*AUTOENCODER, 'decoder.skip'), (*AUTOENCODER, 'decoder.dilations')
+DUAL, PSEUDO, PSEUDO_DUAL = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo'), (*AUTOENCODER, 'mlp', 'pseudo')
+BAG, STEPS = (*DUAL, 'tokens'), (*AUTOENCODER, 'encoder.states', 'decoder.steps')
+SEQUENCE = *AUTOENCODER, 'encoder.states', 'sequence', 'length'
+ATTENTION = *SEQUENCE, 'decoder.attention'
+ADVERSARIAL = *DUAL, 'x'
+CLASSIFIER = 'encoder', 'head'
+GAN, ENERGY, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
 LI = 'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868'
 BOWMAN = 'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349'
@@ -77,10 +88,10 @@ MAPS = {
 
 class Entry(NamedTuple):
     """One method of the registry."""
-    factory: Callable                  # (kit, plan, **options) -> Method
+    factory: Callable                  # (kit, recipe, **options) -> Method
     hp: Mapping[str, float]            # defaults of the traced numbers; 'lr' and 'lr_scale' are the table's
     paper: str
-    track: tuple[str, ...]
+    needs: tuple[str, ...]             # of a kit: see `networks.KitEntry.offers`
     options: Mapping[str, Any] = {}    # defaults of the factory's static options that make this row
 
 
@@ -90,157 +101,157 @@ def against(**hp):
 
 
 def weight(beta=1., warmup=0., period=0., start=0.):
-    """hp of `parts.scheduled`."""
+    """hp of `objectives.scheduled_weight`."""
     return {'beta': beta, 'beta_start': start, 'warmup': warmup, 'delay': 0., 'period': period}
 
 
 METHODS = {
     # baselines
-    'source': Entry(baselines.source, {}, 'the synthetic corpus itself', TEXT),
-    'lstm_lm': Entry(baselines.language_model, {}, f'{BOWMAN} (its baseline)', TEXT),
-    'ae': Entry(autoencoders.vae, weight(0.), f'{LI} (its first stage: beta 0, stochastic code)', BOTH,
+    'source': Entry(baselines.source, {}, 'the synthetic corpus itself', NOTHING),
+    'lstm_lm': Entry(baselines.language_model, {}, f'{BOWMAN} (its baseline)', LANGUAGE_MODEL),
+    'ae': Entry(autoencoders.vae, weight(0.), f'{LI} (its first stage: beta 0, stochastic code)', AUTOENCODER,
                 {'select': 'rec'}),
-    'dae': Entry(autoencoders.deterministic_ae, {}, f'{BAHULEYAN} (its DAE: a deterministic code)', BOTH),
-    'denoising_ae': Entry(autoencoders.deterministic_ae, {}, SHEN, BOTH, {'corrupt': .3}),
+    'dae': Entry(autoencoders.deterministic_ae, {}, f'{BAHULEYAN} (its DAE: a deterministic code)', AUTOENCODER),
+    'denoising_ae': Entry(autoencoders.deterministic_ae, {}, SHEN, DENOISING, {'corrupt': .3}),
     # weight of the rate
     'vae': Entry(
-        autoencoders.vae, weight(), 'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', BOTH),
-    'anneal': Entry(autoencoders.vae, weight(warmup=10.), BOWMAN, BOTH),
-    'cost_anneal': Entry(autoencoders.vae, weight(warmup=10.), f'{SHAO} (its cost annealing)', BOTH,
+        autoencoders.vae, weight(), 'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', AUTOENCODER),
+    'anneal': Entry(autoencoders.vae, weight(warmup=10.), BOWMAN, AUTOENCODER),
+    'cost_anneal': Entry(autoencoders.vae, weight(warmup=10.), f'{SHAO} (its cost annealing)', AUTOENCODER,
                          {'shape': 'sigmoid'}),
-    'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), FU, BOTH),
+    'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), FU, AUTOENCODER),
     'beta_vae': Entry(
         autoencoders.vae, weight(.5),
         'Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework, 2017',
-        BOTH),
+        AUTOENCODER),
     'capacity_vae': Entry(
         autoencoders.capacity_vae, {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
-        BURGESS, BOTH),
+        BURGESS, AUTOENCODER),
     'control_vae': Entry(
-        autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, BOTH),
+        autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, AUTOENCODER),
     # free bits and pretraining
-    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, f'{LI} (its VAE + FB)', BOTH),
+    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, f'{LI} (its VAE + FB)', AUTOENCODER),
     'fb_max': Entry(
         autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
         'Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016, arXiv:1606.04934',
-        BOTH, {'reduce': 'batch', 'form': 'max'}),
+        AUTOENCODER, {'reduce': 'batch', 'form': 'max'}),
     'fbp': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
-                 f'{LI} (its baseline: one threshold on the total)', BOTH, {'scope': 'total'}),
-    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, LI, BOTH, {'pretrain': True}),
-    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), f'{ZHU} (its comparison)', BOTH,
+                 f'{LI} (its baseline: one threshold on the total)', AUTOENCODER, {'scope': 'total'}),
+    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, LI, AUTOENCODER, {'pretrain': True}),
+    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), f'{ZHU} (its comparison)', AUTOENCODER,
                              {'pretrain': True}),
-    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), f'{ZHU} (its comparison)', BOTH,
+    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), f'{ZHU} (its comparison)', AUTOENCODER,
                           {'rate': .15, 'pretrain': True}),
-    'pre_ae_vmf': Entry(manifolds.vmf_vae, weight(), f'{ZHU} (its comparison)', BOTH,
+    'pre_ae_vmf': Entry(geometry.vmf_vae, weight(), f'{ZHU} (its comparison)', AUTOENCODER,
                         {'kappa': 13., 'pretrain': True}),
-    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, BOTH, {'pretrain': True}),
+    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, AUTOENCODER, {'pretrain': True}),
     # inference
     'lagging': Entry(
         lagging.lagging, weight(warmup=10., start=.1),
         'He et al., Lagging Inference Networks and Posterior Collapse in Variational Autoencoders, 2019, '
-        'arXiv:1901.05534', BOTH),
+        'arXiv:1901.05534', AUTOENCODER),
     'sa_vae': Entry(
-        amortised.semi_amortised, weight(warmup=10., start=.1),
-        'Kim et al., Semi-Amortized Variational Autoencoders, 2018, arXiv:1802.02550', BOTH),
+        semi_amortized.semi_amortised, weight(warmup=10., start=.1),
+        'Kim et al., Semi-Amortized Variational Autoencoders, 2018, arXiv:1802.02550', AUTOENCODER),
     # structure
     'skip_vae': Entry(
         text_decoders.skip_vae, weight(warmup=10., start=.1),
-        'Dieng et al., Avoiding Latent Variable Collapse With Generative Skip Models, 2019, arXiv:1807.04863', TEXT),
+        'Dieng et al., Avoiding Latent Variable Collapse With Generative Skip Models, 2019, arXiv:1807.04863', SKIP),
     'bow_vae': Entry(
         text_decoders.bow_vae, {**weight(warmup=10.), 'bow': 1.},
         'Zhao et al., Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational '
-        'Autoencoders, 2017, arXiv:1703.10960', TEXT),
-    'scnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4)}),
-    'mcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4, 8, 16)}),
-    'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4, 8, 16) * 2}),
-    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), RAZAVI, BOTH, {'rate': .1}),
-    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, BOTH),
-    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.), f'{ZHU} (its extension)', BOTH),
-    'twr': Entry(stepwise.twr_vae, weight(), TWR, TEXT),
-    'twr_mean': Entry(stepwise.twr_vae, weight(), TWR, TEXT, {'reads': 'mean'}),
-    'twr_sum': Entry(stepwise.twr_vae, weight(), TWR, TEXT, {'reads': 'sum'}),
+        'Autoencoders, 2017, arXiv:1703.10960', BAG),
+    'scnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, DILATED, {'dilations': (1, 2, 4)}),
+    'mcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, DILATED, {'dilations': (1, 2, 4, 8, 16)}),
+    'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, DILATED, {'dilations': (1, 2, 4, 8, 16) * 2}),
+    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), RAZAVI, AUTOENCODER, {'rate': .1}),
+    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, AUTOENCODER),
+    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.), f'{ZHU} (its extension)', AUTOENCODER),
+    'twr': Entry(timestep_posteriors.twr_vae, weight(), TWR, STEPS),
+    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), TWR, STEPS, {'reads': 'mean'}),
+    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), TWR, STEPS, {'reads': 'sum'}),
     # posterior and geometry
-    'vmf_vae': Entry(manifolds.vmf_vae, weight(), XU, BOTH, {'kappa': 13.}),
+    'vmf_vae': Entry(geometry.vmf_vae, weight(), XU, AUTOENCODER, {'kappa': 13.}),
     'p_vae': Entry(
-        manifolds.p_vae, weight(warmup=10.),
+        geometry.p_vae, weight(warmup=10.),
         'Mathieu et al., Continuous Hierarchical Representations with Poincare Variational Auto-Encoders, 2019, '
-        'arXiv:1901.06033', BOTH, {'c': .1}),
-    'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, DAI, BOTH, {'c': .1}),
+        'arXiv:1901.06033', AUTOENCODER, {'c': .1}),
+    'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, DAI, DUAL, {'c': .1}),
     'apo_vae_vp': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
-                        f'{DAI} (its +VP)', BOTH, {'c': .1, 'pseudo': 50}),
+                        f'{DAI} (its +VP)', PSEUDO_DUAL, {'c': .1, 'pseudo': 50}),
     # prior
-    'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), DING, BOTH),
-    'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its +FB)', BOTH,
+    'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), DING, DUAL),
+    'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its +FB)', DUAL,
                            {'free': 'both'}),
-    'mog_vae': Entry(priors.mog_vae, weight(warmup=10.), f'{DING} (its MoG-VAE)', BOTH),
-    'mog_vae_fb': Entry(priors.mog_vae, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its MoG-VAE + FB)', BOTH,
+    'mog_vae': Entry(priors.mog_vae, weight(warmup=10.), f'{DING} (its MoG-VAE)', AUTOENCODER),
+    'mog_vae_fb': Entry(priors.mog_vae, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its MoG-VAE + FB)', AUTOENCODER,
                         {'free': 'both'}),
-    'vamp_vae': Entry(priors.vamp_vae, weight(warmup=10.), f'{TOMCZAK}; {DING}', BOTH),
+    'vamp_vae': Entry(priors.vamp_vae, weight(warmup=10.), f'{TOMCZAK}; {DING}', PSEUDO),
     'vamp_vae_fb': Entry(priors.vamp_vae, {**weight(warmup=10.), 'target': 8.},
-                         f'{TOMCZAK}; {DING} (its Vamp-VAE + FB)', BOTH, {'free': 'both'}),
+                         f'{TOMCZAK}; {DING} (its Vamp-VAE + FB)', PSEUDO, {'free': 'both'}),
     # aggregated posterior
-    'wae_gan': Entry(aggregate.wae_gan, {**weight(10.), 'critic_lr': 5e-4}, f'{TOLSTIKHIN}; {SHEN}', BOTH),
-    'wae_mmd': Entry(autoencoders.wae_mmd, weight(100.), f'{TOLSTIKHIN}; {BAHULEYAN}', BOTH),
-    'wae_s': Entry(aggregate.wae_s, {**weight(32.), 'kl_weight': .106}, f'{BAHULEYAN} (its WAE-S)', BOTH),
-    'ivae': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, BOTH),
-    'ivae_mi': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, BOTH, {'marginal': True}),
-    'dg_vae': Entry(aggregate.dg_vae, weight(warmup=10.), ZHANG, BOTH, {'chunk': 32}),
-    'dg_vmf': Entry(aggregate.dg_vmf, weight(warmup=10.), f'{ZHANG} (its DG-vMF-VAE)', BOTH,
+    'wae_gan': Entry(aggregate_posterior.wae_gan, {**weight(10.), 'critic_lr': 5e-4}, f'{TOLSTIKHIN}; {SHEN}', DUAL),
+    'wae_mmd': Entry(autoencoders.wae_mmd, weight(100.), f'{TOLSTIKHIN}; {BAHULEYAN}', AUTOENCODER),
+    'wae_s': Entry(aggregate_posterior.wae_s, {**weight(32.), 'kl_weight': .106}, f'{BAHULEYAN} (its WAE-S)', AUTOENCODER),
+    'ivae': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, DUAL),
+    'ivae_mi': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, DUAL, {'marginal': True}),
+    'dg_vae': Entry(aggregate_posterior.dg_vae, weight(warmup=10.), ZHANG, AUTOENCODER, {'chunk': 32}),
+    'dg_vmf': Entry(aggregate_posterior.dg_vmf, weight(warmup=10.), f'{ZHANG} (its DG-vMF-VAE)', AUTOENCODER,
                     {'chunk': 32, 'kappa': 13.}),
     # discrete
-    'gavam': Entry(codes.gavam, weight(), f'{DAVAM} (its Gaussian baseline)', TEXT),
-    'davam': Entry(codes.davam, {'commit': .25, 'decay': .99}, DAVAM, TEXT, {'codes': 512}),
-    'davam_q': Entry(codes.davam, {'commit': .25, 'decay': .99}, f'{DAVAM} (without attention: one code)', TEXT,
+    'gavam': Entry(vector_quantized.gavam, weight(), f'{DAVAM} (its Gaussian baseline)', ATTENTION),
+    'davam': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99}, DAVAM, ATTENTION, {'codes': 512}),
+    'davam_q': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99}, f'{DAVAM} (without attention: one code)', SEQUENCE,
                      {'codes': 512, 'attention': False}),
     # autoencoders of images
     'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, 'an autoencoder, and a mixture fitted to its codes',
-                    IMAGE),
+                    AUTOENCODER),
     'decreasing_beta': Entry(autoencoders.vae, weight(start=100., warmup=10.), f'{BURGESS} (a falling weight instead)',
-                             IMAGE, {'shape': 'exponential'}),
-    'info_vae': Entry(autoencoders.info_vae, {'alpha': .5, 'mmd': 10.}, INFO, IMAGE),
-    'mmd_vae': Entry(autoencoders.info_vae, {'alpha': 1., 'mmd': 10.}, f'{INFO} (alpha 1)', IMAGE),
-    'aae': Entry(adversarial_autoencoders.aae, against(), MAKHZANI, IMAGE),
-    'aae_supervised': Entry(adversarial_autoencoders.supervised_aae, against(), MAKHZANI, IMAGE),
-    'aae_semi': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, IMAGE),
-    'aae_cluster': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, IMAGE,
+                             AUTOENCODER, {'shape': 'exponential'}),
+    'info_vae': Entry(autoencoders.info_vae, {'alpha': .5, 'mmd': 10.}, INFO, AUTOENCODER),
+    'mmd_vae': Entry(autoencoders.info_vae, {'alpha': 1., 'mmd': 10.}, f'{INFO} (alpha 1)', AUTOENCODER),
+    'aae': Entry(adversarial_autoencoders.aae, against(), MAKHZANI, ADVERSARIAL),
+    'aae_supervised': Entry(adversarial_autoencoders.supervised_aae, against(), MAKHZANI, ADVERSARIAL),
+    'aae_semi': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, ADVERSARIAL),
+    'aae_cluster': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, ADVERSARIAL,
                          {'clusters': 16, 'labelled': False}),
     'aae_heads': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3, eta=4., apart=1.), MAKHZANI,
-                       IMAGE, {'clusters': 20, 'labelled': False, 'heads': True}),
-    'classifier': Entry(baselines.classifier, {}, 'supervised reference: cross-entropy on every label', IMAGE),
+                       ADVERSARIAL, {'clusters': 20, 'labelled': False, 'heads': True}),
+    'classifier': Entry(baselines.classifier, {}, 'supervised reference: cross-entropy on every label', CLASSIFIER),
     # games
-    'gan': Entry(adversarial.gan, {}, GOODFELLOW, IMAGE),
-    'gan_minmax': Entry(adversarial.gan, {}, GOODFELLOW, IMAGE, {'form': 'minmax'}),
+    'gan': Entry(gans.gan, {}, GOODFELLOW, GAN),
+    'gan_minmax': Entry(gans.gan, {}, GOODFELLOW, GAN, {'form': 'minmax'}),
     'dcgan': Entry(
-        adversarial.gan, {}, 'Radford et al., Unsupervised Representation Learning with Deep Convolutional Generative '
-        'Adversarial Networks, 2016, arXiv:1511.06434', IMAGE, {'noise': 'uniform', 'norm': True}),
-    **{f'f_gan_{name}': Entry(adversarial.f_gan, {}, NOWOZIN, IMAGE, {'divergence': name})
+        gans.gan, {}, 'Radford et al., Unsupervised Representation Learning with Deep Convolutional Generative '
+        'Adversarial Networks, 2016, arXiv:1511.06434', GAN, {'noise': 'uniform', 'norm': True}),
+    **{f'f_gan_{name}': Entry(gans.f_gan, {}, NOWOZIN, GAN, {'divergence': name})
        for name in ('kl', 'reverse_kl', 'pearson', 'hellinger', 'js', 'gan')},
-    'wgan': Entry(adversarial.wgan, {'clip': .01}, 'Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875', IMAGE),
+    'wgan': Entry(gans.wgan, {'clip': .01}, 'Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875', GAN),
     'wgan_gp': Entry(
-        adversarial.wgan_gp, {'penalty': 10.},
-        'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', IMAGE),
-    'lsgan': Entry(adversarial.lsgan, {},
-                   'Mao et al., Least Squares Generative Adversarial Networks, 2017, arXiv:1611.04076', IMAGE),
-    'ebgan': Entry(energy.ebgan, {'margin': .1, 'pulling': 0.}, ENERGY, IMAGE),
-    'ebgan_pt': Entry(energy.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)', IMAGE),
+        gans.wgan_gp, {'penalty': 10.},
+        'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', GAN),
+    'lsgan': Entry(gans.lsgan, {},
+                   'Mao et al., Least Squares Generative Adversarial Networks, 2017, arXiv:1611.04076', GAN),
+    'ebgan': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': 0.}, ENERGY, ENERGY),
+    'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)', ENERGY),
     'began': Entry(
-        energy.began, {'gamma': .5, 'lambda_k': 1e-3},
-        'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717', IMAGE),
+        energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3},
+        'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717', ENERGY),
     'infogan': Entry(
-        adversarial.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
+        gans.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
         'Chen et al., InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial '
-        'Nets, 2016, arXiv:1606.03657', IMAGE),
+        'Nets, 2016, arXiv:1606.03657', GAN),
     # moments
-    'gmmn': Entry(moments.gmmn, {}, MOMENTS, IMAGE),
-    'gmmn_ae': Entry(moments.gmmn_ae, {}, f'{MOMENTS} (its GMMN+AE)', IMAGE),
+    'gmmn': Entry(moment_matching.gmmn, {}, MOMENTS, GENERATOR),
+    'gmmn_ae': Entry(moment_matching.gmmn_ae, {}, f'{MOMENTS} (its GMMN+AE)', DUAL),
     'mmd_gan': Entry(
-        moments.mmd_gan, {'rank': 16., 'rec': 8., 'clip': .01},
-        'Li et al., MMD GAN: Towards Deeper Understanding of Moment Matching Network, 2017, arXiv:1705.08584', IMAGE),
+        moment_matching.mmd_gan, {'rank': 16., 'rec': 8., 'clip': .01},
+        'Li et al., MMD GAN: Towards Deeper Understanding of Moment Matching Network, 2017, arXiv:1705.08584', GAN),
     # maps of scikit-learn's
-    **{name: Entry(embeddings.embedding, {}, paper, IMAGE, {'estimator': name, **options})
+    **{name: Entry(manifold_learning.embedding, {}, paper, DATA, {'estimator': name, **options})
        for name, (paper, options) in MAPS.items()},
-    'mlle': Entry(embeddings.embedding, {}, 'Zhang and Wang, MLLE: Modified Locally Linear Embedding Using Multiple '
-                  'Weights, 2007', IMAGE, {'estimator': 'lle', 'method': 'modified'}),
+    'mlle': Entry(manifold_learning.embedding, {}, 'Zhang and Wang, MLLE: Modified Locally Linear Embedding Using Multiple '
+                  'Weights, 2007', DATA, {'estimator': 'lle', 'method': 'modified'}),
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 

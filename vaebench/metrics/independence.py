@@ -1,8 +1,7 @@
 """Whether the dimensions of codes depend on one another, by kernels."""
 import numpy as np
 
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import Metric, Value, warnings
+from vaebench.metrics.evaluator import Metric, Value, warnings
 
 ROWS = 200             # codes behind the estimate: every pair of dimensions costs ROWS^2
 DIMENSIONS = 32        # at most, those of largest variance
@@ -95,7 +94,7 @@ def _codes(view):
 
 
 def _value(view, which, estimator):
-    values = keep(view, 'hsic', lambda: _codes(view))
+    values = view.cached('hsic', lambda: _codes(view))
     if values is None:
         return None
     more = f', the {DIMENSIONS} of largest variance' if view.codes.shape[2] > DIMENSIONS else ''

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from vaebench.metrics.view import DUAL, Metric, Value, alone, average, first, slots, warnings
+from vaebench.metrics.evaluator import DUAL, Metric, Value, alone, average, first, slots, warnings
 
 PAIRS = 2**16          # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
 WIDTH = 32

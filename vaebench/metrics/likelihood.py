@@ -8,7 +8,7 @@ from jax.scipy.special import logsumexp
 
 from vaebench.core import derive
 from vaebench.metrics import proposal
-from vaebench.metrics.view import (
+from vaebench.metrics.evaluator import (
     DEGENERATE,
     GENERATED,
     PRIOR,
@@ -244,7 +244,7 @@ def mse(view):
         return ((y - batch['x'])**2).reshape(len(keys), -1).mean(-1)
 
     what = 'mean decoding of the posterior mean' if coded else 'reconstruction by codes that have no prior'
-    return average(view.over_examples(error), f'{what}, per {view.part}')
+    return average(view.over_examples(error), f'{what}, per {view.data.part}')
 
 
 METRICS = {

@@ -7,8 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vaebench.core import derive
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import Metric, Value, average, warnings
+from vaebench.metrics.evaluator import Metric, Value, average, warnings
 from vaebench.ops.interpolate import lerp, slerp
 
 MOST = 5000            # examples: distances between all of them are in memory at once
@@ -40,7 +39,7 @@ def embedding(view):
                 codes.append(view.evals['embed'](x, seed))
         return rows, np.stack(codes), _said(codes[0], FITTED)
 
-    return keep(view, 'embedding', make)
+    return view.cached('embedding', make)
 
 
 def _said(codes, how):

@@ -12,10 +12,12 @@ import numpy as np
 from vaebench.core import derive
 from vaebench.metrics import proposal
 from vaebench.metrics.programs import program
+from vaebench.schema import Schema, count, select
 
 SAMPLE = ('posterior', 'sample_q', 'log_lik')                 # evals of one draw per example
 WEIGHTS = (*SAMPLE, 'log_q', 'log_prior')                     # evals of an importance weight
-REFINED = (*SAMPLE, 'encode', 'log_prior')                    # of one whose proposal is `proposal`'s
+# of one whose proposal is `proposal`'s
+REFINED = (*SAMPLE, 'encode', 'log_prior')
 # Tags of the key. A caller's own: 2 and 3 in evaluate, from 8 on in other files of metrics.
 DRAWS, GENERATED, REPLICA, DUAL, PRIOR, REFINE = 0, 1, 4, 5, 6, 7
 FIRST = np.zeros(1, np.int32)
@@ -23,7 +25,8 @@ DEGENERATE = 'importance weights degenerate: median effective sample size {:.1f}
 
 
 class Settings(NamedTuple):
-    """Cost of an evaluation. `chunk`, `batch` and `block` bound the memory and change no draw."""
+    """Cost of an evaluation. `chunk`, `batch` and `block` bound the memory and change no
+    draw."""
     samples: int = 500        # importance samples per example
     chunk: int = 50           # importance samples per dispatch
     batch: int = 32           # examples per dispatch
@@ -43,16 +46,97 @@ class Value(NamedTuple):
     samples: int | None = None         # Monte Carlo samples per example, None if exact
     stderr: np.ndarray | None = None   # [G], over examples
     warning: list | None = None        # [G] of texts or None
-    note: str | None = None            # what a reader should know of the estimate; does not tell estimators apart
+    # what a reader should know of the estimate; does not tell estimators apart
+    note: str | None = None
 
 
 class Metric(NamedTuple):
     """A number with a named estimator."""
-    compute: Callable[['View'], Value | None]   # None where this data has too few examples
+    compute: Callable[['Evaluator'], Value | None]   # None where this data has too few examples
     needs: tuple[tuple[str, ...], ...]     # alternatives: one of these sets of evals suffices
-    unit: str                              # '{item}' stands for sentence, image or point, '{part}' for pixel ...
+    # '{item}' stands for sentence, image or point, '{part}' for pixel ...
+    unit: str
     better: str | None                     # 'lower', 'higher' or None
-    fields: tuple[str, ...] = ()           # what the data must hold, such as 'length', 'train/label', 'info/modes'
+    fields: tuple[str, ...] = ()           # what the data must hold: see `Data.names`
+
+
+class Judge(NamedTuple):
+    """What the suite has trained or counted once per dataset and workdir, to judge every method
+    by.
+
+    Attributes:
+      name: for readers of an estimator; with the accuracy where it has one.
+      digest: hash of what it has learnt, part of the estimator's id; '' where the data alone
+        decide it.
+      accuracy: on the test split, where it has labels to say.
+      functions: what it offers, by name: `judge.features(x)`.
+    """
+    name: str
+    digest: str = ''
+    accuracy: float | None = None
+    functions: Mapping[str, Callable] = {}
+
+    def __getattr__(self, name):
+        try:
+            return self.functions[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Trained(NamedTuple):
+    """A trained group of seeds.
+
+    Attributes:
+      evals: the method's, name -> f(params, carry, ...).
+      params, carry: leaves [G, ...].
+      key: [] typed key that the seeds share, or [G]; only its folds with the tags above are
+        used.
+      programs: compiled functions, shared by groups of one method on one split; see
+        `Evaluator.jit`.
+    """
+    evals: Mapping[str, Callable]
+    params: Any
+    carry: Any
+    key: jax.Array
+    programs: dict | None = None
+
+
+class Data(NamedTuple):
+    """What metrics may read.
+
+    Attributes:
+      buckets: of the evaluated split, columns with leading N_b; 'index' [N_b] is the example's
+        place in the split.
+      schema: of the columns.
+      train, valid: columns of these splits in their natural order; None where no metric may
+        read them.
+      truth: what is known of the law the data come from: see `datasets.Dataset`.
+      item, part: of units: see `datasets.Dataset`.
+      decode: batch -> batch, applied to whatever is read; None changes nothing.
+      observe, symmetry: see `datasets.Dataset`.
+      judges: name -> () -> `Judge`, made when first asked for.
+    """
+    buckets: list
+    schema: Schema = {}
+    train: Mapping[str, Any] | None = None
+    valid: Mapping[str, Any] | None = None
+    truth: Mapping[str, Any] = {}
+    item: str = 'example'
+    part: str = 'value'
+    decode: Callable | None = None
+    observe: Callable | None = None
+    symmetry: Callable | None = None
+    judges: Mapping[str, Callable[[], Any]] = {}
+
+    @property
+    def names(self):
+        """What `Metric.fields` may ask for: columns, 'train/column', 'truth/name',
+        'judge/name', 'observe' ...
+        """
+        named = {'train': self.train, 'truth': self.truth, 'judge': self.judges}
+        prefixed = {f'{prefix}/{k}' for prefix, part in named.items() for k in part or ()}
+        given = {name for name in ('observe', 'symmetry') if getattr(self, name) is not None}
+        return frozenset(self.buckets[0]) | prefixed | given
 
 
 @jax.jit
@@ -77,7 +161,8 @@ def fold(key, index, sample, tag=DRAWS):
 
 @jax.jit
 def fold_group(keys, index, sample, tag=DRAWS):
-    """`fold` of every seed: keys [G] -> [G, S, B]. A program of its own: every model shares it."""
+    """`fold` of every seed: keys [G] -> [G, S, B]. A program of its own: every model shares
+    it."""
     return jax.vmap(lambda key: fold(key, index, sample, tag))(keys)
 
 
@@ -119,8 +204,8 @@ def single(evals, params, carry, batch, keys):
       keys: [B] typed keys.
 
     Returns:
-      Some of 'nll' (exact), 'rec', 'kl', 'log_q', 'log_prior', 'log_length' [B], nats; 'code' [B, Z]; 'q', 'z' leaves
-      [B, ...].
+      Some of 'nll' (exact), 'error' (of a predictor), 'rec', 'kl', 'log_q', 'log_prior',
+      'log_length' [B], nats; 'code' [B, Z]; 'q', 'z' leaves [B, ...].
     """
     def has(*names):
         return all(n in evals for n in names)
@@ -131,6 +216,8 @@ def single(evals, params, carry, batch, keys):
     out = {}
     if has('score'):
         out['nll'] = -call('score', batch)
+    if has('error'):
+        out['error'] = call('error', batch)
     if has('encode'):
         out['code'] = call('encode', batch)
     if has('log_length'):
@@ -153,7 +240,8 @@ def single(evals, params, carry, batch, keys):
 
 
 def log_weights(evals, params, carry, q, batch, keys):
-    """ln p(x|z) p(z) / q(z|x) at draws from q, with the probability of the number of latents where it tells the length.
+    """ln p(x|z) p(z) / q(z|x) at draws from q, with the probability of the number of latents
+    where it tells the length.
 
     Args:
       evals: with WEIGHTS.
@@ -189,7 +277,8 @@ def importance(log_w):
     >>> round(float(np.exp(-nll)), 6), round(float(ess), 6)
     (1.333333, 2.666667)
     """
-    log_w = np.ascontiguousarray(log_w, np.float64)          # one order of summation, whatever the strides
+    # one order of summation, whatever the strides
+    log_w = np.ascontiguousarray(log_w, np.float64)
     top = log_w.max(-1, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.)
     w = np.exp(log_w - top)
@@ -209,17 +298,18 @@ def slots(n, size):
 
 
 def split_index(buckets):
-    """Filled buckets without their index, and the index of their examples: their own or the running number.
+    """Filled buckets without their index, and the index of their examples: their own or the
+    running number.
 
     Args:
-      buckets: list of dicts with leaves [N_b, ...].
+      buckets: list of columns with leading N_b.
 
     Returns:
-      The list of dicts, and a list of int32 [N_b].
+      The list of columns, and a list of int32 [N_b].
     """
     data, index, start = [], [], 0
     for b in buckets:
-        n = len(next(iter(b.values())))
+        n = count(b)
         if n == 0:
             continue
         index.append(np.asarray(b.get('index', np.arange(start, start + n)), np.int32))
@@ -240,112 +330,136 @@ def group_size(params, carry, key):
 
 
 def over_seeds(f, size):
-    """vmap of f(params, carry, key, own, *shared) over its first four arguments, leaves [G, ...].
+    """vmap of f(params, carry, key, own, *shared) over its first four arguments, leaves [G,
+    ...].
 
     >>> f = over_seeds(lambda params, carry, key, own, x: params * x, 2)
     >>> f(jnp.array([1., 2.]), (), jax.random.split(jax.random.key(0)), (), 3.).tolist()
     [3.0, 6.0]
     """
     def mapped(params, carry, key, own, *shared):
-        return jax.vmap(lambda *seed: f(*seed, *shared), axis_size=size)(params, carry, key, own)
+        return jax.vmap(lambda *seed: f(*seed, *shared), axis_size=size)(params, carry, key,
+                                                                         own)
 
     return mapped
 
 
-class View:
-    """A trained group of seeds over one split. Every quantity is computed when first asked for, then kept.
+class Evaluator:
+    """A trained group of seeds over one split. Every quantity is computed when first asked for,
+    then kept.
 
-    An example's randomness comes from the key folded with its index and the sample's number: the order and
+    An example's randomness comes from the key folded with its index and the sample's number:
+    the order and
     size of batches, buckets and chunks, and padding, leave every draw as it is.
 
     Args:
-      evals: the method's, name -> f(params, carry, ...).
-      params, carry: leaves [G, ...].
-      buckets: list of dicts with leaves [N_b, ...]; 'index' [N_b] is the example's place in the split.
-      key: [] typed key that the seeds share, or [G]; only its folds with the tags above are used.
+      trained: a `Trained`.
+      data: a `Data`.
       settings: a `Settings`; its defaults if None.
       tick: called as tick(done, total) after every batch of importance sampling.
-      programs: compiled functions, shared by views of one method on one split; see `jit`.
-      partial: path of an .npz that keeps what importance sampling has done when `tick` raises; None keeps nothing.
-      train: the training split's arrays, name -> [N, ...] in their natural order; None where no metric may read them.
-      vocab: words by id; None where the data has none.
-      valid: the validation split's arrays, as `train`.
-      info: what else metrics may know of the data, name -> value, such as a mixture's 'modes' and 'std'.
-      features: () -> the `samples.Space` in which samples and data are compared; None compares them as they are.
+      partial: path of an .npz that keeps what importance sampling has done when `tick` raises;
+        None keeps nothing.
     """
 
-    def __init__(self, evals: Mapping[str, Callable], params: Any, carry: Any, buckets: list, key: jax.Array,
-                 settings: Settings | None = None, tick: Callable[[int, int], None] | None = None,
-                 programs: dict | None = None, partial: Any = None, train: Mapping[str, Any] | None = None,
-                 vocab: tuple | None = None, valid: Mapping[str, Any] | None = None,
-                 info: Mapping[str, Any] | None = None, features: Callable[[], Any] | None = None):
-        self.programs, self.partial = {} if programs is None else programs, partial
-        self.evals, self.params, self.carry, self.settings = evals, params, carry, settings or Settings()
-        self.seeds = group_size(params, carry, key)
-        self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
-        data, self.index = split_index(buckets)
-        self.data = [{k: np.asarray(v) for k, v in b.items()} for b in data]
+    def __init__(self, trained: Trained, data: Data, settings: Settings | None = None,
+                 tick: Callable[[int, int], None] | None = None, partial: Any = None):
+        self.evals, self.params, self.carry = trained.evals, trained.params, trained.carry
+        self.programs = {} if trained.programs is None else trained.programs
+        self.seeds = group_size(trained.params, trained.carry, trained.key)
+        self.keys = jnp.broadcast_to(trained.key,
+                                     (self.seeds,)) if trained.key.ndim == 0 else trained.key
+        self.settings, self.partial = settings or Settings(), partial
+        columns, self.index = split_index(data.buckets)
+        self.buckets = [jax.tree.map(np.asarray, b) for b in columns]
+        self.data = data._replace(buckets=self.buckets)
         self.order = np.argsort(np.concatenate(self.index), kind='stable')
         self.n = len(self.order)
         self.tick, self._told = tick or (lambda done, total: None), (0, 1)
-        self._once, self.kept = {}, {}                       # what metrics share: passes over the split, and the rest
-        self.train, self.vocab = train, None if vocab is None else tuple(vocab)
-        self.valid, self.info, self.features = valid, info or {}, features
-        extra = {f'train/{k}' for k in train or ()} | {f'info/{k}' for k in self.info}
-        extra |= {'vocab'} if vocab is not None else set()
-        self.names = frozenset(self.data[0]) | extra         # what `Metric.fields` may ask for
-        point = np.ndim(self.data[0].get('x')) == 2
-        self.item = 'sentence' if 'length' in self.data[0] else 'point' if point else 'image'
-        self.part = 'coordinate' if point else 'pixel'
+        # what metrics share: passes over the split, and the rest
+        self._once, self._cached = {}, {}
+
+    @property
+    def schema(self):
+        """Of the data's columns."""
+        return self.data.schema
+
+    def cached(self, name, make):
+        """make(), computed once per evaluator and name."""
+        if name not in self._cached:
+            self._cached[name] = make()
+        return self._cached[name]
+
+    def judge(self, name):
+        """The judge of that name, made when first asked for; None where the data has none."""
+        make = self.data.judges.get(name)
+        return None if make is None else self.cached(('judge', name), make)
 
     def release(self):
         """Forgets all results: the programs that views share keep the first of them alive."""
         for name in ('terms', 'weights'):
             self.__dict__.pop(name, None)
-        self._once, self.kept, self.train, self.params, self.carry = {}, {}, None, None, None
-        self.valid, self.features = None, None
+        self._once, self._cached, self.params, self.carry = {}, {}, None, None
+        self.data = self.data._replace(train=None, valid=None, judges={})
 
     def pause(self):
         """Where an evaluation may be stopped: `tick` raises if it is to be."""
         self.tick(*self._told)
 
     def field(self, name):
-        """[N, ...] one leaf of the data, in the split's order."""
-        return np.concatenate([b[name] for b in self.data])[self.order]
+        """[N, ...] one column of the split, decoded, in the split's order."""
+        return np.concatenate([self.decoded(b, name) for b in self.buckets])[self.order]
+
+    def decoded(self, columns, name):
+        """[N, ...] one of the columns, as networks read it; `()` where there is none."""
+        read = self.data.decode
+        return np.asarray(columns.get(name, ()) if read is None else read(columns)[name])
 
     def jit(self, f):
-        """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the group, own [G, ...].
+        """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the
+        group, own [G, ...].
 
-        Compiled once per `program`: f may close over the view, numbers, texts and functions, not over arrays.
+        Compiled once per `program`: f may close over the view, numbers, texts and functions,
+        not over arrays.
         """
         name = program(f), self.seeds, self.settings
         group = self.programs.setdefault(name, jax.jit(over_seeds(f, self.seeds)))
         return lambda own, *shared: group(self.params, self.carry, self.keys, own, *shared)
 
     def batches(self):
-        """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket order, -1 if empty."""
+        """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket
+        order, -1 if empty.
+        """
         start = 0
-        for data, index in zip(self.data, self.index, strict=True):
+        for columns, index in zip(self.buckets, self.index, strict=True):
             n = len(index)
             for idx in slots(n, min(self.settings.batch, n)):
-                i = np.maximum(idx, 0)
-                batch = {k: v[i] for k, v in data.items()} | {'weight': (idx >= 0).astype(np.float32)}
-                yield batch, index[i], np.where(idx < 0, -1, start + idx)
+                yield self.batch(columns, idx), index[np.maximum(idx, 0)], np.where(
+                    idx < 0, -1, start + idx)
             start += n
 
+    def batch(self, columns, idx):
+        """The rows idx [B] of columns, decoded, as networks read them; -1 is an empty slot."""
+        batch = select(columns, np.maximum(idx, 0)) | {'weight': (idx >= 0).astype(np.float32)}
+        return batch if self.data.decode is None else self.data.decode(batch)
+
     def over_examples(self, f, tag=DRAWS):
-        """f(params, carry, key, keys [B], batch) -> leaves [B, ...] over the split: [G, N, ...], split's order."""
+        """f(params, carry, key, keys [B], batch) -> leaves [B, ...] over the split: [G, N,
+        ...], split's order.
+        """
         group, parts = self.jit(f), []
         for batch, index, rows in self.batches():
             self.pause()
-            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, FIRST, tag)[:, 0]
-            parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
+            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, FIRST, tag)[:,
+                                                                                            0]
+            parts.append(
+                jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
 
     @cached_property
     def terms(self):
         """`single` of every example: leaves [G, N, ...]."""
-        return self.over_examples(lambda p, c, key, keys, batch: single(self.evals, p, c, batch, keys))
+        return self.over_examples(
+            lambda p, c, key, keys, batch: single(self.evals, p, c, batch, keys))
 
     @property
     def states(self):
@@ -369,7 +483,9 @@ class View:
             np.savez(self.partial, sizes=[x.shape[1] for x in nll], **both)
 
     def _kept(self):
-        """Batches of (nll, ess) that an earlier attempt has left; what cannot be read is done again."""
+        """Batches of (nll, ess) that an earlier attempt has left; what cannot be read is done
+        again.
+        """
         try:
             with np.load(self.partial) as kept:
                 cuts = np.cumsum(kept['sizes'])[:-1]
@@ -381,17 +497,28 @@ class View:
         """[G, N, Z] posterior means of other data than the split.
 
         Args:
-          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an example.
+          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an
+            example.
         """
         def encode(params, carry, key, own, batch):
             return self.evals['encode'](params, carry, batch)
 
-        arrays = {k: np.asarray(v) for k, v in arrays.items()}
-        encode, parts, n = self.jit(encode), [], len(next(iter(arrays.values())))
+        return self.of_arrays(encode, arrays)
+
+    def of_arrays(self, f, arrays):
+        """[G, N, ...] of f(params, carry, key, own, batch) -> [B, ...] for other data than the
+        split.
+
+        Args:
+          f: see `jit`.
+          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an
+            example.
+        """
+        f, parts, n = self.jit(f), [], count(arrays)
         for idx in slots(n, self.settings.batch):
             self.pause()
-            batch = {k: v[np.maximum(idx, 0)] for k, v in arrays.items()} | {'weight': (idx >= 0).astype(np.float32)}
-            parts.append(jax.device_get(encode((), batch)))
+            parts.append(
+                jax.device_get(f((), self.batch(jax.tree.map(np.asarray, arrays), idx))))
         return np.concatenate(parts, 1)[:, :n]
 
     def once(self, f, tag):
@@ -402,7 +529,9 @@ class View:
 
     @property
     def refines(self):
-        """Whether importance sampling needs a proposal of ours, which stands for codes [B, Z] alone."""
+        """Whether importance sampling needs a proposal of ours, which stands for codes [B, Z]
+        alone.
+        """
         return 'log_q' not in self.evals
 
     @property
@@ -412,10 +541,13 @@ class View:
 
     @cached_property
     def weights(self):
-        """Importance sampling from q or, where it has no density, from `proposal`'s: (nll [G, N] nats, ess [G, N])."""
+        """Importance sampling from q or, where it has no density, from `proposal`'s: (nll [G,
+        N] nats, ess [G, N]).
+        """
         s = self.settings
         calls = -(-s.samples // max(1, min(s.chunk, s.samples)))
-        size = -(-s.samples // calls)                        # equal chunks: at most calls - 1 draws to spare
+        # equal chunks: at most calls - 1 draws to spare
+        size = -(-s.samples // calls)
         total = sum(1 for _ in self.batches())
         place = np.argsort(self.order)                       # bucket order -> split's order
 
@@ -441,7 +573,8 @@ class View:
             if self.refines:
                 q = refine((q, fold_group(self.keys, index, FIRST, REFINE)[:, 0]), batch)
             for start in range(0, calls * size, size):
-                keys = fold_group(self.keys, index, np.arange(start, start + size, dtype=np.int32))
+                keys = fold_group(self.keys, index,
+                                  np.arange(start, start + size, dtype=np.int32))
                 parts.append(weigh((q, keys), batch))
             log_w = np.concatenate(jax.device_get(parts), 1)[:, :s.samples, :filled]
             a, b = importance(np.moveaxis(log_w, 1, 2))
@@ -476,12 +609,14 @@ def average(x, estimator, samples=None, warning=None, note=None):
     """
     x = np.asarray(x, np.float64)
     n = x.shape[-1]
-    return Value(x.mean(-1), estimator, n, samples, deviation(x) / np.sqrt(n) if n > 1 else None,
-                 warnings(x, warning), note)
+    return Value(x.mean(-1), estimator, n, samples,
+                 deviation(x) / np.sqrt(n) if n > 1 else None, warnings(x, warning), note)
 
 
 def deviation(x):
-    """[G] unbiased standard deviation over the last axis; not finite, and silent, where x is not."""
+    """[G] unbiased standard deviation over the last axis; not finite, and silent, where x is
+    not.
+    """
     with np.errstate(invalid='ignore'):
         return x.std(-1, ddof=1)
 

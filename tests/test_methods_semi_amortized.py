@@ -1,4 +1,6 @@
-"""Semi-amortised inference: the recursion in closed form, its derivative, and what evaluation promises."""
+"""Semi-amortised inference: the recursion in closed form, its derivative, and what evaluation
+promises.
+"""
 import functools
 
 import jax
@@ -8,7 +10,7 @@ import pytest
 import toys
 
 from vaebench import core, networks
-from vaebench.methods import amortised, autoencoders
+from vaebench.methods import autoencoders, semi_amortized
 from vaebench.ops import divergences
 
 DATA = toys.images(6)
@@ -26,20 +28,24 @@ def double():
 @functools.cache
 def lstm():
     """A kit of sentences with weights large enough to matter, and dropout."""
-    return networks.build(TEXT, {'name': 'lstm', 'latent': 2, 'embed': 3, 'hidden': 4, 'family': 'B',
-                                 'init_scale': .7, 'embed_scale': 1.})
+    return networks.build(
+        TEXT, {
+            'name': 'lstm', 'latent': 2, 'embed': 3, 'hidden': 4, 'family': 'B',
+            'init_scale': .7, 'embed_scale': 1.
+        })
 
 
 def sentences(n=4):
     return {k: v for k, v in toys.sentences(n).items() if k != 'log_p'}
 
 
-def started(kit=None, data=DATA, make=amortised.semi_amortised, **options):
+def started(kit=None, data=DATA, make=semi_amortized.semi_amortised, **options):
     """Method, params, carry and the loss of all data: (params, batch) -> loss, (carry, aux)."""
-    method = make(kit or toys.kit(), toys.plan(), **options)
+    method = make(kit or toys.kit(), toys.recipe(), **options)
     params, carry = method.init(jax.random.key(5), toys.all_of(data))
     loss = method.phases[0].players[0].loss
-    return method, params, carry, lambda params, batch: loss(params, carry, batch, toys.ctx(RAMP))
+    return method, params, carry, lambda params, batch: loss(params, carry, batch, toys.ctx(RAMP
+                                                                                            ))
 
 
 @pytest.mark.parametrize('kind', ['image', 'text'])
@@ -47,51 +53,67 @@ def started(kit=None, data=DATA, make=amortised.semi_amortised, **options):
 def test_no_step_is_the_vae(kind):
     kit, data = (toys.kit(), DATA) if kind == 'image' else (lstm(), sentences())
     both = []
-    for make, options in ((amortised.semi_amortised, {'refine': 0}), (autoencoders.vae, {})):
+    for make, options in ((semi_amortized.semi_amortised, {'refine': 0}), (autoencoders.vae,
+                                                                           {})):
         method, params, carry, loss = started(kit, data, make, **options)
-        both.append([toys.jit(jax.value_and_grad(loss, has_aux=True))(params, toys.all_of(data)),
-                     method.evals['posterior'](params, carry, toys.all_of(data))])
+        both.append([
+            toys.jit(jax.value_and_grad(loss, has_aux=True))(params, toys.all_of(data)),
+            method.evals['posterior'](params, carry, toys.all_of(data))
+        ])
     toys.close(*both, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize('step', [1., .3])
 @pytest.mark.parametrize('count', [1, 5])
 def test_quadratic_recursion(step, count):
-    """x' = x + s v', v' = v/2 - a (x - c): a linear map, whose power is the state and its derivative."""
+    """x' = x + s v', v' = v/2 - a (x - c): a linear map, whose power is the state and its
+    derivative.
+    """
     curve, centre = jnp.array([.2, 1.1, 3.]), jnp.array([1., -2., .5])
     noise = jnp.zeros(count)
 
     def search(start):
-        return amortised.refined(lambda q, _: 16 * (curve * (q - centre)**2).sum(-1), start, noise, step, None)
+        return semi_amortized.refined(lambda q, _: 16 * (curve * (q - centre)**2).sum(-1),
+                                      start, noise, step, None)
 
     start = jnp.array([[0., 4., -1.], [2., 2., 2.]])
-    (end, losses), slopes = search(start), jax.jacobian(lambda x: search(x[None])[0][0])(start[0])
+    (end, losses), slopes = search(start), jax.jacobian(lambda x: search(x[None])[0][0])(
+        start[0])
     for j, a in enumerate(np.asarray(curve)):
         power = np.linalg.matrix_power(np.array([[1 - step * a, .5 * step], [-a, .5]]), count)
-        np.testing.assert_allclose(end[:, j] - centre[j], power[0, 0] * (start[:, j] - centre[j]), rtol=1e-10)
-        np.testing.assert_allclose(slopes[j], power[0, 0] * np.eye(3)[j], rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(end[:, j] - centre[j],
+                                   power[0, 0] * (start[:, j] - centre[j]), rtol=1e-10)
+        np.testing.assert_allclose(slopes[j], power[0, 0] * np.eye(3)[j], rtol=1e-10,
+                                   atol=1e-14)
     assert losses.shape == (count, 2)
-    np.testing.assert_allclose(losses[0], 16 * (curve * (start - centre)**2).sum(-1), rtol=1e-12)
+    np.testing.assert_allclose(losses[0], 16 * (curve * (start - centre)**2).sum(-1),
+                               rtol=1e-12)
 
 
 def directional(f, params, eps=1e-5):
     """Derivative of f along a random direction of each part, and its central difference."""
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(11), len(leaves))
-    ways = tree.unflatten([jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)])
+    ways = tree.unflatten(
+        [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)])
     grads, f = toys.jit(jax.grad(f))(params), toys.jit(f)
     for name in params:
-        moved = lambda t, name=name: {**params, name: jax.tree.map(lambda x, d: x + t * d, params[name], ways[name])}
-        exact = sum(jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), grads[name], ways[name])))
+        moved = lambda t, name=name: {
+            **params, name: jax.tree.map(lambda x, d: x + t * d, params[name], ways[name])
+        }
+        exact = sum(
+            jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), grads[name], ways[name])))
         yield name, float(exact), float((f(moved(eps)) - f(moved(-eps))) / (2 * eps))
 
 
-@pytest.mark.parametrize('kind, options', [
-    ('image', {'refine': 3, 'clip': None, 'step': 4.}), ('image', {'refine': 3, 'clip': .01, 'step': 4.}),
-    ('text', {'refine': 2, 'clip': None, 'step': 4.})])
+@pytest.mark.parametrize('kind, options', [('image', {'refine': 3, 'clip': None, 'step': 4.}),
+                                           ('image', {'refine': 3, 'clip': .01, 'step': 4.}),
+                                           ('text', {'refine': 2, 'clip': None, 'step': 4.})])
 @pytest.mark.slow
 def test_gradient_is_the_total_derivative(kind, options):
-    """Through every step, also where it is clipped, with respect to each part; steps are long enough to matter."""
+    """Through every step, also where it is clipped, with respect to each part; steps are long
+    enough to matter.
+    """
     kit, data = (toys.kit(), DATA) if kind == 'image' else (lstm(), sentences())
     _, params, carry, loss = started(kit, data, **options)
     batch = toys.all_of(data)
@@ -105,12 +127,12 @@ def test_steps_are_differentiated_through():
     batch = toys.all_of(DATA)
     exact = toys.jit(jax.grad(lambda p: loss(p, batch)[0]))(params)
     frozen = lambda f: lambda *a, **k: jax.lax.stop_gradient(f(*a, **k))
-    whole = amortised.clipped
+    whole = semi_amortized.clipped
     try:
-        amortised.clipped = frozen(whole)
+        semi_amortized.clipped = frozen(whole)
         cut = toys.jit(jax.grad(lambda p: loss(p, batch)[0]))(params)
     finally:
-        amortised.clipped = whole
+        semi_amortized.clipped = whole
     assert abs(exact['head']['w'] - cut['head']['w']).max() > 1e-3
     assert abs(exact['dec']['w'] - cut['dec']['w']).max() > 1e-3
 
@@ -130,9 +152,10 @@ def test_inner_loss_does_not_rise_for_small_steps(kind):
     method, params, carry, _ = started(kit, data, refine=0)
     batch = toys.all_of(data)
     q = method.evals['posterior'](params, carry, batch)
-    noise = jnp.broadcast_to(jax.random.normal(jax.random.key(1), (kit.latent,)), (30, kit.latent))
+    noise = jnp.broadcast_to(jax.random.normal(jax.random.key(1), (kit.latent,)),
+                             (30, kit.latent))
     loss = inner(method, params, carry, batch, noise)
-    _, losses = toys.jit(lambda q: amortised.refined(loss, q, noise, 1.))(q)
+    _, losses = toys.jit(lambda q: semi_amortized.refined(loss, q, noise, 1.))(q)
     assert (jnp.diff(losses, axis=0) < 0).all()
     assert (losses[-1] < losses[0] - .01).all()
 
@@ -146,26 +169,31 @@ def test_evaluation_is_its_formula():
     loss, v = inner(method, params, carry, batch, e), jax.tree.map(jnp.zeros_like, q)
     for k in range(4):
         g = jax.grad(lambda q, k=k: loss(q, e[k]).sum())(q)
-        assert max(jnp.linalg.norm(x, axis=-1).max() for x in g.values()) / 32 < 5 / 32**.5     # clipping is idle
+        # clipping is idle
+        assert max(jnp.linalg.norm(x, axis=-1).max() for x in g.values()) / 32 < 5 / 32**.5
         v = jax.tree.map(lambda v, g: .5 * v - g / 32, v, g)
         q = jax.tree.map(jnp.add, q, v)
     toys.close(method.evals['posterior'](params, carry, batch), q, rtol=1e-9)
-    np.testing.assert_allclose(method.evals['encode'](params, carry, batch), q['mean'], rtol=1e-9)
+    np.testing.assert_allclose(method.evals['encode'](params, carry, batch), q['mean'],
+                               rtol=1e-9)
 
 
 def test_evaluation_knows_no_neighbour_and_no_noise_of_its_own():
     method, params, carry, _ = started(lstm(), sentences(), refine=3)
-    infer, batch = toys.jit(lambda batch: method.evals['posterior'](params, carry, batch)), toys.all_of(sentences())
+    infer, batch = toys.jit(lambda batch: method.evals['posterior']
+                            (params, carry, batch)), toys.all_of(sentences())
     q = infer(batch)
     for i in range(4):
-        toys.close(infer(jax.tree.map(lambda x, i=i: x[i:i + 1], batch)), jax.tree.map(lambda x, i=i: x[i:i + 1], q),
-                   rtol=1e-9)
+        toys.close(infer(jax.tree.map(lambda x, i=i: x[i:i + 1], batch)),
+                   jax.tree.map(lambda x, i=i: x[i:i + 1], q), rtol=1e-9)
     twice = infer(jax.tree.map(lambda x: jnp.repeat(x[:1], 4, 0), batch))
     toys.close(*(jax.tree.map(lambda x, i=i: x[i], twice) for i in (0, 3)), rtol=1e-12)
 
 
 def test_training_draws_for_each_example_and_step():
-    """Equal examples part at once: their losses are not equal with sampling noise alone taken away."""
+    """Equal examples part at once: their losses are not equal with sampling noise alone taken
+    away.
+    """
     twins = {'x': jnp.repeat(DATA['x'][:1], 2, 0)}
     _, params, carry, loss = started(refine=1, step=20.)
     each = [loss(params, {**twins, 'weight': jnp.eye(2)[i]})[1][1] for i in range(2)]
@@ -186,15 +214,18 @@ def test_losses_of_training_are_the_refined_posteriors():
 
 def test_clipping_a_sentence_is_clipping_the_batch_where_sentences_are_alike():
     g = 32 * jnp.tile(jnp.array([[3., -4., 1.]]), (32, 1))
-    whole = g / 32 * 5 / jnp.linalg.norm(g / 32)                         # Frobenius norm over the batch
-    np.testing.assert_allclose(amortised.clipped(g / 32, amortised.CLIP), whole, rtol=1e-12)
-    assert amortised.clipped(g, None) is g
+    # Frobenius norm over the batch
+    whole = g / 32 * 5 / jnp.linalg.norm(g / 32)
+    np.testing.assert_allclose(semi_amortized.clipped(g / 32, semi_amortized.CLIP), whole,
+                               rtol=1e-12)
+    assert semi_amortized.clipped(g, None) is g
     small = jnp.array([[.1, .2]])
-    np.testing.assert_array_equal(amortised.clipped(small, amortised.CLIP), small)
+    np.testing.assert_array_equal(semi_amortized.clipped(small, semi_amortized.CLIP), small)
 
 
 def test_clipping_can_be_differentiated_at_zero():
-    assert np.isfinite(jax.grad(lambda g: amortised.clipped(g, 1.).sum())(jnp.zeros((2, 3)))).all()
+    assert np.isfinite(
+        jax.grad(lambda g: semi_amortized.clipped(g, 1.).sum())(jnp.zeros((2, 3)))).all()
 
 
 def test_search_tightens_the_bound():
@@ -204,18 +235,22 @@ def test_search_tightens_the_bound():
         method, params, carry, _ = started(refine=refine)
         batch = toys.all_of(DATA)
         q = method.evals['posterior'](params, carry, batch)
-        draws = jax.vmap(lambda k, m=method, q=q, p=params, c=carry, b=batch: m.evals['log_lik'](
-            p, c, m.evals['sample_q'](p, c, q, k), b))(jax.random.split(jax.random.key(2), 2000))
+        draws = jax.vmap(lambda k, m=method, q=q, p=params, c=carry, b=batch: m.evals['log_lik']
+                         (p, c, m.evals['sample_q'](p, c, q, k), b))(jax.random.split(
+                             jax.random.key(2), 2000))
         bounds.append(float((draws.mean(0) - method.evals['kl'](params, carry, q)).mean()))
     assert bounds[0] < bounds[1] < bounds[2]
 
 
 def test_one_program_for_all_weights():
-    method = amortised.semi_amortised(toys.kit(), toys.plan(), refine=2)
+    method = semi_amortized.semi_amortised(toys.kit(), toys.recipe(), refine=2)
     step = toys.jit(core.make_step(method.phases[0]))
 
     def program(beta):
-        numbers = {k: jnp.asarray(v, jnp.float32) for k, v in {**RAMP, 'beta': beta, 'lr': .1, 'lr_scale': 1.}.items()}
+        numbers = {
+            k: jnp.asarray(v, jnp.float32)
+            for k, v in {**RAMP, 'beta': beta, 'lr': .1, 'lr_scale': 1.}.items()
+        }
         state = core.init(method, jax.random.key(0), toys.all_of(DATA), numbers)
         return step.lower(state, DATA, jnp.zeros((1, 4), jnp.int32)).as_text()
 

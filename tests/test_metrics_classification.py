@@ -4,9 +4,10 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import toys
 
-from vaebench.metrics import Settings, View
-from vaebench.metrics.labels import METRICS, MOST, matching, names, outputs, split_outputs
+from vaebench.metrics import Settings
+from vaebench.metrics.classification import METRICS, MOST, matching, names, outputs, split_outputs
 
 KEY = jax.random.key(0)
 
@@ -18,8 +19,8 @@ def member(params, carry, batch):
 
 def view(name, x, label, train=None, scale=(1.,), batch=4):
     arrays = lambda x, label: {'x': np.float32(x), 'label': np.int32(label)}
-    return View({name: member}, {'scale': jnp.array(scale)}, {}, [arrays(x, label)], KEY, Settings(batch=batch),
-                train=None if train is None else arrays(*train))
+    return toys.evaluator({name: member}, {'scale': jnp.array(scale)}, {}, [arrays(x, label)], KEY,
+                Settings(batch=batch), train=None if train is None else arrays(*train))
 
 
 def value(name, view):
@@ -31,7 +32,8 @@ def one_hot(k, *rows):
 
 
 def test_class_error_counts():
-    v = value('class_error', view('classify', one_hot(3, 0, 1, 2, 2, 1), [0, 1, 2, 0, 0], scale=(1., -1., 5.)))
+    v = value('class_error',
+              view('classify', one_hot(3, 0, 1, 2, 2, 1), [0, 1, 2, 0, 0], scale=(1., -1., 5.)))
     np.testing.assert_allclose(v.value[[0, 2]], 40.)
     np.testing.assert_allclose(v.stderr[0], 100 * np.sqrt(.4 * .6 / 4))
     assert v.n == 5 and v.estimator == 'likeliest of 3 classes'
@@ -47,7 +49,8 @@ def test_no_answer_is_no_error_and_no_success():
 
 
 def test_cluster_takes_its_name_from_its_first_member():
-    train = np.array([[3., 0., 0.], [9., 0., 0.], [0., 2., 0.], [0., 0., 1.], [0., 0., 2.]]), [7, 4, 5, 6, 4]
+    train = np.array([[3., 0., 0.], [9., 0., 0.], [0., 2., 0.], [0., 0., 1.],
+                      [0., 0., 2.]]), [7, 4, 5, 6, 4]
     w = view('cluster', one_hot(3, 0, 1, 2, 2), [4, 5, 4, 6], train)
     named, n = names(w)
     assert named.tolist() == [[4, 5, 4]] and n == 5            # two clusters may have one name
@@ -85,7 +88,8 @@ def test_matching_is_the_best_permutation():
     rng = np.random.default_rng(0)
     for _ in range(20):
         clusters, labels = rng.integers(0, 4, (2, 30))
-        best = max(np.mean(np.array(p)[clusters] == labels) for p in itertools.permutations(range(4)))
+        best = max(
+            np.mean(np.array(p)[clusters] == labels) for p in itertools.permutations(range(4)))
         said = matching(clusters, labels, 4)
         assert sorted(said) == [0, 1, 2, 3]
         np.testing.assert_allclose(np.mean(said[clusters] == labels), best)
@@ -97,13 +101,17 @@ def test_matched_error_does_not_care_for_names():
     cluster = np.array([2, 0, 3, 1])[label]
     cluster[:20] = (cluster[:20] + 1) % 4                      # a tenth is wrong
     train = np.zeros((2, 4)), [3, 0]
-    v = value('cluster_error_matched', view('cluster', one_hot(4, *cluster), label, train, batch=64))
+    v = value('cluster_error_matched',
+              view('cluster', one_hot(4, *cluster), label, train, batch=64))
     np.testing.assert_allclose(v.value, 10.)
     assert v.n == 200 and '4 clusters, best one-to-one matching' in v.estimator
-    one = value('cluster_error_matched', view('cluster', one_hot(4, *[0] * 200), label, train, batch=64))
-    np.testing.assert_allclose(one.value, 100 - 100 * np.bincount(label).max() / 200)       # all in one cluster
+    one = value('cluster_error_matched',
+                view('cluster', one_hot(4, *[0] * 200), label, train, batch=64))
+    # all in one cluster
+    np.testing.assert_allclose(one.value, 100 - 100 * np.bincount(label).max() / 200)
     some = label < 3                                           # a split without the last class
-    kept = value('cluster_error_matched', view('cluster', one_hot(4, *cluster[some]), label[some], train, batch=64))
+    kept = value('cluster_error_matched',
+                 view('cluster', one_hot(4, *cluster[some]), label[some], train, batch=64))
     assert kept is not None and kept.value[0] < 15
 
 

@@ -12,10 +12,13 @@ from scipy.special import logsumexp
 
 from vaebench import core, networks
 from vaebench.errors import UserError
-from vaebench.methods import autoencoders, stepwise
+from vaebench.methods import autoencoders, timestep_posteriors
 from vaebench.ops import divergences
 
-HP = {'beta': 1., 'beta_start': 1., 'warmup': 0., 'delay': 0., 'period': 0., 'lr': .1, 'lr_scale': 1.}
+HP = {
+    'beta': 1., 'beta_start': 1., 'warmup': 0., 'delay': 0., 'period': 0., 'lr': .1,
+    'lr_scale': 1.
+}
 READS = pytest.mark.parametrize('reads', ['last', 'mean', 'sum'])
 
 
@@ -28,9 +31,10 @@ def double():
 
 def kit(latent=2, words='abcdefghi', most=5, hidden=4):
     """The smallest LSTM kit."""
-    return networks.build({'kind': 'text', 'vocab': tuple(words), 'max_length': most},
-                          {'name': 'lstm', 'latent': latent, 'embed': 4, 'hidden': hidden, 'family': 'B',
-                           'dropout': 0.})
+    return networks.build({'kind': 'text', 'vocab': tuple(words), 'max_length': most}, {
+        'name': 'lstm', 'latent': latent, 'embed': 4, 'hidden': hidden, 'family': 'B',
+        'dropout': 0.
+    })
 
 
 def data(n=6, width=7):
@@ -39,7 +43,7 @@ def data(n=6, width=7):
 
 @functools.cache
 def started(reads='last', share=1.):
-    method = stepwise.twr_vae(kit(), toys.plan(), reads=reads, share=share)
+    method = timestep_posteriors.twr_vae(kit(), toys.recipe(), reads=reads, share=share)
     return method, *method.init(jax.random.key(3), data())
 
 
@@ -53,15 +57,18 @@ def evaluate(method, params, carry, batch):
 
 
 def steps(posterior, m, v, mask, **options):
-    """q of given means and log variances [B, L, Z]: the head is the identity, the states are they."""
+    """q of given means and log variances [B, L, Z]: the head is the identity, the states are
+    they.
+    """
     states = jnp.concatenate([m, v], -1)
     features = core.Features(None, states, mask)
     return posterior.apply({'head': {}}, {'lengths': jnp.zeros(9)}, features, **options)
 
 
 def plain(reads, share=1.):
-    toy = toys.kit(2)._replace(length=9, head=lambda n, init=None: core.Net(lambda key: {}, lambda p, x, key=None: x))
-    return stepwise.stepwise(toy, reads, share)
+    toy = toys.kit(2)._replace(
+        length=9, head=lambda n, init=None: core.Net(lambda key: {}, lambda p, x, key=None: x))
+    return timestep_posteriors.stepwise(toy, reads, share)
 
 
 def moments(shape=(3, 5, 2), seed=0):
@@ -80,11 +87,12 @@ def test_one_step_is_the_vae(reads):
 @pytest.mark.slow
 def test_rate_of_the_last_step_is_the_vaes_loss():
     method, params, carry = started('last', 0.)
-    vae = autoencoders.vae(kit(), toys.plan())
+    vae = autoencoders.vae(kit(), toys.recipe())
     toys.close(vae.init(jax.random.key(3), data())[0], params)
     (loss, (_, aux)), grads = evaluate(method, params, carry, data())
     (want, (_, other)), slopes = evaluate(vae, params, carry, data())
-    toys.close((loss, aux['rec'], aux['kl'], aux['rate']), (want, other['rec'], other['kl'], other['kl']), rtol=1e-10)
+    toys.close((loss, aux['rec'], aux['kl'], aux['rate']),
+               (want, other['rec'], other['kl'], other['kl']), rtol=1e-10)
     toys.close(grads, slopes, rtol=1e-8, atol=1e-10)
 
 
@@ -93,21 +101,25 @@ def test_constant_posteriors_have_the_rate_of_one():
     mask = jnp.arange(5) < jnp.array([[2], [5], [3]])
     for share in (0., .25, .5, .75, 1.):
         q, _ = steps(plain('last', share), m, v, mask)
-        np.testing.assert_allclose(q['rate'], divergences.normal_kl(m[:, 0], v[:, 0]), rtol=1e-12)
+        np.testing.assert_allclose(q['rate'], divergences.normal_kl(m[:, 0], v[:, 0]),
+                                   rtol=1e-12)
         np.testing.assert_allclose(q['mean'], m[:, 0], rtol=1e-12)
 
 
-@pytest.mark.parametrize('share, used', [(0., (1, 1, 1)), (.25, (1, 2, 1)), (.5, (1, 3, 2)), (.75, (2, 4, 3)),
-                                         (1., (2, 5, 3))])
+@pytest.mark.parametrize('share, used', [(0., (1, 1, 1)), (.25, (1, 2, 1)), (.5, (1, 3, 2)),
+                                         (.75, (2, 4, 3)), (1., (2, 5, 3))])
 def test_rate_averages_the_last_steps(share, used):
     """The first ones and padding do not count."""
     m, v = moments()
     length = np.array([2, 5, 3])
     q, _ = steps(plain('last', share), m, v, jnp.arange(5) < length[:, None])
     kl = np.asarray(divergences.normal_kl(m, v))
-    np.testing.assert_allclose(q['rate'], [kl[i, n - k:n].mean() for i, (n, k) in
-                                           enumerate(zip(length, used, strict=True))], rtol=1e-12)
-    np.testing.assert_allclose(q['mean'], [m[i, n - 1] for i, n in enumerate(length)], rtol=1e-12)
+    np.testing.assert_allclose(
+        q['rate'],
+        [kl[i, n - k:n].mean()
+         for i, (n, k) in enumerate(zip(length, used, strict=True))], rtol=1e-12)
+    np.testing.assert_allclose(q['mean'], [m[i, n - 1] for i, n in enumerate(length)],
+                               rtol=1e-12)
 
 
 def test_mean_and_sum_have_the_law_of_all_steps():
@@ -115,11 +127,14 @@ def test_mean_and_sum_have_the_law_of_all_steps():
     m, v = moments()
     length = np.array([2, 5, 3])
     mask = jnp.arange(5) < length[:, None]
-    (q, carry), (r, _) = (steps(plain(reads), m, v, mask, weight=jnp.ones(3), hp={}) for reads in ('mean', 'sum'))
+    (q, carry), (r, _) = (steps(plain(reads), m, v, mask, weight=jnp.ones(3), hp={})
+                          for reads in ('mean', 'sum'))
     toys.close(q, r, rtol=1e-12)
-    assert carry['lengths'].tolist() == [1, 1, 0, 1, 0, 0, 0, 0, 0]          # one predicted token less than steps
+    # one predicted token less than steps
+    assert carry['lengths'].tolist() == [1, 1, 0, 1, 0, 0, 0, 0, 0]
     n = 200_000
-    z = np.asarray(m) + np.exp(np.asarray(v) / 2) * np.random.default_rng(1).normal(size=(n, *m.shape))
+    z = np.asarray(m) + np.exp(
+        np.asarray(v) / 2) * np.random.default_rng(1).normal(size=(n, *m.shape))
     u = (z * np.asarray(mask)[..., None]).sum(2) / np.sqrt(length)[:, None]
     assert (np.abs(u.mean(0) - q['mean']) < 4 * u.std(0) / n**.5).all()
     np.testing.assert_allclose(np.log(u.var(0)), q['log_var'], atol=4 * (2 / n)**.5)
@@ -146,7 +161,8 @@ def test_codes_reconstruct(reads):
     read = {'last': jnp.split(kit().head(4).apply(params['head'], states.last), 2, -1)[0],
             'mean': (m * mask).sum(1) / mask.sum(1), 'sum': (m * mask).sum(1)}[reads]
     key = jax.random.key(0)
-    got = method.evals['decode'](params, carry, method.evals['encode'](params, carry, data()), key, 'sample')
+    got = method.evals['decode'](params, carry, method.evals['encode'](params, carry, data()),
+                                 key, 'sample')
     toys.close(got, kit().decoder().generate(params['dec'], read, key, 'sample'))
 
 
@@ -166,23 +182,30 @@ def test_empty_slots_do_not_count(reads):
     method, params, carry = started(reads)
     batch = {**data(), 'weight': jnp.array([1., 1., 1., 0., 0., 0.])}
     other = {**batch, **{k: batch[k].at[3:].set(batch[k][:3]) for k in ('tokens', 'length')}}
-    toys.close(evaluate(method, params, carry, batch), evaluate(method, params, carry, other), rtol=1e-10)
+    toys.close(evaluate(method, params, carry, batch), evaluate(method, params, carry, other),
+               rtol=1e-10)
 
 
 def everything(words=2, most=3):
     """Every sentence of at most so many words."""
-    rows = [row for n in range(most + 1) for row in itertools.product(range(3, 3 + words), repeat=n)]
+    rows = [
+        row for n in range(most + 1) for row in itertools.product(range(3, 3 + words), repeat=n)
+    ]
     tokens = np.zeros((len(rows), most + 2), np.int32)
     for out, row in zip(tokens, rows, strict=True):
         out[:len(row) + 2] = 1, *row, 2
-    return toys.all_of({'tokens': jnp.asarray(tokens), 'length': jnp.asarray([len(r) + 1 for r in rows], jnp.int32)})
+    return toys.all_of({
+        'tokens': jnp.asarray(tokens), 'length': jnp.asarray([len(r) + 1 for r in rows],
+                                                             jnp.int32)
+    })
 
 
 @functools.cache
 def fitted(reads, steps=400):
-    """A model of one latent dimension after some training on all sentences of a tiny language."""
+    """A model of one latent dimension after some training on all sentences of a tiny
+    language."""
     tiny = kit(1, 'abcde', 3, 8)
-    method = stepwise.twr_vae(tiny, toys.plan(tx=optax.adam), reads=reads)
+    method = timestep_posteriors.twr_vae(tiny, toys.recipe(tx=optax.adam), reads=reads)
     batch = everything()
     hp = {k: jnp.float64(v) for k, v in {**HP, 'beta': .3, 'lr': .02}.items()}
     state = core.init(method, jax.random.key(0), batch, hp)
@@ -192,31 +215,38 @@ def fitted(reads, steps=400):
 
 
 def over_nodes(method, params, carry, batch, mean, log_var, n=60):
-    """ln p(x|z) at Gauss-Hermite nodes of Gaussians [B, 1]: [n, B], and the nodes' weights [n]."""
+    """ln p(x|z) at Gauss-Hermite nodes of Gaussians [B, 1]: [n, B], and the nodes' weights
+    [n]."""
     x, w = np.polynomial.hermite_e.hermegauss(n)
     z = mean + jnp.exp(log_var / 2) * jnp.asarray(x)[:, None, None]
-    return np.asarray(jax.vmap(lambda z: method.evals['log_lik'](params, carry, z, batch))(z)), w / w.sum()
+    return np.asarray(
+        jax.vmap(lambda z: method.evals['log_lik'](params, carry, z, batch))(z)), w / w.sum()
 
 
 @READS
 @pytest.mark.slow
 def test_bound_is_one_on_log_p(reads):
-    """ELBO <= ln p(x) for every sentence, and the probabilities of all sentences sum to at most one."""
+    """ELBO <= ln p(x) for every sentence, and the probabilities of all sentences sum to at most
+    one.
+    """
     method, params, carry, batch = fitted(reads)
     e = method.evals
     law = e['log_length'](params, carry, batch) if 'log_length' in e else jnp.zeros(15)
     q, zero = e['posterior'](params, carry, batch), jnp.zeros((15, 1))
     lik, w = over_nodes(method, params, carry, batch, zero, zero, 120)
-    log_p = logsumexp(lik, 0, b=w[:, None]) + law                                    # by quadrature over the prior
+    # by quadrature over the prior
+    log_p = logsumexp(lik, 0, b=w[:, None]) + law
     lik, w = over_nodes(method, params, carry, batch, q['mean'], q['log_var'])
     elbo = w @ lik - e['kl'](params, carry, q) + law
     assert (elbo <= log_p + 1e-4).all() and (elbo > log_p - 30).all()
     assert .3 < np.exp(log_p).sum() <= 1 + 1e-6
-    assert (np.exp(log_p - law).sum() > 1) == (reads != 'last')          # the leak: its scale tells the decoder T
+    # the leak: its scale tells the decoder T
+    assert (np.exp(log_p - law).sum() > 1) == (reads != 'last')
     assert np.exp(elbo).sum() < 1
     printed, words = jax.vmap(lambda x: jax.tree.map(lambda y: y[0], e['replica'](
         params, carry, jax.tree.map(lambda y: y[None], x), jax.random.key(0))))(batch)
-    np.testing.assert_allclose(printed, q['rate'] - e['log_lik'](params, carry, q['mean'], batch), rtol=1e-10)
+    np.testing.assert_allclose(
+        printed, q['rate'] - e['log_lik'](params, carry, q['mean'], batch), rtol=1e-10)
     assert (words == batch['length'] + 1).all()
 
 
@@ -225,7 +255,9 @@ def test_bound_is_one_on_log_p(reads):
 def test_replica_is_no_bound(reads):
     """What the released code prints promises more probability than there is."""
     method, params, carry, batch = fitted(reads)
-    assert float(jnp.exp(-method.evals['replica'](params, carry, batch, jax.random.key(0))[0]).sum()) > 1.2
+    assert float(
+        jnp.exp(-method.evals['replica']
+                (params, carry, batch, jax.random.key(0))[0]).sum()) > 1.2
 
 
 def test_length_law_is_that_of_the_training_sentences():
@@ -233,7 +265,8 @@ def test_length_law_is_that_of_the_training_sentences():
     method, _, carry, batch = fitted('mean')
     counts = np.array([1, 2, 4, 8]) * 400 + 1
     got = method.evals['log_length']({}, carry, batch)
-    np.testing.assert_allclose(jnp.exp(got), (counts / counts.sum())[np.asarray(batch['length']) - 1], rtol=1e-6)
+    np.testing.assert_allclose(
+        jnp.exp(got), (counts / counts.sum())[np.asarray(batch['length']) - 1], rtol=1e-6)
     assert 'log_length' not in fitted('last')[0].evals
 
 
@@ -246,4 +279,4 @@ def test_samples_are_sentences():
 
 def test_unknown_reading_is_told():
     with pytest.raises(UserError, match='choose one of last, mean, sum'):
-        stepwise.twr_vae(kit(), toys.plan(), reads='first')
+        timestep_posteriors.twr_vae(kit(), toys.recipe(), reads='first')

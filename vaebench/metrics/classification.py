@@ -1,10 +1,8 @@
 """Errors of models that say a class, or a cluster that has yet to be named."""
-import jax
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import Metric, average, slots
+from vaebench.metrics.evaluator import Metric, average
 
 MOST = 5000            # training examples that a cluster may take its name from
 
@@ -14,7 +12,7 @@ def split_outputs(view, name):
     def call(params, carry, key, keys, batch):
         return view.evals[name](params, carry, batch)
 
-    return keep(view, name, lambda: view.over_examples(call))
+    return view.cached(name, lambda: view.over_examples(call))
 
 
 def outputs(view, name, arrays):
@@ -28,12 +26,7 @@ def outputs(view, name, arrays):
     def call(params, carry, key, own, batch):
         return view.evals[name](params, carry, batch)
 
-    call, parts, n = view.jit(call), [], len(next(iter(arrays.values())))
-    for idx in slots(n, min(view.settings.batch, n)):
-        view.pause()
-        batch = {k: v[np.maximum(idx, 0)] for k, v in arrays.items()} | {'weight': (idx >= 0).astype(np.float32)}
-        parts.append(jax.device_get(call((), batch)))
-    return np.concatenate(parts, 1)[:, :n]
+    return view.of_arrays(call, arrays)
 
 
 def _error(view, told, said, estimator):
@@ -50,7 +43,7 @@ def class_error(view):
 
 def names(view):
     """Labels [G, K] of clusters: of the training example that belongs most to each, and how many there were."""
-    train = {k: np.asarray(view.train[k]) for k in ('x', 'label')}
+    train = {k: np.asarray(view.data.train[k]) for k in ('x', 'label')}
     rows = np.sort(np.random.default_rng(0).permutation(len(train['label']))[:MOST])
     member = outputs(view, 'cluster', {'x': train['x'][rows]})
     return train['label'][rows][member.argmax(1)], len(rows)
@@ -99,7 +92,7 @@ def cluster_error_matched(view):
     """
     told, labels = split_outputs(view, 'cluster'), view.field('label')
     k = told.shape[-1]
-    if k != 1 + max(labels.max(), np.max(view.train['label'])):
+    if k != 1 + max(labels.max(), np.max(view.data.train['label'])):
         return None
     clusters = told.argmax(-1)
     said = np.stack([matching(c, labels, k)[c] for c in clusters])

@@ -1,4 +1,5 @@
-"""Representation baselines: scikit-learn's maps to a few dimensions, fitted to what they show."""
+"""Representation baselines: scikit-learn's maps to a few dimensions, fitted to what they
+show."""
 import numpy as np
 
 from vaebench.core import Method
@@ -32,7 +33,8 @@ def fit_transform(estimator, x, seed, size=2, **options):
     ...     [-2.5, 2.5], [2.5, -2.5])
     True
     """
-    return _make(estimator, seed, size, options).fit_transform(np.float64(x).reshape(len(x), -1))
+    return _make(estimator, seed, size, options).fit_transform(
+        np.float64(x).reshape(len(x), -1))
 
 
 def _make(estimator, seed, size, options):
@@ -40,19 +42,20 @@ def _make(estimator, seed, size, options):
     import sklearn.manifold  # here: the import is not every command's cost
     module, name, ours = ESTIMATORS[estimator]
     model = getattr(getattr(sklearn, module), name)(n_components=size, **{**ours, **options})
-    return model.set_params(random_state=seed) if 'random_state' in model.get_params() else model
+    return model.set_params(
+        random_state=seed) if 'random_state' in model.get_params() else model
 
 
-def embedding(kit, plan, *, estimator, size=2, **options):
+def embedding(kit, recipe, *, estimator, size=2, **options):
     """A map of scikit-learn's, with no training and no parameters.
 
-    Transductive: 'embed' fits it to all rows it is given, and only they have codes. A metric that reads it has fitted
-    it to the evaluated split itself, where an autoencoder's codes come from the training split; the metrics' estimators
-    say which.
+    Transductive: 'embed' fits it to all rows it is given, and only they have codes. A metric
+    that reads it has fitted it to the evaluated split itself, where an autoencoder's codes come
+    from the training split; the metrics' estimators say which.
 
     Args:
       kit: unused.
-      plan: unused.
+      recipe: unused.
       estimator: key of `ESTIMATORS`.
       size: D, the codes' dimensions.
       **options: the scikit-learn class's own, such as gamma of 'kernel_pca' or method of 'lle'.
@@ -68,17 +71,19 @@ def embedding(kit, plan, *, estimator, size=2, **options):
       tsne: argmin_z KL(P || Q), P of neighbours in data and Q of Student's t between codes
 
     Deviations:
-      Those of scikit-learn's classes, whose defaults hold but for `ESTIMATORS`: 10 neighbours of Isomap and of
-      Laplacian eigenmaps, 12 of locally linear embedding, and t-SNE started from the first principal components.
+      Those of scikit-learn's classes, whose defaults hold but for `ESTIMATORS`: 10 neighbours
+      of Isomap and of Laplacian eigenmaps, 12 of locally linear embedding, and t-SNE started
+      from the first principal components.
 
     References:
-      Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011; the papers of the maps are in the
-      registry.
+      Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011; the papers of the
+      maps are in the registry.
     """
     if estimator not in ESTIMATORS:
         raise unknown('estimator', estimator, ESTIMATORS)
     if not isinstance(size, int) or size < 1:
         raise UserError(f'size={size!r}: give a whole number of dimensions, 1 or more')
-    _make(estimator, 0, size, options)     # an option that the class does not know is refused here
+    # an option that the class does not know is refused here
+    _make(estimator, 0, size, options)
     return Method(lambda key, data: ({}, {}), (), {
         'embed': lambda x, seed: fit_transform(estimator, x, seed, size, **options)})

@@ -1,4 +1,5 @@
-"""DAVAM, DAVAM-q and GAVAM: the rate of codes, the prior's law, and the bound by enumeration."""
+"""DAVAM, DAVAM-q and GAVAM: the rate of codes, the prior's law, and the bound by
+enumeration."""
 import functools
 import itertools
 
@@ -10,14 +11,19 @@ import pytest
 import toys
 
 from vaebench import core, networks
-from vaebench.methods import codes
+from vaebench.methods import vector_quantized
 from vaebench.ops import distributions, quantise
 
-HP = {'commit': .25, 'decay': .9, 'beta': 1., 'beta_start': 1., 'warmup': 0., 'delay': 0., 'period': 0., 'lr': .02,
-      'lr_scale': 1.}
+HP = {
+    'commit': .25, 'decay': .9, 'beta': 1., 'beta_start': 1., 'warmup': 0., 'delay': 0.,
+    'period': 0., 'lr': .02, 'lr_scale': 1.
+}
 LATENT, CODES = 3, 5
-FORMS = {'davam': functools.partial(codes.davam, codes=CODES),
-         'davam_q': functools.partial(codes.davam, codes=CODES, attention=False), 'gavam': codes.gavam}
+FORMS = {
+    'davam': functools.partial(vector_quantized.davam, codes=CODES),
+    'davam_q': functools.partial(vector_quantized.davam, codes=CODES,
+                                 attention=False), 'gavam': vector_quantized.gavam
+}
 FORM = pytest.mark.parametrize('form', FORMS)
 QUANTISED = pytest.mark.parametrize('form', ['davam', 'davam_q'])
 
@@ -31,9 +37,10 @@ def double():
 
 def kit(words='abcdefghi', most=5, hidden=6):
     """The smallest LSTM kit."""
-    return networks.build({'kind': 'text', 'vocab': tuple(words), 'max_length': most},
-                          {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': hidden, 'family': 'B',
-                           'dropout': 0.})
+    return networks.build({'kind': 'text', 'vocab': tuple(words), 'max_length': most}, {
+        'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': hidden, 'family': 'B',
+        'dropout': 0.
+    })
 
 
 def data(n=6):
@@ -43,7 +50,7 @@ def data(n=6):
 @functools.cache
 def started(form):
     """Method, params, carry; the codebook is that of a batch of its own."""
-    method = FORMS[form](kit(), toys.plan())
+    method = FORMS[form](kit(), toys.recipe())
     return method, *method.init(jax.random.key(3), data(12))
 
 
@@ -71,8 +78,9 @@ def test_uniform_prior_costs_ln_k_per_code(form):
     count = batch['length'] if form == 'davam' else jnp.ones(6)
     uniform = {**params, 'prior': still(params['prior'])}
     np.testing.assert_allclose(e['kl'](uniform, carry, q), count * np.log(CODES), rtol=1e-12)
-    np.testing.assert_allclose(evaluate(method, params, carry, batch)[0][1][1]['kl'], count.mean() * np.log(CODES),
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        evaluate(method, params, carry, batch)[0][1][1]['kl'],
+        count.mean() * np.log(CODES), rtol=1e-12)
     assert ((q >= 0).sum(1) == count).all() and (q[:, 0] >= 0).all()
     assert (e['kl'](params, carry, q) > 0).all()
     toys.close(e['kl'](params, carry, q), -e['log_prior'](params, carry, q))
@@ -81,9 +89,10 @@ def test_uniform_prior_costs_ln_k_per_code(form):
 @QUANTISED
 @pytest.mark.slow
 def test_one_code_costs_nothing(form):
-    method = codes.davam(kit(), toys.plan(), codes=1, attention=form == 'davam')
+    method = vector_quantized.davam(kit(), toys.recipe(), codes=1, attention=form == 'davam')
     params, carry = method.init(jax.random.key(0), data())
-    assert not method.evals['kl'](params, carry, method.evals['posterior'](params, carry, data())).any()
+    assert not method.evals['kl'](params, carry, method.evals['posterior'](params, carry,
+                                                                           data())).any()
     assert float(evaluate(method, params, carry, data(), 1)[0][0]) == 0
 
 
@@ -92,10 +101,12 @@ def test_codes_are_the_nearest_of_every_state():
     batch = data()
     f = kit().encoder().apply(params['enc'], batch)
     h = kit().head(LATENT).apply(params['head'], f.states)
-    for row, state, n in zip(method.evals['posterior'](params, carry, batch), h, batch['length'].tolist(), strict=True):
-        want = np.linalg.norm(np.asarray(state)[1:n + 1, None] - np.asarray(carry['codes']), axis=-1).argmin(-1)
+    for row, state, n in zip(method.evals['posterior'](params, carry, batch), h,
+                             batch['length'].tolist(), strict=True):
+        want = np.linalg.norm(
+            np.asarray(state)[1:n + 1, None] - np.asarray(carry['codes']), axis=-1).argmin(-1)
         assert row.tolist() == [*want, *[-1] * (6 - n)]
-    whole = FORMS['davam_q'](kit(), toys.plan()).evals['posterior'](params, carry, batch)
+    whole = FORMS['davam_q'](kit(), toys.recipe()).evals['posterior'](params, carry, batch)
     last = kit().head(LATENT).apply(params['head'], f.last)
     assert (whole[:, 0] == quantise.nearest(last, carry['codes'])).all()
 
@@ -106,12 +117,15 @@ def test_loss_is_its_formula():
     batch, e = data(), method.evals
     (loss, (_, aux)), grads = evaluate(method, params, carry, batch)
     q = e['posterior'](params, carry, batch)
-    h = kit().head(LATENT).apply(params['head'], kit().encoder().apply(params['enc'], batch).states)[:, 1:]
+    h = kit().head(LATENT).apply(params['head'],
+                                 kit().encoder().apply(params['enc'], batch).states)[:, 1:]
     far = (((h - carry['codes'][jnp.maximum(q, 0)])**2).sum(-1) * (q >= 0)).sum(1).mean()
     rec = -e['log_lik'](params, carry, q, batch).mean()
-    np.testing.assert_allclose([loss, aux['rec'], aux['commit']], [rec + .25 * far, rec, far], rtol=1e-10)
+    np.testing.assert_allclose([loss, aux['rec'], aux['commit']], [rec + .25 * far, rec, far],
+                               rtol=1e-10)
     free = evaluate(method, params, carry, batch, commit=0.)[1]
-    assert all(np.abs(x).max() > 0 for x in jax.tree.leaves(free['head'])), 'rec reaches the encoder'
+    assert all(
+        np.abs(x).max() > 0 for x in jax.tree.leaves(free['head'])), 'rec reaches the encoder'
     assert not any(np.any(x) for x in jax.tree.leaves((grads['prior'], grads['embed'])))
 
 
@@ -121,7 +135,7 @@ def test_prior_is_a_law_of_codes():
     params = {**params, 'prior': jax.tree.map(lambda x: 20 * x, params['prior'])}
     for n in (1, 3):
         z = jnp.array(list(itertools.product(range(CODES), repeat=n)), jnp.int32)
-        p = jnp.exp(method.evals['log_prior'](params, carry, codes.fit(z, 6, -1)))
+        p = jnp.exp(method.evals['log_prior'](params, carry, vector_quantized.fit(z, 6, -1)))
         assert float(p.sum()) == pytest.approx(1, rel=1e-10) and float(p.max() / p.min()) > 2
 
 
@@ -130,13 +144,16 @@ def test_prior_draws_follow_the_prior():
     params = {**params, 'prior': jax.tree.map(lambda x: 20 * x, params['prior'])}
     z = method.evals['sample_prior'](params, carry, jax.random.key(0), 20000)
     p = jnp.exp(method.evals['log_prior'](params, carry, jnp.arange(CODES)[:, None]))
-    np.testing.assert_allclose(np.bincount(z[:, 0], minlength=CODES) / 20000, p, atol=4 * .5 / 20000**.5)
+    np.testing.assert_allclose(
+        np.bincount(z[:, 0], minlength=CODES) / 20000, p, atol=4 * .5 / 20000**.5)
 
 
 def test_ancestral_draws_read_the_left():
     key, zero = jax.random.key(0), jnp.zeros((3, 4))
-    assert codes.ancestral(key, lambda key, z, t: z[:, t - 1] + z[:, t] + t + 1, zero).tolist() == [[1, 3, 6, 10]] * 3
-    draws = codes.ancestral(key, lambda key, z, t: jax.random.normal(key, z[:, t].shape), zero)
+    assert vector_quantized.ancestral(key, lambda key, z, t: z[:, t - 1] + z[:, t] + t + 1,
+                                      zero).tolist() == [[1, 3, 6, 10]] * 3
+    draws = vector_quantized.ancestral(
+        key, lambda key, z, t: jax.random.normal(key, z[:, t].shape), zero)
     assert len(np.unique(np.asarray(draws))) == 12
 
 
@@ -155,7 +172,8 @@ def test_gaussian_prior_and_posterior_are_their_densities():
             left = jnp.concatenate([jnp.zeros((1, 1, LATENT)), z['memory'][i:i + 1, :t]], 1)
             m, v = jnp.split(net.apply(params['prior'], left)[0, -1], 2)
             log_prior[i] += distributions.normal_log_prob(z['memory'][i, t], m, v)
-            log_q[i] += distributions.normal_log_prob(z['memory'][i, t], q['mean'][i, t], q['log_var'][i, t])
+            log_q[i] += distributions.normal_log_prob(z['memory'][i, t], q['mean'][i, t],
+                                                      q['log_var'][i, t])
     np.testing.assert_allclose(e['log_prior'](params, carry, z), log_prior, rtol=1e-10)
     np.testing.assert_allclose(e['log_q'](params, carry, q, z), log_q, rtol=1e-10)
 
@@ -185,11 +203,12 @@ def test_padding_changes_nothing(form):
     def terms(batch):
         q = e['posterior'](params, carry, batch)
         z = e['sample_q'](params, carry, q, jax.random.key(0))
-        return q, z, e['log_lik'](params, carry, z, batch), e['log_prior'](params, carry, z), e['encode'](
-            params, carry, batch)
+        return q, z, e['log_lik'](params, carry, z, batch), e['log_prior'](
+            params, carry, z), e['encode'](params, carry, batch)
 
     toys.close(*(terms(x) for x in (batch, wide)), rtol=1e-9, atol=1e-12)
-    if form != 'gavam':                                     # whose noise is drawn in the batch's width
+    # whose noise is drawn in the batch's width
+    if form != 'gavam':
         for phase in range(2):
             (a, b), (c, d) = (evaluate(method, params, carry, x, phase) for x in (batch, wide))
             toys.close((a, b), (c, d), rtol=1e-8, atol=1e-10)
@@ -201,15 +220,18 @@ def test_empty_slots_do_not_count(form):
     batch = {**data(), 'weight': jnp.array([1., 1., 1., 0., 0., 0.])}
     other = {**batch, **{k: batch[k].at[3:].set(batch[k][:3]) for k in ('tokens', 'length')}}
     for phase in range(len(method.phases)):
-        toys.close(evaluate(method, params, carry, batch, phase), evaluate(method, params, carry, other, phase),
-                   rtol=1e-9, atol=1e-12)
+        toys.close(evaluate(method, params, carry, batch, phase),
+                   evaluate(method, params, carry, other, phase), rtol=1e-9, atol=1e-12)
 
 
 def test_phases_move_what_they_say():
-    """The codebook follows the encoder, then stands still; the prior learns last, and is chosen by the bound."""
+    """The codebook follows the encoder, then stands still; the prior learns last, and is chosen
+    by the bound.
+    """
     method, params, carry = started('davam')
     first, second = method.phases
-    assert [p.select for p in method.phases] == ['rec', 'elbo'] and first.steps == second.steps == 20
+    assert [p.select
+            for p in method.phases] == ['rec', 'elbo'] and first.steps == second.steps == 20
     assert set(first.players[0].trains) | set(second.players[0].trains) == set(params)
     assert not set(first.players[0].trains) & set(second.players[0].trains)
     (_, (after, _)), _ = evaluate(method, params, carry, data())
@@ -230,23 +252,29 @@ def test_replica_is_the_mean_over_positions():
         q = e['posterior'](params, carry, batch)
         kl = e['log_q'](params, carry, q, z) - e['log_prior'](params, carry, z)
         nats, words = e['replica'](params, carry, batch, key)
-        np.testing.assert_allclose(nats, kl / batch['length'] - e['log_lik'](params, carry, z, batch), rtol=1e-10)
+        np.testing.assert_allclose(
+            nats, kl / batch['length'] - e['log_lik'](params, carry, z, batch), rtol=1e-10)
         assert (words == batch['length']).all()
 
 
 def everything(words=2, most=3):
     """Every sentence of at most so many words."""
-    rows = [row for n in range(most + 1) for row in itertools.product(range(3, 3 + words), repeat=n)]
+    rows = [
+        row for n in range(most + 1) for row in itertools.product(range(3, 3 + words), repeat=n)
+    ]
     tokens = np.zeros((len(rows), most + 2), np.int32)
     for out, row in zip(tokens, rows, strict=True):
         out[:len(row) + 2] = 1, *row, 2
-    return toys.all_of({'tokens': jnp.asarray(tokens), 'length': jnp.asarray([len(r) + 1 for r in rows], jnp.int32)})
+    return toys.all_of({
+        'tokens': jnp.asarray(tokens), 'length': jnp.asarray([len(r) + 1 for r in rows],
+                                                             jnp.int32)
+    })
 
 
 @functools.cache
 def fitted(form, steps=300):
     """A model after some training on all sentences of a tiny language."""
-    method = FORMS[form](kit('abcde', 3, 8), toys.plan(tx=optax.adam))
+    method = FORMS[form](kit('abcde', 3, 8), toys.recipe(tx=optax.adam))
     batch, hp = everything(), {k: jnp.float64(v) for k, v in HP.items()}
     idx = jnp.broadcast_to(jnp.arange(15), (steps, 1, 15))
     state = core.init(method, jax.random.key(0), batch, hp)
@@ -258,7 +286,9 @@ def fitted(form, steps=300):
 
 @FORM
 def test_bound_is_one_on_log_p(form):
-    """What all sentences are promised sums to at most one: with the total KL and the length's probability only."""
+    """What all sentences are promised sums to at most one: with the total KL and the length's
+    probability only.
+    """
     method, params, carry, batch = fitted(form)
     e, draws = method.evals, 200
 
@@ -266,10 +296,13 @@ def test_bound_is_one_on_log_p(form):
         q = e['posterior'](params, carry, batch)
         z = e['sample_q'](params, carry, q, key)
         kl = e['log_q'](params, carry, q, z) - e['log_prior'](params, carry, z)
-        return -e['log_lik'](params, carry, z, batch), kl, e['replica'](params, carry, batch, key)[0]
+        return -e['log_lik'](params, carry, z, batch), kl, e['replica'](params, carry, batch,
+                                                                        key)[0]
 
-    rec, kl, printed = (np.asarray(x).mean(0) for x in jax.lax.map(terms, jax.random.split(jax.random.key(0), draws)))
-    law = np.asarray(e['log_length'](params, carry, batch)) if 'log_length' in e else np.zeros(15)
+    rec, kl, printed = (np.asarray(x).mean(0)
+                        for x in jax.lax.map(terms, jax.random.split(jax.random.key(0), draws)))
+    law = np.asarray(e['log_length'](params, carry,
+                                     batch)) if 'log_length' in e else np.zeros(15)
     assert np.exp(-(rec + kl - law)).sum() <= 1
     assert ('log_length' in e) == (form != 'davam_q')
     if form == 'davam':
@@ -299,7 +332,8 @@ def test_gaussians_collapse_to_their_prior():
     kl = e['log_q'](params, carry, q, z) - e['log_prior'](params, carry, z)
     assert np.isfinite(kl).all()
     p = fitted('davam')
-    assert float(kl.mean()) < float(p[0].evals['kl'](p[1], p[2], p[0].evals['posterior'](p[1], p[2], batch)).mean())
+    assert float(kl.mean()) < float(p[0].evals['kl'](p[1], p[2], p[0].evals['posterior'](
+        p[1], p[2], batch)).mean())
 
 
 @FORM
@@ -317,4 +351,5 @@ def test_single_codes_decode():
     z, key = e['posterior'](params, carry, batch), jax.random.key(0)
     toys.close(e['decode'](params, carry, z, key, 'greedy'),
                e['decode'](params, carry, e['encode'](params, carry, batch), key, 'greedy'))
-    assert 'decode' not in started('davam')[0].evals and 'decode' not in started('gavam')[0].evals
+    assert 'decode' not in started('davam')[0].evals and 'decode' not in started(
+        'gavam')[0].evals

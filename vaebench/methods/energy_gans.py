@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from vaebench.core import Net, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
-from vaebench.methods.adversarial import game, source
+from vaebench.methods.gans import game, source
 
 
 def autoencoder(kit, code=None):
@@ -26,7 +26,8 @@ def autoencoder(kit, code=None):
 
     def apply(params, x, weight=None, key=None):
         codes = head.apply(params['head'], enc.apply(params['enc'], {'x': x}).last)
-        return dec.apply(params['dec'], {}, codes)[0], codes          # nothing in it is normalised
+        # nothing in it is normalised
+        return dec.apply(params['dec'], {}, codes)[0], codes
 
     return Net(init, apply)
 
@@ -57,16 +58,16 @@ def with_reconstruct(method, net):
     return method._replace(evals={**method.evals, 'reconstruct': reconstruct})
 
 
-def ebgan(kit, plan, *, code=None, energy='squared', noise='normal', norm=False):
+def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=False):
     """Energy-based GAN: the critic is an autoencoder, which should fail on samples.
 
-    hp: `margin`, in the unit of the energy: above every reachable energy the critic pushes for ever, below that of
-    data it never does; `pulling`, weight of the pulling-away term on the codes of samples, which couples the batch (0:
-    the plain method).
+    hp: `margin`, in the unit of the energy: above every reachable energy the critic pushes for
+    ever, below that of data it never does; `pulling`, weight of the pulling-away term on the
+    codes of samples, which couples the batch (0: the plain method).
 
     Args:
       kit: `encoder`, `head` and `gen` are used.
-      plan: the protocol.
+      recipe: the protocol.
       code: width of the critic's code; None is Z.
       energy: 'squared' or 'absolute', the error per pixel.
       noise: 'normal' or 'uniform'.
@@ -78,11 +79,14 @@ def ebgan(kit, plan, *, code=None, energy='squared', noise='normal', norm=False)
     Equation:
       D(x) = |x - Dec(Enc(x))|^2 per pixel
       critic: minimise D(x) + max(0, margin - D(G(z)))
-      generator: minimise D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i = Enc(G(z_i))
+      generator: minimise D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i =
+        Enc(G(z_i))
 
     Deviations:
-      The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times smaller than the sum over P
-      pixels: the paper's margins do not carry over, 0.1 is this suite's. A public reproduction leaves out the square of
+      The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times
+      smaller than the sum over P
+      pixels: the paper's margins do not carry over, 0.1 is this suite's. A public reproduction
+        leaves out the square of
       the cosine.
 
     References:
@@ -104,38 +108,42 @@ def ebgan(kit, plan, *, code=None, energy='squared', noise='normal', norm=False)
         loss = mean(error(play.fake, copy), play.batch) + play.hp['pulling'] * pulling
         return loss, (play.state, {'pulling': pulling})
 
-    return with_reconstruct(game(plan, origin, net, critic, generator), net)
+    return with_reconstruct(game(recipe, origin, net, critic, generator), net)
 
 
-def began(kit, plan, *, code=None, energy='absolute', noise='uniform'):
-    """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is controlled.
+def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
+    """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is
+    controlled.
 
-    hp: `gamma`, ratio of the samples' error to the data's that is held: low for quality, high for diversity;
-    `lambda_k`, gain of the control, 1e-3 in the paper, per step: a run of few steps needs a larger one.
+    hp: `gamma`, ratio of the samples' error to the data's that is held: low for quality, high
+    for diversity; `lambda_k`, gain of the control, 1e-3 in the paper, per step: a run of few
+    steps needs a larger one.
 
     Args:
       kit: `encoder`, `head` and `gen` are used.
-      plan: the protocol.
+      recipe: the protocol.
       code: width of the critic's code; None is Z, as in the paper.
-      energy: 'absolute', the error per pixel, or 'squared', the paper's other choice: where most pixels are black, an
-        autoencoder of small absolute error may leave the strokes out.
+      energy: 'absolute', the error per pixel, or 'squared', the paper's other choice: where
+        most pixels are black, an autoencoder of small absolute error may leave the strokes out.
       noise: 'normal' or 'uniform'.
 
     Returns:
-      A `Method`; carry['game'] holds 'k', in [0, 1], and the last 'real', the mean error of data; aux 'k' and
-      'measure', the paper's measure of convergence M, in units of a pixel.
+      A `Method`; carry['game'] holds 'k', in [0, 1], and the last 'real', the mean error of
+      data; aux 'k' and 'measure', the paper's measure of convergence M, in units of a pixel.
 
     Equation:
-      L(v) = |v - D(v)| or (v - D(v))^2 per pixel; critic: minimise L(x) - k_t L(G(z)); generator: minimise L(G(z'))
-      k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0), 1), k_0 = 0
+      L(v) = |v - D(v)| or (v - D(v))^2 per pixel; critic: minimise L(x) - k_t L(G(z));
+      generator: minimise L(G(z')) k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0),
+      1), k_0 = 0
       M = L(x) + |gamma L(x) - L(G(z'))|
 
     Deviations:
-      Both players draw noise of their own, as in the paper (the published code: the same), so that the generator's
-      error, but not the data's, is that after the critic's update.
+      Both players draw noise of their own, as in the paper (the published code: the same), so
+      that the generator's error, but not the data's, is that after the critic's update.
 
     References:
-      Berthelot et al., "BEGAN: Boundary Equilibrium Generative Adversarial Networks", 2017, arXiv:1703.10717.
+      Berthelot et al., "BEGAN: Boundary Equilibrium Generative Adversarial Networks", 2017,
+      arXiv:1703.10717.
     """
     if energy not in ENERGIES:
         raise unknown('energy', energy, ENERGIES)
@@ -146,7 +154,9 @@ def began(kit, plan, *, code=None, energy='absolute', noise='uniform'):
 
     def critic(play, key):
         real, fake = error(play, play.batch['x']), error(play, play.fake)
-        return real - play.state['k'] * fake, ({**play.state, 'real': real}, {'real': real, 'fake': fake})
+        return real - play.state['k'] * fake, ({**play.state, 'real': real}, {
+            'real': real, 'fake': fake
+        })
 
     def generator(play):
         fake, state, hp = error(play, play.fake), play.state, play.hp
@@ -155,4 +165,4 @@ def began(kit, plan, *, code=None, energy='absolute', noise='uniform'):
         return fake, ({**state, 'k': k}, {'k': k, 'measure': state['real'] + jnp.abs(gap)})
 
     start = {'k': jnp.zeros(()), 'real': jnp.zeros(())}
-    return with_reconstruct(game(plan, origin, net, critic, generator, state=start), net)
+    return with_reconstruct(game(recipe, origin, net, critic, generator, state=start), net)

@@ -4,8 +4,9 @@ import numpy as np
 
 from vaebench.core import derive
 from vaebench.metrics import text
-from vaebench.metrics.ngrams import END, PAD, START
-from vaebench.metrics.view import GENERATED
+from vaebench.metrics.evaluator import GENERATED
+
+PAD, START, END = range(3)
 
 SHOWN = 16         # prior samples of each mode
 LINES = 4          # lines between codes
@@ -20,7 +21,7 @@ TITLES = {
 
 def triples(view):
     """Places [K, 3] of s1, s2, s3: s1 and s2 of the most frequent label and s3 of the next, else neighbours."""
-    if 'label' in view.data[0]:
+    if 'label' in view.buckets[0]:
         label = view.field('label')
         kinds, count = np.unique(label, return_counts=True)
         if len(kinds) > 1:
@@ -56,7 +57,7 @@ def listings(view, modes=MODES[:2]):
       [G, P, 11, L]; 'listing/analogy' [G, K, L] of 'listing/analogy_of' [G, K, 3, L].
     """
     evals, out = view.evals, {}
-    if 'tokens' not in view.data[0]:
+    if 'tokens' not in view.buckets[0]:
         return out
     if 'sample' in evals:
         out |= {mode: text.drawn_chunk(view, mode, 0)[0][:, :SHOWN] for mode in modes}

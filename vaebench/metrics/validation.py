@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import take
+from vaebench.core import EVALS, take
 from vaebench.errors import UserError
+from vaebench.metrics.evaluator import fold_group, group_size, over_seeds, single, slots, split_index
 from vaebench.metrics.latent import ACTIVE, batch_information
-from vaebench.metrics.view import fold_group, group_size, over_seeds, single, slots, split_index
 
-_SHOWN = ('nll', 'rec', 'kl', 'log_length')
+MEANS = tuple(e.mean.removeprefix('-') for e in EVALS.values() if e.mean)
+"""What is averaged over the data as far as the evals allow: whatever `core.EVALS` calls a mean."""
 EXTRA = {'mi': ('posterior', 'sample_q', 'log_q'), 'au': ('encode',)}
-"""What is measured beside the bound -> the evals that it takes."""
+"""What is measured beside these means -> the evals that it takes."""
 
 
 class Validator(NamedTuple):
@@ -27,7 +28,7 @@ class Validator(NamedTuple):
         return jax.jit(self.function)(params, carry, *inputs) if inputs else {}
 
 
-def validator(evals, buckets, needs=(), batch=128):
+def validator(evals, buckets, needs=(), batch=128, decode=None):
     """One-sample validation of a group of seeds.
 
     The data goes to the device once. Each example's draw comes from `key` folded with its index.
@@ -37,12 +38,13 @@ def validator(evals, buckets, needs=(), batch=128):
       buckets: list of dicts with leaves [N_b, ...], 'index' [N_b] optional.
       needs: quantities beside the bound that must be there.
       batch: examples at once.
+      decode: see `core.take`.
 
     Returns:
-      A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split in nats: 'rec', 'kl' and
-      'elbo' = rec + kl - log_length, 'mi', the mutual information inside batches of 32 of one bucket, and 'au', the
-      number of active units, as far as the evals allow; a model with an exact 'score' gets 'nll' and 'elbo' = nll; a
-      model with neither gets {}.
+      A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split as far as the evals allow: in
+      nats 'rec', 'kl' and 'elbo' = rec + kl - log_length, 'nll' and 'elbo' = nll of a model with an exact 'score',
+      and 'error' of a predictor; of codes 'mi', the mutual information inside batches of 32 of one bucket, and 'au',
+      the number of active units. A model with none of 'nll', 'rec' and 'error' gets {}.
 
     >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
     >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
@@ -56,7 +58,7 @@ def validator(evals, buckets, needs=(), batch=128):
             raise UserError(f'validation of {name!r} needs the evals {", ".join(missing)}, which the method lacks')
     informed, coded = (set(EXTRA[name]) <= set(evals) for name in EXTRA)
     kept = ('q', 'z') * informed + ('code',) * coded
-    if not ('score' in evals or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
+    if not ({'score', 'error'} & set(evals) or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
         return Validator(lambda params, carry: {}, lambda size, key: ())
     data, index = split_index(buckets)
     data = [jax.tree.map(jnp.asarray, b) for b in data]
@@ -66,8 +68,8 @@ def validator(evals, buckets, needs=(), batch=128):
         n = len(keys)
 
         def one(idx):
-            out = single(evals, params, carry, take(data, idx), keys[jnp.maximum(idx, 0)])
-            sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in _SHOWN if k in out}
+            out = single(evals, params, carry, take(data, idx, decode), keys[jnp.maximum(idx, 0)])
+            sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in MEANS if k in out}
             return sums, {k: out[k] for k in kept}
 
         sums, all_of = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))

@@ -5,9 +5,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from vaebench.metrics.evaluator import Metric, Value, warnings
 from vaebench.metrics.samples import against, floor, generated
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import Metric, Value, warnings
 
 ENOUGH = .2        # of the expected count: a mode with fewer samples is not captured
 REACH = 3.         # standard deviations around a mode within which a sample is of high quality
@@ -81,13 +80,13 @@ def coverage(view, name):
       Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", 2017,
       arXiv:1705.07761 ('modes_any' and 'high_quality').
     """
-    modes, std, n = np.float64(view.info['modes']), float(view.info['std']), view.settings.drawn
+    modes, std, n = np.float64(view.data.truth['modes']), float(view.data.truth['std']), view.settings.drawn
 
     def every():
         nothing = dict.fromkeys(ESTIMATORS, np.nan)
         return [scores(x, modes, std) if np.isfinite(x).all() else nothing for x in np.float64(generated(view, n))]
 
-    values = np.array([s[name] for s in keep(view, 'modes', every)])
+    values = np.array([s[name] for s in view.cached('modes', every)])
     data = scores(view.field('x'), modes, std)[name]
     return Value(values, f'{ESTIMATORS[name]}, of {len(modes)}', n, None, None, warnings(values[:, None]),
                  f'held-out data: {data:.4g}')
@@ -95,11 +94,11 @@ def coverage(view, name):
 
 def _points(compute):
     """A comparison that is made of points only."""
-    return lambda view: compute(view) if view.item == 'point' else None
+    return lambda view: compute(view) if len(view.schema['x'].shape) == 1 else None
 
 
 W2 = 'Wasserstein-2 by optimal assignment of as many points'
-_FIELDS = ('x', 'info/modes', 'info/std')
+_FIELDS = ('x', 'truth/modes', 'truth/std')
 
 METRICS = {
     'w2': Metric(_points(functools.partial(against, f=wasserstein, estimator=W2)), (('sample',),), 'distance', 'lower',

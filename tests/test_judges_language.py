@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from vaebench.metrics.ngrams import END, FALLBACK, START, discounts, fit, flat, log_prob, word_nll
+from vaebench.judges.language import END, FALLBACK, START, discounts, fit, flat, log_prob, word_nll
 
 
 def sentences(lists, width=None):

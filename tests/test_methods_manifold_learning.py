@@ -1,4 +1,5 @@
-"""scikit-learn's maps as rows: shapes, options, and what a linear autoencoder shares with PCA."""
+"""scikit-learn's maps as rows: shapes, options, and what a linear autoencoder shares with
+PCA."""
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +10,8 @@ from scipy.linalg import subspace_angles
 from vaebench import core, methods
 from vaebench.errors import UserError
 from vaebench.experiment import runner
-from vaebench.methods import Entry, autoencoders, embeddings
-from vaebench.methods.embeddings import ESTIMATORS, embedding
+from vaebench.methods import Entry, autoencoders, manifold_learning
+from vaebench.methods.manifold_learning import ESTIMATORS, embedding
 
 ROWS = [(name, {}) for name in ESTIMATORS] + [('lle', {'method': 'modified'})]
 
@@ -29,7 +30,8 @@ def test_pca_is_the_singular_value_decomposition():
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
     codes = embed('pca')(x, 0)
     np.testing.assert_allclose(abs(codes), abs(u[:, :2] * s[:2]), rtol=1e-9)
-    np.testing.assert_array_equal(codes, embed('pca')(x.reshape(60, 5, 1, 1), 3))      # images are their pixels
+    # images are their pixels
+    np.testing.assert_array_equal(codes, embed('pca')(x.reshape(60, 5, 1, 1), 3))
 
 
 @pytest.mark.parametrize('estimator, options', ROWS)
@@ -56,11 +58,14 @@ def test_options_reach_the_estimator():
     centre = np.eye(60) - 1 / 60
     values, vectors = np.linalg.eigh(centre @ np.exp(-.03 * r2) @ centre)
     want = vectors[:, [-1, -2]] * np.sqrt(values[[-1, -2]])
-    np.testing.assert_allclose(abs(embed('kernel_pca', gamma=.03)(x, 0)), abs(want), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(abs(embed('kernel_pca', gamma=.03)(x, 0)), abs(want), rtol=1e-6,
+                               atol=1e-8)
     flat = np.random.default_rng(0).random((300, 2)) * [2., 1.]
-    near = embed('isomap', n_neighbors=20)(flat @ np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0][:2], 0)
+    near = embed('isomap', n_neighbors=20)(
+        flat @ np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0][:2], 0)
     path, straight = (np.linalg.norm(z[:, None] - z[None], axis=-1) for z in (near, flat))
-    assert np.corrcoef(path.ravel(), straight.ravel())[0, 1] > .995      # a flat sheet: all distances are kept
+    # a flat sheet: all distances are kept
+    assert np.corrcoef(path.ravel(), straight.ravel())[0, 1] > .995
 
 
 def test_bad_options_are_refused_before_anything_runs():
@@ -76,7 +81,8 @@ def test_nothing_is_trained():
     method = embedding(None, None, estimator='pca')
     batch = toys.all_of(toys.labelled(9))
     state = core.init(method, jax.random.key(0), batch, {})
-    assert int(state.status) == core.DONE and not method.phases and not state.params and not state.carry
+    assert int(state.status
+               ) == core.DONE and not method.phases and not state.params and not state.carry
     assert set(method.evals) == {'embed'} <= set(core.EVALS)
 
 
@@ -87,13 +93,16 @@ def test_row_through_the_runner(tmp_path, monkeypatch):
     from vaebench.experiment.table import tables
     from vaebench.metrics import representation
 
-    monkeypatch.setitem(methods.METHODS, 'pca', Entry(embeddings.embedding, {}, 'a paper', ('image',),
-                                                      {'estimator': 'pca'}))
+    monkeypatch.setitem(
+        methods.METHODS, 'pca',
+        Entry(manifold_learning.embedding, {}, 'a paper', ('image',), {'estimator': 'pca'}))
     for name in ('trust', 'knn_error'):
         monkeypatch.setitem(metrics.METRICS, name, representation.METRICS[name])
-    config = presets.table('tiny', 'Tiny', dataset={'name': 'digits', 'examples': 100, 'eval_examples': 60},
-                           kit={'name': 'mlp', 'latent': 2, 'hidden': (8,)}, epochs=1, batch=50,
-                           evaluation={'samples': 2, 'chunk': 2, 'batch': 30}, metrics=('trust', 'knn_error', 'elbo'))
+    config = presets.table('tiny', 'Tiny', dataset={
+        'name': 'digits', 'examples': 100, 'eval_examples': 60
+    }, kit={'name': 'mlp', 'latent': 2, 'hidden': (8,)}, epochs=1, batch=50,
+                           evaluation={'samples': 2, 'chunk': 2,
+                                       'batch': 30}, metrics=('trust', 'knn_error', 'elbo'))
     config.table = presets.rows({'pca': presets.row('PCA', 'pca')})
     work = runner.Runner(tables(config.to_dict())[0], tmp_path, say=print)
     assert work.run() == {'busy': [], 'broken': [], 'out': False}
@@ -103,25 +112,31 @@ def test_row_through_the_runner(tmp_path, monkeypatch):
     assert set(got) == {'trust', 'knn_error'} and got['trust']['n'] == 60
     assert .7 < got['trust']['value'] < 1 and 0 < got['knn_error']['value'] < 90
     assert found[0]['parameter_count'] == 0 and found[0]['steps'] == 0
-    assert work.run() == {'busy': [], 'broken': [], 'out': False}      # and it is known to be done
+    # and it is known to be done
+    assert work.run() == {'busy': [], 'broken': [], 'out': False}
 
 
 def test_linear_autoencoder_spans_the_principal_subspace():
-    """Catalogue, section 1: no hidden layer, squared error, centred data; it does not recover the axes."""
+    """Catalogue, section 1: no hidden layer, squared error, centred data; it does not recover
+    the axes.
+    """
     x = points()
     x = np.float32(x - x.mean(0))
-    identity = core.Net(lambda key: {}, lambda params, batch, key=None: core.Features(batch['x']))
+    identity = core.Net(lambda key: {},
+                        lambda params, batch, key=None: core.Features(batch['x']))
     out = toys.linear(2, 5)
     error = lambda params, z, batch: ((batch['x'] - out.apply(params, z))**2).sum(-1)
-    decoder = core.Decoder(out.init, lambda params, z, batch, key=None: -error(params, z, batch) / 2,
+    decoder = core.Decoder(out.init,
+                           lambda params, z, batch, key=None: -error(params, z, batch) / 2,
                            lambda params, z, key, mode: {'x': out.apply(params, z)})
     head = lambda n, init=None, bias=None: toys.linear(5, n)
     kit = toys.kit(2)._replace(encoder=lambda init=None: identity, head=head, features=5,
                                decoder=lambda latent=2: decoder)
-    method = autoencoders.deterministic_ae(kit, toys.plan(steps=3000, clip=1e9))
+    method = autoencoders.deterministic_ae(kit, toys.recipe(steps=3000, clip=1e9))
     data = {'x': jnp.asarray(x)}
     batch = {**data, 'weight': jnp.ones(60)}
-    state = core.init(method, jax.random.key(0), batch, {'lr': jnp.float32(.02), 'lr_scale': jnp.float32(1.)})
+    state = core.init(method, jax.random.key(0), batch,
+                      {'lr': jnp.float32(.02), 'lr_scale': jnp.float32(1.)})
     idx = jnp.broadcast_to(jnp.arange(60), (3000, 1, 60))
     state, _ = toys.jit(core.make_block(method.phases[0]))(state, data, idx, jnp.int32(3000))
     z = method.evals['encode'](state.params, state.carry, batch)
