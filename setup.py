@@ -16,15 +16,15 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=find_packages(include=['vaebench', 'vaebench.*']),
-    package_data={'vaebench': ['report/*.yaml', 'report/page.*']},
+    package_data={'vaebench': ['references.bib', 'report/*.csv', 'report/page.*']},
     install_requires=[
         'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'tensorflow-datasets>=4.9.10', 'absl-py>=2.1',
         'array_record>=0.8; platform_system == "Linux"', 'h5py', 'importlib_resources', 'jinja2', 'matplotlib',
-        'ml_collections>=1.1', 'numpy>=2', 'orbax-checkpoint>=0.12', 'pandas', 'pillow', 'pyyaml', 'rich',
+        'ml_collections>=1.1', 'numpy>=2', 'orbax-checkpoint>=0.12', 'pandas', 'pillow', 'pybtex', 'pylatexenc', 'rich',
         'sacrebleu', 'scikit-learn', 'scipy', 'tabulate', 'threadpoolctl',
     ],
     extras_require={
-        'test': ['pytest', 'pytest-xdist', 'ruff', 'codespell', 'pre-commit', 'pybtex'],
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'codespell', 'pre-commit'],
         'browser': ['playwright', 'axe-playwright-python'],
         'cuda12': ['jax[cuda12]'],
         'cuda13': ['jax[cuda13]'],

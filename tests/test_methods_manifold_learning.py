@@ -93,9 +93,8 @@ def test_row_through_the_runner(tmp_path, monkeypatch):
     from vaebench.experiment.table import tables
     from vaebench.metrics import representation
 
-    monkeypatch.setitem(
-        methods.METHODS, 'pca',
-        Entry(manifold_learning.embedding, {}, 'a paper', ('image',), {'estimator': 'pca'}))
+    monkeypatch.setitem(methods.METHODS, 'pca', Entry(manifold_learning.embedding, {}, (), ('x',),
+                                                      {'estimator': 'pca'}))
     for name in ('trust', 'knn_error'):
         monkeypatch.setitem(metrics.METRICS, name, representation.METRICS[name])
     config = presets.table('tiny', 'Tiny', dataset={

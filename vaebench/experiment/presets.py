@@ -186,7 +186,7 @@ def published(named, keys):
 
     Args:
       named: dict row name -> row.
-      keys: row name -> keys into published.yaml, separated by spaces.
+      keys: row name -> keys into published.csv, separated by spaces.
 
     Returns:
       The same rows with `published`.
@@ -217,7 +217,7 @@ def paper(name, title, keys, kit, words, cuts, targets=8., **settings):
 
     Args:
       name, title: of the table; `name` is the dataset's too.
-      keys: row name -> keys into published.yaml.
+      keys: row name -> keys into published.csv.
       kit: entries that replace those of LSTM.
       words: predicted words of a test sentence.
       cuts: length classes.
@@ -252,7 +252,7 @@ def small(name, title, keys, words, max_words=20, **settings):
 
     Args:
       name, title: of the dataset.
-      keys: row name -> keys into published.yaml, shown beside the rows.
+      keys: row name -> keys into published.csv, shown beside the rows.
       words: predicted words of such a sentence.
       max_words: longer sentences are left out.
       **settings: of `text_rows`.

@@ -227,8 +227,8 @@ def play(kit, recipe, model, games, *, learns, hidden=(1000, 1000), told='', cla
     non-saturating form) and, with `guess`, 'classify'. Each has an optimiser of its own and
     draws of its own.
 
-    hp: `critic_lr`, the critics' learning rate; `adversarial`, weight of the encoder's loss,
-    which under Adam with a state of its own changes next to nothing.
+    Hyperparameters:
+      critic_lr, adversarial.
 
     Args:
       kit: `mlp` makes the critics.
@@ -370,7 +370,8 @@ def aae(kit, recipe, *, stochastic=False, style='normal', spread=1., labels='', 
         hidden=(1000, 1000), select=''):
     """Adversarial autoencoder: a critic pulls the codes to a prior.
 
-    hp: those of `play`.
+    Hyperparameters:
+      critic_lr, adversarial.
 
     Args:
       kit: `encoder`, `head`, `decoder`, `mlp`; two latent dimensions for 'ring' and 'roll'.
@@ -413,7 +414,8 @@ def supervised_aae(kit, recipe, *, stochastic=False, spread=1., noise=0., hidden
     """Adversarial autoencoder whose decoder is told the label, so that its code keeps the style
     only.
 
-    hp: those of `play`.
+    Hyperparameters:
+      critic_lr, adversarial.
 
     Args:
       kit: `classes` is used beside what `aae` uses.
@@ -484,9 +486,8 @@ def categorical_aae(kit, recipe, *, clusters=None, labelled=True, heads=False, s
     clusters. The decoder reads style and softmax side by side, or with `heads` their sum z + y
     W, a code that may be looked at.
 
-    hp: those of `play`; `label_noise`, standard deviation of noise on what the class critic
-    sees, which would tell soft from one-hot at once; `eta`, distance that heads should keep;
-    `apart`, what a shortfall costs in nats per unit.
+    Hyperparameters:
+      critic_lr, adversarial, label_noise, eta, apart.
 
     Args:
       kit: `classes` is used beside what `aae` uses.

@@ -43,8 +43,11 @@ KERNELS = {'imq': lambda size: regularizers.mmd(size, 2.), 'rbf': regularizers.m
 def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
     """VAE whose KL is replaced by the density gap between the aggregate posterior and N(0, I).
 
-    hp: those of `vae`. Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is
-    trained on. Parameters are chosen by validation rec: the bound would choose the first ones.
+    Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is trained on.
+    Parameters are chosen by validation rec: the bound would choose the first ones.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
@@ -71,7 +74,7 @@ def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
 
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization",
-      2022.
+      2022, arXiv:2211.00321.
     """
     log_q = distributions.normal_log_prob if joint else distributions.normal_log_prob_dims
     posterior = posteriors.gaussian(kit)
@@ -85,7 +88,8 @@ def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
     """`dg_vae` on the sphere: von Mises-Fisher posteriors, the uniform prior, densities of
     entire codes.
 
-    hp: those of `vae`.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
@@ -108,7 +112,7 @@ def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
 
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization",
-      2022.
+      2022, arXiv:2211.00321.
     """
     posterior, prior = geometry.vmf(kit, kappa), geometry.uniform_sphere(kit.latent)
     rate = gap_rate(lambda q, z: posterior.log_q({}, q, z), lambda z: prior.log_prob({}, z),
@@ -121,7 +125,10 @@ def wae_s(kit, recipe, *, kernel='imq', select='rec'):
     """Wasserstein autoencoder with a stochastic code, whose variance a further KL keeps from
     vanishing.
 
-    hp: those of `vae`; `kl_weight`, the paper's lambda_KL. The paper's lambda_WAE is beta.
+    The paper's lambda_WAE is beta.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, kl_weight.
 
     Args:
       kit: the networks.
@@ -160,8 +167,11 @@ def wae_gan(kit, recipe, *, stochastic=True, hidden=(512,), select='rec', d_firs
             p_trick=False):
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
-    hp: those of `vae`; `critic_lr`, learning rate of the critic's Adam (0.5, 0.999), which no
-    decay touches. The paper's lambda is beta.
+    The critic's Adam (0.5, 0.999) has a learning rate of its own, which no decay touches. The
+    paper's lambda is beta.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, critic_lr.
 
     Args:
       kit: the networks; `mlp` makes the critic.

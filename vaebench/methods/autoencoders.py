@@ -66,9 +66,8 @@ def vae(kit, recipe, *, shape='linear', select='elbo', corrupt=0., pretrain=Fals
     A falling weight (shape 'exponential', beta_start 100, beta 1) makes dimensions carry
     information one after another.
 
-    hp: `beta`, weight of the rate; `beta_start`, weight before and at the start of a ramp;
-    `warmup`, epochs of the ramp, 0 for none; `delay`, epochs before the ramp; `period`, epochs
-    between restarts, 0 for none.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
@@ -156,8 +155,10 @@ def ae_gmm(kit, recipe, *, components=10, corrupt=0.):
     """`deterministic_ae`, then a mixture of Gaussians with full covariances fitted to its
     codes, to sample from.
 
-    hp: `mixture_lr`, the mixture's learning rate. p(x) is that of the mixture through the
-    decoder, far from what was trained on.
+    Its p(x) is that of the mixture through the decoder, far from what was trained on.
+
+    Hyperparameters:
+      mixture_lr.
 
     Args:
       kit: the networks.
@@ -203,10 +204,11 @@ def info_vae(kit, recipe, *, kernel='imq', width=1., select='rec'):
     """InfoVAE: rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2; at alpha 1 the MMD-VAE, at
     alpha 0, lambda 1 the VAE.
 
-    hp: `alpha`, share of the KL that is taken away; `mmd`, the paper's lambda. A weight of the
-    MMD below 0 is no
-    objective: such a run fails in its first step. At alpha 1 nothing keeps the posteriors'
-    variances from falling.
+    A weight of the MMD below 0 is no objective: such a run fails in its first step. At alpha 1
+    nothing keeps the posteriors' variances from falling.
+
+    Hyperparameters:
+      alpha, mmd.
 
     Args:
       kit: the networks.
@@ -249,8 +251,10 @@ def info_vae(kit, recipe, *, kernel='imq', width=1., select='rec'):
 def capacity_vae(kit, recipe, *, reduce='batch'):
     """VAE whose KL is held at a capacity that grows: rec + beta |KL - C(t)|.
 
-    hp: those of `vae`; `capacity`, nats at the end; `capacity_epochs`, epochs until then. The
-    paper's gamma is beta.
+    The paper's gamma is beta.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, capacity, capacity_epochs.
 
     Args:
       kit: the networks.
@@ -281,7 +285,8 @@ def capacity_vae(kit, recipe, *, reduce='batch'):
 def free_bits(kit, recipe, *, scope='dim', reduce='example', form='mask', pretrain=False):
     """VAE whose KL is free up to a target rate.
 
-    hp: those of `vae`; `target`, nats that are free, over all dimensions.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.
@@ -322,8 +327,10 @@ def delta_vae(kit, recipe, *, rate=.1, pretrain=False):
     """VAE with a committed rate: no posterior it can express costs less than `rate` nats per
     dimension.
 
-    hp: those of `vae`. A posterior that ignores its input meets the bound: the rate does not
-    make information.
+    A posterior that ignores its input meets the bound: the rate does not make information.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
@@ -357,9 +364,11 @@ def delta_vae(kit, recipe, *, rate=.1, pretrain=False):
 def bn_vae(kit, recipe, *, init='torch', pretrain=False):
     """VAE whose posterior means are batch-normalised, which bounds the KL from below.
 
-    hp: those of `vae`; `gamma`, the means' fixed scale. In train mode the batch's mean KL is at
-    least Z gamma^2 / 2 (times v / (v + 1e-5) for batch variance v). Evaluation uses running
-    statistics, for which it may fall short.
+    In train mode the batch's mean KL is at least Z gamma^2 / 2 (times v / (v + 1e-5) for batch
+    variance v). Evaluation uses running statistics, for which it may fall short.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, gamma.
 
     Args:
       kit: the networks.
@@ -394,7 +403,8 @@ def bn_vae_learnable(kit, recipe, *, tau=.5, init='torch'):
     """BN-VAE that learns, per dimension, how much of unit second moment is the means' and how
     much the noise's.
 
-    hp: those of `vae`.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
@@ -427,9 +437,8 @@ def bn_vae_learnable(kit, recipe, *, tau=.5, init='torch'):
 def control_vae(kit, recipe):
     """VAE whose KL weight is set by a PI controller that tracks a target KL.
 
-    hp: `target`, KL to be held, nats per example; `kp`, proportional gain; `ki`, integral gain
-    per step; `beta_min`, `beta_max`, limits of the weight. A run of few steps needs a larger
-    ki.
+    Hyperparameters:
+      target, kp, ki, beta_min, beta_max.
 
     Args:
       kit: the networks.
@@ -459,7 +468,10 @@ def control_vae(kit, recipe):
 def wae_mmd(kit, recipe, *, width=1., select='rec', kernel='imq'):
     """Wasserstein autoencoder with a deterministic code and a kernel penalty on its aggregate.
 
-    hp: those of `vae`. The paper's lambda is beta.
+    The paper's lambda is beta.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.

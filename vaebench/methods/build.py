@@ -5,8 +5,18 @@ from typing import Any
 from vaebench import networks
 from vaebench.core import Method, Recipe
 from vaebench.errors import UserError
-from vaebench.methods import find
+from vaebench.methods import Entry, find
 from vaebench.schema import Schema
+
+
+def fitting(entry: Entry) -> tuple[str, ...]:
+    """Names of our kits that have all the networks an entry needs.
+
+    >>> from vaebench.methods import METHODS
+    >>> fitting(METHODS['twr'])
+    ('lstm',)
+    """
+    return tuple(name for name, kit in networks.KITS.items() if set(entry.needs) <= set(kit.offers))
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -22,9 +32,8 @@ def check(config: Mapping[str, Any]) -> None:
     """
     entry, kit = find(config['method']), networks.find(config['kit']['name'])
     if missing := sorted(set(entry.needs) - set(kit.offers)):
-        fit = [name for name, other in networks.KITS.items() if set(entry.needs) <= set(other.offers)]
         raise UserError(f"method {config['method']} needs {', '.join(missing)}, which kit.name={config['kit']['name']} "
-                        f"has not ({', '.join(fit) or 'no kit'} has): choose other rows with --config.rows")
+                        f"has not ({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with --config.rows")
 
 
 def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:

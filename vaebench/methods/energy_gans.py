@@ -61,9 +61,8 @@ def with_reconstruct(method, net):
 def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=False):
     """Energy-based GAN: the critic is an autoencoder, which should fail on samples.
 
-    hp: `margin`, in the unit of the energy: above every reachable energy the critic pushes for
-    ever, below that of data it never does; `pulling`, weight of the pulling-away term on the
-    codes of samples, which couples the batch (0: the plain method).
+    Hyperparameters:
+      margin, pulling.
 
     Args:
       kit: `encoder`, `head` and `gen` are used.
@@ -115,9 +114,8 @@ def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
     """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is
     controlled.
 
-    hp: `gamma`, ratio of the samples' error to the data's that is held: low for quality, high
-    for diversity; `lambda_k`, gain of the control, 1e-3 in the paper, per step: a run of few
-    steps needs a larger one.
+    Hyperparameters:
+      gamma, lambda_k.
 
     Args:
       kit: `encoder`, `head` and `gen` are used.

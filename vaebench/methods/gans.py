@@ -306,9 +306,11 @@ def wgan(kit, recipe, *, n_critic=5, boost=0, noise='normal', norm=False):
     """Wasserstein GAN whose critic's parameters, biases included, are clipped after each of its
     updates.
 
-    hp: `clip`, bound of the critic's parameters, the paper's c. Clipping bounds the critic's
-    slope by an unknown K: the estimate is K times the distance at best, and says nothing across
-    critics.
+    Clipping bounds the critic's slope by an unknown K: the estimate is K times the distance at
+    best, and says nothing across critics.
+
+    Hyperparameters:
+      clip.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -343,8 +345,10 @@ def wgan(kit, recipe, *, n_critic=5, boost=0, noise='normal', norm=False):
 def wgan_gp(kit, recipe, *, n_critic=5, noise='normal', norm=False):
     """Wasserstein GAN whose critic is kept smooth by a penalty on its input gradient.
 
-    hp: `penalty`, its weight, the paper's lambda. The critic treats examples one by one: it is
-    never batch-normalised.
+    The critic treats examples one by one: it is never batch-normalised.
+
+    Hyperparameters:
+      penalty.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -384,8 +388,8 @@ def infogan(kit, recipe, *, categories=None, continuous=2, noise='uniform', norm
     """GAN whose samples tell a part of what they were made from: a category, and numbers
     uniform on [-1, 1].
 
-    hp: `info`, weight of the categorical information; `info_continuous`, weight of the numbers'
-    squared error; `critic_lr`, the critic's learning rate.
+    Hyperparameters:
+      info, info_continuous, critic_lr.
 
     Args:
       kit: `gen` and `critic` are used; Z counts the noise only.

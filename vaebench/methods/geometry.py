@@ -60,7 +60,8 @@ def vmf(kit, kappa=13., head_init=None):
 def vmf_vae(kit, recipe, *, kappa=13., pretrain=False):
     """VAE on the sphere: its rate is a constant, so it cannot collapse.
 
-    hp: those of `vae`.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
@@ -227,8 +228,10 @@ def p_vae(kit, recipe, *, c=.1, convention='pvae'):
     """VAE in the Poincare ball: wrapped normals, Monte Carlo KL, and a decoder that begins with
     gyroplanes.
 
-    hp: those of `vae`. At c = 1 and Z = 32 most draws would lie on the rim; aux 'clipped'
-    counts them.
+    At c = 1 and Z = 32 most draws would lie on the rim; aux 'clipped' counts them.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.

@@ -22,12 +22,13 @@ def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=l
     """An autoencoder whose rate is a dual estimate of its KL by nu(z, x), or nu(z) for KL(q(z)
     || p(z)).
 
-    hp: those of `vae`; `nu_lr`, rate of the dual functions' Adam, which no decay touches;
-    `prior_lr`, that of a prior's own Adam. Every step draws the codes once, for all players.
-    The published formulas lack + 1; nu is capped at 20. Aux 'kl' is the true KL, exact or at
-    one draw, and 'dual' the papers'. Evaluations know the paper's numbers too: 'replica' takes
-    the dual estimate for the KL, over 16 draws (the released code: 128), 'dual_mi' is the joint
-    less the marginal estimate.
+    Every step draws the codes once, for all players. The published formulas lack + 1; nu is
+    capped at 20. Aux 'kl' is the true KL, exact or at one draw, and 'dual' the papers'.
+    Evaluations know the paper's numbers too: 'replica' takes the dual estimate for the KL, over
+    16 draws (the released code: 128), 'dual_mi' is the joint less the marginal estimate.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, nu_lr, prior_lr.
 
     Args:
       kit: the networks; `mlp` makes the dual functions.
@@ -140,8 +141,10 @@ def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=l
 def ivae(kit, recipe, *, noise=None, noise_scale=.1, **options):
     """VAE with a dual estimate of its KL; with marginal=True the paper's iVAE_MI.
 
-    hp: those of `dual_autoencoder`. The posterior called implicit is exactly Gaussian: `log_q`,
-    `kl` and the aux 'kl' are exact.
+    The posterior called implicit is exactly Gaussian: `log_q`, `kl` and the aux 'kl' are exact.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, nu_lr.
 
     Args:
       kit: the networks.
@@ -176,7 +179,10 @@ def apo_vae(kit, recipe, *, pseudo=0, c=.1, updates=1, **options):
     """Dual autoencoder in the Poincare ball, with gyroplanes before the decoder; with pseudo >
     0 APo-VAE+VP.
 
-    hp: those of `dual_autoencoder`. Aux 'clipped' counts codes on the rim.
+    Aux 'clipped' counts codes on the rim.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, nu_lr, prior_lr.
 
     Args:
       kit: the networks; `pseudo` is used if pseudo > 0.

@@ -37,10 +37,13 @@ def moving(tx, names):
 def lagging(kit, recipe, *, max_inner=99, window=15):
     """VAE whose encoder is trained until it stops improving before every step of the decoder.
 
-    hp: those of `vae`; the schedule counts outer steps over both phases. Aggressive phase:
-    encoder updates on the outer batch, then on fresh ones, until the mean loss per word of
-    `window` updates exceeds that of the window before; then one update of the decoder. It ends
-    for good when the validation's mutual information falls.
+    The schedule counts outer steps over both phases. Aggressive phase: encoder updates on the
+    outer batch, then on fresh ones, until the mean loss per word of `window` updates exceeds
+    that of the window before; then one update of the decoder. It ends for good when the
+    validation's mutual information falls.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.

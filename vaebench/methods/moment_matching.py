@@ -208,8 +208,8 @@ def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, n
     """Moment matching in features that learn to tell samples from data, and from which both can
     be reconstructed.
 
-    hp: `rank`, weight of the demand that data have the larger mean features; `rec`, weight of
-    the squared error per pixel; `clip`, bound of the encoder's parameters.
+    Hyperparameters:
+      rank, rec, clip.
 
     Args:
       kit: `gen` and `critic` are used.

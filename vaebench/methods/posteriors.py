@@ -173,9 +173,12 @@ def batch_norm(kit, head_init='torch'):
     """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation
     gamma (fixed).
 
-    hp: `gamma`. The carry keeps running statistics, and the gamma in force for evaluation,
-    which sees no hp. Fewer than two filled slots use, and leave, the running statistics; the
-    published code skips a batch of one.
+    The carry keeps running statistics, and the gamma in force for evaluation, which sees no hp.
+    Fewer than two filled slots use, and leave, the running statistics; the published code skips
+    a batch of one.
+
+    Hyperparameters:
+      gamma.
 
     Args:
       kit: `head` is used.

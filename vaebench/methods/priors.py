@@ -264,7 +264,8 @@ def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
 def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
     """VAE whose prior is a Real-NVP flow.
 
-    hp: those of `vae`; `target`, nats that are free, with free bits.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.
@@ -299,7 +300,8 @@ def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
 def mog_vae(kit, recipe, *, components=50, **options):
     """VAE whose prior is a mixture of Gaussians.
 
-    hp: those of `vae`; `target`, nats that are free, with free bits.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.
@@ -331,8 +333,10 @@ def mog_vae(kit, recipe, *, components=50, **options):
 def vamp_vae(kit, recipe, *, components=50, **options):
     """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
 
-    hp: those of `vae`; `target`, nats that are free, with free bits. A pseudo-sentence is a
-    sequence of vectors in the embeddings' place.
+    A pseudo-sentence is a sequence of vectors in the embeddings' place.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.

@@ -67,8 +67,11 @@ def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
     """VAE whose posterior takes `refine` gradient steps from the encoder's answer, in training
     and in evaluation.
 
-    hp: those of `vae`. The steps of training have fresh noise and dropout each. In evaluation
-    beta is 1, nothing is dropped, and every sentence has the same fixed noise.
+    The steps of training have fresh noise and dropout each. In evaluation beta is 1, nothing is
+    dropped, and every sentence has the same fixed noise.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.

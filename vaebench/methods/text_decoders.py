@@ -12,7 +12,8 @@ from vaebench.methods.autoencoders import autoencoder
 def skip_vae(kit, recipe):
     """VAE whose code also reaches the words' softmax directly: logits = W [h_t; z].
 
-    hp: those of `autoencoders.vae`.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks, of sentences.
@@ -39,8 +40,10 @@ def skip_vae(kit, recipe):
 def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
     """VAE whose decoder is a stack of causal dilated convolutions of width 3.
 
-    hp: those of `autoencoders.vae`. A word depends on the code and on the 1 + 2 sum(dilations)
-    words before it.
+    A word depends on the code and on the 1 + 2 sum(dilations) words before it.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks, of sentences.
@@ -105,8 +108,8 @@ def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
 def bow_vae(kit, recipe, *, hidden=400, activation='tanh', reduce='sum'):
     """VAE whose code must also tell which words its sentence has.
 
-    hp: those of `autoencoders.vae`; `bow`, weight of what tells the words, which no reported
-    rec contains.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, bow.
 
     Args:
       kit: the networks, of sentences.

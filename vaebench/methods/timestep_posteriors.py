@@ -67,9 +67,12 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
     """VAE with a posterior at every step of the encoder, `<s>` and `</s>` included, and their
     mean KL as its rate.
 
-    hp: those of `vae`. The paper has beta 1 from the start. A code of `encode` is the mean of
-    what the decoder reads, in units of its deviation under the prior at the mean length;
-    `decode` takes that length.
+    The paper has beta 1 from the start. A code of `encode` is the mean of what the decoder
+    reads, in units of its deviation under the prior at the mean length; `decode` takes that
+    length.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.

@@ -47,14 +47,15 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
     """Encoder states quantised at every predicted position, read by attention; then a prior
     over their codes.
 
-    hp: `commit`, weight of the distance between states and their codes; `decay`, decay of the
-    codebook's running means. In the first phase the prior is uniform and its KL constant; in
-    the second an autoregressive prior learns the codes. q is one-hot: KL(x) = -sum_t log p(z_t
-    | z_<t).
+    In the first phase the prior is uniform and its KL constant; in the second an autoregressive
+    prior learns the codes. q is one-hot: KL(x) = -sum_t log p(z_t | z_<t).
 
     Without `attention` only the last state is quantised and read as the code of an ordinary
     decoder: DAVAM-q, as we understand it. Its printed rec lies 4.9, 5.4 and 6.0 nats below the
     VAE's: just under ln 512 = 6.24, all that one code can tell.
+
+    Hyperparameters:
+      commit, decay.
 
     Args:
       kit: the networks; `sequence` makes the prior.
@@ -284,7 +285,8 @@ def gavam(kit, recipe):
     """DAVAM with Gaussians in place of codes, and their prior learnt with the rest: it
     collapses.
 
-    hp: those of `vae`.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks; `sequence` makes the prior.

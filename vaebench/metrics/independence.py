@@ -65,7 +65,7 @@ def dependence(codes, permutations=PERMUTATIONS, seed=0):
       (float, float at least 1 / (1 + permutations)).
 
     References:
-      Gretton et al., "A Kernel Statistical Test of Independence", 2008.
+      Gretton et al., "A Kernel Statistical Test of Independence", 2007.
     """
     kernels, rng = grams(codes), np.random.default_rng(seed)
     z, n, _ = kernels.shape
