@@ -473,7 +473,7 @@ def test_learnable_bn_vae_learns_its_share_and_evaluates_with_running_statistics
 
 def test_a_prior_without_closed_form_costs_the_same_on_average():
     kit = toys.kit()
-    prior = models.standard_normal(3)._replace(closed=False)
+    prior = models.standard_normal(3)._replace(family='')
     posterior = posteriors.gaussian(kit)
     closed, sampled = models.model(kit, posterior), models.model(kit, posterior, prior)
     params, carry = closed.init(jax.random.key(0), None)

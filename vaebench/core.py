@@ -132,6 +132,14 @@ def _arrays(x):
     return {'x': jnp.asarray(x, jnp.float32), 'weight': jnp.ones(len(x))}
 
 
+class Context(NamedTuple):
+    """What a conditional model is told of an example, as a network."""
+    init: Callable[[Key], Any]        # key -> params
+    apply: Callable[..., jax.Array]   # (params, batch, key=None) -> [B, C]
+    width: int                        # C
+    draw: Callable[..., jax.Array] | None = None   # (key, n) -> [n, C], where contexts have a law
+
+
 class Codec(NamedTuple):
     """What a person gives to a network and gets from it; the default is arrays of the column
     'x'.
@@ -158,7 +166,7 @@ class Kit:
       gen(latent=Z, norm=False) -> StatNet: (z [B, Z]) -> x in the data's range
       critic(n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B] or [B, n_out]; norm
       couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
-      context() -> Net: (params, batch, key=None) -> [B, C], what a conditional model is told
+      context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is told
       corrupt(key, batch, rate) -> batch that has lost words or pixels
       pseudo(params of enc, batch, key, k) -> batch of k inputs, all trainable
 

@@ -9,6 +9,7 @@ from vaebench.methods import (
     aggregate_posterior,
     autoencoders,
     baselines,
+    conditional,
     energy_gans,
     gans,
     geometry,
@@ -38,7 +39,7 @@ DUAL, PSEUDO, PSEUDO_DUAL = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo'), (*A
 BAG, STEPS = (*DUAL, 'tokens'), (*AUTOENCODER, 'encoder.states', 'decoder.steps')
 SEQUENCE = *AUTOENCODER, 'encoder.states', 'sequence', 'length'
 ATTENTION = *SEQUENCE, 'decoder.attention'
-ADVERSARIAL = *DUAL, 'x'
+ADVERSARIAL, CONDITIONAL = (*DUAL, 'x'), (*DUAL, 'context')
 CLASSIFIER = 'encoder', 'head'
 GAN, ENERGY, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
@@ -191,6 +192,11 @@ METHODS = {
     'davam_q': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
                      ('fang2021discrete',), SEQUENCE, {'codes': 512, 'attention': False},
                      note='without attention: one code'),
+    # conditional
+    'cvae': Entry(conditional.cvae, weight(), ('sohn2015learning', 'zhao2017learning'),
+                  CONDITIONAL),
+    'cvae_standard': Entry(conditional.cvae, weight(), ('sohn2015learning',), CONDITIONAL,
+                           {'prior': 'standard'}),
     # autoencoders of images
     'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, (), AUTOENCODER,
                     note='an autoencoder, and a mixture fitted to its codes'),

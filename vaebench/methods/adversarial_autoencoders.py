@@ -204,8 +204,8 @@ def prior_of(law, classes, join=None, closed=False):
 
     alone = law.log_prob and (lambda params, z: law.log_prob(z))
     density = alone if join is None else mixture if law.log_prob and join.names else None
-    return models.Prior((), lambda key, data, params: {}, density, sample, closed
-                        and join is None)
+    family = 'normal' if closed and join is None else ''
+    return models.Prior((), lambda key, data, params: {}, density, sample, family)
 
 
 class Game(NamedTuple):
@@ -522,7 +522,8 @@ def categorical_aae(kit, recipe, *, clusters=None, labelled=True, heads=False, s
     classes = kit.size('label') if clusters is None else clusters
     if labelled and classes != kit.size('label'):
         raise UserError(
-            f'{clusters} clusters cannot be named by {kit.size("label")} labels: leave clusters out')
+            f'{clusters} clusters cannot be named by {kit.size("label")} labels: leave clusters out'
+        )
     kit, law, style = _setting(kit, 'normal', classes, stochastic, spread, noise)
     join = onto_heads(kit.latent, classes, 4 * spread) if heads else beside(kit.latent)
     dec = kit.decoder() if heads else kit.decoder(latent=kit.latent + classes)

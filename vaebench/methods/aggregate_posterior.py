@@ -11,7 +11,7 @@ from vaebench.ops import density_gap, distributions, divergences
 
 # Rates: (terms, batch, ctx, key) -> (nats [], aux).
 
-def gap_rate(log_q, log_p, sample, chunk=None, draws=32):
+def gap_regularizer(log_q, log_p, sample, chunk=None, draws=32):
     """Density gap between the aggregate of a chunk of the batch and the prior: see
     `ops.density_gap`.
 
@@ -25,15 +25,15 @@ def gap_rate(log_q, log_p, sample, chunk=None, draws=32):
       draws: M draws of every posterior, none of which the decoder sees.
 
     Returns:
-      A rate; aux 'gap'.
+      A regularizer; aux 'gap'.
     """
-    def rate(terms, batch, ctx, key):
+    def regularizer(params, terms, batch, ctx, key):
         z = jax.vmap(lambda k: sample(terms.q, k), out_axes=1)(jax.random.split(key, draws))
         values = density_gap.density_gap(terms.q, z, log_q, log_p, batch['weight'], chunk)
         value = mean(values, batch)
         return value, {'gap': value}
 
-    return rate
+    return regularizer
 
 
 KERNELS = {'imq': lambda size: regularizers.mmd(size, 2.), 'rbf': regularizers.mmd_rbf}
@@ -78,9 +78,9 @@ def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
     """
     log_q = distributions.normal_log_prob if joint else distributions.normal_log_prob_dims
     posterior = posteriors.gaussian(kit)
-    rate = gap_rate(lambda q, z: log_q(z, **q), lambda z: log_q(z, 0., 0.),
+    gap = gap_regularizer(lambda q, z: log_q(z, **q), lambda z: log_q(z, 0., 0.),
                     lambda q, key: posterior.sample({}, q, key), chunk, draws)
-    return autoencoder(kit, recipe, posterior, rate, objectives.scheduled_weight(recipe),
+    return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
                        select='rec')
 
 
@@ -115,9 +115,10 @@ def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
       2022, arXiv:2211.00321.
     """
     posterior, prior = geometry.vmf(kit, kappa), geometry.uniform_sphere(kit.latent)
-    rate = gap_rate(lambda q, z: posterior.log_q({}, q, z), lambda z: prior.log_prob({}, z),
-                    lambda q, key: posterior.sample({}, q, key), chunk, draws)
-    return autoencoder(kit, recipe, posterior, rate, objectives.scheduled_weight(recipe),
+    gap = gap_regularizer(lambda q, z: posterior.log_q({}, q, z),
+                          lambda z: prior.log_prob({}, z),
+                          lambda q, key: posterior.sample({}, q, key), chunk, draws)
+    return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
                        prior=prior)
 
 
@@ -222,13 +223,12 @@ def wae_gan(kit, recipe, *, stochastic=True, hidden=(512,), select='rec', d_firs
         return mean(adversarial.critic_loss(score(params, prior), score(params, z)),
                     batch), (carry, {})
 
-    def vae(params, carry, batch, ctx):
-        def rate(terms, batch, ctx, key):
-            value = mean(adversarial.generator_loss(score(params, terms.z)), batch)
-            return value, {'fool': value}
+    def fooling(params, terms, batch, ctx, key):
+        value = mean(adversarial.generator_loss(score(params, terms.z)), batch)
+        return value, {'fool': value}
 
-        return objectives.objective(model, rate, weight)(params, carry, batch,
-                                                         ctx._replace(key=ctx.step_key))
+    vae = objectives.objective(model, fooling, weight,
+                               draws=lambda ctx: derive(ctx.step_key, 0))
 
     players = (Player('critic', critic, ('critic',),
                       lambda hp: optax.adam(hp['critic_lr'], b1=.5)),

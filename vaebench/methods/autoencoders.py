@@ -1,4 +1,4 @@
-"""Generative autoencoders with one player: posterior x prior x rate x weight."""
+"""Generative autoencoders with one player: posterior x prior x regularizer x weight."""
 import jax.numpy as jnp
 
 from vaebench.core import Method, Phase, Player, derive, mean
@@ -7,15 +7,15 @@ from vaebench.methods import models, objectives, posteriors, priors, regularizer
 KEPT = 'enc', 'head'      # what a pretrained row keeps of its autoencoder
 
 
-def autoencoder(kit, recipe, posterior, rate, weight, *, prior=None, decoder=None, extra=None,
-                select='elbo', encoder_init=None, corrupt=0., pretrain=False):
-    """A method that minimises rec + weight * rate + extra.
+def autoencoder(kit, recipe, posterior, regularizer, weight, *, prior=None, decoder=None,
+                extra=None, select='elbo', encoder_init=None, corrupt=0., pretrain=False):
+    """A method that minimises rec + weight * regularizer + extra.
 
     Args:
       kit: the networks; `encoder`, `decoder` and what `posterior` needs are used.
       recipe: the protocol; either phase may take `recipe.steps`.
       posterior: a `posteriors.Posterior`.
-      rate: a rate of `parts`.
+      regularizer: one of `regularizers`.
       weight: a `objectives.Schedule`.
       prior: a `models.Prior`; None is N(0, I).
       decoder: a `core.Decoder`; None is the kit's.
@@ -36,7 +36,7 @@ def autoencoder(kit, recipe, posterior, rate, weight, *, prior=None, decoder=Non
     """
     model = models.model(kit, posterior, prior, encoder_init, decoder, corrupt)
     trains = model.names + (() if extra is None else extra.names)
-    loss, start = objectives.objective(model, rate, weight, extra), objectives.starter(
+    loss, start = objectives.objective(model, regularizer, weight, extra), objectives.starter(
         model, weight, extra)
     if not pretrain:
         return Method(start, (Phase('main', (Player('vae', loss, trains, recipe.optimizer),),

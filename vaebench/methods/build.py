@@ -16,7 +16,8 @@ def fitting(entry: Entry) -> tuple[str, ...]:
     >>> fitting(METHODS['twr'])
     ('lstm',)
     """
-    return tuple(name for name, kit in networks.KITS.items() if set(entry.needs) <= set(kit.offers))
+    return tuple(
+        name for name, kit in networks.KITS.items() if set(entry.needs) <= set(kit.offers))
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -32,8 +33,10 @@ def check(config: Mapping[str, Any]) -> None:
     """
     entry, kit = find(config['method']), networks.find(config['kit']['name'])
     if missing := sorted(set(entry.needs) - set(kit.offers)):
-        raise UserError(f"method {config['method']} needs {', '.join(missing)}, which kit.name={config['kit']['name']} "
-                        f"has not ({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with --config.rows")
+        raise UserError(
+            f"method {config['method']} needs {', '.join(missing)}, which kit.name={config['kit']['name']} "
+            f"has not ({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with --config.rows"
+        )
 
 
 def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
@@ -48,12 +51,15 @@ def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
       A `Method`.
 
     Raises:
-      UserError: the kit lacks what the method needs, the data what the kit reads, or an option is unknown.
+      UserError: the kit lacks what the method needs, the data what the kit reads, or an option
+      is unknown.
     """
     check(config)
     try:
-        return find(config['method']).factory(networks.build(schema, config['kit']), recipe, **config['options'])
+        return find(config['method']).factory(networks.build(schema, config['kit']), recipe,
+                                              **config['options'])
     except TypeError as error:
         if 'argument' not in str(error):
             raise
-        raise UserError(f"method {config['method']} or its kit: {error}; mend the row's options") from error
+        raise UserError(
+            f"method {config['method']} or its kit: {error}; mend the row's options") from error

@@ -18,7 +18,7 @@ def uniform_sphere(size):
     return models.Prior(
         (), lambda key, data, params: {},
         lambda params, z: jnp.full(z.shape[:-1], -sphere.log_area(size), z.dtype),
-        lambda params, key, n: sphere.uniform(key, n, size), closed=True)
+        lambda params, key, n: sphere.uniform(key, n, size), family='sphere')
 
 
 def vmf(kit, kappa=13., head_init=None):
@@ -53,8 +53,9 @@ def vmf(kit, kappa=13., head_init=None):
                      mean=lambda params, q: q['mean'],
                      sample=lambda params, q, key: sphere.sample(key, q['mean'], table),
                      log_q=lambda params, q, z: sphere.log_prob(z, q['mean'], kappa),
-                     kl=lambda params, q: jnp.full(q[
-                         'mean'].shape[:-1], sphere.kl(kappa, kit.latent), q['mean'].dtype))
+                     kl=lambda params, q: jnp.full(
+                         q['mean'].shape[:-1], sphere.kl(kappa, kit.latent), q['mean'].dtype),
+                     kl_from='sphere')
 
 
 def vmf_vae(kit, recipe, *, kappa=13., pretrain=False):
@@ -259,10 +260,10 @@ def p_vae(kit, recipe, *, c=.1, convention='pvae'):
     """
     shown, z = clipped(c), kit.latent
 
-    def rate(terms, batch, ctx, key):
+    def regularizer(params, terms, batch, ctx, key):
         return mean(terms.kl, batch), shown(terms, batch)
 
-    method = autoencoder(kit, recipe, wrapped_normal(kit, c, convention), rate,
+    method = autoencoder(kit, recipe, wrapped_normal(kit, c, convention), regularizer,
                          objectives.scheduled_weight(recipe), prior=wrapped_prior(
                              z, c, convention), decoder=lifted(kit.decoder(), gyroplanes(
                                  z, z, c)))

@@ -94,14 +94,12 @@ def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=l
         return SIGNS[direction] * mean(jnp.exp(jnp.minimum(values, adversarial.NU_MAX)),
                                        batch), (carry, {})
 
-    def autoencoder(params, carry, batch, ctx):
-        terms, state = model.terms(params, carry['posterior'], batch, derive(ctx.step_key, 1),
-                                   ctx.hp)
+    def dual_regularizer(params, terms, batch, ctx, key):
         values = jnp.minimum(nu(params, used, terms.z, terms.features.last), adversarial.NU_MAX)
-        rec, kl, rate = mean(terms.rec, batch), mean(terms.kl, batch), mean(values, batch)
-        beta, own = weight.apply(carry['weight'], kl, ctx)
-        return rec + beta * rate, ({**carry, 'posterior': state, 'weight': own},
-                                   {'rec': rec, 'kl': kl, 'beta': beta, **shown(terms, batch)})
+        return mean(values, batch), shown(terms, batch)
+
+    loss = objectives.objective(model, dual_regularizer, weight,
+                                draws=lambda ctx: derive(ctx.step_key, 1))
 
     def replicas(params, carry, batch, key):
         """The dual estimates by function and the reconstruction, means over DRAWS codes,
@@ -132,7 +130,7 @@ def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=l
 
     players = (Player('dual', dual, tuple(nets), adam('nu_lr'), updates),
                *([Player('prior', move, prior.names, adam('prior_lr'))] if prior.names else []),
-               Player('vae', autoencoder, tuple(p for p in model.names if p not in prior.names),
+               Player('vae', loss, tuple(p for p in model.names if p not in prior.names),
                       recipe.optimizer))
     return Method(init, (Phase('main', players, recipe.steps),),
                   {**model.evals, 'replica': replica, 'dual_mi': dual_mi})

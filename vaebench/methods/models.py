@@ -13,18 +13,18 @@ class Prior(NamedTuple):
     """p(z) as pure functions."""
     names: tuple[str, ...]         # keys of its params
     init: Callable[..., Mapping]   # (key, data, params of encoder and posterior) -> params
-    # (params, z [B, Z]) -> [B], nats; params are all of the model's;
+    # (params, z [B, Z]) -> [B], nats; params are all of the model's; None: can only be sampled
     log_prob: Callable[..., jax.Array] | None
-    #                                             None where it can only be sampled
     sample: Callable[..., jax.Array]     # (params, key, n) -> [n, Z]
-    closed: bool = False           # whether a posterior's `kl` is the KL from this prior
+    # a posterior's closed-form KL counts if it is from this family
+    family: str = ''
 
 
 def standard_normal(size):
     """The prior N(0, I) of `size` dimensions."""
     return Prior((), lambda key, data, params: {},
                  lambda params, z: distributions.normal_log_prob(z),
-                 lambda params, key, n: jax.random.normal(key, (n, size)), closed=True)
+                 lambda params, key, n: jax.random.normal(key, (n, size)), family='normal')
 
 
 class Terms(NamedTuple):
@@ -66,7 +66,7 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
     """
     enc, dec = kit.encoder(init=encoder_init), kit.decoder() if decoder is None else decoder
     prior = standard_normal(kit.latent) if prior is None else prior
-    closed = prior.closed and posterior.kl is not None
+    closed = posterior.kl is not None and posterior.kl_from == prior.family
 
     def init(key, data):
         params, carry = posterior.init(derive(key, 1))
@@ -92,7 +92,7 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
     def terms(params, carry, batch, key, hp):
         q, z, features, carry = draw(params, carry, batch, key, hp)
         rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
-        dims = posterior.kl_dims(params, q) if prior.closed and posterior.kl_dims else None
+        dims = posterior.kl_dims(params, q) if closed and posterior.kl_dims else None
         return Terms(rec, z, features, q, rate(params, q, z), dims), carry
 
     def infer(params, carry, batch):

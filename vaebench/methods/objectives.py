@@ -12,7 +12,7 @@ from vaebench.ops import control, schedules
 
 
 class Schedule(NamedTuple):
-    """What multiplies the rate."""
+    """What multiplies the regularizer."""
     init: Callable[[], Any]            # () -> carry
     apply: Callable[..., tuple]        # (carry, kl [], ctx) -> (weight [], carry)
 
@@ -72,11 +72,11 @@ class AuxiliaryLoss(NamedTuple):
     apply: Callable[..., tuple]        # (params, terms, batch, ctx) -> ([], aux)
 
 
-def as_auxiliary(rate, weight, tag=2):
-    """A rate as an `AuxiliaryLoss`: weight(hp) times it, with a key of its own.
+def as_auxiliary(regularizer, weight, tag=2):
+    """A regularizer as an `AuxiliaryLoss`: weight(hp) times it, with a key of its own.
 
     Args:
-      rate: a rate.
+      regularizer: see `objective`.
       weight: hp -> [].
       tag: of its key; 0 and 1 are taken.
 
@@ -84,31 +84,32 @@ def as_auxiliary(rate, weight, tag=2):
       An `AuxiliaryLoss`.
     """
     def apply(params, terms, batch, ctx):
-        value, aux = rate(terms, batch, ctx, derive(ctx.key, tag))
+        value, aux = regularizer(params, terms, batch, ctx, derive(ctx.key, tag))
         return weight(ctx.hp) * value, aux
 
     return AuxiliaryLoss((), lambda key: {}, apply)
 
 
-def objective(model, rate, weight, extra=None):
-    """rec + weight * rate + extra as a player's loss.
+def objective(model, regularizer, weight, extra=None, draws=lambda ctx: derive(ctx.key, 0)):
+    """rec + weight * regularizer + extra as a player's loss.
 
     Args:
       model: a `Model`.
-      rate: (terms, batch, ctx, key) -> ([], aux).
+      regularizer: (params, terms, batch, ctx, key) -> ([], aux); params are all of the step's.
       weight: a `Schedule`.
       extra: an `AuxiliaryLoss` or None.
+      draws: ctx -> key of the codes' draw, for players that share it.
 
     Returns:
       Function (params, carry, batch, ctx) -> (loss, (carry, aux)); aux holds 'rec', 'beta' and,
       where q has a density, 'kl': true batch means in nats, whatever is trained on.
     """
     def loss(params, carry, batch, ctx):
-        terms, posterior = model.terms(params, carry['posterior'], batch, derive(ctx.key, 0),
+        terms, posterior = model.terms(params, carry['posterior'], batch, draws(ctx),
                                        ctx.hp)
         rec = mean(terms.rec, batch)
         kl = None if terms.kl is None else mean(terms.kl, batch)
-        value, aux = rate(terms, batch, ctx, derive(ctx.key, 1))
+        value, aux = regularizer(params, terms, batch, ctx, derive(ctx.key, 1))
         beta, state = weight.apply(carry['weight'], kl, ctx)
         more, shown = (0., {}) if extra is None else extra.apply(params, terms, batch, ctx)
         aux = {'rec': rec, 'beta': beta, **({} if kl is None else {'kl': kl}), **aux, **shown}

@@ -17,7 +17,7 @@ FLOOR = 1e-8       # variance added to a normalised standard deviation, which ma
 
 
 class Posterior(NamedTuple):
-    """q(z|x). A function that the family lacks is None; KLs are those from N(0, I)."""
+    """q(z|x). A function that the family lacks is None; KLs are those from `kl_from`."""
     names: tuple[str, ...]                     # keys of its params
     init: Callable[..., tuple[Mapping, Any]]   # key -> (params, carry)
     # (params, carry, features, weight, hp) -> (q, carry); no hp: evaluation
@@ -28,6 +28,7 @@ class Posterior(NamedTuple):
     log_q_dims: Callable[..., jax.Array] | None = None   # (params, q, z) -> [B, Z], nats
     kl: Callable[..., jax.Array] | None = None           # (params, q) -> [B], nats
     kl_dims: Callable[..., jax.Array] | None = None      # (params, q) -> [B, Z], nats
+    kl_from: str = 'normal'        # family of the one prior that `kl` and `kl_dims` are from
 
 
 def gaussian(kit, head_init=None):

@@ -1,4 +1,6 @@
-"""What an objective adds to the reconstruction: (terms, batch, info, key) -> (nats [], aux)."""
+"""What an objective adds to the reconstruction: (params, terms, batch, ctx, key) -> (nats [],
+aux).
+"""
 import jax
 import jax.numpy as jnp
 
@@ -8,12 +10,12 @@ from vaebench.losses import elbo
 from vaebench.ops import kernels, schedules
 
 
-def none(terms, batch, ctx, key):
+def none(params, terms, batch, ctx, key):
     """The regularizer of an autoencoder: nothing."""
     return 0., {}
 
 
-def kl(terms, batch, ctx, key):
+def kl(params, terms, batch, ctx, key):
     """The KL itself."""
     return mean(terms.kl, batch), {}
 
@@ -28,18 +30,18 @@ def free_bits(scope='dim', reduce='example', form='mask'):
       form: 'mask' or 'max'.
 
     Returns:
-      A rate.
+      A regularizer.
     """
     over = {'dim': lambda kl: kl, 'total': lambda kl: kl.sum(-1, keepdims=True)}[scope]
     tested = {'example': lambda kl, batch: kl,
               'batch': lambda kl, batch: jax.vmap(mean, (1, None))(kl, batch)}[reduce]
 
-    def rate(terms, batch, ctx, key):
+    def regularizer(params, terms, batch, ctx, key):
         kl = over(terms.kl_dims)
         bits = elbo.free_bits(kl, tested(kl, batch), ctx.hp['target'] / kl.shape[-1], form)
         return mean(bits, batch), {}
 
-    return rate
+    return regularizer
 
 
 def capacity(recipe, reduce='batch'):
@@ -51,7 +53,7 @@ def capacity(recipe, reduce='batch'):
         every example.
 
     Returns:
-      A rate.
+      A regularizer.
 
     References:
       Burgess et al., "Understanding disentangling in beta-VAE", 2018, arXiv:1804.03599.
@@ -59,13 +61,13 @@ def capacity(recipe, reduce='batch'):
     inside = {'batch': lambda kl, batch: mean(kl, batch),
               'example': lambda kl, batch: kl}[reduce]
 
-    def rate(terms, batch, ctx, key):
+    def regularizer(params, terms, batch, ctx, key):
         capacity = schedules.ramp(ctx.total / recipe.steps_per_epoch, 0., ctx.hp['capacity'],
                                   length=ctx.hp['capacity_epochs'])
         gap = jnp.abs(inside(terms.kl, batch) - capacity)
         return mean(jnp.broadcast_to(gap, batch['weight'].shape), batch), {'capacity': capacity}
 
-    return rate
+    return regularizer
 
 
 def mmd(size, width=1.):
@@ -78,7 +80,7 @@ def mmd(size, width=1.):
         image code 1.
 
     Returns:
-      A rate, without unit.
+      A regularizer, without unit.
     """
     return _mmd(lambda z, noise, weight: lambda x, y: kernels.imq(x, y, 2. * size * width))
 
@@ -92,7 +94,7 @@ def mmd_tutorial(size, width=1.):
       width: multiple of the kernel's Z^2.
 
     Returns:
-      A rate, without unit.
+      A regularizer, without unit.
 
     References:
       Zhao et al., "InfoVAE: Information Maximizing Variational Autoencoders", 2017,
@@ -132,7 +134,7 @@ def mmd_rbf(size, within='prior', width=1.):
       width: multiple of the variance.
 
     Returns:
-      A rate, without unit.
+      A regularizer, without unit.
 
     References:
       Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.
@@ -152,29 +154,30 @@ def mmd_rbf(size, within='prior', width=1.):
 
 
 def _mmd(kernel):
-    """The rate of a kernel that (codes [B, Z], prior draws [B, Z], weight [B]) choose."""
-    def rate(terms, batch, ctx, key):
+    """The regularizer of a kernel that (codes [B, Z], prior draws [B, Z], weight [B])
+    choose."""
+    def regularizer(params, terms, batch, ctx, key):
         noise, weight = jax.random.normal(key, terms.z.shape, terms.z.dtype), batch['weight']
         value = kernels.mmd(terms.z, noise, kernel(terms.z, noise, weight), weight, weight)
         return value, {'mmd': value}
 
-    return rate
+    return regularizer
 
 
 DISCREPANCIES = {'imq': mmd, 'rbf': lambda size, width: mmd_rbf(size, 'codes', width),
                  'tutorial': mmd_tutorial}
 """Squared MMD of the batch's codes from N(0, I), by the name of the kernel: (Z, width) ->
-rate."""
+regularizer."""
 
 
 def discrepancy(kernel, size, width=1.):
-    """The rate in `DISCREPANCIES` of that name."""
+    """The regularizer in `DISCREPANCIES` of that name."""
     if kernel not in DISCREPANCIES:
         raise unknown('kernel', kernel, DISCREPANCIES)
     return DISCREPANCIES[kernel](size, width)
 
 
-def per_dimension(terms, batch, ctx, key):
+def per_dimension(params, terms, batch, ctx, key):
     """Costs nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
     kl = jax.vmap(mean, (1, None))(terms.kl_dims, batch)
     return 0., {f'kl{i}': kl[i] for i in range(len(kl))}

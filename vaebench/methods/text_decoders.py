@@ -68,8 +68,9 @@ def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
       Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated
       Convolutions", 2017, arXiv:1702.08139.
     """
-    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl, objectives.scheduled_weight(recipe),
-                       decoder=kit.decoder(dilations=tuple(dilations), channels=channels))
+    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
+                       objectives.scheduled_weight(recipe), decoder=kit.decoder(
+                           dilations=tuple(dilations), channels=channels))
 
 
 def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):

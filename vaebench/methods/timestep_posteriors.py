@@ -32,7 +32,9 @@ def stepwise(kit, reads='last', share=1.):
     base, head = posteriors.gaussian(kit), kit.head(2 * kit.latent)
 
     def init(key):
-        return base.init(key)[0], {} if reads == 'last' else {'lengths': jnp.zeros(kit.size('length'))}
+        return base.init(key)[0], {} if reads == 'last' else {
+            'lengths': jnp.zeros(kit.size('length'))
+        }
 
     def apply(params, carry, features, weight=None, hp=None):
         mask = features.mask
@@ -54,10 +56,13 @@ def stepwise(kit, reads='last', share=1.):
         return f and (lambda params, q, *args: f(params, {k: q[k]
                                                           for k in ('mean', 'log_var')}, *args))
 
-    return posteriors.Posterior(base.names, init, apply, *map(of_code, base[3:]))
+    functions = 'mean', 'sample', 'log_q', 'log_q_dims', 'kl', 'kl_dims'
+    return base._replace(init=init, apply=apply,
+                         **{k: of_code(getattr(base, k))
+                            for k in functions})
 
 
-def step_rate(terms, batch, ctx, key):
+def mean_step_kl(params, terms, batch, ctx, key):
     """Mean KL of the steps, less than the KL that a bound needs."""
     rate = mean(terms.q['rate'], batch)
     return rate, {'rate': rate}
@@ -102,7 +107,7 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
         raise UserError(f"reads={reads!r} is unknown: choose one of last, {', '.join(POWERS)}")
     posterior, weight = stepwise(kit, reads, share), objectives.scheduled_weight(recipe)
     if reads == 'last':
-        method = autoencoder(kit, recipe, posterior, step_rate, weight)
+        method = autoencoder(kit, recipe, posterior, mean_step_kl, weight)
         return method._replace(evals={**method.evals, 'replica': replica(method.evals)})
 
     dec = kit.decoder()
@@ -115,7 +120,7 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
 
     scaled = dec._replace(log_prob=lambda params, z, batch, key=None: dec.log_prob(
         params, scale(batch['length']) * z, batch, key))
-    method = autoencoder(kit, recipe, posterior, step_rate, weight, decoder=scaled)
+    method = autoencoder(kit, recipe, posterior, mean_step_kl, weight, decoder=scaled)
     evals = method.evals
 
     def typical(carry):

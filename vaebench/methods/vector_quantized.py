@@ -216,7 +216,8 @@ def positions(kit):
 
     Returns:
       A `Posterior`; q is {'mean', 'log_var': [B, M, Z], 'mask': [B, M]}, z {'memory': [B, M,
-      Z], 'mask': [B, M]}, in evaluation with M = the longest sentence. Its carry counts lengths.
+      Z], 'mask': [B, M]}, in evaluation with M = the longest sentence. Its carry counts
+      lengths.
     """
     base, head = posteriors.gaussian(kit), kit.head(2 * kit.latent)
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Features, Net
+from vaebench.core import Context, Features, Net
 from vaebench.schema import of_kind
 
 # values come from `initialiser`; modules only declare shapes
@@ -193,10 +193,9 @@ def image_encoder(module, shape):
 
 
 def contexts(schema):
-    """Makers of what a conditional model is told: {'context': ...} where the data has labels,
-    else {}.
+    """Makers of what a conditional model is told: {'context': ...} where the data has labels, else {}.
 
-    The maker gives a `Net` (params, batch, key=None) -> [B, K], the label one-hot.
+    The maker gives a `Context` of the label, one-hot; to draw one, all classes are as likely.
     """
     name = of_kind(schema, 'class')
     if name is None:
@@ -204,7 +203,9 @@ def contexts(schema):
     classes = schema[name].size
 
     def context():
-        return Net(lambda key: {},
-                   lambda params, batch, key=None: jax.nn.one_hot(batch[name], classes))
+        return Context(
+            lambda key: {},
+            lambda params, batch, key=None: jax.nn.one_hot(batch[name], classes), classes,
+            lambda key, n: jax.nn.one_hot(jax.random.randint(key, (n,), 0, classes), classes))
 
     return {'context': context}
