@@ -24,7 +24,8 @@ def started(name, latent=1, seed=0):
     method = toys.make(name, toys.kit(latent))
     params, carry = method.init(jax.random.key(seed), DATA)
     # q near the prior, as after training
-    params = {**params, 'head': jax.tree.map(lambda x: .3 * x, params['head'])}
+    near = {k: jax.tree.map(lambda x: .3 * x, params[k]) for k in ('head', 'prior') if k in params}
+    params = {**params, **near}
     return method, params, carry
 
 
@@ -46,7 +47,7 @@ def test_importance_sampling_finds_the_likelihood_that_quadrature_finds(name):
                           jax.random.key(1), Settings(samples=4000, chunk=500))
     out = measure(view, ['nll_iw', 'elbo', 'kl', 'mi_full', 'au', 'mse'])
     assert all(out.values())
-    np.testing.assert_allclose(-view.weights[0][0], exact, atol=.05)
+    np.testing.assert_allclose(-view.weights[0][0], exact, atol=.03)
     assert out['elbo'].value[0] > out['nll_iw'].value[0] - .05
 
 

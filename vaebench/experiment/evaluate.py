@@ -14,6 +14,7 @@ from vaebench import metrics
 from vaebench.core import derive
 from vaebench.engine.train import SALT
 from vaebench.metrics import representation, samples
+from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import distributions, interpolate
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
@@ -46,7 +47,6 @@ def evaluate(trained, data, names, settings, tick=None, partial=None):
     values = metrics.measure(view, names)
     entries = [metrics.entries(values, view, g) for g in range(view.seeds)]
     arrays = artefacts(view, values)
-    view.release()
     return entries, arrays
 
 
@@ -110,15 +110,25 @@ def pictured(view, shown):
         arrays |= {k: v for k, v in codes.items() if k not in PLACES}
         arrays |= _decoded(view, {k: codes[k] for k in PLACES if k in codes})
     elif 'reconstruct' in evals:
-        def reconstruct(params, carry, key, own, batch):
-            return evals['reconstruct'](params, carry, batch)['x']
-
         batch = {k: view.field(k)[:shown] for k in view.buckets[0]}
         weight = np.ones(len(x[:shown]), np.float32)
-        arrays['decoded/x'] = jax.device_get(view.jit(reconstruct)((), {**batch, 'weight': weight}))
+        arrays['decoded/x'] = jax.device_get(view.jit(of_batch, 'reconstruct')((), {**batch, 'weight': weight}))['x']
     if view.schema['x'].bounds:
         arrays = {k: _bytes(v) if k.endswith('/x') else v for k, v in arrays.items()}
     return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.buckets[0]}
+
+
+def _ends(evals, params, carry, key, own):
+    return evals['sample_prior'](params, carry, derive(key, 2), 2 * PAIRS)
+
+
+def _kl_dims(evals, params, carry, key, own):
+    q, z = own
+    return (evals['log_q_dims'](params, carry, q, z) - distributions.normal_log_prob_dims(z, 0., 0.)).mean(0)
+
+
+def _decode(evals, params, carry, key, z):
+    return evals['decode'](params, carry, z, derive(key, 3), 'mean')['x']
 
 
 def _to_decode(view, shown):
@@ -133,10 +143,7 @@ def _to_decode(view, shown):
         out['traversal/x'] = jax.vmap(lambda z, dims: interpolate.traversal(z, line, dims))(codes[:, 0], dims)
         out |= {'traversal/dim': dims, f'traversal/{kind}': np.take_along_axis(rate, dims, 1)}
     elif 'sample_prior' in evals:
-        def ends(params, carry, key, own):
-            return evals['sample_prior'](params, carry, derive(key, 2), 2 * PAIRS)
-
-        ends = jax.device_get(view.jit(ends)(()))
+        ends = jax.device_get(view.jit(_ends)(()))
     else:
         return out
     pairs = 2 * min(PAIRS, np.shape(ends)[1] // 2) if getattr(ends, 'ndim', 0) == 3 and ends.dtype.kind == 'f' else 0
@@ -153,22 +160,15 @@ def _rate(view):
     if not known or getattr(view.draws, 'shape', None) != codes.shape:
         return 'variance', codes.var(1)
 
-    def rate(params, carry, key, own):
-        q, z = own
-        return (evals['log_q_dims'](params, carry, q, z) - distributions.normal_log_prob_dims(z, 0., 0.)).mean(0)
-
-    return 'kl', jax.device_get(view.jit(rate)((view.states, view.draws)))
+    return 'kl', jax.device_get(view.jit(_kl_dims)((view.states, view.draws)))
 
 
 def _decoded(view, codes):
     """x of codes: name -> [G, ..., Z] to name -> [G, ..., *shape], by one program."""
-    def decode(params, carry, key, z):
-        return view.evals['decode'](params, carry, z, derive(key, 3), 'mean')['x']
-
     if not codes:
         return {}
     flat = [np.reshape(z, (view.seeds, -1, z.shape[-1])) for z in codes.values()]
-    x = jax.device_get(view.jit(decode)(np.concatenate(flat, 1)))
+    x = jax.device_get(view.jit(_decode)(np.concatenate(flat, 1)))
     parts = np.split(x, np.cumsum([z.shape[1] for z in flat])[:-1], 1)
     return {k: part.reshape(*z.shape[:-1], *part.shape[2:]) for (k, z), part in zip(codes.items(), parts, strict=True)}
 

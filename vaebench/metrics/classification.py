@@ -2,17 +2,14 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from vaebench.metrics.evaluator import Metric, average
+from vaebench.metrics.evaluator import Metric, average, of_batch
 
 MOST = 5000            # training examples that a cluster may take its name from
 
 
 def split_outputs(view, name):
     """[G, N, K] log probabilities that an eval gives for the split, computed once per view."""
-    def call(params, carry, key, keys, batch):
-        return view.evals[name](params, carry, batch)
-
-    return view.cached(name, lambda: view.over_examples(call))
+    return view.cached(name, lambda: view.over_examples(of_batch, name))
 
 
 def outputs(view, name, arrays):
@@ -23,10 +20,7 @@ def outputs(view, name, arrays):
       name: 'classify' or 'cluster'.
       arrays: name -> [M, ...] as in the buckets.
     """
-    def call(params, carry, key, own, batch):
-        return view.evals[name](params, carry, batch)
-
-    return view.of_arrays(call, arrays)
+    return view.of_arrays(arrays, name)
 
 
 def _error(view, told, said, estimator):

@@ -1,4 +1,5 @@
 """What metrics see of a trained group: per-example quantities, computed once and shared."""
+import functools
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping
@@ -11,7 +12,6 @@ import numpy as np
 
 from vaebench.core import derive
 from vaebench.metrics import proposal
-from vaebench.metrics.programs import program
 from vaebench.schema import Schema, count, select
 
 SAMPLE = ('posterior', 'sample_q', 'log_lik')                 # evals of one draw per example
@@ -344,6 +344,31 @@ def over_seeds(f, size):
     return mapped
 
 
+def of_batch(evals, name, params, carry, key, own, batch):
+    """An eval of a batch, as `Evaluator.jit` and `over_examples` take functions."""
+    return evals[name](params, carry, batch)
+
+
+def each(evals, name, params, carry, key, keys, batch):
+    """An eval (batch, key) of every example alone, with a key of its own: for `Evaluator.over_examples`."""
+    one = lambda example, key: first(evals[name](params, carry, alone(example), key))
+    return jax.vmap(one)(batch, keys)
+
+
+def _single(evals, params, carry, key, keys, batch):
+    return single(evals, params, carry, batch, keys)
+
+
+def _weigh(evals, refined, params, carry, key, own, batch):
+    q, keys = own
+    return log_weights({**evals, **(proposal.EVALS if refined else {})}, params, carry, q, batch, keys)
+
+
+def _refine(evals, steps, params, carry, key, own, batch):
+    q, keys = own
+    return proposal.refine(evals, params, carry, q, batch, keys, steps)
+
+
 class Evaluator:
     """A trained group of seeds over one split. Every quantity is computed when first asked for,
     then kept.
@@ -394,13 +419,6 @@ class Evaluator:
         make = self.data.judges.get(name)
         return None if make is None else self.cached(('judge', name), make)
 
-    def release(self):
-        """Forgets all results: the programs that views share keep the first of them alive."""
-        for name in ('terms', 'weights'):
-            self.__dict__.pop(name, None)
-        self._once, self._cached, self.params, self.carry = {}, {}, None, None
-        self.data = self.data._replace(train=None, valid=None, judges={})
-
     def pause(self):
         """Where an evaluation may be stopped: `tick` raises if it is to be."""
         self.tick(*self._told)
@@ -414,16 +432,23 @@ class Evaluator:
         read = self.data.decode
         return np.asarray(columns.get(name, ()) if read is None else read(columns)[name])
 
-    def jit(self, f):
-        """f(params, carry, key, own, *shared) of one seed -> compiled F(own, *shared) of the
-        group, own [G, ...].
+    def jit(self, f, *static):
+        """f(evals, *static, params, carry, key, own, *shared) of one seed as F(own, *shared) of the group.
 
-        Compiled once per `program`: f may close over the view, numbers, texts and functions,
-        not over arrays.
+        Compiled once per f, static values and number of seeds, for every group that shares `Trained.programs`.
+
+        Args:
+          f: a function of a module, which closes over nothing.
+          *static: hashable values.
+
+        Returns:
+          Compiled function of own, leaves [G, ...], and of arrays that the seeds share.
         """
-        name = program(f), self.seeds, self.settings
-        group = self.programs.setdefault(name, jax.jit(over_seeds(f, self.seeds)))
-        return lambda own, *shared: group(self.params, self.carry, self.keys, own, *shared)
+        name = f, static, self.seeds
+        if name not in self.programs:
+            bound = functools.partial(f, self.evals, *static)
+            self.programs[name] = jax.jit(over_seeds(bound, self.seeds))
+        return functools.partial(self.programs[name], self.params, self.carry, self.keys)
 
     def batches(self):
         """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket
@@ -442,24 +467,23 @@ class Evaluator:
         batch = select(columns, np.maximum(idx, 0)) | {'weight': (idx >= 0).astype(np.float32)}
         return batch if self.data.decode is None else self.data.decode(batch)
 
-    def over_examples(self, f, tag=DRAWS):
-        """f(params, carry, key, keys [B], batch) -> leaves [B, ...] over the split: [G, N,
-        ...], split's order.
+    def over_examples(self, f, *static, tag=DRAWS):
+        """f(evals, *static, params, carry, key, keys [B], batch) -> leaves [B, ...] over the split.
+
+        Returns:
+          Leaves [G, N, ...], in the split's order.
         """
-        group, parts = self.jit(f), []
+        group, parts = self.jit(f, *static), []
         for batch, index, rows in self.batches():
             self.pause()
-            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, FIRST, tag)[:,
-                                                                                            0]
-            parts.append(
-                jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
+            filled, keys = int((rows >= 0).sum()), fold_group(self.keys, index, FIRST, tag)[:, 0]
+            parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], jax.device_get(group(keys, batch))))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
 
     @cached_property
     def terms(self):
         """`single` of every example: leaves [G, N, ...]."""
-        return self.over_examples(
-            lambda p, c, key, keys, batch: single(self.evals, p, c, batch, keys))
+        return self.over_examples(_single)
 
     @property
     def states(self):
@@ -494,38 +518,26 @@ class Evaluator:
             return [], []
 
     def codes_of(self, arrays):
-        """[G, N, Z] posterior means of other data than the split.
+        """[G, N, Z] posterior means of other data than the split: see `of_arrays`."""
+        return self.of_arrays(arrays, 'encode')
+
+    def of_arrays(self, arrays, name):
+        """[G, N, ...] what an eval of a batch gives for other data than the split.
 
         Args:
-          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an
-            example.
+          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an example.
+          name: of the eval.
         """
-        def encode(params, carry, key, own, batch):
-            return self.evals['encode'](params, carry, batch)
-
-        return self.of_arrays(encode, arrays)
-
-    def of_arrays(self, f, arrays):
-        """[G, N, ...] of f(params, carry, key, own, batch) -> [B, ...] for other data than the
-        split.
-
-        Args:
-          f: see `jit`.
-          arrays: name -> [N, ...] as in the buckets; N of any size, one program per shape of an
-            example.
-        """
-        f, parts, n = self.jit(f), [], count(arrays)
+        f, parts, n = self.jit(of_batch, name), [], count(arrays)
+        arrays = jax.tree.map(np.asarray, arrays)
         for idx in slots(n, self.settings.batch):
             self.pause()
-            parts.append(
-                jax.device_get(f((), self.batch(jax.tree.map(np.asarray, arrays), idx))))
+            parts.append(jax.device_get(f((), self.batch(arrays, idx))))
         return np.concatenate(parts, 1)[:, :n]
 
-    def once(self, f, tag):
+    def once(self, f, *static, tag):
         """`over_examples` of f with that tag, kept: f and tag name the quantity."""
-        if tag not in self._once:
-            self._once[tag] = self.over_examples(f, tag)
-        return self._once[tag]
+        return self.cached(('once', tag), lambda: self.over_examples(f, *static, tag=tag))
 
     @property
     def refines(self):
@@ -551,17 +563,7 @@ class Evaluator:
         total = sum(1 for _ in self.batches())
         place = np.argsort(self.order)                       # bucket order -> split's order
 
-        evals = {**self.evals, **(proposal.EVALS if self.refines else {})}
-
-        def weigh(params, carry, key, own, batch):
-            q, keys = own
-            return log_weights(evals, params, carry, q, batch, keys)
-
-        def refine(params, carry, key, own, batch):
-            q, keys = own
-            return proposal.refine(self.evals, params, carry, q, batch, keys, s.refine)
-
-        weigh, refine, states = self.jit(weigh), self.jit(refine), self.states
+        weigh, refine, states = self.jit(_weigh, self.refines), self.jit(_refine, s.refine), self.states
         if self.refines:
             states = proposal.start(self.codes)
         nll, ess = self._kept()

@@ -31,14 +31,13 @@ def triples(view):
     return np.arange(view.n)[:min(SUMS, view.n // 3) * 3].reshape(-1, 3)
 
 
+def _ends(evals, params, carry, key, own):
+    return evals['sample_prior'](params, carry, derive(key, GENERATED, ENDS), 2 * LINES)
+
+
 def _homotopy(view):
     """Sentences [G, P, 11, L] on lines between draws from the prior; None where codes are no real numbers."""
-    prior = view.evals['sample_prior']
-
-    def ends(params, carry, key, own):
-        return prior(params, carry, derive(key, GENERATED, ENDS), 2 * LINES)
-
-    z = jax.device_get(view.jit(ends)(()))
+    z = jax.device_get(view.jit(_ends)(()))
     if not all(x.dtype.kind == 'f' for x in jax.tree.leaves(z)):
         return None
     return text.say_between(view, *(jax.tree.map(lambda x, i=i: x[:, i::2], z) for i in (0, 1)))[0]

@@ -33,6 +33,10 @@ def space(view):
     return view.judge('space') or Judge(f'{view.data.part}s', functions={'features': lambda x: x.reshape(len(x), -1)})
 
 
+def _drawn(evals, params, carry, key, own, i):
+    return evals['sample'](params, carry, derive(key, GENERATED, 0, i), DRAW, 'mean')['x']
+
+
 def generated(view, n):
     """n examples from the prior, mean decoding, drawn once per view in calls of 100: more begin with the fewer.
 
@@ -43,12 +47,7 @@ def generated(view, n):
     Returns:
       [G, n, ...].
     """
-    evals = view.evals
-
-    def draw(params, carry, key, own, i):
-        return evals['sample'](params, carry, derive(key, GENERATED, 0, i), DRAW, 'mean')['x']
-
-    parts, draw = view.cached('generated', list), view.jit(draw)
+    parts, draw = view.cached('generated', list), view.jit(_drawn)
     while DRAW * len(parts) < n:
         view.pause()
         parts.append(jax.device_get(draw((), np.int32(len(parts)))))

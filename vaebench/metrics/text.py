@@ -17,6 +17,16 @@ SMOOTH = .1            # what method 1 puts in place of no match
 
 # Making sentences.
 
+def _draw(evals, size, mode, params, carry, key, own, i):
+    out = evals['sample'](params, carry, derive(key, GENERATED, DRAWN, i), size, mode)
+    return out['tokens'], out['length']
+
+
+def _say(evals, mode, params, carry, key, z, i):
+    out = evals['decode'](params, carry, z, derive(key, GENERATED, DECODED, i), mode)
+    return out['tokens'], out['length']
+
+
 def drawn_chunk(view, mode, i):
     """The i-th min(100, settings.generated) sentences from the prior; their codes are the same in every mode.
 
@@ -28,14 +38,9 @@ def drawn_chunk(view, mode, i):
     Returns:
       (tokens [G, n, L], length [G, n]).
     """
-    evals, size = view.evals, min(CHUNK, view.settings.generated)
     view.pause()
-
-    def draw(params, carry, key, own, i):
-        out = evals['sample'](params, carry, derive(key, GENERATED, DRAWN, i), size, mode)
-        return out['tokens'], out['length']
-
-    return view.cached((mode, i), lambda: jax.device_get(view.jit(draw)((), np.int32(i))))
+    draw = view.jit(_draw, min(CHUNK, view.settings.generated), mode)
+    return view.cached((mode, i), lambda: jax.device_get(draw((), np.int32(i))))
 
 
 def drawn(view, mode):
@@ -64,13 +69,7 @@ def decode(view, z, mode):
     Returns:
       (tokens [G, M, L], length [G, M]).
     """
-    evals, n, parts = view.evals, jax.tree.leaves(z)[0].shape[1], []
-
-    def say(params, carry, key, z, i):
-        out = evals['decode'](params, carry, z, derive(key, GENERATED, DECODED, i), mode)
-        return out['tokens'], out['length']
-
-    say = view.jit(say)
+    n, parts, say = jax.tree.leaves(z)[0].shape[1], [], view.jit(_say, mode)
     for i, idx in enumerate(slots(n, min(CHUNK, n))):
         view.pause()
         some = jax.tree.map(lambda x, at=idx: x[:, np.maximum(at, 0)], z)
