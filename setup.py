@@ -15,13 +15,14 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.11',
-    packages=find_packages(include=['vaebench', 'vaebench.*']),
-    package_data={'vaebench': ['references.bib', 'report/*.csv', 'report/page.*']},
+    packages=[*find_packages(include=['vaebench', 'vaebench.*']), 'vaebench.configs'],
+    package_dir={'vaebench.configs': 'configs'},      # so that --config=quickstart is found from any folder
+    package_data={'vaebench': [f'**/*.{kind}' for kind in ('yaml', 'csv', 'bib', 'jinja', 'js', 'css')]},
     install_requires=[
-        'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'tensorflow-datasets>=4.9.10', 'absl-py>=2.1',
-        'array_record>=0.8; platform_system == "Linux"', 'h5py', 'importlib_resources', 'jinja2', 'matplotlib',
-        'ml_collections>=1.1', 'numpy>=2', 'orbax-checkpoint>=0.12', 'pandas', 'pillow', 'pybtex', 'pylatexenc', 'rich',
-        'sacrebleu', 'scikit-learn', 'scipy', 'tabulate', 'threadpoolctl',
+        'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'orbax-checkpoint>=0.12', 'numpy>=2',
+        'scipy', 'scikit-learn', 'threadpoolctl', 'absl-py>=2.1', 'ml_collections>=1.1',
+        'tensorflow-datasets>=4.9.10', 'importlib_resources', 'array_record>=0.8; platform_system == "Linux"',
+        'pillow', 'sacrebleu', 'jinja2', 'matplotlib', 'pandas', 'pybtex', 'pylatexenc', 'rich',
     ],
     extras_require={
         'test': ['pytest', 'pytest-xdist', 'ruff', 'codespell', 'pre-commit'],

@@ -89,7 +89,7 @@ def test_nothing_is_trained():
 def test_row_through_the_runner(tmp_path, monkeypatch):
     """A method without parameters trains, is kept, and is evaluated as any other."""
     from vaebench import metrics
-    from vaebench.experiment import presets, results
+    from vaebench.experiment import results
     from vaebench.experiment.table import tables
     from vaebench.metrics import representation
 
@@ -97,13 +97,11 @@ def test_row_through_the_runner(tmp_path, monkeypatch):
                                                       {'estimator': 'pca'}))
     for name in ('trust', 'knn_error'):
         monkeypatch.setitem(metrics.METRICS, name, representation.METRICS[name])
-    config = presets.table('tiny', 'Tiny', dataset={
-        'name': 'digits', 'examples': 100, 'eval_examples': 60
-    }, kit={'name': 'mlp', 'latent': 2, 'hidden': (8,)}, epochs=1, batch=50,
-                           evaluation={'samples': 2, 'chunk': 2,
-                                       'batch': 30}, metrics=('trust', 'knn_error', 'elbo'))
-    config.table = presets.rows({'pca': presets.row('PCA', 'pca')})
-    work = runner.Runner(tables(config.to_dict())[0], tmp_path, say=print)
+    config = {'name': 'tiny', 'title': 'Tiny', 'dataset': {'name': 'digits', 'examples': 100, 'eval_examples': 60},
+              'kit': {'name': 'mlp', 'latent': 2, 'hidden': (8,)}, 'epochs': 1, 'batch': 50,
+              'evaluation': {'samples': 2, 'chunk': 2, 'batch': 30}, 'metrics': ('trust', 'knn_error', 'elbo'),
+              'table': {'pca': {'label': 'PCA', 'method': 'pca'}}}
+    work = runner.Runner(tables(config)[0], tmp_path, say=print)
     assert work.run() == {'busy': [], 'broken': [], 'out': False}
     found = [results.read(path) for path in sorted((tmp_path / 'results').glob('*.json'))]
     assert [r['seed'] for r in found] == [0, 1] and all(r['status'] == 'done' for r in found)

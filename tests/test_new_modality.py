@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from vaebench.experiment.rows import row
 
 import vaebench
 from vaebench import networks, report
 from vaebench.errors import UserError
 from vaebench.experiment import table
+from vaebench.experiment.rows import row
 from vaebench.experiment.runner import Runner
 
 DOCS = pathlib.Path(__file__).parent.parent / 'docs' / 'add-a-kit.md'

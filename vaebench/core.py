@@ -137,6 +137,7 @@ class Context(NamedTuple):
     init: Callable[[Key], Any]        # key -> params
     apply: Callable[..., jax.Array]   # (params, batch, key=None) -> [B, C]
     width: int                        # C
+    columns: tuple[str, ...]          # of the data, that it is made of
     draw: Callable[..., jax.Array] | None = None   # (key, n) -> [n, C], where contexts have a law
 
 
@@ -256,6 +257,7 @@ class Method(NamedTuple):
     init: Callable[[Key, Batch], tuple[Params, Carry]]        # (key, one batch of data)
     phases: tuple[Phase, ...]         # may be empty: nothing to train
     evals: Mapping[str, Callable]     # keys out of EVALS
+    given: tuple[str, ...] = ()       # columns that it is told: likelihoods are of the rest given these
 
 
 class State(NamedTuple):

@@ -21,9 +21,9 @@ from vaebench.core import FAILED
 from vaebench.engine import checkpoint, cost, train
 from vaebench.engine.optimizers import optimiser
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, results
+from vaebench.experiment import config_keys, evaluate, results
 from vaebench.experiment.table import Table
-from vaebench.methods.build import build
+from vaebench.methods.build import build, check
 from vaebench.schema import count
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
@@ -115,17 +115,9 @@ class Runner:
             return self._trainers[key]
 
     def _share(self, row):
-        c = row.config
-        static = {
-            k: c[k]
-            for k in ('dataset', 'cuts', 'kit', 'protocol', 'epochs', 'batch', 'block',
-                      'seeds_by', 'devices', 'options')
-        }
-        rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
-        factory = methods.find(c['method']).factory
-        return files.canonical(
-            [static, rule, f'{factory.__module__}.{factory.__qualname__}',
-             sorted(c['hp'])])
+        factory = methods.find(row.config['method']).factory
+        return files.canonical([config_keys.compiled(row.config), f'{factory.__module__}.{factory.__qualname__}',
+                                sorted(row.config['hp'])])
 
     def numbers(self, row):
         """The traced numbers of a row."""
@@ -226,6 +218,8 @@ class Runner:
         Raises:
           UserError: it is not there, they are of other data, or a result file is damaged.
         """
+        for row in self.table.rows:
+            check(row.config)                # a row that cannot be, before any data is read
         for row in self.table.rows:
             self.dataset(row)
             for path in (self.result_path(row, seed) for seed in self.table.seeds):
@@ -411,16 +405,12 @@ class Runner:
             table.
         """
         asked = {row.name for row in self.table.rows}
-        rows = [
-            row for row in everything.rows if row.name in asked or any(
-                self.result_path(row, s).exists() for s in everything.seeds)
-        ]
-        return {
-            'table': self.table.name, 'title': self.table.title,
-            'columns': list(self.table.columns), 'seeds': list(self.table.seeds),
-            'rows': [{'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash}
-                     for r in rows]
-        }
+        rows = [row for row in everything.rows
+                if row.name in asked or any(self.result_path(row, s).exists() for s in everything.seeds)]
+        read_by = {k: self.table.config[k] for k in ('primary', 'baseline') if self.table.config[k]}
+        return {'table': self.table.name, 'title': self.table.title, 'columns': list(self.table.columns),
+                'seeds': list(self.table.seeds), **read_by,
+                'rows': [{'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash} for r in rows]}
 
     def status(self):
         """(done, failed, missing) cells of the table."""

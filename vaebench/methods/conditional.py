@@ -178,7 +178,8 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
     decoder = reads(kit.decoder(latent=kit.latent + context.width))
     method = autoencoder(told, recipe, posterior, regularizers.kl,
                          objectives.scheduled_weight(recipe), prior=law, decoder=decoder)
-    return method._replace(evals=conditional_evals(kit, method.evals, decoder, context))
+    return method._replace(evals=conditional_evals(kit, method.evals, decoder, context),
+                           given=context.columns)
 
 
 def conditional_evals(kit: Kit, evals: Mapping[str, Any], decoder: Decoder,

@@ -206,6 +206,7 @@ def contexts(schema):
         return Context(
             lambda key: {},
             lambda params, batch, key=None: jax.nn.one_hot(batch[name], classes), classes,
+            (name,),
             lambda key, n: jax.nn.one_hot(jax.random.randint(key, (n,), 0, classes), classes))
 
     return {'context': context}
