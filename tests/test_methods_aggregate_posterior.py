@@ -224,14 +224,6 @@ def test_gaussian_kernels_width_is_the_sum_of_two_medians():
     assert aux['mmd'] != evaluate(aggregate_posterior.wae_s)[2]['mmd']
 
 
-def test_median_is_numpys_for_odd_counts():
-    x = np.random.default_rng(0).normal(size=(4, 4))
-    counts = np.ones((4, 4), bool)
-    counts[0] = counts[1, 1] = False
-    assert float(regularizers.median(x, counts)) == np.median(x[counts])
-    assert float(regularizers.median(x, ~counts & counts)) == 0
-
-
 def test_no_spread_is_no_further_term():
     """With both weights 0 it is the stochastic autoencoder."""
     loss, grads, _ = evaluate(aggregate_posterior.wae_s, {'beta': 0., 'kl_weight': 0.})

@@ -218,7 +218,7 @@ def test_apo_loss_is_its_formula(double):
     u, raw = jnp.split(h @ p['head']['w'] + p['head']['b'], 2, -1)
     mean, s = poincare.exp0(u, .7), jax.nn.softplus(raw) + geometry.THIN
     v = s * jax.random.normal(core.derive(jax.random.key(1), 1, 1), u.shape)
-    z = poincare.exp_map(mean, poincare.transport0(mean, v, .7), .7)
+    z = poincare.exp_map(mean, 2 / poincare.conformal(mean, .7) * v, .7)
     lift = poincare.gyroplane(z, p['dec']['lift']['normal'], p['dec']['lift']['offset'], .7)
     rec = -(x *
             (logits := lift @ p['dec']['dec']['w']) - jax.nn.softplus(logits)).sum(-1).mean()

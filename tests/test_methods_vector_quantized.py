@@ -12,7 +12,7 @@ import toys
 
 from vaebench import core, networks
 from vaebench.methods import vector_quantized
-from vaebench.ops import distributions, quantise
+from vaebench.ops import distributions, quantize
 
 HP = {
     'commit': .25, 'decay': .9, 'beta': 1., 'beta_start': 1., 'warmup': 0., 'delay': 0.,
@@ -108,7 +108,7 @@ def test_codes_are_the_nearest_of_every_state():
         assert row.tolist() == [*want, *[-1] * (6 - n)]
     whole = FORMS['davam_q'](kit(), toys.recipe()).evals['posterior'](params, carry, batch)
     last = kit().head(LATENT).apply(params['head'], f.last)
-    assert (whole[:, 0] == quantise.nearest(last, carry['codes'])).all()
+    assert (whole[:, 0] == quantize.nearest(last, carry['codes'])).all()
 
 
 def test_loss_is_its_formula():

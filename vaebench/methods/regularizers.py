@@ -103,22 +103,7 @@ def mmd_tutorial(size, width=1.):
     return _mmd(lambda z, noise, weight: lambda x, y: kernels.rbf(x, y, width * size**2 / 2))
 
 
-def median(values, counts):
-    """The upper median of the values that count.
-
-    Args:
-      values: [...].
-      counts: bool [...].
-
-    Returns:
-      []; 0 when nothing counts.
-
-    >>> float(median(jnp.array([5., 1., 9., 2.]), jnp.array([True, True, False, True])))
-    2.0
-    """
-    ranked = jnp.sort(jnp.where(counts, values, jnp.inf).reshape(-1))
-    n = counts.sum()
-    return jnp.where(n > 0, ranked[n // 2], 0.)
+median = kernels.median
 
 
 def mmd_rbf(size, within='prior', width=1.):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from vaebench.core import Method, Phase, Player, derive, mean
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
-from vaebench.ops import distributions, lengths, quantise
+from vaebench.ops import distributions, lengths, quantize
 
 
 def fit(x, width, value=0):
@@ -122,7 +122,7 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
             # the last one: no code yet
             'embed': jax.random.normal(derive(key, 4), (codes + 1, kit.latent))
         }
-        book, counts = quantise.codebook(derive(key, 5), *flat(*states(params, data), data),
+        book, counts = quantize.codebook(derive(key, 5), *flat(*states(params, data), data),
                                          codes)
         return params, {
             'codes': book, 'counts': counts,
@@ -131,7 +131,7 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
 
     def code(params, carry, batch):
         h, mask = states(params, batch)
-        return fit(jnp.where(mask, quantise.nearest(h, carry['codes']), -1), size, -1)
+        return fit(jnp.where(mask, quantize.nearest(h, carry['codes']), -1), size, -1)
 
     def log_prior(params, carry, z):
         p = jnp.take_along_axis(log_odds(params, z), jnp.maximum(z, 0)[..., None], -1)[..., 0]
@@ -145,16 +145,16 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
 
     def autoencode(params, carry, batch, ctx):
         h, mask = states(params, batch, derive(ctx.key, 0))
-        z = quantise.nearest(h, carry['codes'])
+        z = quantize.nearest(h, carry['codes'])
         e = carry['codes'][z]
         rec = mean(
-            -dec.log_prob(params['dec'], seen(quantise.straight_through(h, e), mask), batch,
+            -dec.log_prob(params['dec'], seen(quantize.straight_through(h, e), mask), batch,
                           derive(ctx.key, 1)), batch)
-        commit = mean(jnp.where(mask, quantise.commitment(h, e), 0).sum(-1), batch)
+        commit = mean(jnp.where(mask, quantize.commitment(h, e), 0).sum(-1), batch)
         x, weight = flat(jax.lax.stop_gradient(h), mask, batch)
-        book, counts = quantise.learn(carry['codes'], carry['counts'], x, z.reshape(-1), weight,
+        book, counts = quantize.learn(carry['codes'], carry['counts'], x, z.reshape(-1), weight,
                                       ctx.hp['decay'])
-        book, counts = quantise.revive(derive(ctx.key, 2), book, counts, x, weight)
+        book, counts = quantize.revive(derive(ctx.key, 2), book, counts, x, weight)
         carry = {**carry, 'codes': book, 'counts': counts}
         if attention:
             carry['lengths'] = lengths.count(carry['lengths'], batch['length'], batch['weight'])
@@ -165,7 +165,7 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
 
     def predict(params, carry, batch, ctx):
         h, mask = states(params, batch)
-        z = jnp.where(mask, quantise.nearest(h, carry['codes']), -1)
+        z = jnp.where(mask, quantize.nearest(h, carry['codes']), -1)
         kl = mean(-log_prior(params, carry, z), batch)
         return kl, (carry, {'rec': mean(-log_lik(params, carry, z, batch), batch), 'kl': kl})
 
