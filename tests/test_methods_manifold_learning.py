@@ -104,13 +104,12 @@ def test_row_through_the_runner(tmp_path, monkeypatch):
     work = runner.Runner(tables(config)[0], tmp_path, say=print)
     assert work.run() == {'busy': [], 'broken': [], 'out': False}
     found = [results.read(path) for path in sorted((tmp_path / 'results').glob('*.json'))]
-    assert [r['seed'] for r in found] == [0, 1] and all(r['status'] == 'done' for r in found)
-    got = found[0]['metrics']
-    assert set(got) == {'trust', 'knn_error'} and got['trust']['n'] == 60
-    assert .7 < got['trust']['value'] < 1 and 0 < got['knn_error']['value'] < 90
-    assert found[0]['parameter_count'] == 0 and found[0]['steps'] == 0
-    # and it is known to be done
-    assert work.run() == {'busy': [], 'broken': [], 'out': False}
+    assert [r.seed for r in found] == [0, 1] and all(r.status == 'done' for r in found)
+    got = found[0].metrics
+    assert set(got) == {'trust', 'knn_error'} and got['trust'].n == 60
+    assert .7 < got['trust'].value < 1 and 0 < got['knn_error'].value < 90
+    assert found[0].parameter_count == 0 and found[0].steps == 0 and found[0].parameters == ()
+    assert work.run() == {'busy': [], 'broken': [], 'out': False}      # and it is known to be done
 
 
 def test_linear_autoencoder_spans_the_principal_subspace():
