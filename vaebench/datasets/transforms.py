@@ -10,7 +10,8 @@ def binarize(*links: str) -> Callable[[jax.Array, Mapping[str, Any]], dict[str, 
     """The augmentation that draws every pixel anew, one with probability x, else zero.
 
     Args:
-      *links: columns that hold batches of their own, whose pixels are drawn too.
+      *links: columns that hold batches of their own, whose pixels are drawn too where a batch
+        has them.
 
     Returns:
       (key, batch) -> batch.
@@ -25,7 +26,8 @@ def binarize(*links: str) -> Callable[[jax.Array, Mapping[str, Any]], dict[str, 
     def augment(key, batch):
         out = {**batch, 'x': drawn(key, 0, batch['x'])}
         for tag, name in enumerate(links, 1):
-            out[name] = {**batch[name], 'x': drawn(key, tag, batch[name]['x'])}
+            if name in batch:
+                out[name] = {**batch[name], 'x': drawn(key, tag, batch[name]['x'])}
         return out
 
     return augment

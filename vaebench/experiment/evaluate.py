@@ -113,12 +113,10 @@ def pictured(view, shown):
         def reconstruct(params, carry, key, own, batch):
             return evals['reconstruct'](params, carry, batch)['x']
 
-        batch = {k: view.field(k)[:shown] for k in view.buckets[0]}
-        weight = np.ones(len(x[:shown]), np.float32)
-        arrays['decoded/x'] = jax.device_get(view.jit(reconstruct)((), {**batch, 'weight': weight}))
+        arrays['decoded/x'] = jax.device_get(view.jit(reconstruct)((), view.head(shown)))
     if view.schema['x'].bounds:
         arrays = {k: _bytes(v) if k.endswith('/x') else v for k, v in arrays.items()}
-    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.buckets[0]}
+    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.data.names}
 
 
 def _to_decode(view, shown):
