@@ -42,7 +42,8 @@ def test_labelled_files(load, tmp_path, name):
 
 def test_ids_are_those_of_the_literature(load, tmp_path):
     d = load('yahoo', place(tmp_path / 'x', 'yahoo', LABELLED['yahoo']), check=False)
-    assert d.schema['tokens'].names == ('<pad>', '<s>', '</s>', '<unk>', 'how', 'do', 'i', '_UNK', '?', 'what', 'is', 'it')
+    assert d.schema['tokens'].names == ('<pad>', '<s>', '</s>', '<unk>', 'how', 'do', 'i',
+                                        '_UNK', '?', 'what', 'is', 'it')
     assert d.splits['train']['tokens'].tolist() == [
         [1, 4, 5, 6, 7, 8, 2], [1, 9, 10, 11, 8, 2, 0], [1, 6, 5, 2, 0, 0, 0]]
     assert d.splits['train']['label'].tolist() == [1, 2, 0] and d.schema['label'].names == ('1', '3', '10')

@@ -191,7 +191,8 @@ def test_real_ptb(tmp_path):
     assert padded[1] > 3.7 and padded[3] < 1.45 and padded[7] < 1.16
 
     small = datasets.load('ptb', cache_dir=tmp_path, max_words=20, sentences=10_000, eval_sentences=500, vocab=2000)
-    assert small.source.sizes == {'train': 10_000, 'valid': 500, 'test': 500} and len(small.schema['tokens'].names) == 2000
+    assert small.source.sizes == {'train': 10_000, 'valid': 500, 'test': 500}
+    assert len(small.schema['tokens'].names) == 2000
     assert small.splits['train']['length'].max() == 21 and small.splits['train']['tokens'].max() == 1999
 
 

@@ -133,10 +133,11 @@ def test_dynamic_binarisation_draws_training_batches_anew():
     augment, batch = binarize('partner'), core.take(jax.tree.map(jnp.asarray, d.splits['train']), jnp.arange(2))
     keys = jax.random.split(jax.random.key(0), 3000)
     drawn = jax.jit(jax.vmap(lambda key: augment(key, batch)))(keys)
-    for got, p in ((drawn['x'], batch['x']), (drawn['partner']['x'], batch['partner']['x'])):
+    pairs = (drawn['x'], batch['x']), (drawn['partner']['x'], batch['partner']['x'])
+    for got, p in pairs:
         assert set(np.unique(got)) == {0, 1} and got.dtype == jnp.float32
         assert (abs(got.mean(0) - p) <= 4.5 * np.sqrt(p * (1 - p) / 3000)).all()
-    centred = [np.asarray(got - p) for got, p in ((drawn['x'], batch['x']), (drawn['partner']['x'], batch['partner']['x']))]
+    centred = [np.asarray(got - p) for got, p in pairs]
     assert abs((centred[0] * centred[1]).mean(0)).max() < 4.5 * .25 / 3000 ** .5      # streams of their own
     assert (drawn['label'] == batch['label']).all() and (drawn['weight'] == 1).all()
     alone = augment(keys[0], {k: v for k, v in batch.items() if k != 'partner'})

@@ -170,7 +170,8 @@ def test_image_dir_with_labels_and_splits(load, tmp_path):
     rows = np.unique(d.splits['train']['partner'])
     assert np.bincount(d.splits['train']['label'][rows]).tolist() == [2, 2, 2]
     flat = load('image_dir', tmp_path / 'x' / 'train', size=8)       # the same folders of labels, split here
-    assert flat.source.sizes == {'train': 10, 'valid': 1, 'test': 1} and flat.schema['label'].names == ('2', '10', 'cat')
+    assert flat.source.sizes == {'train': 10, 'valid': 1, 'test': 1}
+    assert flat.schema['label'].names == ('2', '10', 'cat')
 
 
 def test_pictures_of_every_kind(load, tmp_path):

@@ -68,8 +68,8 @@ TINY, FEW = 5, 3             # <pad> <s> </s> and two words; sentences of at mos
 
 def tiny(name, width, seed):
     columns = schema.text(tuple('abcde'[:TINY]), FEW)
-    kit = networks.build(columns, {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H, 'init_scale': 1.2, 'family': 'B',
-                                'beam': width})
+    kit = networks.build(columns, {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H,
+                                   'init_scale': 1.2, 'family': 'B', 'beam': width})
     dec = kit.decoder(**OPTIONS[name])
     return dec, dec.init(jax.random.key(seed))
 

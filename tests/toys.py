@@ -1,6 +1,7 @@
 """The smallest kit, data and protocol that methods run on, in whatever precision is switched
 on.
 """
+import dataclasses
 import functools
 
 import jax
@@ -102,6 +103,12 @@ def kit(latent=3):
         'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo, **common.contexts(SCHEMA)
     }
     return core.Kit(latent, HIDDEN, SCHEMA, nets)
+
+
+def without(kit, *names):
+    """The kit without these networks and columns."""
+    keep = lambda given: {k: v for k, v in given.items() if k not in names}
+    return dataclasses.replace(kit, nets=keep(kit.nets), schema=keep(kit.schema))
 
 
 def images(n, side=SIDE, seed=0):

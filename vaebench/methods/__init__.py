@@ -31,7 +31,8 @@ DATA = ('x',)
 AUTOENCODER = 'encoder', 'head', 'decoder'
 LANGUAGE_MODEL = 'decoder', 'decoder.unconditional'
 DENOISING = *AUTOENCODER, 'corrupt'
-SKIP, DILATED = (*AUTOENCODER, 'decoder.skip'), (*AUTOENCODER, 'decoder.dilations')
+SKIP = *AUTOENCODER, 'decoder.skip'
+DILATED = *AUTOENCODER, 'decoder.dilations', 'decoder.channels'
 DUAL, PSEUDO, PSEUDO_DUAL = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo'), (*AUTOENCODER, 'mlp', 'pseudo')
 BAG, STEPS = (*DUAL, 'tokens'), (*AUTOENCODER, 'encoder.states', 'decoder.steps')
 SEQUENCE = *AUTOENCODER, 'encoder.states', 'sequence', 'length'
@@ -115,7 +116,8 @@ METHODS = {
     'denoising_ae': Entry(autoencoders.deterministic_ae, {}, SHEN, DENOISING, {'corrupt': .3}),
     # weight of the rate
     'vae': Entry(
-        autoencoders.vae, weight(), 'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', AUTOENCODER),
+        autoencoders.vae, weight(),
+        'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', AUTOENCODER),
     'anneal': Entry(autoencoders.vae, weight(warmup=10.), BOWMAN, AUTOENCODER),
     'cost_anneal': Entry(autoencoders.vae, weight(warmup=10.), f'{SHAO} (its cost annealing)', AUTOENCODER,
                          {'shape': 'sigmoid'}),
@@ -128,7 +130,8 @@ METHODS = {
         autoencoders.capacity_vae, {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
         BURGESS, AUTOENCODER),
     'control_vae': Entry(
-        autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, AUTOENCODER),
+        autoencoders.control_vae,
+        {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, AUTOENCODER),
     # free bits and pretraining
     'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, f'{LI} (its VAE + FB)', AUTOENCODER),
     'fb_max': Entry(
@@ -137,7 +140,8 @@ METHODS = {
         AUTOENCODER, {'reduce': 'batch', 'form': 'max'}),
     'fbp': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
                  f'{LI} (its baseline: one threshold on the total)', AUTOENCODER, {'scope': 'total'}),
-    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, LI, AUTOENCODER, {'pretrain': True}),
+    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, LI,
+                       AUTOENCODER, {'pretrain': True}),
     'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), f'{ZHU} (its comparison)', AUTOENCODER,
                              {'pretrain': True}),
     'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), f'{ZHU} (its comparison)', AUTOENCODER,
@@ -192,7 +196,8 @@ METHODS = {
     # aggregated posterior
     'wae_gan': Entry(aggregate_posterior.wae_gan, {**weight(10.), 'critic_lr': 5e-4}, f'{TOLSTIKHIN}; {SHEN}', DUAL),
     'wae_mmd': Entry(autoencoders.wae_mmd, weight(100.), f'{TOLSTIKHIN}; {BAHULEYAN}', AUTOENCODER),
-    'wae_s': Entry(aggregate_posterior.wae_s, {**weight(32.), 'kl_weight': .106}, f'{BAHULEYAN} (its WAE-S)', AUTOENCODER),
+    'wae_s': Entry(aggregate_posterior.wae_s, {**weight(32.), 'kl_weight': .106},
+                   f'{BAHULEYAN} (its WAE-S)', AUTOENCODER),
     'ivae': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, DUAL),
     'ivae_mi': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, DUAL, {'marginal': True}),
     'dg_vae': Entry(aggregate_posterior.dg_vae, weight(warmup=10.), ZHANG, AUTOENCODER, {'chunk': 32}),
@@ -201,7 +206,8 @@ METHODS = {
     # discrete
     'gavam': Entry(vector_quantized.gavam, weight(), f'{DAVAM} (its Gaussian baseline)', ATTENTION),
     'davam': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99}, DAVAM, ATTENTION, {'codes': 512}),
-    'davam_q': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99}, f'{DAVAM} (without attention: one code)', SEQUENCE,
+    'davam_q': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
+                     f'{DAVAM} (without attention: one code)', SEQUENCE,
                      {'codes': 512, 'attention': False}),
     # autoencoders of images
     'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, 'an autoencoder, and a mixture fitted to its codes',
@@ -236,7 +242,8 @@ METHODS = {
     'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)', ENERGY),
     'began': Entry(
         energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3},
-        'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717', ENERGY),
+        'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, '
+        'arXiv:1703.10717', ENERGY),
     'infogan': Entry(
         gans.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
         'Chen et al., InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial '
@@ -250,7 +257,8 @@ METHODS = {
     # maps of scikit-learn's
     **{name: Entry(manifold_learning.embedding, {}, paper, DATA, {'estimator': name, **options})
        for name, (paper, options) in MAPS.items()},
-    'mlle': Entry(manifold_learning.embedding, {}, 'Zhang and Wang, MLLE: Modified Locally Linear Embedding Using Multiple '
+    'mlle': Entry(manifold_learning.embedding, {},
+                  'Zhang and Wang, MLLE: Modified Locally Linear Embedding Using Multiple '
                   'Weights, 2007', DATA, {'estimator': 'lle', 'method': 'modified'}),
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
