@@ -383,7 +383,7 @@ def test_what_does_not_fit_is_a_one_line_error(monkeypatch):
     with pytest.raises(UserError, match='latent > 0'):
         kit.decoder(latent=0, attention=True)
     mlp = {'name': 'mlp', 'latent': 2, 'hidden': (3,)}
-    for name, lacks in (('skip_vae', 'decoder.skip'), ('twr', 'decoder.steps, encoder.states')):
+    for name, lacks in (('skip_vae', 'decoder.skip'), ('twr', 'encoder.states')):
         with pytest.raises(UserError, match=f'{name} needs {lacks}, which kit.name=mlp has not .lstm'):
             build({'method': name, 'kit': mlp, 'options': {}}, {}, toys.recipe())   # before any data is read
     undeclared = methods.METHODS['skip_vae']._replace(needs=())      # such as an installed package's

@@ -25,7 +25,8 @@ from vaebench.methods import (
 
 GROUP = 'vaebench.methods'
 
-# What methods need of a kit: names of networks, of options of its decoders, and of columns it reads.
+# What methods need of a kit: names of networks, of options of its decoders, and of columns it
+# reads; see `networks.KitEntry.offers`.
 NOTHING = ()
 DATA = ('x',)
 AUTOENCODER = 'encoder', 'head', 'decoder'
@@ -33,13 +34,16 @@ LANGUAGE_MODEL = 'decoder', 'decoder.unconditional'
 DENOISING = *AUTOENCODER, 'corrupt'
 SKIP = *AUTOENCODER, 'decoder.skip'
 DILATED = *AUTOENCODER, 'decoder.dilations', 'decoder.channels'
-DUAL, PSEUDO, PSEUDO_DUAL = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo'), (*AUTOENCODER, 'mlp', 'pseudo')
-BAG, STEPS = (*DUAL, 'tokens'), (*AUTOENCODER, 'encoder.states', 'decoder.steps')
-SEQUENCE = *AUTOENCODER, 'encoder.states', 'sequence', 'length'
-ATTENTION = *SEQUENCE, 'decoder.attention'
+DUAL, PSEUDO = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo')
+PSEUDO_DUAL = *DUAL, 'pseudo'
+BAG = *DUAL, 'tokens'
+STEPS = *AUTOENCODER, 'encoder.states'
+COUNTED_STEPS = *STEPS, 'length'
+SEQUENCE = *AUTOENCODER, 'sequence'
+ATTENTION = *SEQUENCE, 'encoder.states', 'decoder.attention', 'length'
 ADVERSARIAL = *DUAL, 'x'
 CLASSIFIER = 'encoder', 'head'
-GAN, ENERGY, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
+GAN, ENERGY_GAN, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
 LI = 'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868'
 BOWMAN = 'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349'
@@ -172,8 +176,8 @@ METHODS = {
     'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, AUTOENCODER),
     'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.), f'{ZHU} (its extension)', AUTOENCODER),
     'twr': Entry(timestep_posteriors.twr_vae, weight(), TWR, STEPS),
-    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), TWR, STEPS, {'reads': 'mean'}),
-    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), TWR, STEPS, {'reads': 'sum'}),
+    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), TWR, COUNTED_STEPS, {'reads': 'mean'}),
+    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), TWR, COUNTED_STEPS, {'reads': 'sum'}),
     # posterior and geometry
     'vmf_vae': Entry(geometry.vmf_vae, weight(), XU, AUTOENCODER, {'kappa': 13.}),
     'p_vae': Entry(
@@ -238,12 +242,13 @@ METHODS = {
         'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', GAN),
     'lsgan': Entry(gans.lsgan, {},
                    'Mao et al., Least Squares Generative Adversarial Networks, 2017, arXiv:1611.04076', GAN),
-    'ebgan': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': 0.}, ENERGY, ENERGY),
-    'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)', ENERGY),
+    'ebgan': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': 0.}, ENERGY, ENERGY_GAN),
+    'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)',
+                      ENERGY_GAN),
     'began': Entry(
         energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3},
         'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, '
-        'arXiv:1703.10717', ENERGY),
+        'arXiv:1703.10717', ENERGY_GAN),
     'infogan': Entry(
         gans.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
         'Chen et al., InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial '
