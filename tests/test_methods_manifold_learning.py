@@ -1,5 +1,7 @@
 """scikit-learn's maps as rows: shapes, options, and what a linear autoencoder shares with
 PCA."""
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,8 +128,8 @@ def test_linear_autoencoder_spans_the_principal_subspace():
                            lambda params, z, batch, key=None: -error(params, z, batch) / 2,
                            lambda params, z, key, mode: {'x': out.apply(params, z)})
     head = lambda n, init=None, bias=None: toys.linear(5, n)
-    kit = toys.kit(2)._replace(encoder=lambda init=None: identity, head=head, features=5,
-                               decoder=lambda latent=2: decoder)
+    kit = dataclasses.replace(toys.kit(2), features=5).replace(
+        encoder=lambda init=None: identity, head=head, decoder=lambda latent=2: decoder)
     method = autoencoders.deterministic_ae(kit, toys.recipe(steps=3000, clip=1e9))
     data = {'x': jnp.asarray(x)}
     batch = {**data, 'weight': jnp.ones(60)}

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from vaebench.errors import UserError
@@ -22,7 +21,6 @@ Carry = Any                           # pytree that no gradient moves
 Batch = Mapping[str, jax.Array]       # leaves [B, ...]; 'weight' [B] is 0 for an empty slot
 Hp = Mapping[str, jax.Array]          # traced scalars: sweeping them is a vmap
 RUNNING, DONE, FAILED = 0, 1, 2       # State.status
-
 
 
 class Eval(NamedTuple):
@@ -147,7 +145,7 @@ class Codec(NamedTuple):
     """
     read: Callable[[Any], Batch] = _arrays                          # values -> batch
     # generated batch -> values
-    write: Callable[[Batch], Any] = lambda batch: np.asarray(batch['x'])
+    write: Callable[[Batch], Any] = lambda batch: jax.device_get(batch['x'])
     # of generation: from codes, from the prior
     modes: tuple[str, str] = ('mean', 'mean')
 
