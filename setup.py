@@ -16,7 +16,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=find_packages(include=['vaebench', 'vaebench.*']),
-    package_data={'vaebench': ['report/*.yaml', 'report/page.*']},
+    package_data={'vaebench': ['report/*.yaml', 'report/page/page.*']},
     install_requires=[
         'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'tensorflow-datasets>=4.9.10', 'absl-py>=2.1',
         'array_record>=0.8; platform_system == "Linux"', 'h5py', 'importlib_resources', 'jinja2', 'matplotlib',

@@ -102,7 +102,7 @@ def render(folders, form='terminal', names=(), metrics=(), against=(), baseline=
     Args:
       folders, names, metrics, against, baseline: of `collect`.
       form: a key of `EXTENSIONS`.
-      **options: of the format's function, such as `colour` and `width` of the terminal's.
+      **options: of the format's function, such as `color` and `width` of the terminal's.
 
     Returns:
       (text, problems): the text is '' where there is no result; one line a file that was left out.
@@ -114,30 +114,8 @@ def render(folders, form='terminal', names=(), metrics=(), against=(), baseline=
 def convert(found, form, **options):
     """Tables in a format, as text."""
     from vaebench.report import formats
-    return page_of(found) if form == 'html' else formats.FORMATS[form](found, **options)
-
-
-def page_of(found):
-    """The page of some tables, as HTML: with what they come to together, their rate and distortion, and cards.
-
-    Args:
-      found: list of `tables.Table`.
-
-    Returns:
-      str.
-    """
-    import contextlib
-
-    from vaebench.report import aggregates, cards, figures, page, tradeoffs
-    extra = []
-    for family in aggregates.families(found):
-        with contextlib.suppress(UserError):    # tables without the baseline, or of another kind
-            if len(family) > 1:
-                extra.append(aggregates.overall(family)._replace(
-                    table=' + '.join(t.table for t in family)))
-    pictures = {t.table: [(d.title, d.alt, d.files['page'], 'png')
-                          for d in figures.of_table(t, ('page',), tradeoffs.PLANES[:1])] for t in found}
-    return page.render(found, pictures, cards.blocks(found), extra)
+    function = formats.to_html if form == 'html' else formats.FORMATS[form]
+    return function(found, **options)
 
 
 def _told(found, problems, args):
@@ -169,17 +147,19 @@ def _splice(args):
 
 
 def _draw(args):
-    from vaebench.report import aggregates, figures, profiles
+    from vaebench.report import aggregates, figures
+    from vaebench.report.figures import performance_profiles
     if args.aggregate:
         pool = aggregates.pool(_told(*collect(args.results, args.table), args), args.columns, args.baseline)
         table = aggregates.tabulate(pool)
-        return figures.save(table.table, profiles.render(pool, table), args.figures)
-    return figures.write(_found(args), args.figures)
+        return figures.save(table.table, performance_profiles.render(pool, table), args.figures)
+    return figures.write_figures(_found(args), args.figures)
 
 
 def _paint(args):
-    from vaebench.report import pictures
-    return pictures.write(_told(*pictures.collect(args.results, args.table), args), args.pictures)
+    from vaebench.report import figures
+    cells = _told(*figures.collect_cells(args.results, args.table), args)
+    return figures.write_pictures(cells, args.pictures)
 
 
 def _emit(text, out):
@@ -216,7 +196,7 @@ def _print(args):
     form, options = args.format or 'terminal', {}
     if form == 'terminal' and args.out is None and sys.stdout.isatty():
         import shutil
-        options = {'colour': True, 'width': shutil.get_terminal_size().columns}
+        options = {'color': True, 'width': shutil.get_terminal_size().columns}
     _emit(convert(found, form, **options), args.out)
 
 

@@ -76,6 +76,6 @@ def _render(path, number, text):
         found, problems = tables.collect([path.parent / p for p in split['results']], split['columns'])
         if not found:
             raise UserError(f'{options["results"]}: no results')
-        return formats.markdown(tables.select(found, split['table']) if split['table'] else found), problems
+        return formats.to_markdown(tables.select(found, split['table']) if split['table'] else found), problems
     except UserError as e:
         raise UserError(f'{where}: {e}') from None

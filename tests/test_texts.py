@@ -5,7 +5,8 @@ from test_results import fake
 from vaebench import files
 from vaebench.experiment import results
 from vaebench.metrics.listings import TITLES, render
-from vaebench.report import pictures, sentences
+from vaebench.report import figures
+from vaebench.report.figures import texts
 
 VOCAB = '<pad>', '<s>', '</s>', '<unk>', 'yes', 'no|'
 
@@ -24,9 +25,9 @@ def listing():
 
 
 def test_sections_of_a_listing():
-    found = sentences.parse(listing())
+    found = texts.parse(listing())
     assert list(found) == [TITLES[k] for k in ('greedy', 'interpolation', 'analogy')]
-    assert found[TITLES['greedy']] == [['yes', sentences.EMPTY, '<unk>', 'no|']]       # a sentence may have no word
+    assert found[TITLES['greedy']] == [['yes', texts.EMPTY, '<unk>', 'no|']]       # a sentence may have no word
     first, second = found[TITLES['interpolation']]
     assert first == second and len(first) == 13 and first[0].split() == ['from', 'yes'] and first[-1].split()[0] == 'to'
     assert [b[0].split()[0] for b in found[TITLES['analogy']]] == ['s1', 's1']
@@ -44,9 +45,9 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
     put(tmp_path, 'vae', 0, 0, listing(), label='V*E')
     put(tmp_path, 'lm', 1, 0, 'Prior samples, greedy decoding\n  a\n  b\n  c\n  d\n')
     put(tmp_path, 'gan', 2)
-    cells, problems = pictures.collect([tmp_path])
+    cells, problems = figures.collect_cells([tmp_path])
     assert problems == []
-    text = sentences.overview(cells['toy'])
+    text = texts.overview(cells['toy'])
     lines = text.splitlines()
     assert lines[0] == '# Toy table: sentences' and [x for x in lines if x.startswith('## ')] == [
         f'## {TITLES[k]}' for k in ('greedy', 'interpolation', 'analogy')]
@@ -58,14 +59,14 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
 
 def test_files(tmp_path):
     put(tmp_path, 'vae', 0, 0, listing())
-    cells, _ = pictures.collect([tmp_path])
-    names = {str(p.relative_to(tmp_path / 'out')) for p in pictures.write(cells, tmp_path / 'out')}
+    cells, _ = figures.collect_cells([tmp_path])
+    names = {str(p.relative_to(tmp_path / 'out')) for p in figures.write_pictures(cells, tmp_path / 'out')}
     assert names == {'toy/vae.s0.sentences.txt', 'toy.sentences.md'}
     assert (tmp_path / 'out/toy/vae.s0.sentences.txt').read_text() == listing()
-    assert (tmp_path / 'out/toy.sentences.md').read_text() == sentences.overview(cells['toy'])
+    assert (tmp_path / 'out/toy.sentences.md').read_text() == texts.overview(cells['toy'])
 
 
 def test_tables_without_sentences(tmp_path):
     put(tmp_path, 'vae', 0)
-    cells, _ = pictures.collect([tmp_path])
-    assert sentences.overview(cells['toy']) == sentences.overview([]) == ''
+    cells, _ = figures.collect_cells([tmp_path])
+    assert texts.overview(cells['toy']) == texts.overview([]) == ''
