@@ -85,7 +85,7 @@ def test_numbers(table):
                         'rec', 'rec_low', 'rec_high', 'elbo', 'place', 'footnotes']
     assert [fb[k] for k in fb if k not in ('rec_low', 'rec_high')] == [
         'toy', 4, 'fb', 'FB', 2, 4., 4., 4., 99., 103., 'inside', '']
-    reach = stats.t.interval(.95, 1, 99., .5)               # two seeds, half a nat from the mean
+    reach = stats.t.interval(.95, 1, 99., .5)              # two seeds, half a nat from the mean
     np.testing.assert_allclose([fb['rec_low'], fb['rec_high']], reach)
     assert lines['lm']['kl'] is lines['lm']['rec_low'] is None and lines['lm']['elbo'] == 101.
     by_row = {r.row: r.cells for r in table.rows}
@@ -160,7 +160,7 @@ def test_many_rows_have_marks_of_their_own_and_room(table):
     fig.draw_without_rendering()
     numbers = [t for t in fig.axes[0].texts if t.get_fontsize() == 6.5]
     boxes = np.array([t.get_window_extent().extents for t in numbers])
-    inner = boxes + (2, 2, -2, -2)                          # glyphs are smaller than their boxes
+    inner = boxes + (2, 2, -2, -2)                         # glyphs are smaller than their boxes
     clash = np.triu(labels._overlaps(inner, inner) > 0, 1).sum()
     assert len(boxes) > 60 and clash <= 3
     right = fig.bbox.width                                   # long labels are cut, not lost
@@ -229,7 +229,7 @@ def test_likelihood_as_a_figure(likelihoods):
     hollow = [line.get_xydata()[0] for line in axes.lines
               if line.get_marker() != 'None' and line.get_markerfacecolor() == 'white']
     np.testing.assert_allclose(hollow, [[8., 101.]])
-    assert '#d0d0d0' not in [line.get_color() for line in axes.lines]     # no lines of equal sums
+    assert '#d0d0d0' not in [line.get_color() for line in axes.lines]   # no equal sums
     assert axes.get_xlabel().endswith('(units)') and axes.get_ylabel() == 'NLL (nats/sentence)'
     assert 'bars: 95% interval over seeds' in axes.figure.texts[3].get_text()
 

@@ -261,7 +261,7 @@ def test_overview_of_many_rows_is_in_blocks():
     side, room = tile.shape[1], 9 * 6 + 20
     width = 12 * (side + 3) - 3
     left, top = canvas.EDGE + width + 2 * room + 40, canvas.HEAD + side + 10
-    second = seen[top:top + side, left:left + side]               # row 15 begins the second block
+    second = seen[top:top + side, left:left + side]             # row 15 begins the second block
     np.testing.assert_array_equal(second, tile[0])
     assert words(fig).count('data') == 2
     assert seen.shape[0] < 16 * (side + 3) + canvas.HEAD + canvas.EDGE + 10
@@ -498,7 +498,7 @@ def test_command(tmp_path, capsys):
     written = lambda: {str(p.relative_to(out)) for p in out.rglob('*.png')}
     names = {'two/vae.s0.density.png', 'two.samples.png'}
     assert call(f'--results={tmp_path / "r"}', '--table=two') == 0 and written() == names
-    assert call(f'--results={tmp_path / "r"}') == 0               # rows of one name in two tables
+    assert call(f'--results={tmp_path / "r"}') == 0             # rows of one name in two tables
     assert written() == names | {'toy/vae.s0.samples.png', 'toy.samples.png'}
     put(tmp_path / 'bare', vae=None, gan=None)
     put(tmp_path / 'broken', vae=gan())

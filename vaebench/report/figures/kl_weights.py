@@ -181,6 +181,6 @@ def render(cells: Sequence[Cell], found: Sequence[Trace]) -> RenderedFigure | No
         files = style.encode_all(figure(title, unit, rows), *numbers(rows, cells[0].table))
     aimed = sum(any(run.goal is not None for run in runs) for _, runs in rows)
     alt = (f'{heading}. KL ({unit}) and its weight beta against train steps for {len(rows)} '
-           f'rows whose weight moves or whose KL is steered; {aimed} have a set point, drawn as '
-           'a dotted line.')
+           f'rows whose weight moves or whose KL is steered; {aimed} have a set point, drawn '
+           'as a dotted line.')
     return RenderedFigure('weights', title, alt, files)
