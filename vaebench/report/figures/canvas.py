@@ -42,8 +42,8 @@ def text_at(fig: 'Figure', x: float, y: float, text: str, **style) -> None:
              **{'fontsize': 7.5, 'va': 'center', **style})
 
 
-def axes_at(fig: 'Figure', box: tuple[float, float, float, float], limits: Sequence = (),
-            ticks: bool = True) -> 'Axes':
+def axes_at(fig: 'Figure', box: tuple[float, float, float, float],
+            limits: Sequence | np.ndarray = (), ticks: bool = True) -> 'Axes':
     """Adds axes in a box of pixels.
 
     Args:
@@ -55,7 +55,7 @@ def axes_at(fig: 'Figure', box: tuple[float, float, float, float], limits: Seque
     """
     left, top, width, height = box
     w, h = fig.bbox.width, fig.bbox.height
-    rect = [left / w, 1 - (top + height) / h, width / w, height / h]
+    rect = left / w, 1 - (top + height) / h, width / w, height / h
     in_space = len(limits) == 3
     axes = fig.add_axes(rect, **({'projection': '3d'} if in_space else {}))
     for which, limit in zip('xyz', limits, strict=False):

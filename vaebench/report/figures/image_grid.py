@@ -107,8 +107,8 @@ def enlarge(x: np.ndarray, size: float = TILE) -> np.ndarray:
     return x.repeat(times, -3).repeat(times, -2)
 
 
-def show_pixels(picture: np.ndarray, title: Title, caption: str, left: float = 0,
-                below: float = 0, min_width: float = 520) -> 'Figure':
+def show_pixels(picture: np.ndarray, title: Title, caption: str, left: int = 0,
+                below: int = 0, min_width: int = 520) -> 'Figure':
     """Returns a figure that shows an array of pixels unchanged.
 
     Args:

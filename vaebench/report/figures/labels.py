@@ -20,7 +20,7 @@ _RADII = np.array([6., 10., 15., 21., 28., 36., 46., 58., 72., 88., 106.])[:, No
 
 
 def place_labels(anchors: np.ndarray, sizes: Sequence[tuple[float, float]],
-                 box: Sequence[float], obstacles: np.ndarray) -> np.ndarray:
+                 box: Sequence[float] | np.ndarray, obstacles: np.ndarray) -> np.ndarray:
     """Places each label at the free place that is nearest to its anchor.
 
     Labels are placed one after the other, each at the cheapest of a fixed list of candidates.
@@ -62,12 +62,12 @@ def _overlaps(a, b):
     return np.maximum(wide, 0) * np.maximum(tall, 0)
 
 
-def to_pixels(axes: 'Axes', points: np.ndarray) -> np.ndarray:
+def to_pixels(axes: 'Axes', points: Sequence | np.ndarray) -> np.ndarray:
     """Converts points [N, 2] from the numbers of the axes to the pixels of this module."""
     return axes.transData.transform(np.reshape(points, (-1, 2))) / PIXELS
 
 
-def boxes_around(axes: 'Axes', ends: Sequence, margin: float) -> np.ndarray:
+def boxes_around(axes: 'Axes', ends: Sequence | np.ndarray, margin: float) -> np.ndarray:
     """Returns boxes around points or lines of a plot.
 
     Args:
@@ -83,7 +83,7 @@ def boxes_around(axes: 'Axes', ends: Sequence, margin: float) -> np.ndarray:
     return np.concatenate([at.min(1) - margin, at.max(1) + margin], -1)
 
 
-def label_points(axes: 'Axes', numbers: Sequence[int], points: Sequence,
+def label_points(axes: 'Axes', numbers: Sequence[int], points: Sequence | np.ndarray,
                  obstacles: Iterable[np.ndarray] = ()) -> None:
     """Writes the numbers of rows beside their points, with a thin line where one is far off.
 

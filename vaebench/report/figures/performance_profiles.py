@@ -215,8 +215,8 @@ def improvement_figure(pool: Pool, rows: Sequence[Row]) -> 'Figure':
     for column in range(columns):
         part = rows[column * PER_COLUMN:(column + 1) * PER_COLUMN]
         left, bottom = column * (label + plot + gap) + label, .55 + (deep - len(part)) * line
-        axes = fig.add_axes([left / width, bottom / height, plot / width,
-                             len(part) * line / height])
+        axes = fig.add_axes((left / width, bottom / height, plot / width,
+                             len(part) * line / height))
         _draw_dots(axes, part, len(pool.parts))
     return fig
 

@@ -3,7 +3,7 @@ import contextlib
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -152,8 +152,8 @@ def page_with_legend(title: str, caption: str, legend: Sequence[LegendEntry], la
     columns = -(-len(legend) // rows)
     width = plot + COLUMN * columns
     fig = new_figure(width, height)
-    axes = fig.add_axes([LEFT / width, .7 / height, (plot - LEFT - .2) / width,
-                         (height - 1.25) / height])
+    axes = fig.add_axes((LEFT / width, .7 / height, (plot - LEFT - .2) / width,
+                         (height - 1.25) / height))
     axes.set_xlabel(labels[0], fontsize=9)
     axes.set_ylabel(labels[1], fontsize=9)
     axes.tick_params(labelsize=8)
@@ -167,7 +167,7 @@ def page_with_legend(title: str, caption: str, legend: Sequence[LegendEntry], la
     write(.13, (.15 + height) / 2 / height, notes[1], (height - 1.) * 20, rotation=90, **small)
     write(LEFT, 1 - .28 / height, title, width * 10, fontsize=10, weight='bold')
     write(LEFT, 1 - .46 / height, caption, plot * 17, fontsize=7.5, color=GREY)
-    beside = fig.add_axes([plot / width, 0, 1 - plot / width, 1])
+    beside = fig.add_axes((plot / width, 0, 1 - plot / width, 1))
     beside.set_axis_off()
     beside.set(xlim=(0, COLUMN * max(columns, 1)), ylim=(0, height))
     for i, entry in enumerate(legend):
@@ -229,7 +229,7 @@ def encode_table(header: Sequence[str], lines: Iterable[Sequence]) -> bytes:
 
 
 def encode_all(fig: 'Figure', header: Sequence[str], lines: Iterable[Sequence],
-               forms: Sequence[str] = FILE_FORMATS) -> Mapping[str, bytes]:
+               forms: Sequence[str] = FILE_FORMATS) -> dict[str, bytes]:
     """Encodes a figure and its numbers.
 
     Args:

@@ -1,5 +1,4 @@
 """A table as a grid of texts, before any format's signs."""
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -51,7 +50,8 @@ def number(x: float, digits: int) -> str:
     if abs(x) >= 1e6:
         return f'{x:.3g}'
     text = f'{x:.{digits}f}'
-    return text[1:] if re.fullmatch('-[0.]+', text) else text       # no -0.00
+    minus_zero = text.startswith('-') and not text.strip('-0.')
+    return text[1:] if minus_zero else text
 
 
 def piece(cell: Cell, column: Column) -> Piece:

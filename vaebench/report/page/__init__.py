@@ -31,14 +31,14 @@ def render(tables: Sequence[Table],
       HTML, the same for the same arguments.
     """
     strings, taken, shown, views, data = panels.Strings(), set(), {}, [], {}
-    methods = _methods_of_rows(tables)
+    methods, figures, cards = _methods_of_rows(tables), figures or {}, cards or {}
     for group, members in (('', tables), ('Overall', extra)):
         for table in members:
             slug, numbers = _slug(table.table, taken), panels.quoted(table)
             own = {row: shown.setdefault(key, len(shown))
-                   for row, key in _cards_of_rows(table, methods, cards or {})}
+                   for row, key in _cards_of_rows(table, methods, cards)}
             data[slug] = panels.details(table, strings, numbers, own)
-            images = [panels.image(*figure) for figure in (figures or {}).get(table.table, ())]
+            images = [panels.image(*figure) for figure in figures.get(table.table, ())]
             views.append(panels.panel(table, numbers, set(own))
                          | {'id': slug, 'group': group, 'figures': images})
     script = _read('js')
