@@ -52,9 +52,10 @@ def unlabelled(data):
 
 
 def test_classifier_learns_labels():
-    method = baselines.classifier(toys.kit(), toys.plan())
+    method = baselines.classifier(toys.kit(), toys.recipe())
     data = toys.labelled(24)
-    data['x'] = data['x'].at[:, 0, 0, 0].set(data['label'] / 2.)        # one pixel tells the class
+    # one pixel tells the class
+    data['x'] = data['x'].at[:, 0, 0, 0].set(data['label'] / 2.)
     batch, hp = toys.all_of(data), {'lr': jnp.float32(1.), 'lr_scale': jnp.float32(1.)}
     state = core.init(method, jax.random.key(0), batch, hp)
     log_p = method.evals['classify'](state.params, state.carry, batch)
@@ -69,18 +70,20 @@ def test_classifier_learns_labels():
     assert losses[-1] < .3 and float(m['classifier/accuracy']) == 1 and toys.moved(
         core.init(method, jax.random.key(0), batch, hp).params, state.params) == {'enc', 'head'}
     with pytest.raises(UserError, match='labels'):
-        baselines.classifier(toys.kit()._replace(classes=None), toys.plan())
+        baselines.classifier(toys.kit()._replace(classes=None), toys.recipe())
 
 
 def test_empty_slots_do_not_teach():
-    method = baselines.classifier(toys.kit(), toys.plan())
+    method = baselines.classifier(toys.kit(), toys.recipe())
     batch = toys.all_of(toys.labelled(6))
     params, carry = method.init(jax.random.key(0), batch)
     loss = method.phases[0].players[0].loss
     half = {**batch, 'weight': jnp.array([1., 1., 1., 0., 0., 0.])}
     few = jax.tree.map(lambda x: x[:3], batch)
     ctx = toys.ctx({})
-    np.testing.assert_allclose(loss(params, carry, half, ctx)[0], loss(params, carry, few, ctx)[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        loss(params, carry, half, ctx)[0],
+        loss(params, carry, few, ctx)[0], rtol=1e-6)
     assert float(loss(params, carry, {**batch, 'weight': jnp.zeros(6)}, ctx)[0]) == 0
 
 
@@ -89,7 +92,8 @@ def test_the_space_of_a_classifier(trained):
     x, label = data.splits['test']['x'], data.splits['test']['label']
     assert "features of the suite's classifier " in space.name
     accuracy = float(space.name.split('accuracy ')[1].rstrip('%'))
-    assert 50 < accuracy <= 100                                         # 10 classes, 300 examples
+    # 10 classes, 300 examples
+    assert 50 < accuracy <= 100
     f = space.apply(x)
     assert f.shape == (100, 32) and f.min() >= 0
     np.testing.assert_allclose(f[:7], space.apply(x[:7]), rtol=1e-5, atol=1e-6)
@@ -103,7 +107,8 @@ def test_a_stopped_classifier_goes_on_and_is_the_same_again(trained, tmp_path):
     data, calls = digits(), []
     with pytest.raises(train.Out):
         images.space(data, tmp_path, stop=lambda: calls.append(1) or len(calls) > 3)
-    assert not list(tmp_path.glob('*.npz')) and len(list(tmp_path.iterdir())) == 2      # its checkpoint and its lock
+    # its checkpoint and its lock
+    assert not list(tmp_path.glob('*.npz')) and len(list(tmp_path.iterdir())) == 2
     assert images.space(data, tmp_path).name == trained[2].name
     assert sorted(p.suffix for p in tmp_path.iterdir()) == ['.lock', '.npz']
 
@@ -113,14 +118,16 @@ def test_a_kept_classifier_is_not_trained_again(trained, never, monkeypatch):
     again, x = images.space(data, folder), data.splits['test']['x']
     assert again.name == space.name
     np.testing.assert_array_equal(again.apply(x), space.apply(x))
-    with pytest.raises(AssertionError, match='again'):                  # other data, other classifier
+    # other data, other classifier
+    with pytest.raises(AssertionError, match='again'):
         images.space(digits(examples=299), folder)
     monkeypatch.setattr(images, 'BATCH', 64)
     with pytest.raises(AssertionError, match='again'):                  # other settings
         images.space(data, folder)
 
 
-def test_a_damaged_file_is_made_again_and_a_busy_one_is_not_waited_for(trained, tmp_path, never, monkeypatch):
+def test_a_damaged_file_is_made_again_and_a_busy_one_is_not_waited_for(
+        trained, tmp_path, never, monkeypatch):
     data, folder, space = trained
     whole, = folder.glob('*.npz')
     path = tmp_path / whole.name
@@ -129,32 +136,41 @@ def test_a_damaged_file_is_made_again_and_a_busy_one_is_not_waited_for(trained, 
         images.space(data, tmp_path)
     monkeypatch.setattr(images, '_train', lambda *args: images._read(whole))
     with files.lock(path.with_suffix('.lock')) as mine:
-        assert mine and images.space(data, tmp_path).name == space.name       # as from a second process
-    assert images._read(path).keys() == images._read(whole).keys() and len(list(tmp_path.iterdir())) == 2
+        # as from a second process
+        assert mine and images.space(data, tmp_path).name == space.name
+    assert images._read(path).keys() == images._read(whole).keys() and len(
+        list(tmp_path.iterdir())) == 2
 
 
 def test_principal_components_without_labels(tmp_path):
     data = unlabelled(digits())
     space = images.space(data, tmp_path)
-    assert space.classify is None and space.name.startswith('64 principal components of training pixels, 100.0%')
+    assert space.classify is None and space.name.startswith(
+        '64 principal components of training pixels, 100.0%')
     x = data.splits['train']['x']
     f = space.apply(x)
     assert f.shape == (300, 64)
     np.testing.assert_allclose(f.mean(0), 0, atol=1e-4)
     flat = x.reshape(300, -1)
-    np.testing.assert_allclose(((f[:9, None] - f[None, :9])**2).sum(-1), ((flat[:9, None] - flat[None, :9])**2).sum(-1),
-                               atol=1e-4)                               # all 64 of 64 pixels: distances are the pixels'
+    np.testing.assert_allclose(
+        ((f[:9, None] - f[None, :9])**2).sum(-1),
+        ((flat[:9, None] - flat[None, :9])**2).sum(-1),
+        # all 64 of 64 pixels: distances are the pixels'
+        atol=1e-4)
     covariance = np.cov(f.T)
     np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
     same = images.space(data, tmp_path)
     np.testing.assert_array_equal(same.apply(x), f)
-    one_class = datasets.image_dataset('one', {s: {**p, 'label': np.zeros(len(p['x']), np.int32)}
-                                               for s, p in data.splits.items()})
+    one_class = datasets.image_dataset(
+        'one',
+        {s: {**p, 'label': np.zeros(len(p['x']), np.int32)}
+         for s, p in data.splits.items()})
     assert images.space(one_class).classify is None
 
 
 def test_points_are_compared_as_they_are():
-    data = datasets.Dataset('p', {'train': {'x': np.zeros((4, 2), np.float32)}}, {'kind': 'points', 'sha256': '0'})
+    data = datasets.Dataset('p', {'train': {'x': np.zeros((4, 2), np.float32)}},
+                            {'kind': 'points', 'sha256': '0'})
     space = images.space(data)
     x = np.arange(6.).reshape(3, 2)
     assert space.name == 'coordinates' and space.classify is None
@@ -165,31 +181,38 @@ def test_sizes_follow_the_images():
     small, large = digits(), digits()
     large.info.update(shape=(28, 28, 1))
     a, b = images._config(small), images._config(large)
-    assert a['kit']['hidden'] == 32 and b['kit'] == {'name': 'conv', 'latent': 1, 'channels': (32, 64, 128),
-                                                     'hidden': 128}
+    assert a['kit']['hidden'] == 32 and b['kit'] == {
+        'name': 'conv', 'latent': 1, 'channels': (32, 64, 128), 'hidden': 128
+    }
     kit = networks.build({'kind': 'image', 'shape': (28, 28, 1), 'classes': 10}, b['kit'])
-    assert kit.features == 128 and a['classes'] == 10 and a['epochs'] * 3 >= 80 > (a['epochs'] - 1) * 3
+    assert kit.features == 128 and a['classes'] == 10 and a['epochs'] * 3 >= 80 > (a['epochs'] -
+                                                                                   1) * 3
 
 
 def test_a_table_finds_its_classifier(trained, never, tmp_path, monkeypatch):
     _, folder, space = trained
     config = tiny_config.get_config().to_dict()
     config['dataset'] = {'name': 'digits', 'examples': 300, 'eval_examples': 100}
-    config.update(rows='vae', seeds=1, metrics=('frechet', 'frechet_floor', 'class_score', 'mse'))
+    config.update(rows='vae', seeds=1,
+                  metrics=('frechet', 'frechet_floor', 'class_score', 'mse'))
     run = Runner(table.tables(config)[0], tmp_path, say=lambda line: None)
     shutil.copytree(folder, tmp_path / 'features')
     row, = run.table.rows
     trainer = run.trainer(row, 1)
     state = trainer.init([0], run.numbers(row))
     record = {'reasons': [None], 'curves': [], 'seconds': 0.}
-    monkeypatch.setattr(train, 'run', lambda *args, **kwargs: (state, record))      # as it begins
+    # as it begins
+    monkeypatch.setattr(train, 'run', lambda *args, **kwargs: (state, record))
     assert not any(run.run().values())
     (result,), problems = results.read_all(tmp_path / 'results')
     got = result['metrics']
     assert not problems and got['mse']['unit'] == 'per pixel'
-    assert got['frechet']['n'] == got['frechet_floor']['n'] == 100                  # validation data is as long
-    assert got['frechet']['value'] > got['frechet_floor']['value'] > 0 and 1 <= got['class_score']['value'] <= 10
-    assert space.name in got['frechet']['estimator'] and 'validation data' in got['frechet_floor']['estimator']
+    # validation data is as long
+    assert got['frechet']['n'] == got['frechet_floor']['n'] == 100
+    assert got['frechet']['value'] > got['frechet_floor']['value'] > 0 and 1 <= got[
+        'class_score']['value'] <= 10
+    assert space.name in got['frechet']['estimator'] and 'validation data' in got[
+        'frechet_floor']['estimator']
 
 
 def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
@@ -205,4 +228,5 @@ def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
     for data, name in ((grey, 'None'), (dynamic, 'binarise')):
         with pytest.raises(Seen, match=name):
             images.space(data, tmp_path)
-    assert images._config(grey) != images._config(dynamic)          # and is kept in a file of its own
+    # and is kept in a file of its own
+    assert images._config(grey) != images._config(dynamic)

@@ -4,7 +4,7 @@ from test_results import fake
 
 from vaebench import files
 from vaebench.experiment import results
-from vaebench.metrics.listings import TITLES, render
+from vaebench.metrics.qualitative import TITLES, render
 from vaebench.report import figures
 from vaebench.report.figures import texts
 

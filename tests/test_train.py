@@ -11,7 +11,7 @@ from vaebench import core
 from vaebench.engine import checkpoint, plateau, train
 from vaebench.engine.optimizers import optimiser
 from vaebench.errors import UserError
-from vaebench.experiment import presets, table
+from vaebench.experiment import table
 from vaebench.experiment.runner import Runner, duration
 
 
@@ -221,11 +221,11 @@ def test_cells_of_other_data_are_refused(tmp_path):
         for split in ('train', 'valid', 'test'):
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / f'{split}.txt').write_text(f'{words}\n' * 8)
-    config = presets.table('own', 'Own', dataset={'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')}, epochs=1,
-                           batch=8, kit={**presets.LSTM, 'embed': 4, 'hidden': 4, 'latent': 2}, metrics=('elbo',),
-                           evaluation={'samples': 1})
-    config.table = presets.rows({'lm': {'method': 'lstm_lm'}})
-    spec = table.tables(config.to_dict())[0]
+    kit = {'name': 'lstm', 'embed': 4, 'hidden': 4, 'latent': 2, 'dropout': .5, 'init_scale': .01}
+    spec = table.tables({
+        'name': 'own', 'title': 'Own', 'dataset': {'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')},
+        'epochs': 1, 'batch': 8, 'kit': kit, 'metrics': ('elbo',), 'evaluation': {'samples': 1},
+        'table': {'lm': {'method': 'lstm_lm'}}})[0]
     assert Runner(spec, tmp_path / 'w', str(tmp_path / 'a')).run() == {'busy': [], 'broken': [], 'out': False}
     with pytest.raises(UserError, match='of other data'):
         Runner(spec, tmp_path / 'w', str(tmp_path / 'b')).run()

@@ -1,14 +1,20 @@
 """Methods as phases of players: the types every layer shares and the one train step.
 
-A method is data: `Method(init, phases, evals)`. `make_step` turns any phase into a pure train step and
-`make_block` runs many of them in one dispatch. Nothing here knows text, images or a method's name.
+A method is data: `Method(init, phases, evals)`. `make_step` turns any phase into a pure train
+step and `make_block` runs many of them in one dispatch. Nothing here knows text, images or a
+method's name.
 """
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+
+from vaebench.errors import UserError
+from vaebench.schema import Rows, Schema, field
 
 Key = jax.Array                       # typed PRNG key, []
 Params = Mapping[str, Any]            # one entry per part of the kit, or per free parameter
@@ -17,42 +23,93 @@ Batch = Mapping[str, jax.Array]       # leaves [B, ...]; 'weight' [B] is 0 for a
 Hp = Mapping[str, jax.Array]          # traced scalars: sweeping them is a vmap
 RUNNING, DONE, FAILED = 0, 1, 2       # State.status
 
+
+
+class Eval(NamedTuple):
+    """What one eval takes besides (params, carry), and what it gives.
+
+    Attributes:
+      takes: names of its inputs: 'batch', 'q', 'z', 'key', 'label', and the static 'n' and
+        'mode'.
+      gives: '[B]', '[B, Z]', '[B, K]', or 'q', 'z', 'batch' and 'target' for pytrees with such
+        leaves.
+      what: a sentence on it, with its unit.
+      mean: how validation calls its mean over the data, '-' before it turns the sign; None is
+        not measured there.
+      host: whether it is NumPy's and takes neither params nor carry.
+    """
+    takes: tuple[str, ...]
+    gives: str
+    what: str
+    mean: str | None = None
+    host: bool = False
+
+
 EVALS = {
-    'posterior': '(params, carry, batch) -> q, a pytree with leaves [B, ...], in evaluation mode',
-    'sample_q': '(params, carry, q, key) -> z, [B, Z] or a pytree with leaves [B, ...] of shapes that no batch changes',
-    'log_q': '(params, carry, q, z) -> [B], nats',
-    'log_q_dims': '(params, carry, q, z [B, Z]) -> [B, Z]; factorised posteriors only',
-    'kl': '(params, carry, q) -> [B], closed-form KL(q || prior), nats',
-    'log_prior': '(params, carry, z) -> [B], nats',
-    'log_lik': '(params, carry, z, batch) -> [B], log p(x|z) summed over tokens or pixels, nats',
-    'log_length': '(params, carry, batch) -> [B], log probability of the number of latents, where it tells the length; '
-                  'every bound on log p(x) adds it, nats',
-    'replica': '(params, carry, batch, key) -> (nats [B], words [B]), what the paper printed as a bound and divided by',
-    'dual_mi': '(params, carry, batch, key) -> [B], the paper\'s dual estimate of the mutual information, nats',
-    'score': '(params, carry, batch) -> [B], exact log p(x) of a model without latents, nats',
-    'encode': '(params, carry, batch) -> [B, Z], posterior means',
-    'decode': '(params, carry, z, key, mode) -> batch without weights; z may be [B, Z] codes of `encode`',
-    'sample_prior': '(params, carry, key, n) -> z of n, from the prior, a pytree with leaves [n, ...]; n is static',
-    'sample': '(params, carry, key, n, mode) -> batch of n, from the prior; n and mode are static',
-    'reconstruct': '(params, carry, batch) -> batch, by an autoencoder whose codes have no prior',
-    'classify': '(params, carry, batch) -> [B, K], log probability of every class, of a model that was shown labels',
-    'cluster': '(params, carry, batch) -> [B, K], log probability of every cluster, of a model that saw no label',
-    'embed': '(x [N, ...], seed int) -> [N, D], NumPy: a map fitted to all rows of x at once; neither traced nor '
-             'trained, so that it takes no params and no carry',
+    'posterior': Eval(
+        ('batch',), 'q',
+        'q(z|x), a pytree with leaves [B, ...], in evaluation mode'), 'sample_q': Eval(
+            ('q', 'key'), 'z',
+            'one draw of each, leaves [B, ...] of shapes that no batch changes'), 'log_q': Eval(
+                ('q', 'z'), '[B]', 'log q(z|x), nats'), 'log_q_dims': Eval(
+                    ('q', 'z'), '[B, Z]',
+                    'log q of every dimension, nats; factorised posteriors only'),
+    'kl': Eval(('q',), '[B]', 'closed-form KL(q || prior), nats', 'kl'), 'log_prior': Eval(
+        ('z',), '[B]',
+        'log p(z), nats; of a conditional prior the code holds its condition'), 'log_lik': Eval(
+            ('z', 'batch'), '[B]', 'log p(x|z) summed over tokens or pixels, nats', '-rec'),
+    'log_length': Eval(
+        ('batch',), '[B]',
+        'log probability of the number of latents, where it tells the length; every '
+        'bound on log p(x) adds it, nats', 'log_length'), 'replica': Eval(
+            ('batch', 'key'), '([B], [B])',
+            'what the paper printed as a bound, nats, and divided by, words'), 'dual_mi': Eval(
+                ('batch', 'key'), '[B]',
+                "the paper's dual estimate of the mutual information, nats"), 'score': Eval(
+                    ('batch',), '[B]', 'exact log p(x) of a model without latents, nats',
+                    '-nll'),
+    'error': Eval(
+        ('batch',), '[B]',
+        'what a predictor loses on an example: lower is better', 'error'), 'encode': Eval(
+            ('batch',), '[B, Z]', 'posterior means'), 'decode': Eval(
+                ('z', 'key', 'mode'), 'batch',
+                'what codes say; z may be [B, Z] codes of `encode`'), 'sample_prior': Eval(
+                    ('key', 'n'), 'z', 'n draws from the prior, a pytree with leaves [n, ...]'),
+    'sample': Eval(
+        ('key', 'n', 'mode'), 'batch', 'n examples from the prior'), 'reconstruct': Eval(
+            ('batch',), 'batch',
+            'by an autoencoder whose codes have no prior, or need the batch'), 'classify': Eval(
+                ('batch',), '[B, K]',
+                'log probability of every class, of a model that was shown labels'),
+    'cluster': Eval(
+        ('batch',), '[B, K]',
+        'log probability of every cluster, of a model that saw no label'), 'predict': Eval(
+            ('batch',), 'target', 'like batch["target"]'), 'transfer': Eval(
+                ('batch', 'label', 'key', 'mode'), 'batch',
+                'the batch rewritten to labels [B]'), 'respond': Eval(
+                    ('batch', 'key', 'mode'), 'batch',
+                    'drawn from p(x | the context in the batch)'), 'embed': Eval(
+                        ('x', 'seed'), '[N, D]',
+                        'a map fitted to all rows of x [N, ...] at once; neither traced nor '
+                        'trained', host=True),
 }
-"""The closed list of what a method may offer to metrics. Every entry but 'embed' takes (params, carry) first."""
+"""The closed list of what a method may offer to metrics; every eval but a host's takes (params,
+carry) first.
+"""
 
 
 class Net(NamedTuple):
     """A network as two pure functions."""
     init: Callable[[Key], Any]        # key -> params
-    apply: Callable[..., Any]         # (params, *inputs, key=None) -> output; key=None is evaluation
+    # (params, *inputs, key=None) -> output; key=None is evaluation
+    apply: Callable[..., Any]
 
 
 class StatNet(NamedTuple):
     """A network with running statistics, which are carry: {} where it normalises nothing."""
     init: Callable[[Key], tuple]      # key -> (params, stats)
-    apply: Callable[..., tuple]       # (params, stats, *inputs, weight=None, train=False) -> (output, stats)
+    # (params, stats, *inputs, weight=None, train=False) -> (output, stats)
+    apply: Callable[..., tuple]
 
 
 class Features(NamedTuple):
@@ -65,41 +122,99 @@ class Features(NamedTuple):
 class Decoder(NamedTuple):
     """p(x|z) as pure functions."""
     init: Callable[[Key], Any]        # key -> params
-    log_prob: Callable[..., jax.Array]   # (params, z [B, Z] or None, batch, key=None) -> [B], nats
-    generate: Callable[..., Batch]    # (params, z, key, mode) -> batch; mode 'greedy', 'sample', 'beam' or 'mean'
+    # (params, z [B, Z] or None, batch, key=None) -> [B], nats
+    log_prob: Callable[..., jax.Array]
+    # (params, z, key, mode) -> batch; mode 'greedy', 'sample', 'beam' or 'mean'
+    generate: Callable[..., Batch]
 
 
-class Kit(NamedTuple):
-    """The networks a method may ask for, built for one modality and one size.
+def _arrays(x):
+    return {'x': jnp.asarray(x, jnp.float32), 'weight': jnp.ones(len(x))}
 
-    The fields are makers, so that a method takes what it needs and no parameter lies idle.
-    A maker that the modality lacks is None: asking for it is an error of the config.
+
+class Context(NamedTuple):
+    """What a conditional model is told of an example, as a network."""
+    init: Callable[[Key], Any]        # key -> params
+    apply: Callable[..., jax.Array]   # (params, batch, key=None) -> [B, C]
+    width: int                        # C
+    columns: tuple[str, ...]          # of the data, that it is made of
+    draw: Callable[..., jax.Array] | None = None   # (key, n) -> [n, C], where contexts have a law
+
+
+class Codec(NamedTuple):
+    """What a person gives to a network and gets from it; the default is arrays of the column
+    'x'.
     """
-    latent: int                            # Z
-    features: int                          # H, width of Features.last
-    encoder: Callable[..., Net]            # (init=None) -> Net: (params, batch, key=None) -> Features; 'torch' as head
-    head: Callable[..., Net]               # (n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
-    decoder: Callable[..., Decoder]        # (latent=Z, **options) -> Decoder; latent=0 makes a language model
-    mlp: Callable[..., Net]                # (sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
-    gen: Callable[..., StatNet] | None = None  # (latent=Z, norm=False) -> StatNet: (z [B, Z]) -> x in the data's range
-    critic: Callable[..., Net] | None = None   # (n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B], or
-    #                                            [B, n_out]; with norm it couples the batch
-    vocab: int | None = None                   # V, text only
-    length: int | None = None                  # most predicted tokens of a sentence, text only
-    sequence: Callable[..., Net] | None = None   # (n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal; text
-    corrupt: Callable[..., Batch] | None = None  # (key, batch, rate) -> batch that has lost words or pixels
-    pseudo: Callable[..., Any] | None = None     # (params of enc, batch, key, k) -> batch of k inputs, all trainable
-    classes: int | None = None                 # number of labels, where the data has any
+    read: Callable[[Any], Batch] = _arrays                          # values -> batch
+    # generated batch -> values
+    write: Callable[[Batch], Any] = lambda batch: np.asarray(batch['x'])
+    # of generation: from codes, from the prior
+    modes: tuple[str, str] = ('mean', 'mean')
 
 
-class Plan(NamedTuple):
-    """What the table's protocol asks of a method."""
+@dataclasses.dataclass(frozen=True)
+class Kit:
+    """The networks a method may ask for, built for one modality and one size: `kit.encoder()`,
+    `kit.head(3)`.
+
+    `nets` holds makers, so that a method takes what it needs and no parameter lies idle. Those
+    that all methods know:
+
+      encoder(init=None) -> Net: (params, batch, key=None) -> Features; init 'torch' as for head
+      head(n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
+      decoder(latent=Z, **options) -> Decoder; latent=0 makes a language model
+      mlp(sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
+      gen(latent=Z, norm=False) -> StatNet: (z [B, Z]) -> x in the data's range
+      critic(n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B] or [B, n_out]; norm
+      couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
+      context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is told
+      corrupt(key, batch, rate) -> batch that has lost words or pixels
+      pseudo(params of enc, batch, key, k) -> batch of k inputs, all trainable
+
+    Attributes:
+      latent: Z.
+      features: H, width of Features.last.
+      schema: of the data it was built for.
+      nets: maker by name.
+      codec: between people's values and batches.
+    """
+    latent: int
+    features: int
+    schema: Schema
+    nets: Mapping[str, Callable]
+    codec: Codec = Codec()
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        if name not in self.nets:
+            raise UserError(
+                f"this needs a network '{name}', which the kit has not: it has {', '.join(self.nets)}; "
+                'choose another --config.kit.name or other rows')
+        return self.nets[name]
+
+    def size(self, column: str) -> int:
+        """Number of words or classes of a column; `UserError` where the data has no such
+        column.
+        """
+        return field(self.schema, column).size
+
+    def replace(self, **nets: Callable) -> 'Kit':
+        """The kit with some makers exchanged or added."""
+        return dataclasses.replace(self, nets={**self.nets, **nets})
+
+
+class Recipe(NamedTuple):
+    """What the table's protocol asks of a method's training."""
     steps: int                             # train steps of the longest phase
-    epoch: int                             # train steps of one pass over the data; schedules count in epochs
-    tx: Callable[[Hp], optax.GradientTransformation]   # the table's optimiser; reads hp['lr'] and hp['lr_scale']
+    # of one pass over the data; schedules count in epochs
+    steps_per_epoch: int
+    examples: int                          # of the training split, N
+    # the table's; reads hp['lr'] and hp['lr_scale']
+    optimizer: Callable[[Hp], optax.GradientTransformation]
 
 
-class Ctx(NamedTuple):
+class StepInfo(NamedTuple):
     """What a loss may know of its place in the run."""
     key: Key            # unique to (step, player, inner)
     step_key: Key       # shared by every player of this step
@@ -112,12 +227,12 @@ class Ctx(NamedTuple):
 class Player(NamedTuple):
     """One loss and the parameters it moves."""
     name: str
-    loss: Callable[[Params, Carry, Batch, Ctx], tuple[jax.Array, tuple[Carry, Mapping]]]
+    loss: Callable[[Params, Carry, Batch, StepInfo], tuple[jax.Array, tuple[Carry, Mapping]]]
     trains: tuple[str, ...]           # keys of params it may move
     tx: Callable[[Hp], optax.GradientTransformation]
     inner: int = 1                    # most updates per train step
     fresh: bool = False               # inner step j reads batch j, not batch 0
-    active: Callable[[Carry, Ctx], jax.Array] | None = None   # bool []: goes on while true
+    active: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
 
 
 class Phase(NamedTuple):
@@ -127,10 +242,14 @@ class Phase(NamedTuple):
     steps: int                        # at most; `feedback` may end it earlier
     enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
     feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation
-    select: str = 'elbo'              # validation quantity whose minimum keeps the best parameters
-    needs: tuple[str, ...] = ()       # further validation quantities that `feedback` reads, such as 'mi'
-    until: int | None = None          # the phase is over when the steps of all phases reach this
-    continues: bool = False           # goes on with the protocol of the phase before: its rate, counters and best
+    # validation quantity whose minimum keeps the best parameters
+    select: str = 'elbo'
+    # further validation quantities that `feedback` reads, such as 'mi'
+    needs: tuple[str, ...] = ()
+    # the phase is over when the steps of all phases reach this
+    until: int | None = None
+    # goes on with the protocol of the phase before: its rate, counters and best
+    continues: bool = False
 
 
 class Method(NamedTuple):
@@ -138,6 +257,7 @@ class Method(NamedTuple):
     init: Callable[[Key, Batch], tuple[Params, Carry]]        # (key, one batch of data)
     phases: tuple[Phase, ...]         # may be empty: nothing to train
     evals: Mapping[str, Callable]     # keys out of EVALS
+    given: tuple[str, ...] = ()       # columns that it is told: likelihoods are of the rest given these
 
 
 class State(NamedTuple):
@@ -172,29 +292,36 @@ def derive(key, *tags):
     return key
 
 
-def take(data, idx):
+def take(data, idx, decode=None):
     """Rows `idx` of every leaf; a negative index marks an empty slot.
 
     Args:
-      data: leaves [N, ...].
+      data: leaves [N, ...], nested or not. A column of type `Rows` is followed to the rows that
+        it names.
       idx: int32 [B].
+      decode: batch -> batch, what turns stored columns into those that networks read; None
+        changes nothing.
 
     Returns:
-      Leaves [B, ...] and 'weight' [B], 0 for an empty slot. Where data holds 'partner' int32 [N], batch['partner'] is
-      the rows that it names, leaves [B, ...]: a labelled example for every example.
+      Leaves [B, ...] and 'weight' [B], 0 for an empty slot. In place of `Rows` stands the batch
+      of the rows it names, such as a labelled example for every example.
 
-    >>> batch = take({'x': jnp.arange(3.)}, jnp.array([2, -1]))
-    >>> batch['x'].tolist(), batch['weight'].tolist()
-    ([2.0, 0.0], [1.0, 0.0])
+    >>> batch = take({'x': jnp.arange(3.), 'partner': Rows(jnp.array([1, 1, 0]))}, jnp.array([2, -1]))
+    >>> batch['x'].tolist(), batch['partner']['x'].tolist(), batch['weight'].tolist()
+    ([2.0, 0.0], [0.0, 1.0], [1.0, 0.0])
     """
-    def rows(idx, names):
-        return {name: jax.tree.map(lambda x: jnp.take(x, idx, axis=0), data[name]) for name in names}
+    own = {name: column for name, column in data.items() if not isinstance(column, Rows)}
+    rows = jnp.maximum(idx, 0)
 
-    own = [name for name in data if name != 'partner']
-    batch = rows(jnp.maximum(idx, 0), own)
-    if 'partner' in data:
-        batch['partner'] = rows(jnp.take(data['partner'], jnp.maximum(idx, 0)), own)
-    return {**batch, 'weight': (idx >= 0).astype(jnp.float32)}
+    def of_rows(rows):
+        batch = jax.tree.map(lambda x: jnp.take(x, rows, axis=0), own)
+        return batch if decode is None else decode(batch)
+
+    linked = {
+        name: of_rows(jnp.take(column.index, rows))
+        for name, column in data.items() if isinstance(column, Rows)
+    }
+    return {**of_rows(rows), **linked, 'weight': (idx >= 0).astype(jnp.float32)}
 
 
 def mean(values, batch):
@@ -230,7 +357,8 @@ def init(method, key, data, hp, protocol=()):
     params, carry = method.init(derive(key, 0), data)
     zero = jnp.int32(0)
     state = State(params, carry, {}, hp, protocol, zero, zero, key, jnp.int32(RUNNING))
-    return enter(method.phases[0], state, data) if method.phases else state._replace(status=jnp.int32(DONE))
+    return enter(method.phases[0], state, data) if method.phases else state._replace(
+        status=jnp.int32(DONE))
 
 
 def enter(phase, state, data):
@@ -248,7 +376,8 @@ def enter(phase, state, data):
     if phase.enter is not None:
         params, carry = phase.enter(derive(state.key, 1, state.total), params, carry, data)
     opt = {p.name: p.tx(state.hp).init({n: params[n] for n in p.trains}) for p in phase.players}
-    status = jnp.where(state.status == FAILED, FAILED, _over(phase, state.total)).astype(jnp.int32)
+    status = jnp.where(state.status == FAILED, FAILED, _over(phase,
+                                                             state.total)).astype(jnp.int32)
     return state._replace(params=params, carry=carry, opt=opt, step=jnp.int32(0), status=status)
 
 
@@ -261,19 +390,21 @@ def batches_per_step(phase):
     return max(p.inner if p.fresh else 1 for p in phase.players)
 
 
-def _play(player, i, params, carry, opt, data, idx, state, augment):
+def _play(player, i, params, carry, opt, data, idx, state, augment, decode):
     """All updates of one player in one train step."""
     tx = player.tx(state.hp)
 
     def read(j):                       # what is drawn here, the other players see too
-        batch = take(data, idx[j])
-        return batch if augment is None else augment(derive(state.key, 3, state.total, j), batch)
+        batch = take(data, idx[j], decode)
+        return batch if augment is None else augment(derive(state.key, 3, state.total, j),
+                                                     batch)
 
     first = read(0)
 
     def ctx(j):
-        return Ctx(derive(state.key, 2, state.total, 1 + i, j), derive(state.key, 2, state.total, 0),
-                   state.step, state.total, j, state.hp)
+        return StepInfo(derive(state.key, 2, state.total, 1 + i, j),
+                        derive(state.key, 2, state.total, 0), state.step, state.total, j,
+                        state.hp)
 
     def update(c, j):
         params, carry, opt = c
@@ -285,7 +416,8 @@ def _play(player, i, params, carry, opt, data, idx, state, augment):
 
         (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
         updates, opt = tx.update(grads, opt, own)
-        return ({**params, **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, **aux}
+        return ({**params,
+                 **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, **aux}
 
     c = params, carry, opt
     if player.active is None and player.inner == 1:
@@ -293,42 +425,54 @@ def _play(player, i, params, carry, opt, data, idx, state, augment):
         return c, {**metrics, 'updates': jnp.float32(1)}
     if player.active is None:
         c, metrics = jax.lax.scan(update, c, jnp.arange(player.inner, dtype=jnp.int32))
-        return c, {**{k: v.mean(0) for k, v in metrics.items()}, 'updates': jnp.float32(player.inner)}
+        return c, {
+            **{k: v.mean(0)
+               for k, v in metrics.items()}, 'updates': jnp.float32(player.inner)
+        }
 
     shape = jax.eval_shape(update, c, jnp.int32(0))[1]
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
 
     def going(s):
-        return (s[0] < player.inner) & (state.status == RUNNING) & player.active(s[1][1], ctx(s[0]))
+        return (s[0] < player.inner) & (state.status == RUNNING) & player.active(
+            s[1][1], ctx(s[0]))
 
     def body(s):
         c, metrics = update(s[1], s[0])
         return s[0] + 1, c, jax.tree.map(jnp.add, s[2], metrics)
 
     n, c, metrics = jax.lax.while_loop(going, body, (jnp.int32(0), c, zeros))
-    return c, {**{k: v / jnp.maximum(n, 1) for k, v in metrics.items()}, 'updates': jnp.float32(n)}
+    return c, {
+        **{k: v / jnp.maximum(n, 1)
+           for k, v in metrics.items()}, 'updates': jnp.float32(n)
+    }
 
 
-def make_step(phase, augment=None):
+def make_step(phase, augment=None, decode=None):
     """The train step of a phase, for any method.
 
     Args:
       phase: a `Phase`.
-      augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes nothing.
+      augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes
+        nothing.
+      decode: see `take`.
 
     Returns:
-      Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is int32
-      [n, B] with n = `batches_per_step(phase)`, metrics are scalars named 'player/term'. A non-finite
+      Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is
+      int32
+      [n, B] with n = `batches_per_step(phase)`, metrics are scalars named 'player/term'. A
+      non-finite
       metric leaves the state as it was and sets its status to FAILED.
     """
 
     def step(state, data, idx):
         params, carry, opt, metrics = state.params, state.carry, dict(state.opt), {}
         for i, p in enumerate(phase.players):
-            (params, carry, opt[p.name]), m = _play(p, i, params, carry, opt[p.name], data, idx, state,
-                                                    augment)
+            (params, carry, opt[p.name]), m = _play(p, i, params, carry, opt[p.name], data, idx,
+                                                    state, augment, decode)
             metrics |= {f'{p.name}/{k}': v for k, v in m.items()}
-        new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1, total=state.total + 1)
+        new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1,
+                             total=state.total + 1)
         ok = jnp.all(jnp.stack([jnp.isfinite(v) for v in metrics.values()]))
         keep = (state.status != RUNNING) | ~ok
         new = jax.tree.map(lambda a, b: a if a is b else jnp.where(keep, a, b), state, new)
@@ -339,20 +483,22 @@ def make_step(phase, augment=None):
     return step
 
 
-def make_block(phase, augment=None):
+def make_block(phase, augment=None, decode=None):
     """Many train steps in one dispatch.
 
-    The number of steps is traced, so the last, shorter block of a bucket needs no program of its own.
+    The number of steps is traced, so the last, shorter block of a bucket needs no program of
+    its own.
 
     Args:
       phase: a `Phase`.
-      augment: see `make_step`.
+      augment, decode: see `make_step`.
 
     Returns:
-      Pure function (state, data, idx int32 [K, n, B], count int32 []) -> (state, metrics): the first
+      Pure function (state, data, idx int32 [K, n, B], count int32 []) -> (state, metrics): the
+      first
       `count` of the K steps are taken; metrics are [K], zero beyond `count`.
     """
-    step = make_step(phase, augment)
+    step = make_step(phase, augment, decode)
 
     def block(state, data, idx, count):
         shape = jax.eval_shape(step, state, data, idx[0])[1]

@@ -11,7 +11,7 @@ RULES = {
 
 
 def optimiser(config):
-    """Makes `Plan.tx`: clip the norm of all gradients of a player together, then the rule, then the rate.
+    """Makes `Recipe.optimizer`: clip the norm of all gradients of a player together, then the rule, then the rate.
 
     Args:
       config: mapping with 'name' (sgd, adam, rmsprop), 'clip' (largest gradient norm; 0 never clips) and the rule's

@@ -13,23 +13,9 @@ from vaebench.core import FAILED, RUNNING, derive
 from vaebench.engine import checkpoint, placement, plateau
 from vaebench.errors import UserError
 from vaebench.metrics import validator
+from vaebench.schema import count
 
 SALT = 20190801                    # keeps the order of data apart from every other use of a seed
-
-
-def binarise(key, batch):
-    """The batch, and its partners where it has any, each pixel one with probability x, else zero."""
-    def drawn(tag, x):
-        return jax.random.bernoulli(derive(key, tag), x).astype(jnp.float32)
-
-    out = {**batch, 'x': drawn(0, batch['x'])}
-    if 'partner' in batch:
-        out['partner'] = {**batch['partner'], 'x': drawn(1, batch['partner']['x'])}
-    return out
-
-
-AUGMENT = {'binarise': binarise}
-"""What the training data asks to be done to every batch, by the name in its info."""
 
 
 class Out(Exception):
@@ -60,14 +46,15 @@ class Trainer:
       valid: validation data, likewise; may be empty.
       settings: `Settings`.
       width: seeds that train together.
-      augment: key of `AUGMENT`, or None.
+      augment: (key, batch) -> batch, drawn anew for every training batch, or None.
+      decode: batch -> batch, applied to whatever is read, or None.
     """
 
-    def __init__(self, method, buckets, valid, settings, width, augment=None):
+    def __init__(self, method, buckets, valid, settings, width, augment=None, decode=None):
         self.method, self.settings, self.width = method, settings, width
-        self.augment = AUGMENT.get(augment)
+        self.augment, self.decode = augment, decode
         self.how = placement.seeds_how(settings.seeds_by)
-        self.sizes = [len(next(iter(b.values()))) for b in buckets]
+        self.sizes = [count(b) for b in buckets]
         if settings.devices > len(jax.devices()):
             raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: give fewer')
         self.mesh = placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1 else None
@@ -75,7 +62,7 @@ class Trainer:
         self.valid = valid
         first = int(np.argmax(self.sizes))
         rows = jnp.arange(settings.batch)
-        self.sample = core.take(self.data[first], jnp.where(rows < self.sizes[first], rows, -1))
+        self.sample = core.take(self.data[first], jnp.where(rows < self.sizes[first], rows, -1), decode)
         self.compile_seconds = 0.      # of all programs, wherever they were compiled
         self.waited = 0.               # of them, what the training thread waited for
         self.reported = 0.             # of them, what a result says already
@@ -114,7 +101,7 @@ class Trainer:
         return placement.over_seeds(one, (0, 0, None), self.how)
 
     def _block(self, number):
-        steps = core.make_block(self.method.phases[number], self.augment)
+        steps = core.make_block(self.method.phases[number], self.augment, self.decode)
 
         def one(state, data, idx, count):
             state, metrics = steps(state, data, idx, count)
@@ -204,7 +191,7 @@ class Trainer:
     def validators(self):
         """Per phase, the `metrics.Validator` of its needs."""
         with self._locks.setdefault('validators', threading.Lock()):
-            made = {needs: validator(self.method.evals, self.valid, needs, self.settings.validation_batch)
+            made = {needs: validator(self.method.evals, self.valid, needs, self.settings.validation_batch, self.decode)
                     for needs in {phase.needs for phase in self.method.phases}}
             return [made[phase.needs] for phase in self.method.phases]
 

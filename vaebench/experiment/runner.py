@@ -1,4 +1,6 @@
-"""Works through a table: trains the missing groups, evaluates them, writes their cells. No flags here."""
+"""Works through a table: trains the missing groups, evaluates them, writes their cells. No
+flags here.
+"""
 import contextlib
 import dataclasses
 import json
@@ -14,15 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import core, datasets, files, methods, metrics
+from vaebench import core, datasets, files, judges, methods, metrics, schema
 from vaebench.core import FAILED
 from vaebench.engine import checkpoint, cost, train
 from vaebench.engine.optimizers import optimiser
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, results
+from vaebench.experiment import config_keys, evaluate, results
 from vaebench.experiment.table import Table
-from vaebench.judges import images
-from vaebench.methods.build import build
+from vaebench.methods.build import build, check
+from vaebench.schema import count
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
@@ -66,22 +68,31 @@ class Runner:
 
     def __post_init__(self):
         self.workdir = pathlib.Path(self.workdir)
-        self._data, self._trainers, self._spaces, self._making = {}, {}, {}, threading.RLock()
+        self._data, self._trainers, self._judges, self._making = {}, {}, {}, threading.RLock()
         self._ahead, self._cancelled = None, threading.Event()
 
-    # ---- what a row needs -------------------------------------------------------------------------------------------
+    # ---- what a row needs
+    # -------------------------------------------------------------------------------------------
 
     def dataset(self, row):
-        """The row's dataset with its splits cut into length classes: (Dataset, {split: [buckets]})."""
+        """The row's dataset with its splits cut into length classes: (Dataset, {split:
+        [buckets]}).
+        """
         key = files.canonical([row.config['dataset'], row.config['cuts']])
         with self._making:
             if key not in self._data:
                 options = dict(row.config['dataset'])
                 data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
                 cuts = row.config['cuts']
-                place = {s: {'index': np.arange(n, dtype=np.int32)} for s, n in data.info['sizes'].items()}
-                parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts) for s in ('valid', 'test')}
-                parts['train'] = [jax.tree.map(jnp.asarray, b) for b in datasets.buckets(data.splits['train'], cuts)]
+                place = {
+                    s: {'index': np.arange(n, dtype=np.int32)}
+                    for s, n in data.source.sizes.items()
+                }
+                parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts, data.schema)
+                         for s in ('valid', 'test')}
+                parts['train'] = [
+                    jax.tree.map(jnp.asarray, b) for b in data.buckets('train', cuts)
+                ]
                 self._data[key] = data, parts
             return self._data[key]
 
@@ -91,28 +102,29 @@ class Runner:
         with self._making:
             if key not in self._trainers:
                 data, parts = self.dataset(row)
-                settings = train.Settings(epochs=c['epochs'], batch=c['batch'], block=c['block'],
-                                          seeds_by=c['seeds_by'], devices=c['devices'], **c['protocol'])
-                sizes = [len(next(iter(b.values()))) for b in parts['train']]
+                settings = train.Settings(epochs=c['epochs'], batch=c['batch'],
+                                          block=c['block'], seeds_by=c['seeds_by'],
+                                          devices=c['devices'], **c['protocol'])
+                sizes = [count(b) for b in parts['train']]
                 epoch = train.epoch_steps(sizes, settings.batch)
-                method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(c['optimizer'])))
-                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width,
-                                                    data.info.get('augment'))
+                recipe = core.Recipe(settings.epochs * epoch, epoch, sum(sizes),
+                                     optimiser(c['optimizer']))
+                method = build(c, data.schema, recipe)
+                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'],
+                                                    settings, width, data.augment, data.decode)
             return self._trainers[key]
 
     def _share(self, row):
-        c = row.config
-        static = {k: c[k] for k in ('dataset', 'cuts', 'kit', 'protocol', 'epochs', 'batch', 'block', 'seeds_by',
-                                    'devices', 'options')}
-        rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
-        factory = methods.find(c['method']).factory
-        return files.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp'])])
+        factory = methods.find(row.config['method']).factory
+        return files.canonical([config_keys.compiled(row.config), f'{factory.__module__}.{factory.__qualname__}',
+                                sorted(row.config['hp'])])
 
     def numbers(self, row):
         """The traced numbers of a row."""
         return {**row.config['hp'], 'lr': row.config['optimizer']['lr'], 'lr_scale': 1.}
 
-    # ---- where a cell's files are -----------------------------------------------------------------------------------
+    # ---- where a cell's files are
+    # -----------------------------------------------------------------------------------
 
     def result_path(self, row, seed):
         """Path of a cell's result file."""
@@ -125,7 +137,8 @@ class Runner:
     def _checkpoints(self, row):
         """Interrupted groups of a row: {seeds: folder}."""
         found = {}
-        for folder in sorted((self.workdir / 'checkpoints').glob(f'{row.name}.{row.train_hash}.s*')):
+        for folder in sorted(
+            (self.workdir / 'checkpoints').glob(f'{row.name}.{row.train_hash}.s*')):
             found[tuple(int(s) for s in folder.name.rsplit('.s', 1)[1].split('-'))] = folder
         return found
 
@@ -146,7 +159,8 @@ class Runner:
         width = row.config['group']
         return out + [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
 
-    # ---- the work ---------------------------------------------------------------------------------------------------
+    # ---- the work
+    # ---------------------------------------------------------------------------------------------------
 
     def check_time(self):
         """Raises `train.Out` when time is up."""
@@ -157,8 +171,8 @@ class Runner:
         """Trains and evaluates what is missing.
 
         Returns:
-          Dict with lists of row names: 'busy' (another process has them), 'broken' (an unexpected error), and 'out'
-          (true when time was up before the end).
+          Dict with lists of row names: 'busy' (another process has them), 'broken' (an
+          unexpected error), and 'out' (true when time was up before the end).
         """
         state = {'busy': [], 'broken': [], 'out': False}
         self.check_data()
@@ -166,7 +180,8 @@ class Runner:
         for i, row in enumerate(todo):
             try:
                 self.check_time()
-                with files.lock(self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
+                with files.lock(
+                        self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
                     if not mine:
                         state['busy'].append(row.name)
                         continue
@@ -177,26 +192,34 @@ class Runner:
                 break
             except (UserError, OSError, KeyboardInterrupt):
                 raise
-            except Exception as error:       # a defect in one row must not cost the others their table
+            # a defect in one row must not cost the others their table
+            except Exception as error:
                 log = self.workdir / 'logs' / f'{row.name}.{row.train_hash}.error.txt'
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text(traceback.format_exc())
                 first = (str(error).strip().splitlines() or [''])[0][:160]
-                self.say(f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on')
+                self.say(
+                    f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on'
+                )
                 state['broken'].append(row.name)
         self._cancelled.set()
         return state
 
     def compiling(self):
-        """Whether a program is still being compiled for a row that will not come; nothing can interrupt that."""
+        """Whether a program is still being compiled for a row that will not come; nothing can
+        interrupt that.
+        """
         return self._ahead is not None and self._ahead.is_alive()
 
     def check_data(self):
-        """The data must be there, and the cells that are there must be of it. Nothing is written.
+        """The data must be there, and the cells that are there must be of it. Nothing is
+        written.
 
         Raises:
           UserError: it is not there, they are of other data, or a result file is damaged.
         """
+        for row in self.table.rows:
+            check(row.config)                # a row that cannot be, before any data is read
         for row in self.table.rows:
             self.dataset(row)
             for path in (self.result_path(row, seed) for seed in self.table.seeds):
@@ -204,8 +227,10 @@ class Runner:
                     self._same_data(row, results.read(path)['dataset']['sha256'], path)
 
     def _same_data(self, row, sha256, where):
-        if sha256 != self.dataset(row)[0].info['sha256']:
-            raise UserError(f'{where} is of other data than the config and --data_dir name; choose another --workdir')
+        if sha256 != self.dataset(row)[0].source.sha256:
+            raise UserError(
+                f'{where} is of other data than the config and --data_dir name; choose another --workdir'
+            )
 
     def _forget(self, later):
         """Lets go of programs that no later row shares: they hold memory."""
@@ -225,11 +250,14 @@ class Runner:
             self._evaluate(row, seeds)
             unfinished = [s for s in unfinished if s not in seeds]
         for seeds, folder in self._checkpoints(row).items():
-            if all(checkpoint.numbers(self.model_path(row, s)) for s in seeds):      # killed after writing its models
+            # killed after writing its models
+            if all(checkpoint.numbers(self.model_path(row, s)) for s in seeds):
                 checkpoint.remove(folder)
 
     def _group_of(self, row, seed):
-        """The seeds that trained with this one: evaluated together too, because the width changes the last bits."""
+        """The seeds that trained with this one: evaluated together too, because the width
+        changes the last bits.
+        """
         host = checkpoint.peek(self.model_path(row, seed))
         return tuple(s for s in host['seeds'] if checkpoint.numbers(self.model_path(row, s)))
 
@@ -238,7 +266,8 @@ class Runner:
             untrained, _ = self.missing(row)
             groups = self.groups(row, untrained)
             if groups and not self.compiling():
-                self._ahead = threading.Thread(target=self._prepare, args=(row, len(groups[0])), daemon=True)
+                self._ahead = threading.Thread(target=self._prepare, args=(row, len(groups[0])),
+                                               daemon=True)
                 self._ahead.start()
                 return
 
@@ -249,31 +278,40 @@ class Runner:
     def _train(self, row, trainer, seeds):
         folder = self.workdir / 'checkpoints' / f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
         data, _ = self.dataset(row)
-        fingerprint = data.info['sha256']
-        logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
+        fingerprint = data.source.sha256
+        logs = [
+            self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds
+        ]
 
         begun, before = time.monotonic(), None
 
         def on_block(at, fraction, loss):
             nonlocal before
             before = at if before is None else before
-            rate = (at.steps - before.steps) / max(time.monotonic() - begun, 1e-9) if at.phase == before.phase else 0.
+            rate = (at.steps - before.steps) / max(time.monotonic() - begun,
+                                                   1e-9) if at.phase == before.phase else 0.
             speed = f', {rate:.0f} steps/s' if rate > 0 else ''
-            self.report(row.label, fraction, f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}{speed}')
+            self.report(
+                row.label, fraction,
+                f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}{speed}')
 
-        state, record = train.run(
-            trainer, seeds, self.numbers(row), row.config['table_seed'], folder, self.deadline,
-            row.config['save_every'], on_block, lambda entry: _log(logs, entry), self.stop, fingerprint)
+        state, record = train.run(trainer, seeds, self.numbers(row), row.config['table_seed'],
+                                  folder, self.deadline, row.config['save_every'], on_block,
+                                  lambda entry: _log(logs, entry), self.stop, fingerprint)
         compiled, trainer.reported = trainer.compile_seconds - trainer.reported, trainer.compile_seconds
         for g, seed in enumerate(seeds):
             one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
             curves = [_of_seed(entry, g) for entry in record['curves'] if entry['ran'][g]]
-            checkpoint.save(self.model_path(row, seed), one, {
-                'sha256': fingerprint,
-                'config': files.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
-                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items() if k != 'partner'},
-                'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
-                'curves': curves, 'train': record['seconds'] / len(seeds), 'compile': compiled})
+            checkpoint.save(
+                self.model_path(row, seed), one, {
+                    'sha256': fingerprint, 'config': files.plain(
+                        row.config), 'schema': schema.plain(data.schema),
+                    'seeds': list(seeds), 'sample': jax.tree.map(
+                        lambda x: [list(x.shape), str(x.dtype)], trainer.sample), 'status': int(
+                            state.status[g]), 'reason': record['reasons'][g], 'steps': int(
+                                state.total[g]), 'curves': curves,
+                    'train': record['seconds'] / len(seeds), 'compile': compiled
+                })
             _write_lines(logs[g], curves)
         checkpoint.remove(folder)
 
@@ -284,52 +322,68 @@ class Runner:
 
         return tick
 
-    def _space(self, row):
-        """In what samples of the row's dataset are compared; a classifier is trained for it once per workdir."""
+    def _judged(self, row):
+        """The judges of the row's dataset, made once per workdir."""
         data, _ = self.dataset(row)
-        if data.info['sha256'] not in self._spaces:
-            self._spaces[data.info['sha256']] = images.space(
+        if data.source.sha256 not in self._judges:
+            self._judges[data.source.sha256] = judges.of(
                 data, self.workdir / 'features', deadline=self.deadline, stop=self.stop,
-                on_block=lambda at, fraction, loss: self.report(row.label, fraction, 'classifier behind the features'))
-        return self._spaces[data.info['sha256']]
+                on_block=lambda at, fraction, loss: self.report(
+                    row.label, fraction, 'classifier behind the features'))
+        return self._judges[data.source.sha256]
+
+    def _readable(self, row):
+        """What metrics may read of the row's dataset."""
+        data, parts = self.dataset(row)
+        return metrics.Data(parts['test'], data.schema, data.splits['train'],
+                            data.splits['valid'], data.truth, data.item, data.part, data.decode,
+                            data.observe, data.symmetry, self._judged(row))
 
     def _evaluate(self, row, seeds):
         start = time.perf_counter()
         trainer = self.trainer(row, len(seeds))
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row))[:2]))
-        models = [checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds]
+        models = [
+            checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds
+        ]
         hosts = [host for _, host in models]
         for seed, host in zip(seeds, hosts, strict=True):
             self._same_data(row, host['sha256'], self.model_path(row, seed))
         good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
-        data, parts = self.dataset(row)
+        data, _ = self.dataset(row)
         entries, arrays = [], {}
         settings = metrics.Settings(**row.config['evaluation'])
         partial = self.workdir / 'checkpoints' / f"{row.name}.{row.config_hash}.e{'-'.join(map(str, seeds))}.npz"
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
-            entries, arrays = evaluate.evaluate(
-                trainer.method, len(good), params, carry, parts['test'], row.config['metrics'], settings,
-                self._tick(row), trainer.views, partial, data.splits['train'], data.info.get('vocab'),
-                data.splits['valid'], data.info, lambda: self._space(row))
+            trained = metrics.Trained(trainer.method.evals, params, carry,
+                                      evaluate.keys(len(good)), trainer.views)
+            entries, arrays = evaluate.evaluate(trained, self._readable(row),
+                                                row.config['metrics'], settings,
+                                                self._tick(row), partial)
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
             result = {
-                'schema': 1, 'table': self.table.name, 'title': self.table.title, 'row': row.name, 'label': row.label,
-                'order': row.order, 'seed': seed, 'method': row.config['method'],
-                'status': 'failed' if g is None else 'done', 'reason': host['reason'],
-                'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
-                'config_hash': row.config_hash, 'train_hash': row.train_hash,
-                'parameters': row.config['protocol'].get('keep', 'best'),
-                'metrics': {} if g is None else _likelihood_named(entries[g], _likelihood(row, data)),
-                'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
-                'group': len(host['seeds']), 'steps': host['steps'],
-                'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
-                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
+                'schema': 1, 'table': self.table.name, 'title': self.table.title,
+                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed,
+                'method': row.config['method'], 'status': 'failed' if g is None else 'done',
+                'reason': host['reason'], 'published': list(
+                    row.published), 'dataset': _dataset(data), 'config': files.plain(
+                        row.config), 'config_hash': row.config_hash,
+                'train_hash': row.train_hash, 'parameters': row.config['protocol'].get(
+                    'keep', 'best'), 'metrics': {} if g is None else _likelihood_named(
+                        entries[g], _likelihood(row, data)), 'times': {
+                            'train': host['train'], 'evaluate': seconds,
+                            'compile': host['compile']
+                        }, 'group': len(
+                            host['seeds']), 'steps': host['steps'], 'parameter_count': int(
+                                sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
+                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()
+            }
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
-            self._list(row, seed, metrics.listings.render(own, data.info.get('vocab')))
+            self._list(row, seed, metrics.qualitative.render(own, _words(data.schema)))
             results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
         partial.unlink(missing_ok=True)
 
@@ -339,20 +393,23 @@ class Runner:
             path = self.workdir / 'listings' / f'{row.name}.s{seed}.{row.config_hash}.txt'
             files.write_bytes(path, text.encode())
 
-    # ---- what is there ----------------------------------------------------------------------------------------------
+    # ---- what is there
+    # ----------------------------------------------------------------------------------------------
 
     def describe(self, everything):
         """The table's entry in `<workdir>/table.json`: which cells make it up now.
 
         Args:
-          everything: the same `Table` without a filter of rows; those of its rows that have a result here belong to
-            the table too, so that jobs which train one row each fill one table.
+          everything: the same `Table` without a filter of rows; those of its rows that have a
+            result here belong to the table too, so that jobs which train one row each fill one
+            table.
         """
         asked = {row.name for row in self.table.rows}
         rows = [row for row in everything.rows
                 if row.name in asked or any(self.result_path(row, s).exists() for s in everything.seeds)]
+        read_by = {k: self.table.config[k] for k in ('primary', 'baseline') if self.table.config[k]}
         return {'table': self.table.name, 'title': self.table.title, 'columns': list(self.table.columns),
-                'seeds': list(self.table.seeds),
+                'seeds': list(self.table.seeds), **read_by,
                 'rows': [{'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash} for r in rows]}
 
     def status(self):
@@ -380,28 +437,28 @@ class Runner:
                 speed = speed or cost.rate()
                 need = cost.group(self.trainer(row, 1), self.numbers(row), speed)
             for seed in self.table.seeds:
-                state = ('done' if seed not in unfinished else 'trained' if seed not in untrained
-                         else 'running' if seed in running else 'missing')
+                state = ('done' if seed not in unfinished else 'trained' if seed
+                         not in untrained else 'running' if seed in running else 'missing')
                 here = seed in untrained
-                cells.append({'row': row.name, 'seed': seed, 'state': state,
-                              'seconds': need['seconds'] if here else 0., 'bytes': need['bytes'] if here else 0})
+                cells.append({
+                    'row': row.name, 'seed': seed, 'state': state,
+                    'seconds': need['seconds'] if here else 0.,
+                    'bytes': need['bytes'] if here else 0
+                })
         return cells
 
 
-def networks_info(info):
-    """What of a dataset's info a kit needs, as plain values."""
-    return {k: files.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name', 'classes') if k in info}
+def _words(columns):
+    """The words of the first column of tokens; None where there is none."""
+    name = schema.of_kind(columns, 'tokens')
+    return name and columns[name].names
 
 
 def _dataset(data):
-    info = data.info
-    out = {'name': info.get('name', data.name), 'sha256': info['sha256'], 'split': 'test', 'sizes': info['sizes']}
-    for key in ('tokens', 'reduced', 'source', 'labelled'):
-        if key in info:
-            out[key] = info[key]
-    if 'vocab' in info:
-        out['vocab'] = len(info['vocab'])
-    return files.plain(out)
+    return files.plain({
+        'name': data.name, 'sha256': data.source.sha256, 'split': 'test',
+        'sizes': data.source.sizes, **data.source.facts
+    })
 
 
 def _likelihood(row, data):
@@ -415,7 +472,9 @@ def _likelihood(row, data):
 
 
 def _likelihood_named(entries, likelihood):
-    """Metrics in nats say which decoder likelihood they are of: densities and probabilities never rank together."""
+    """Metrics in nats say which decoder likelihood they are of: densities and probabilities
+    never rank together.
+    """
     def of_decoder(name):
         return any('log_lik' in need for need in metrics.METRICS[name].needs)
 
@@ -428,9 +487,12 @@ def _likelihood_named(entries, likelihood):
 def _of_seed(entry, g):
     """A curve entry of a group, for one seed."""
     pick = lambda v: {k: x[g] for k, x in v.items()}
-    return {'phase': entry['phase'], 'epoch': entry['epoch'], 'step': entry['steps'][g], 'status': entry['status'][g],
-            'lr_scale': entry['lr_scale'][g], 'seconds': entry['seconds'], 'train': pick(entry['train']),
-            'valid': pick(entry['valid'])}
+    return {
+        'phase': entry['phase'], 'epoch': entry['epoch'], 'step': entry['steps'][g],
+        'status': entry['status'][g], 'lr_scale': entry['lr_scale'][g],
+        'seconds': entry['seconds'], 'train': pick(entry['train']), 'valid': pick(
+            entry['valid'])
+    }
 
 
 def _log(paths, entry):
@@ -454,6 +516,8 @@ def _curves(entries):
     """Curves as arrays [epochs]; NaN where a phase has no such number."""
     names = sorted({(part, k) for e in entries for part in ('train', 'valid') for k in e[part]})
     number = lambda x: np.nan if x is None else x
-    out = {f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries]) for part, k in names}
+    out = {
+        f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries])
+        for part, k in names
+    }
     return {**out, 'curve/step': np.array([e['step'] for e in entries])} if entries else {}
-
