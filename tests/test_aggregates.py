@@ -12,7 +12,9 @@ from test_results import fake, metric
 
 from vaebench.errors import UserError
 from vaebench.experiment import records, results
-from vaebench.report import aggregates, drawing, formats, profiles, statistics, tables
+from vaebench.report import aggregates, formats, statistics, tables
+from vaebench.report.figures import performance_profiles as profiles
+from vaebench.report.figures import style
 
 
 def build(many, better='lower', own=None, primary='m', baseline='vae'):
@@ -289,13 +291,13 @@ def test_figures(rows):
 def test_colours_tell_what_an_interval_says():
     found = simulated(6, 4, 3., 0)
     table = aggregates.tabulate(found)
-    verdict = lambda low, high, missing=0: profiles._verdict(table.rows[0]._replace(cells={
+    verdict = lambda low, high, missing=0: profiles.verdict(table.rows[0]._replace(cells={
         'improved': table.rows[0].cells['improved']._replace(summary=statistics.Summary(.6, low, high, 9)),
         'missing': table.rows[0].cells['missing']._replace(summary=statistics.Summary(missing, None, None, 0))}))
     assert [verdict(.55, .7), verdict(.1, .4), verdict(.4, .7), verdict(None, None), verdict(.55, .7, 2)] == [
-        profiles.HIGH, profiles.LOW, profiles.EVEN, profiles.EVEN, profiles.PART]
-    assert len({c for c, _ in (profiles.HIGH, profiles.LOW, profiles.EVEN, profiles.PART)}) == 4
-    assert {profiles.HIGH[0], profiles.LOW[0], profiles.EVEN[0]} <= set(drawing.COLOURS)
+        profiles.BETTER, profiles.WORSE, profiles.EVEN, profiles.EVEN, profiles.PART]
+    assert len({c for c, _ in (profiles.BETTER, profiles.WORSE, profiles.EVEN, profiles.PART)}) == 4
+    assert {profiles.BETTER[0], profiles.WORSE[0], profiles.EVEN[0]} <= set(style.COLORS)
 
 
 def test_families_share_half_of_their_rows():

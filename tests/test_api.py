@@ -5,11 +5,12 @@ import pytest
 import vaebench
 from vaebench import datasets, schema
 from vaebench.errors import UserError
-from vaebench.experiment import presets, results, table
+from vaebench.experiment import results, table
+from vaebench.experiment.rows import row
 from vaebench.experiment.runner import Runner
 
 MLP = {'name': 'mlp', 'latent': 2, 'hidden': (6,)}
-LSTM = {**presets.LSTM, 'embed': 4, 'hidden': 4, 'latent': 2}
+LSTM = {'name': 'lstm', 'embed': 4, 'hidden': 4, 'latent': 2, 'dropout': .5, 'init_scale': .01}
 FEW = {'examples': 40, 'eval_examples': 12}
 KINDS = {
     'digits': ({'name': 'digits', **FEW}, MLP),
@@ -23,10 +24,10 @@ def workdir(tmp_path_factory):
     """One small VAE trained on each kind of data."""
     folder = tmp_path_factory.mktemp('cells')
     for name, (data, kit) in KINDS.items():
-        config = presets.table(name, name, dataset=data, kit=kit, epochs=1, batch=20, seeds=1,
-                               metrics=('rec',), evaluation={'samples': 1, 'generated': 20})
-        config.table = presets.rows({name: {'label': name, 'method': 'vae'}})
-        spec, = table.tables(config.to_dict())
+        config = dict(name=name, title=name, dataset=data, kit=kit, epochs=1, batch=20, seeds=1,
+                      metrics=('rec',), evaluation=dict(samples=1, generated=20),
+                      table={name: row(name, 'vae')})
+        spec, = table.tables(config)
         assert Runner(spec, folder, say=lambda line: None).run() == {
             'busy': [], 'broken': [], 'out': False}
     return folder
@@ -102,8 +103,8 @@ def test_results_name_their_data_and_models_its_schema(workdir):
         _, data, _ = loaded(workdir, name)
         path, = (workdir / 'results').glob(f'{name}.*.json')
         result = results.read(path)
-        host = checkpoint.peek(workdir / 'models' / f"{name}.s0.{result['train_hash']}")
+        host = checkpoint.peek(workdir / 'models' / f"{name}.s0.{result.train_hash}")
         assert schema.parse(host['schema']) == data.schema
-        named = result['dataset']
-        assert (named['name'], named['sha256'], named['sizes']) == (
+        named = result.dataset
+        assert (named.name, named.sha256, named.sizes) == (
             name, data.source.sha256, data.source.sizes)

@@ -205,11 +205,11 @@ def test_tables_of_one_side_and_left_out_files_are_named(tmp_path):
 def test_every_format_shows_it(tmp_path):
     new = {'vae': (99., 99.5, 101.6), 'fb': (98.1, 98.7, 99.3), 'late': (1.,)}
     found = [one(write(tmp_path / 'a', new), write(tmp_path / 'b', OLD))]
-    assert formats.read_json(formats.as_json(found)) == found
+    assert formats.read_json(formats.to_json(found)) == found
     for form, function in formats.FORMATS.items():
         text = function(found)
         assert 'better' in text and 'only in A' in text and 'steps' not in text.replace('"steps": null', ''), form
-    assert '| -1.30 <sub>[-1.96, -0.64] better</sub> |' in formats.markdown(found)
+    assert '| -1.30 <sub>[-1.96, -0.64] better</sub> |' in formats.to_markdown(found)
 
 
 def test_a_config_nested_deep_is_compared(tmp_path):

@@ -19,7 +19,7 @@ from vaebench.methods import METHODS, manifold_learning
 
 LATENT, BATCH, SEEDS, STEPS, VOCAB = 2, 8, 2, 30, 9
 IMAGE = {'x': schema.image((3, 3, 1)), 'label': schema.label(toys.CLASSES)}
-TEXT = {**schema.text(tuple('abcdefghi'), 5), 'log_p': schema.Field('real')}
+TEXT = {**schema.text(tuple('abcdefghi'), 5), 'log_p': schema.Field('real'), 'label': schema.label(toys.CLASSES)}
 KITS = {
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
     'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})

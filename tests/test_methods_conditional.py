@@ -47,7 +47,8 @@ def test_importance_sampling_finds_the_likelihood_that_quadrature_finds(name):
                           jax.random.key(1), Settings(samples=4000, chunk=500))
     out = measure(view, ['nll_iw', 'elbo', 'kl', 'mi_full', 'au', 'mse'])
     assert all(out.values())
-    np.testing.assert_allclose(-view.weights[0][0], exact, atol=.03)
+    nll, ess = (x[0] for x in view.weights)
+    assert (np.abs(nll + exact) < 5 / np.sqrt(ess)).all() and np.median(ess) > 1000
     assert out['elbo'].value[0] > out['nll_iw'].value[0] - .05
 
 

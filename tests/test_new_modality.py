@@ -1,4 +1,4 @@
-"""A modality that the package has never heard of, through entry points alone: one kit, one dataset, existing methods."""
+"""A modality that the package has never heard of, by entry points alone, on existing methods."""
 import importlib
 import pathlib
 import sys

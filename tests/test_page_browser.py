@@ -14,20 +14,28 @@ from test_results import fake
 
 from vaebench.report import page, published, tables
 
-sync_api = pytest.importorskip('playwright.sync_api', reason="needs playwright: pip install -e '.[browser]'")
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='needs a Chromium: apt-get install chromium')
+sync_api = pytest.importorskip('playwright.sync_api',
+                               reason="needs playwright: pip install -e '.[browser]'")
+PROGRAMS = 'chromium', 'chromium-browser', 'google-chrome'
+CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None,
+                                reason='needs a Chromium: apt-get install chromium')
+
+NEEDS_AXE = "needs axe: pip install -e '.[browser]'"
 
 COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'
-QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-         '--disable-component-update', '--disable-sync']
-PIXEL = (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')
-CARDS = {'vae': {'title': 'Variational autoencoder', 'summary': 'The baseline.', 'body': ['Equation:\n  a = b'],
+QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
+         '--disable-background-networking', '--disable-component-update']
+PIXEL = (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">'
+         b'<rect width="9" height="9"/></svg>')
+CARDS = {'vae': {'title': 'Variational autoencoder', 'summary': 'The baseline.',
+                 'body': ['Equation:\n  a = b'],
                  'source': 'Kingma and Welling, 2014', 'cite': '@misc{a}'}}
 KEYS = '''([panel, name]) => {
     const table = document.getElementById(panel).querySelector('.grid');
     const k = [...table.tHead.rows[0].cells].find(th => th.dataset.name === name).cellIndex;
-    return [...table.tBodies[0].rows].filter(r => !r.hidden && r.dataset.i).map(r => r.cells[k].dataset.sort ?? null);
+    const rows = [...table.tBodies[0].rows].filter(r => !r.hidden && r.dataset.i);
+    return rows.map(r => r.cells[k].dataset.sort ?? null);
 }'''
 
 
@@ -46,7 +54,8 @@ def files(tmp_path_factory):
     found = collect(lab(folder / 'lab'))
     quick, problems = tables.collect([COMMITTED / 'quickstart'])
     assert problems == []
-    pages = {'lab': page.render(found, {'toy': [('A figure', 'a black square', PIXEL, 'svg')]}, CARDS, [found[0]]),
+    figures = {'toy': [('A figure', 'a black square', PIXEL, 'svg')]}
+    pages = {'lab': page.render(found, figures, CARDS, [found[0]]),
              'large': page.render([large()]), 'quick': page.render(quick)}
     for name, text in pages.items():
         (folder / f'{name}.html').write_text(text, encoding='utf-8')
@@ -55,13 +64,14 @@ def files(tmp_path_factory):
 
 @contextlib.contextmanager
 def opened(browser, path, anchor='', script=None, **options):
-    """A tab without a network; fails on an error of the page, a line in the console, or a request."""
+    """A tab without a network; an error of the page, a console line or a request fails."""
     context = browser.new_context(offline=True, **options)
     wrong = []
     tab = context.new_page()
     tab.on('console', lambda m: wrong.append(m.text))
     tab.on('pageerror', lambda e: wrong.append(str(e)))
-    tab.on('request', lambda r: None if r.url.startswith((path.as_uri(), 'data:')) else wrong.append(r.url))
+    ours = path.as_uri(), 'data:'
+    tab.on('request', lambda r: None if r.url.startswith(ours) else wrong.append(r.url))
     if script:
         tab.add_init_script(script)
     tab.goto(path.as_uri() + anchor)
@@ -76,7 +86,8 @@ def keys(tab, panel, name):
 
 
 def labels(tab, panel):
-    return tab.locator(f'#{panel} .grid > tbody > tr[data-i]:not([hidden]) > th').all_inner_texts()
+    rows = f'#{panel} .grid > tbody > tr[data-i]:not([hidden])'
+    return tab.locator(f'{rows} > th').all_inner_texts()
 
 
 def header(tab, panel, name):
@@ -94,7 +105,8 @@ def test_committed_results_open(browser, files):
         for name in names:
             tab.get_by_role('tab', name=name, exact=True).click()
             (shown,) = [p for p in tab.locator('[role=tabpanel]').all() if p.is_visible()]
-            assert shown.locator('tbody tr').count() > 3 and shown.get_attribute('id') == tab.url.split('#')[1]
+            assert shown.locator('tbody tr').count() > 3
+            assert shown.get_attribute('id') == tab.url.split('#')[1]
 
 
 def test_numbers_sort_both_ways_with_gaps_last(browser, files):
@@ -102,19 +114,23 @@ def test_numbers_sort_both_ways_with_gaps_last(browser, files):
     with opened(browser, files['large']) as tab:
         names = labels(tab, 'large')
         assert len(names) == 120
-        for name, better in (('metric_0', 'lower'), ('metric_1', 'higher'), ('metric_2', None), ('metric_3', 'lower')):
+        for name, better in (('metric_0', 'lower'), ('metric_1', 'higher'), ('metric_2', None),
+                             ('metric_3', 'lower')):
             start = keys(tab, 'large', name)
             numbers = sorted(x for x in start if x is not None)
             gaps = [None] * start.count(None)
-            assert len(gaps) == (12 if name == 'metric_0' else 0) and numbers != [x for x in start if x is not None]
+            assert len(gaps) == (12 if name == 'metric_0' else 0)
+            assert numbers != [x for x in start if x is not None]
             button = header(tab, 'large', name)
-            first = 'descending' if better == 'higher' else 'ascending'          # the better end
+            first = 'descending' if better == 'higher' else 'ascending'     # the better end
             for state in (first, other[first]):
                 button.click()
                 assert button.locator('..').get_attribute('aria-sort') == state
-                assert keys(tab, 'large', name) == (numbers if state == 'ascending' else numbers[::-1]) + gaps
+                ordered = numbers if state == 'ascending' else numbers[::-1]
+                assert keys(tab, 'large', name) == ordered + gaps
             button.click()
-            assert labels(tab, 'large') == names and button.locator('..').get_attribute('aria-sort') == 'none'
+            assert labels(tab, 'large') == names
+            assert button.locator('..').get_attribute('aria-sort') == 'none'
 
 
 def test_names_sort_as_people_count(browser, files):
@@ -131,7 +147,8 @@ def test_names_sort_as_people_count(browser, files):
 def test_a_large_page_is_small_and_sorts_at_once(browser, files):
     assert files['large'].stat().st_size < 5e6
     with opened(browser, files['large']) as tab:
-        times = tab.evaluate('''() => [...document.querySelectorAll('#large thead button')].map(b => {
+        times = tab.evaluate('''() => [...document.querySelectorAll('#large thead button')].map(
+          b => {
             const start = performance.now();
             b.click();
             document.body.offsetHeight;         // layout is part of it
@@ -143,7 +160,8 @@ def test_a_large_page_is_small_and_sorts_at_once(browser, files):
 def test_filters(browser, files):
     with opened(browser, files['large']) as tab:
         box, count = tab.locator('#large input[type=search]'), tab.locator('#large output')
-        for text, wanted in [('method 7', sum('7' in str(i) for i in range(120))), ('ROW_11', 11), ('zz', 0),
+        sevens = sum('7' in str(i) for i in range(120))
+        for text, wanted in [('method 7', sevens), ('ROW_11', 11), ('zz', 0),
                              ('metric_0>0', 108), ('seeds=5', 120), ('seeds<5', 0), ('', 120)]:
             box.fill(text)
             assert len(labels(tab, 'large')) == wanted, text
@@ -163,8 +181,10 @@ def test_columns_are_chosen(browser, files):
         tab.get_by_label('metric_3', exact=True).uncheck()
         tab.get_by_label('95% intervals').uncheck()
         assert visible() == [x for x in first if not x.startswith('metric_3')]
-        assert tab.locator('#large tbody tr').nth(1).locator('td:visible').count() == len(first) - 2
-        assert tab.locator('#large .ci:visible').count() == 0 and tab.locator('#large em:visible').count() > 0
+        cells = tab.locator('#large tbody tr').nth(1).locator('td:visible')
+        assert cells.count() == len(first) - 2
+        assert tab.locator('#large .ci:visible').count() == 0
+        assert tab.locator('#large em:visible').count() > 0
         tab.get_by_label('all of them').uncheck()
         assert visible() == first[:1]
         tab.get_by_label('all of them').check()
@@ -176,7 +196,8 @@ def test_columns_are_chosen(browser, files):
 def ink(tab):
     """Lightness of the page's ground and of its text, 0 to 255."""
     return tab.evaluate('''() => ['backgroundColor', 'color'].map(k =>
-        getComputedStyle(document.body)[k].match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) / 3)''')
+        getComputedStyle(document.body)[k].match(/\\d+/g).slice(0, 3)
+            .reduce((a, b) => a + Number(b), 0) / 3)''')
 
 
 @pytest.mark.parametrize('system', ['light', 'dark'])
@@ -195,7 +216,8 @@ def test_theme_follows_the_system_until_chosen_and_is_remembered(browser, files,
 
 
 def test_a_refused_storage_is_no_error(browser, files):
-    refuse = 'Object.defineProperty(window, "localStorage", {get() { throw new DOMException("no", "SecurityError"); }})'
+    refuse = ('Object.defineProperty(window, "localStorage", '
+              '{get() { throw new DOMException("no", "SecurityError"); }})')
     with opened(browser, files['lab'], script=refuse, color_scheme='light') as tab:
         tab.locator('#vb-theme').click()
         assert ink(tab)[0] < 60
@@ -215,7 +237,7 @@ def test_keyboard(browser, files):
         assert labels(tab, 'toy') == ['FB', 'VAE', 'LM', 'BAD', 'GONE']
         tab.keyboard.press('Space')
         assert labels(tab, 'toy') == ['LM', 'VAE', 'FB', 'BAD', 'GONE']
-        assert 'importance sampling, S=500' in tip(tab)            # of the header: its column's estimator
+        assert 'importance sampling, S=500' in tip(tab)    # of the header: the estimator
         tab.keyboard.press('ArrowDown')
         assert '101.335' not in tip(tab) and tip(tab).startswith('LM · nll_iw')
         tab.keyboard.press('ArrowDown')
@@ -230,7 +252,8 @@ def test_keyboard(browser, files):
         assert 'The baseline.' in tab.locator('#toy tr.more').inner_text()
         tab.keyboard.press('Enter')
         assert tab.locator('#toy tr.more').count() == 0
-        assert tab.locator('#toy .grid tbody [tabindex="0"]').count() == 1      # the cells are one stop
+        # The cells are one stop.
+        assert tab.locator('#toy .grid tbody [tabindex="0"]').count() == 1
         tab.keyboard.press('Shift+Tab')
         assert active() == 'train'
         tab.keyboard.press('ArrowDown')
@@ -240,9 +263,11 @@ def test_keyboard(browser, files):
 
 def check_tip(text):
     config = fake('vae')['config_hash']
-    for part in ['VAE · nll_iw', 'n = 3', '±0.5', 'importance sampling, S=500 (10 examples, 500 samples)',
-                 'Seed 0\n100\n', 'Seed 1\n101\n', 'Seed 2\n100.01\n', 'Seed 3\nfailed: non-finite rec at step 30',
-                 '12.5 s', '1 x cpu', config, 'a' * 10, f'vae.s2.{config}.json', '95% interval']:
+    for part in ['VAE · nll_iw', 'n = 3', '±0.5', '95% interval',
+                 'importance sampling, S=500 (10 examples, 500 samples)',
+                 'Seed 0\n100\n', 'Seed 1\n101\n', 'Seed 2\n100.01\n',
+                 'Seed 3\nfailed: non-finite rec at step 30',
+                 '12.5 s', '1 x cpu', config, 'a' * 10, f'vae.s2.{config}.json']:
         assert part in text, (part, text)
 
 
@@ -255,7 +280,7 @@ def test_tooltip_by_pointer_and_by_focus(browser, files):
         assert cell.get_attribute('aria-describedby') == 'vb-pop'
         tab.locator('#vb-pop').hover()
         tab.wait_for_timeout(350)
-        check_tip(tip(tab))                                        # stays while it is pointed at
+        check_tip(tip(tab))                                # stays while it is pointed at
         tab.mouse.move(2, 2)
         tab.locator('#vb-pop').wait_for(state='hidden')
         tab.locator('#toy .grid tbody tr').nth(3).locator('td').nth(2).click()
@@ -265,16 +290,20 @@ def test_tooltip_by_pointer_and_by_focus(browser, files):
         tab.goto(files['lab'].as_uri() + '#ptb')
         (theirs,) = [v for v in published.values('A4/vae', 'ptb') if v.ours == 'rec']
         tab.locator('#ptb .grid tbody td').nth(1).click()
-        assert f'Published\n{theirs.name} {theirs.text} (A4, same estimator); ours − published +' in tip(tab)
+        text = f'{theirs.name} {theirs.text} (A4, same estimator); ours − published +'
+        assert f'Published\n{text}' in tip(tab)
 
 
 def test_deep_links(browser, files):
     with opened(browser, files['lab']) as tab:
-        for anchor, panel in [('#ptb', 'ptb'), ('#nowhere', 'toy'), ('', 'toy'), ('#vb-methods', 'vb-methods')]:
+        for anchor, panel in [('#ptb', 'ptb'), ('#nowhere', 'toy'), ('', 'toy'),
+                              ('#vb-methods', 'vb-methods')]:
             tab.goto(files['lab'].as_uri() + anchor)
             tab.reload()
-            assert [p.get_attribute('id') for p in tab.locator('[role=tabpanel]:visible').all()] == [panel]
-            assert tab.evaluate('scrollY') == 0 and tab.locator('[role=tab][aria-selected=true]').count() == 1
+            shown = tab.locator('[role=tabpanel]:visible').all()
+            assert [p.get_attribute('id') for p in shown] == [panel]
+            assert tab.evaluate('scrollY') == 0
+            assert tab.locator('[role=tab][aria-selected=true]').count() == 1
         tab.evaluate('location.hash = "#toy-2"')
         tab.locator('#toy-2').wait_for(state='visible')
 
@@ -282,39 +311,44 @@ def test_deep_links(browser, files):
 def test_an_opened_row_moves_and_hides_with_its_row(browser, files):
     with opened(browser, files['lab']) as tab:
         tab.locator('#toy .grid tbody th button').nth(1).click()
-        assert 'failed: non-finite rec at step 30' in tab.locator('#toy tr.more .runs').inner_text()
+        runs = tab.locator('#toy tr.more .runs').inner_text()
+        assert 'failed: non-finite rec at step 30' in runs
         header(tab, 'toy', 'nll_iw').click()
-        assert tab.locator('#toy tr.more').evaluate('r => r.previousSibling.cells[0].innerText') == 'VAE'
+        name = 'r => r.previousSibling.cells[0].innerText'
+        assert tab.locator('#toy tr.more').evaluate(name) == 'VAE'
         tab.locator('#toy input[type=search]').fill('fb')
         assert labels(tab, 'toy') == ['FB'] and not tab.locator('#toy tr.more').is_visible()
 
 
-def accessible(tab):
+def violations(tab):
     from axe_playwright_python.sync_playwright import Axe
-    return {v['id']: [n['html'] for n in v['nodes']] for v in Axe().run(tab).response['violations']}
+    found = Axe().run(tab).response['violations']
+    return {v['id']: [node['html'] for node in v['nodes']] for v in found}
 
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-@pytest.mark.parametrize(('name', 'anchor'), [('lab', '#toy'), ('lab', '#ptb'), ('lab', '#vb-methods'), ('quick', '')])
+@pytest.mark.parametrize(('name', 'anchor'), [
+    ('lab', '#toy'), ('lab', '#ptb'), ('lab', '#vb-methods'), ('quick', '')])
 def test_accessibility(browser, files, name, anchor, scheme):
-    pytest.importorskip('axe_playwright_python', reason="needs axe: pip install -e '.[browser]'")
+    pytest.importorskip('axe_playwright_python', reason=NEEDS_AXE)
     with opened(browser, files[name], anchor, color_scheme=scheme) as tab:
         if anchor == '#toy':
             tab.locator('#toy .grid tbody th button').nth(1).click()
             tab.locator('#toy .menu summary').click()
             tab.locator('#toy .grid tbody td').nth(1).focus()
-        assert accessible(tab) == {}
+        assert violations(tab) == {}
 
 
 def test_the_accessibility_check_can_fail(browser, files):
-    pytest.importorskip('axe_playwright_python', reason="needs axe: pip install -e '.[browser]'")
+    pytest.importorskip('axe_playwright_python', reason=NEEDS_AXE)
     with opened(browser, files['lab']) as tab:
         tab.evaluate('''() => {
             document.querySelector('.top p').style.color = '#999';
-            document.querySelector('.bar label').replaceWith(document.querySelector('.bar input'));
-            document.querySelector('.bar input').placeholder = '';
+            const input = document.querySelector('.bar input');
+            document.querySelector('.bar label').replaceWith(input);
+            input.placeholder = '';
         }''')
-        assert accessible(tab).keys() == {'color-contrast', 'label'}
+        assert violations(tab).keys() == {'color-contrast', 'label'}
 
 
 @pytest.mark.slow
@@ -326,12 +360,13 @@ def test_accessibility_of_all_committed_results(browser, tmp_path):
     assert problems == [] and path.stat().st_size < 5e6
     for table in found:
         with opened(browser, path, f'#{table.table}') as tab:
-            assert tab.locator(f'#{table.table} .grid').is_visible() and accessible(tab) == {}
+            assert tab.locator(f'#{table.table} .grid').is_visible() and violations(tab) == {}
 
 
 @pytest.mark.parametrize('width', [320, 360])
 def test_on_a_phone(browser, files, width):
-    with opened(browser, files['lab'], viewport={'width': width, 'height': 640}, has_touch=True, is_mobile=True) as tab:
+    phone = {'viewport': {'width': width, 'height': 640}, 'has_touch': True, 'is_mobile': True}
+    with opened(browser, files['lab'], **phone) as tab:
         assert tab.evaluate('document.documentElement.scrollWidth') == width
         first = tab.locator('#toy .grid tbody th').first
         left = first.bounding_box()['x']
@@ -339,8 +374,10 @@ def test_on_a_phone(browser, files, width):
         assert first.bounding_box()['x'] == left                   # the names stay in sight
         tab.locator('#toy .grid tbody tr').nth(1).locator('td').nth(1).tap()
         check_tip(tip(tab))
-        box, cell = (tab.locator(q).bounding_box() for q in ('#vb-pop', '#toy td[aria-describedby]'))
-        assert box['x'] >= 0 and box['x'] + box['width'] <= width and box['y'] + box['height'] <= 641
+        box, cell = (tab.locator(q).bounding_box()
+                     for q in ('#vb-pop', '#toy td[aria-describedby]'))
+        assert box['x'] >= 0 and box['x'] + box['width'] <= width
+        assert box['y'] + box['height'] <= 641
         assert cell['y'] + cell['height'] <= box['y'] or cell['y'] >= box['y'] + box['height']
         tab.locator('h1').tap()
         assert tip(tab) is None
@@ -350,12 +387,16 @@ def test_on_a_phone(browser, files, width):
 
 
 def test_on_paper(browser, files):
-    with opened(browser, files['lab'], color_scheme='dark', viewport={'width': 1000, 'height': 700}) as tab:
+    dark = {'color_scheme': 'dark', 'viewport': {'width': 1000, 'height': 700}}
+    with opened(browser, files['lab'], **dark) as tab:
         tab.emulate_media(media='print', color_scheme='dark')
-        assert all(tab.locator(f'#{p}').is_visible() for p in ('toy', 'ptb', 'toy-2')) and ink(tab)[0] > 240
-        assert not any(tab.locator(q).first.is_visible() for q in ('nav', '#vb-theme', '.bar', '#vb-methods'))
+        assert all(tab.locator(f'#{p}').is_visible() for p in ('toy', 'ptb', 'toy-2'))
+        assert ink(tab)[0] > 240
+        assert not any(tab.locator(q).first.is_visible()
+                       for q in ('nav', '#vb-theme', '.bar', '#vb-methods'))
     with opened(browser, files['large']) as tab:
-        visible = lambda: [[th.get_attribute('data-name') for th in table.locator('thead th:visible').all()]
+        visible = lambda: [[th.get_attribute('data-name')
+                            for th in table.locator('thead th:visible').all()]
                            for table in tab.locator('#large .grid').all()]
         (once,) = visible()
         tab.evaluate('dispatchEvent(new Event("beforeprint"))')
@@ -369,5 +410,7 @@ def test_on_paper(browser, files):
 
 def test_without_scripts_everything_is_still_there(browser, files):
     with opened(browser, files['lab'], java_script_enabled=False) as tab:
-        assert all(tab.locator(f'#{p}').is_visible() for p in ('toy', 'ptb', 'toy-2', 'vb-methods'))
-        assert not tab.locator('.bar').first.is_visible() and not tab.locator('#vb-theme').is_visible()
+        assert all(tab.locator(f'#{p}').is_visible()
+                   for p in ('toy', 'ptb', 'toy-2', 'vb-methods'))
+        assert not tab.locator('.bar').first.is_visible()
+        assert not tab.locator('#vb-theme').is_visible()

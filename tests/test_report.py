@@ -16,6 +16,7 @@ from vaebench import report
 from vaebench.errors import UserError
 from vaebench.experiment import results
 from vaebench.report import cli, formats, latex, tables
+from vaebench.report.formats import grid as layout
 
 COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'
 IW, EXACT = 'importance sampling, S=500', 'exact'
@@ -86,7 +87,7 @@ def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path):
 
 def test_csv_round_trip(tmp_path):
     found = tables.collect([toy(tmp_path, 5)])[0]
-    lines = list(csv.DictReader(io.StringIO(formats.comma_separated(found))))
+    lines = list(csv.DictReader(io.StringIO(formats.to_csv(found))))
     assert len(lines) == 3 * (3 + 3)
     by = {(line['row'], line['metric']): line for line in lines}
     for row in found[0].rows:
@@ -127,7 +128,7 @@ def everything(folder):
 
 def test_csv_loses_no_number(tmp_path):
     found = everything(tmp_path)
-    lines = iter(csv.DictReader(io.StringIO(formats.comma_separated(found))))
+    lines = iter(csv.DictReader(io.StringIO(formats.to_csv(found))))
     for table in found:
         for row in table.rows:
             for c in table.columns:
@@ -147,8 +148,8 @@ def test_csv_loses_no_number(tmp_path):
 
 def test_json_reads_back_as_it_was(tmp_path):
     found = everything(tmp_path)
-    back = formats.read_json(formats.as_json(found))
-    assert back == found and formats.as_json(back) == formats.as_json(found)
+    back = formats.read_json(formats.to_json(found))
+    assert back == found and formats.to_json(back) == formats.to_json(found)
     assert [type(x) for t in back for x in (t, t.columns[0], *t.rows)] == [
         type(x) for t in found for x in (t, t.columns[0], *t.rows)]
     for form, function in formats.FORMATS.items():
@@ -157,7 +158,7 @@ def test_json_reads_back_as_it_was(tmp_path):
 
 def test_json_round_trip(tmp_path):
     found = tables.collect([toy(tmp_path, 5)])[0]
-    table, = json.loads(formats.as_json(found))['tables']
+    table, = json.loads(formats.to_json(found))['tables']
     written = {(r.row, r.seed): r for r in results.read_all(tmp_path)[0]}
     for row in table['rows']:
         assert (row['steps'], row['parameters'], row['train']) == (1000, 12345, 12.5)
@@ -273,15 +274,15 @@ def test_markdown_renders(tmp_path):
     put(tmp_path / 'odd', fake('a', label='x|y <b> *z* _u_ ~~v~~ `w` &amp; [p](q) \\', title='1. #2 *t* <!-- [r]: s',
                                metrics={'f_1 | _g_ ^': metric(-1.5, note='- a <i> note_')}))
     found += tables.collect([tmp_path / 'odd'])[0]
-    lines, grids = rendered(formats.markdown(found))
+    lines, grids = rendered(formats.to_markdown(found))
     assert len(grids) == len(found)
     for table, grid in zip(found, grids, strict=True):
-        headers, rows = formats._grid(table)
-        assert grid[0] == [formats._header(*h) for h in headers]
+        headers, rows = layout.grid(table)
+        assert grid[0] == [str(h) for h in headers]
         for cells, row in zip(grid[1:], rows, strict=True):
             assert cells == [p if isinstance(p, str) else p.main + '†' * p.dagger + ' ' * bool(p.small or p.marks)
                              + ' '.join(filter(None, [p.small, p.marks])) for p in row]
-        assert {table.title, *formats._below(table, 'Bold')} <= set(lines)
+        assert {table.title, *layout.below(table, 'Bold')} <= set(lines)
         assert {f'[{i}] {note}' for i, note in enumerate(table.notes, 1)} <= set(lines)
 
 
@@ -296,7 +297,7 @@ def test_terminal(tmp_path):
     assert '98.75*' in text and '[89.22, 108.28] ±0.50' in text and '\x1b' not in text
     assert '*: best of its estimator' in text and not any(line != line.rstrip() for line in text.splitlines())
     assert max(map(len, report.render([tmp_path], 'terminal', width=80)[0].splitlines())) <= 80
-    assert re.search(r'\x1b\[1m *98.75\*', report.render([tmp_path], 'terminal', colour=True)[0])
+    assert re.search(r'\x1b\[1m *98.75\*', report.render([tmp_path], 'terminal', color=True)[0])
 
 
 @pytest.mark.parametrize(('value', 'shown'), [

@@ -1,4 +1,4 @@
 """Reports: tables, figures and pages from result files alone."""
-from vaebench.report.cli import main, render
+from vaebench.report.cli import EXTENSIONS, convert, main, render
 
-__all__ = ['main', 'render']
+__all__ = ['EXTENSIONS', 'convert', 'main', 'render']

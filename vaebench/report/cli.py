@@ -130,7 +130,7 @@ def render(folders: Sequence[Any], form: str = 'terminal', names: Sequence[str] 
     Args:
       folders, names, metrics, against, aggregate, baseline: of `collect`.
       form: a key of `EXTENSIONS`.
-      **options: of the format's function, such as `colour` and `width` of the terminal's.
+      **options: of the format's function, such as `color` and `width` of the terminal's.
 
     Returns:
       (text, problems): '' where there is no result; one line for each file that was left out.
@@ -142,33 +142,8 @@ def render(folders: Sequence[Any], form: str = 'terminal', names: Sequence[str] 
 def convert(found: Sequence[Table], form: str, **options: Any) -> str:
     """Writes tables in a format, as text."""
     from vaebench.report import formats
-    return page_of(found) if form == 'html' else formats.FORMATS[form](found, **options)
-
-
-def page_of(found: Sequence[Table]) -> str:
-    """Makes the page of some tables, as HTML.
-
-    It has what tables with the same rows come to together, rate and distortion, and cards.
-
-    Args:
-      found: the tables.
-
-    Returns:
-      The page.
-    """
-    import contextlib
-
-    from vaebench.report import aggregates, cards, figures, page, tradeoffs
-    extra = []
-    for family in aggregates.families(found):
-        with contextlib.suppress(UserError):    # without a baseline, or of another kind
-            if len(family) > 1:
-                extra.append(aggregates.overall(family)._replace(
-                    table=' + '.join(t.table for t in family)))
-    drawn = {t.table: figures.of_table(t, ('page',), tradeoffs.PLANES[:1]) for t in found}
-    pictures = {table: [(d.title, d.alt, d.files['page'], 'png') for d in many]
-                for table, many in drawn.items()}
-    return page.render(found, pictures, cards.blocks(found), extra)
+    function = formats.to_html if form == 'html' else formats.FORMATS[form]
+    return function(found, **options)
 
 
 def _told(found: list, problems: Iterable[str], args: flags.FlagValues) -> list:
@@ -201,19 +176,20 @@ def _splice(args: flags.FlagValues) -> int:
 
 
 def _draw(args: flags.FlagValues) -> Iterable[pathlib.Path]:
-    from vaebench.report import aggregates, figures, profiles
+    from vaebench.report import aggregates, figures
+    from vaebench.report.figures import performance_profiles
     if args.aggregate:
         found = _told(*collect(args.results, args.table), args)
         pool = aggregates.pool(found, args.columns, args.baseline)
         table = aggregates.tabulate(pool)
-        return figures.save(table.table, profiles.render(pool, table), args.figures)
-    return figures.write(_found(args), args.figures)
+        return figures.save(table.table, performance_profiles.render(pool, table), args.figures)
+    return figures.write_figures(_found(args), args.figures)
 
 
 def _paint(args: flags.FlagValues) -> Iterable[pathlib.Path]:
-    from vaebench.report import pictures
-    found = _told(*pictures.collect(args.results, args.table), args)
-    return pictures.write(found, args.pictures)
+    from vaebench.report import figures
+    cells = _told(*figures.collect_cells(args.results, args.table), args)
+    return figures.write_pictures(cells, args.pictures)
 
 
 def _emit(text: str, out: str | os.PathLike | None) -> None:
@@ -254,7 +230,7 @@ def _print(args: flags.FlagValues) -> None:
     form, options = args.format or 'terminal', {}
     if form == 'terminal' and args.out is None and sys.stdout.isatty():
         import shutil
-        options = {'colour': True, 'width': shutil.get_terminal_size().columns}
+        options = {'color': True, 'width': shutil.get_terminal_size().columns}
     _emit(convert(found, form, **options), args.out)
 
 

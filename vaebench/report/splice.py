@@ -103,6 +103,6 @@ def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
         if not found:
             raise UserError(f'{options["results"]}: no results')
         found = tables.select(found, split['table']) if split['table'] else found
-        return formats.markdown(found), problems
+        return formats.to_markdown(found), problems
     except UserError as e:
         raise UserError(f'{where}: {e}') from None

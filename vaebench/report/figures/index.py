@@ -1,0 +1,156 @@
+"""Which figures and pictures there are, and the files that they are written to."""
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vaebench import files
+from vaebench.errors import UserError
+from vaebench.report.figures import (
+    aggregate_posterior,
+    curves,
+    kl_weights,
+    losses,
+    rate_distortion,
+    samples,
+    scatter,
+    style,
+    texts,
+)
+from vaebench.report.figures.canvas import Title
+from vaebench.report.figures.cells import Cell
+from vaebench.report.figures.rate_distortion import Plane
+from vaebench.report.figures.style import RenderedFigure
+from vaebench.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURES: Mapping[str, Callable[[Mapping[str, np.ndarray], Title], 'Figure | None']] = {
+    'samples': samples.samples, 'reconstructions': samples.reconstructions,
+    'interpolations': samples.interpolations, 'traversals': samples.traversals,
+    'density': scatter.data_and_samples, 'latent': scatter.latent_codes,
+    'aggregate': aggregate_posterior.aggregate_posterior, 'curves': losses.losses}
+"""End of a file's name -> a picture of a cell's arrays; None where the cell lacks them."""
+
+
+# Figures of tables.
+
+def of_table(table: Table, forms: Sequence[str] = style.FILE_FORMATS,
+             planes: Iterable[Plane] = rate_distortion.PLANES) -> list[RenderedFigure]:
+    """Renders the figures of a table's numbers.
+
+    Args:
+      table: the table.
+      forms: see `style.encode_all`.
+      planes: of `rate_distortion.PLANES`.
+
+    Returns:
+      A figure for each plane of which a row has both metrics.
+    """
+    return [drawn for plane in planes
+            if (drawn := rate_distortion.render(table, plane, forms))]
+
+
+def of_cells(cells: Sequence[Cell]) -> list[RenderedFigure]:
+    """Renders the figures of the curves of a table's cells; [] where no cell has curves."""
+    found = curves.traces(cells)
+    if not any(trace.runs for trace in found):
+        return []
+    drawn = [curves.render(line, cells, found) for line in curves.LINES]
+    return [d for d in (*drawn, kl_weights.render(cells, found)) if d]
+
+
+def save(name: str, drawn: Iterable[RenderedFigure], folder: str | pathlib.Path
+         ) -> Iterator[pathlib.Path]:
+    """Writes figures as `<folder>/<name>.<figure>.<format>`.
+
+    Args:
+      name: id of the table.
+      drawn: the figures.
+      folder: where.
+
+    Yields:
+      Path of every file, once it is written.
+    """
+    for one in drawn:
+        for form, data in one.files.items():
+            yield _write(pathlib.Path(folder) / f'{name}.{one.name}.{form}', data)
+
+
+def write_figures(tables: Iterable[Table], folder: str | pathlib.Path) -> list[pathlib.Path]:
+    """Writes the figures of the numbers of tables; see `save`.
+
+    Returns:
+      Paths of the files.
+
+    Raises:
+      UserError: no table has a row with both metrics of a figure.
+    """
+    paths = [path for table in tables for path in save(table.table, of_table(table), folder)]
+    if not paths:
+        pairs = ', '.join(f'{p.y} and {p.x}' for p in rate_distortion.PLANES)
+        raise UserError(f'no row has both metrics of a figure ({pairs}): there is nothing to '
+                        'draw of these results')
+    return paths
+
+
+# Pictures of cells.
+
+def write_pictures(cells: Mapping[str, Sequence[Cell]], folder: str | pathlib.Path
+                   ) -> Iterator[pathlib.Path]:
+    """Writes pictures of cells and of tables.
+
+    Of a cell these are `<folder>/<table>/<row>.s<seed>.<what>.png` for every key of `PICTURES`,
+    and `.sentences.txt`; of a table `<folder>/<table>.samples.png`, `.sentences.md` and the
+    figures of `of_cells`.
+
+    Args:
+      cells: {table id: cells}, of `cells.collect_cells`.
+      folder: where.
+
+    Yields:
+      Path of every file, once it is written.
+
+    Raises:
+      UserError: a file of arrays is damaged.
+    """
+    folder = pathlib.Path(folder)
+    for table, own in cells.items():
+        kept = {}
+        for cell in own:
+            arrays = cell.arrays()
+            if 'real/x' in arrays and 'sample/x' in arrays:
+                kept[cell.row, cell.seed] = arrays['sample/x'], arrays['real/x']
+            yield from _write_cell(cell, arrays, folder / table)
+        path = folder / f'{table}.samples.png'
+        yield from _write_drawn(path, samples.overview_of_cells, own, kept)
+        if text := texts.overview(own):
+            yield _write(folder / f'{table}.sentences.md', text.encode())
+        yield from save(table, of_cells(own), folder)
+
+
+def _write_cell(cell, arrays, folder):
+    """Writes the pictures and the sentences of a cell."""
+    title = cell.label, f', seed {cell.seed}'
+    for what, make in PICTURES.items():
+        path = folder / f'{cell.row}.s{cell.seed}.{what}.png'
+        yield from _write_drawn(path, make, arrays, title)
+    if cell.listing:
+        path = folder / f'{cell.row}.s{cell.seed}.sentences.txt'
+        yield _write(path, cell.listing.read_text().encode())
+
+
+def _write_drawn(path, make, *args):
+    """Writes the figure that `make(*args)` returns, unless it is None."""
+    with style.context():
+        fig = make(*args)
+        data = None if fig is None else style.encode(fig)
+    if data is not None:
+        yield _write(path, data)
+
+
+def _write(path, data):
+    files.write_bytes(path, data)
+    return path
