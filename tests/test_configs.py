@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from vaebench import core, datasets, methods
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine.optimizers import optimizer
 from vaebench.experiment import presets, results, runner, table
 from vaebench.methods.build import build
 from vaebench.report import published
@@ -50,7 +50,7 @@ def test_every_method_of_text_has_a_row():
 def test_every_row_can_be_built(name, size):
     info = datasets.load('synthetic', sentences=8, eval_sentences=4).info
     for row in only_table(name, size).rows:
-        plan = core.Plan(2, 1, optimiser(row.config['optimizer']))
+        plan = core.Plan(2, 1, optimizer(row.config['optimizer']))
         method = build(row.config, info, plan)
         assert set(method.evals) <= set(core.EVALS), row.name
 
@@ -68,7 +68,8 @@ LABELLED = {'kind': 'image', 'shape': (8, 8, 1), 'name': 'image', 'classes': 10}
 def test_every_row_of_an_image_table_can_be_built(name, size, part):
     found, = table.tables(config(name, size)['tables'][part])
     for row in found.rows:
-        made = build(row.config, INFO.get(part, LABELLED), core.Plan(2, 1, optimiser(row.config['optimizer'])))
+        plan = core.Plan(2, 1, optimizer(row.config['optimizer']))
+        made = build(row.config, INFO.get(part, LABELLED), plan)
         assert set(made.evals) <= set(core.EVALS), row.name
 
 

@@ -9,7 +9,7 @@ import tiny_config
 import toys
 
 from vaebench import core, datasets, files, networks
-from vaebench.engine import train
+from vaebench.engine import loop
 from vaebench.errors import UserError
 from vaebench.experiment import results, table
 from vaebench.experiment.runner import Runner
@@ -39,7 +39,7 @@ def never(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError('trained again')
 
-    monkeypatch.setattr(train, 'run', fail)
+    monkeypatch.setattr(loop, 'run', fail)
 
 
 def digits(**more):
@@ -101,7 +101,7 @@ def test_the_space_of_a_classifier(trained):
 @pytest.mark.slow
 def test_a_stopped_classifier_goes_on_and_is_the_same_again(trained, tmp_path):
     data, calls = digits(), []
-    with pytest.raises(train.Out):
+    with pytest.raises(loop.OutOfTime):
         images.space(data, tmp_path, stop=lambda: calls.append(1) or len(calls) > 3)
     assert not list(tmp_path.glob('*.npz')) and len(list(tmp_path.iterdir())) == 2      # its checkpoint and its lock
     assert images.space(data, tmp_path).name == trained[2].name
@@ -181,8 +181,8 @@ def test_a_table_finds_its_classifier(trained, never, tmp_path, monkeypatch):
     row, = run.table.rows
     trainer = run.trainer(row, 1)
     state = trainer.init([0], run.numbers(row))
-    record = {'reasons': [None], 'curves': [], 'seconds': 0.}
-    monkeypatch.setattr(train, 'run', lambda *args, **kwargs: (state, record))      # as it begins
+    record = loop.Record([None], [True])
+    monkeypatch.setattr(loop, 'run', lambda *args: (state, record))        # as it begins
     assert not any(run.run().values())
     (result,), problems = results.read_all(tmp_path / 'results')
     got = result['metrics']
@@ -192,17 +192,30 @@ def test_a_table_finds_its_classifier(trained, never, tmp_path, monkeypatch):
     assert space.name in got['frechet']['estimator'] and 'validation data' in got['frechet_floor']['estimator']
 
 
+def test_an_unknown_augmentation_is_refused(tmp_path):
+    data = digits()
+    data.info['augment'] = 'binarize'
+    with pytest.raises(UserError, match="unknown augmentation 'binarize'; did you mean 'binarise'"):
+        images.space(data, tmp_path)
+    config = tiny_config.get_config().to_dict()
+    run = Runner(table.tables({**config, 'rows': 'vae'})[0], tmp_path)
+    row, = run.table.rows
+    run.dataset(row)[0].info['augment'] = 'flip'
+    with pytest.raises(UserError, match="unknown augmentation 'flip'"):
+        run.trainer(row, 1)
+
+
 def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
     class Seen(Exception):
         pass
 
     def trainer(*args):
-        raise Seen(args[-1])
+        raise Seen(getattr(args[-1], '__name__', None))
 
-    monkeypatch.setattr(train, 'Trainer', trainer)
+    monkeypatch.setattr(images, 'Trainer', trainer)
     grey, dynamic = digits(), digits()
     dynamic.info['augment'] = 'binarise'
-    for data, name in ((grey, 'None'), (dynamic, 'binarise')):
+    for data, name in ((grey, 'None'), (dynamic, 'binarize')):
         with pytest.raises(Seen, match=name):
             images.space(data, tmp_path)
     assert images._config(grey) != images._config(dynamic)          # and is kept in a file of its own

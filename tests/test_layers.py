@@ -20,7 +20,7 @@ MAY = {      # layer -> the layers of ours and the libraries beyond the standard
     'metrics': ({'core', 'ops', 'metrics', 'errors'}, {'jax', 'numpy', 'scipy', 'sklearn', 'sacrebleu',
                                                        'threadpoolctl'}),
     'files': ({'errors'}, set()),
-    'engine': ({'core', 'engine', 'files', 'errors', 'metrics'}, {'jax', 'numpy', 'optax', 'orbax'}),
+    'engine': ({'core', 'engine', 'files', 'errors'}, {'jax', 'numpy', 'optax', 'orbax'}),
     'judges': ({'core', 'engine', 'networks', 'methods', 'metrics', 'judges', 'files', 'errors'},
                {'jax', 'numpy', 'sklearn'}),
     'report': ({'experiment', 'report', 'files', 'errors', 'methods'}, {

@@ -1,5 +1,6 @@
 """The host loop: protocol, order of data, resuming, failing."""
 import json
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 import tiny_config
 
-from vaebench import core
-from vaebench.engine import checkpoint, plateau, train
-from vaebench.engine.optimizers import optimiser
+from vaebench import core, report
+from vaebench.engine import checkpoint, loop, order, plateau
+from vaebench.engine.optimizers import optimizer
+from vaebench.engine.trainer import Settings, Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import presets, table
 from vaebench.experiment.runner import Runner, duration
@@ -59,19 +61,69 @@ def test_plateau_follows_the_protocol():
 def test_without_patience_only_the_best_is_remembered():
     out, state = run_plateau([3., 1., 2., 5., 4., 6.], patience=0, first_epoch=0)
     assert all(lr == 1 and not done for lr, _, done in out) and int(state.params['w']) == 5
-    assert int(plateau.best(state).params['w']) == 1
+    assert int(plateau.take_best(state).params['w']) == 1
 
 
 def test_every_row_once_an_epoch_and_seeds_differ_in_content_only():
-    a, b = (train.indices(10, 4, 3, seed, 0, 0, 0) for seed in (0, 1))
+    a, b = (order.indices(10, 4, 3, (seed, 0, 0, 0)) for seed in (0, 1))
     for idx in (a, b):
         assert idx.shape == (3, 3, 4) and sorted(idx[:, 0].ravel()) == [-1, -1, *range(10)]
         assert idx[:, 1:].min() >= 0 and idx[:, 1:].max() < 10
-    assert (a != b).any() and (a == train.indices(10, 4, 3, 0, 0, 0, 0)).all()
-    blocks = train.epoch_blocks([10, 7], 2, 2)
-    assert sum(n for _, _, n in blocks) == train.epoch_steps([10, 7], 2) == 9
-    assert sorted(train.order(blocks, 0, 0, 3)) == sorted(blocks)
-    assert train.order(blocks, 0, 0, 3) != train.order(blocks, 0, 0, 4)
+    assert (a != b).any() and (a == order.indices(10, 4, 3, (0, 0, 0, 0))).all()
+    blocks = order.epoch_blocks([10, 7], 2, 2)
+    assert sum(n for _, _, n in blocks) == order.epoch_steps([10, 7], 2) == 9
+    assert sorted(order.order(blocks, 0, 0, 3)) == sorted(blocks)
+    assert order.order(blocks, 0, 0, 3) != order.order(blocks, 0, 0, 4)
+
+
+class Validation(NamedTuple):
+    """The loss of `number`, as a `metrics.Validator` is one."""
+    function = staticmethod(lambda params, carry, x: {'elbo': params['w'] * x})
+    inputs = staticmethod(lambda size, key: (jnp.ones(size),))
+
+
+def number(*phases, rows=(8,), group=1, **settings):
+    """A `Trainer` of phases that all move one number down the mean of the data."""
+    def loss(params, carry, batch, ctx):
+        return params['w'] * core.mean(batch['x'], batch), (carry, {})
+
+    tx = optimizer({'name': 'sgd', 'clip': 0.})
+    phases = tuple(p._replace(players=(core.Player('p', loss, ('w',), tx),)) for p in phases)
+    method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}), phases, {})
+    buckets = [{'x': jnp.arange(n, dtype=jnp.float32) + 10 * i} for i, n in enumerate(rows)]
+    settings = Settings(**{'epochs': 2, 'batch': 4, 'block': 2, **settings})
+    return Trainer(method, buckets, lambda needs: Validation(), settings, group)
+
+
+HP = {'lr': .1, 'lr_scale': 1.}
+
+
+def test_every_phase_says_which_parameters_it_kept():
+    chosen, last = core.Phase('chosen', (), 4), core.Phase('last', (), 2, select='')
+    state, record = loop.run(number(chosen, last, group=2), (0, 1), HP)
+    assert record.kept == [('chosen', ['best'] * 2), ('last', ['last'] * 2)]
+    assert record.parameters(1) == [{'phase': 'chosen', 'kept': 'best'},
+                                    {'phase': 'last', 'kept': 'last'}]
+    later = core.Phase('later', (), 9, continues=True)
+    best = state.protocol._replace(best=jnp.array([1., jnp.inf]))     # seed 1 saw no number
+    state, still = state._replace(protocol=best), state._replace(protocol=best, step=jnp.zeros(2))
+    assert number(chosen).kept(0, state) == ['best', 'last']
+    assert number(chosen).kept(0, still) == ['best', 'none']
+    assert number(chosen, keep='last').kept(0, state) == ['last'] * 2
+    assert number(chosen, later).kept(0, state) == ['last'] * 2      # `later` ends with the best
+
+
+def test_a_row_that_chose_nothing_does_not_say_best(tmp_path, capsys):
+    config = tiny_config.get_config().to_dict()
+    config['table'] = {'pca': {'method': 'pca', 'order': 0}}
+    config['metrics'] = ('trust',)
+    runner = Runner(table.tables({**config, 'rows': 'pca', 'seeds': 1})[0], tmp_path)
+    assert not any(runner.run().values())
+    path, = (tmp_path / 'results').glob('*.json')
+    assert json.loads(path.read_text())['parameters'] == []
+    report.main(['vaebench-report', f'--results={tmp_path}', '--format=markdown'])
+    text = capsys.readouterr().out
+    assert 'pca' in text and 'best on validation' not in text
 
 
 def tiny(rows, seeds=2, arg='', **given):
@@ -89,23 +141,24 @@ def test_stopped_and_resumed_is_bit_for_bit_uninterrupted(row, tmp_path):
     runner = Runner(tiny(row), tmp_path)
     spec = runner.table.rows[0]
     trainer, hp = runner.trainer(spec, 2), runner.numbers(spec)
-    whole, record = train.run(trainer, (0, 1), hp)
+    whole, record = loop.run(trainer, (0, 1), hp)
     count, stops = 0, 0
     while True:
         budget = iter(range(3))
         try:
-            state, again = train.run(trainer, (0, 1), hp, folder=tmp_path / 'c', save_every=1e9,
-                                     stop=lambda budget=budget: next(budget, None) is None)
+            options = loop.Options(folder=tmp_path / 'c', save_every=1e9,
+                                   stop=lambda budget=budget: next(budget, None) is None)
+            state, again = loop.run(trainer, (0, 1), hp, options)
             break
-        except train.Out:
+        except loop.OutOfTime:
             stops += 1
         count += 1
         assert count < 50
     assert stops >= 3 and same(whole, state)
-    for a, b in zip(record['curves'], again['curves'], strict=True):
-        assert a['valid'] == b['valid'] and a['steps'] == b['steps']
-        for k in a['train']:
-            np.testing.assert_allclose(a['train'][k], b['train'][k], rtol=1e-6)
+    for a, b in zip(record.curves, again.curves, strict=True):
+        assert a.valid == b.valid and a.steps == b.steps
+        for k in a.train:
+            np.testing.assert_allclose(a.train[k], b.train[k], rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -113,8 +166,8 @@ def test_a_group_is_its_seeds_alone(tmp_path):
     runner = Runner(tiny('vae'), tmp_path)
     spec = runner.table.rows[0]
     hp = runner.numbers(spec)
-    both, _ = train.run(runner.trainer(spec, 2), (0, 1), hp)
-    alone, _ = train.run(runner.trainer(spec, 1), (1,), hp)
+    both, _ = loop.run(runner.trainer(spec, 2), (0, 1), hp)
+    alone, _ = loop.run(runner.trainer(spec, 1), (1,), hp)
     for a, b in zip(jax.tree.leaves(both.params), jax.tree.leaves(alone.params), strict=True):
         np.testing.assert_allclose(a[1], b[0], rtol=1e-4, atol=1e-5)
 
@@ -186,7 +239,7 @@ def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run():
     def loss(params, carry, batch, ctx):
         return jnp.where(params['w'] == 0, jnp.sqrt(params['w']), 0.), (carry, {})     # value 0, gradient inf
 
-    tx = optimiser({'name': 'sgd', 'clip': 0.})
+    tx = optimizer({'name': 'sgd', 'clip': 0.})
     method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}),
                          (core.Phase('main', (core.Player('p', loss, ('w',), tx),), 3),), {})
     data = {'x': jnp.zeros(4)}
@@ -194,9 +247,9 @@ def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run():
                                      {'lr': jnp.float32(1.), 'lr_scale': jnp.float32(1.)}))
     state, metrics = core.make_step(method.phases[0])(state, data, jnp.arange(4)[None])
     assert np.isfinite(metrics['p/loss']) and not np.isfinite(state.params['w'])
-    healed = plateau.heal(state)
+    healed = plateau.restore_if_nonfinite(state)
     assert int(healed.status) == core.FAILED and float(healed.params['w']) == 0
-    fine = plateau.heal(state._replace(params={'w': jnp.float32(3)}))
+    fine = plateau.restore_if_nonfinite(state._replace(params={'w': jnp.float32(3)}))
     assert int(fine.status) == core.RUNNING and float(fine.params['w']) == 3
 
 

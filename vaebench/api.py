@@ -7,7 +7,7 @@ import numpy as np
 
 from vaebench import core
 from vaebench.engine import checkpoint
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
 from vaebench.experiment import results
 from vaebench.methods.build import build
@@ -122,7 +122,7 @@ def load(cell):
 
     def like(host):
         info = {k: tuple(v) if isinstance(v, list) else v for k, v in host['info'].items()}
-        plan = core.Plan(1, 1, optimiser(host['config']['optimizer']))
+        plan = core.Plan(1, 1, optimizer(host['config']['optimizer']))
         made['method'], made['info'] = build(host['config'], info, plan), info
         sample = {k: jax.ShapeDtypeStruct(shape, dtype) for k, (shape, dtype) in host['sample'].items()}
         return jax.eval_shape(made['method'].init, jax.random.key(0), sample)

@@ -31,7 +31,8 @@ SCHEMA = {
     'schema': int, 'table': str, 'title': str, 'row': str, 'label': str, 'order': int, 'seed': int, 'method': str,
     'status': ('done', 'failed'), 'reason': (str, _NONE), 'published': [str],
     'dataset': {'name': str, 'sha256': str, 'split': str, 'reduced?': (bool, _NONE), 'sizes?': (dict, _NONE)},
-    'config': dict, 'config_hash': str, 'train_hash': str, 'parameters': ('best', 'last', None),
+    'config': dict, 'config_hash': str, 'train_hash': str,
+    'parameters': ('best', 'last', None, list),     # of each phase: {'phase', 'kept'}
     'metrics': {'*': _METRIC}, 'times': {'train': _NUMBER, 'evaluate': _NUMBER, 'compile': _NUMBER},
     'steps': int, 'parameter_count': int, 'peak_memory': _COUNT,
     'git': {'revision': (str, _NONE), 'dirty': (bool, _NONE)}, 'versions': {'*': str},
@@ -61,8 +62,8 @@ def _shown(value):
 
 
 def _names(spec):
-    words = {str: 'a string', int: 'a whole number', float: 'a number', bool: 'true or false', dict: 'an object',
-             _NONE: 'null', None: 'null'}
+    words = {str: 'a string', int: 'a whole number', float: 'a number', bool: 'true or false',
+             dict: 'an object', list: 'a list', _NONE: 'null', None: 'null'}
     return ' or '.join(words[s] if s in words else repr(s) for s in spec if not (s is int and float in spec))
 
 

@@ -1,6 +1,7 @@
 """Works through a table: trains the missing groups, evaluates them, writes their cells. No flags here."""
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -16,14 +17,16 @@ import numpy as np
 
 from vaebench import core, datasets, files, methods, metrics
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, cost, train
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine import checkpoint, cost, loop, order
+from vaebench.engine.optimizers import optimizer
+from vaebench.engine.trainer import Settings, Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import evaluate, results
-from vaebench.experiment.table import Table
+from vaebench.experiment.table import Row, Table
 from vaebench.judges import images
 from vaebench.methods.build import build
 
+VALIDATION = 256       # examples of the validation split at once
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
 
@@ -41,6 +44,14 @@ def duration(text):
         raise UserError(f'budget={text} is not a duration; write it like 90s, 8m or 1h30m')
     hours, minutes, seconds = (float(g or 0) for g in match.groups())
     return 3600 * hours + 60 * minutes + seconds
+
+
+@dataclasses.dataclass
+class Shared:
+    """What rows that differ in numbers only share."""
+    trainer: Trainer
+    views: dict = dataclasses.field(default_factory=dict)   # compiled functions of evaluation
+    reported: float = 0.           # seconds of compilation that a result says already
 
 
 @dataclasses.dataclass
@@ -66,7 +77,7 @@ class Runner:
 
     def __post_init__(self):
         self.workdir = pathlib.Path(self.workdir)
-        self._data, self._trainers, self._spaces, self._making = {}, {}, {}, threading.RLock()
+        self._data, self._made, self._spaces, self._making = {}, {}, {}, threading.RLock()
         self._ahead, self._cancelled = None, threading.Event()
 
     # ---- what a row needs -------------------------------------------------------------------------------------------
@@ -85,20 +96,29 @@ class Runner:
                 self._data[key] = data, parts
             return self._data[key]
 
-    def trainer(self, row, width):
+    def trainer(self, row: Row, width: int) -> Trainer:
         """The row's `Trainer`, shared with rows that differ in numbers only."""
-        c, key = row.config, (self._share(row), width)
+        return self._shared(row, width).trainer
+
+    def _shared(self, row, width):
+        key = self._share(row), width
         with self._making:
-            if key not in self._trainers:
-                data, parts = self.dataset(row)
-                settings = train.Settings(epochs=c['epochs'], batch=c['batch'], block=c['block'],
-                                          seeds_by=c['seeds_by'], devices=c['devices'], **c['protocol'])
-                sizes = [len(next(iter(b.values()))) for b in parts['train']]
-                epoch = train.epoch_steps(sizes, settings.batch)
-                method = build(c, data.info, core.Plan(settings.epochs * epoch, epoch, optimiser(c['optimizer'])))
-                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'], settings, width,
-                                                    data.info.get('augment'))
-            return self._trainers[key]
+            if key not in self._made:
+                self._made[key] = Shared(self._trainer(row, width))
+            return self._made[key]
+
+    def _trainer(self, row, width):
+        c, (data, parts) = row.config, self.dataset(row)
+        settings = Settings(c['epochs'], c['batch'], c['block'], seeds_by=c['seeds_by'],
+                            devices=c['devices'], **c['protocol'])
+        sizes = [len(next(iter(b.values()))) for b in parts['train']]
+        epoch = order.epoch_steps(sizes, settings.batch)
+        plan = core.Plan(settings.epochs * epoch, epoch, optimizer(c['optimizer']))
+        method = build(c, data.info, plan)
+        validator = functools.partial(metrics.validator, method.evals, parts['valid'],
+                                      batch=VALIDATION)
+        return Trainer(method, parts['train'], validator, settings, width,
+                       images.augmentation(data.info.get('augment')))
 
     def _share(self, row):
         c = row.config
@@ -149,9 +169,9 @@ class Runner:
     # ---- the work ---------------------------------------------------------------------------------------------------
 
     def check_time(self):
-        """Raises `train.Out` when time is up."""
+        """Raises `loop.OutOfTime` when time is up."""
         if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
-            raise train.Out
+            raise loop.OutOfTime
 
     def run(self):
         """Trains and evaluates what is missing.
@@ -172,7 +192,7 @@ class Runner:
                         continue
                     self._row(row, todo[i + 1:])
                     self._forget(todo[i + 1:])
-            except train.Out:
+            except loop.OutOfTime:
                 state['out'] = True
                 break
             except (UserError, OSError, KeyboardInterrupt):
@@ -211,14 +231,14 @@ class Runner:
         """Lets go of programs that no later row shares: they hold memory."""
         needed = {self._share(row) for row in later}
         with self._making:
-            self._trainers = {key: t for key, t in self._trainers.items() if key[0] in needed}
+            self._made = {key: shared for key, shared in self._made.items() if key[0] in needed}
 
     def _row(self, row, later):
         untrained, _ = self.missing(row)
         for seeds in self.groups(row, untrained):
-            trainer = self.trainer(row, len(seeds))
+            shared = self._shared(row, len(seeds))
             self._compile_next(later)
-            self._train(row, trainer, seeds)
+            self._train(row, shared, seeds)
         _, unfinished = self.missing(row)
         while unfinished:
             seeds = self._group_of(row, unfinished[0])
@@ -246,36 +266,46 @@ class Runner:
         with contextlib.suppress(UserError):       # said when the row's turn comes
             self.trainer(row, width).prepare(self.numbers(row), self._cancelled.is_set)
 
-    def _train(self, row, trainer, seeds):
-        folder = self.workdir / 'checkpoints' / f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
-        data, _ = self.dataset(row)
-        fingerprint = data.info['sha256']
+    def _train(self, row, shared, seeds):
+        trainer, (data, _) = shared.trainer, self.dataset(row)
+        group = f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
         logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
-
-        begun, before = time.monotonic(), None
-
-        def on_block(at, fraction, loss):
-            nonlocal before
-            before = at if before is None else before
-            rate = (at.steps - before.steps) / max(time.monotonic() - begun, 1e-9) if at.phase == before.phase else 0.
-            speed = f', {rate:.0f} steps/s' if rate > 0 else ''
-            self.report(row.label, fraction, f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}{speed}')
-
-        state, record = train.run(
-            trainer, seeds, self.numbers(row), row.config['table_seed'], folder, self.deadline,
-            row.config['save_every'], on_block, lambda entry: _log(logs, entry), self.stop, fingerprint)
-        compiled, trainer.reported = trainer.compile_seconds - trainer.reported, trainer.compile_seconds
+        options = loop.Options(
+            row.config['table_seed'], self.workdir / 'checkpoints' / group,
+            data.info['sha256'], row.config['save_every'], self.deadline, self.stop,
+            self._on_block(row, trainer.method), lambda entry: _log(logs, entry))
+        state, record = loop.run(trainer, seeds, self.numbers(row), options)
+        compiled = trainer.programs.seconds - shared.reported
+        shared.reported = trainer.programs.seconds
         for g, seed in enumerate(seeds):
             one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
-            curves = [_of_seed(entry, g) for entry in record['curves'] if entry['ran'][g]]
+            curves = [entry.of(g) for entry in record.curves if entry.ran[g]]
             checkpoint.save(self.model_path(row, seed), one, {
-                'sha256': fingerprint,
-                'config': files.plain(row.config), 'info': networks_info(data.info), 'seeds': list(seeds),
-                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items() if k != 'partner'},
-                'status': int(state.status[g]), 'reason': record['reasons'][g], 'steps': int(state.total[g]),
-                'curves': curves, 'train': record['seconds'] / len(seeds), 'compile': compiled})
+                'sha256': data.info['sha256'], 'config': files.plain(row.config),
+                'info': networks_info(data.info), 'seeds': list(seeds),
+                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()
+                           if k != 'partner'},
+                'status': int(state.status[g]), 'reason': record.reasons[g],
+                'steps': int(state.total[g]), 'parameters': record.parameters(g),
+                'curves': curves,
+                'train': record.seconds / len(seeds), 'compile': compiled})
             _write_lines(logs[g], curves)
-        checkpoint.remove(folder)
+        checkpoint.remove(options.folder)
+
+    def _on_block(self, row, method):
+        """What a run calls after each block: the progress, with the speed since the first."""
+        begun, first = time.monotonic(), None
+
+        def on_block(at, fraction, loss):
+            nonlocal first
+            first = first or at
+            steps = at.steps - first.steps if at.phase == first.phase else 0
+            rate = steps / max(time.monotonic() - begun, 1e-9)
+            speed = f', {rate:.0f} steps/s' if rate > 0 else ''
+            name = method.phases[at.phase].name
+            self.report(row.label, fraction, f'{name} loss {np.mean(loss):.3f}{speed}')
+
+        return on_block
 
     def _tick(self, row):
         def tick(done, total):
@@ -294,8 +324,8 @@ class Runner:
         return self._spaces[data.info['sha256']]
 
     def _evaluate(self, row, seeds):
-        start = time.perf_counter()
-        trainer = self.trainer(row, len(seeds))
+        start, shared = time.perf_counter(), self._shared(row, len(seeds))
+        trainer, views = shared.trainer, shared.views
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row))[:2]))
         models = [checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds]
@@ -311,7 +341,7 @@ class Runner:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             entries, arrays = evaluate.evaluate(
                 trainer.method, len(good), params, carry, parts['test'], row.config['metrics'], settings,
-                self._tick(row), trainer.views, partial, data.splits['train'], data.info.get('vocab'),
+                self._tick(row), views, partial, data.splits['train'], data.info.get('vocab'),
                 data.splits['valid'], data.info, lambda: self._space(row))
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
@@ -322,7 +352,7 @@ class Runner:
                 'status': 'failed' if g is None else 'done', 'reason': host['reason'],
                 'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
                 'config_hash': row.config_hash, 'train_hash': row.train_hash,
-                'parameters': row.config['protocol'].get('keep', 'best'),
+                'parameters': host.get('parameters', []),
                 'metrics': {} if g is None else _likelihood_named(entries[g], _likelihood(row, data)),
                 'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
                 'group': len(host['seeds']), 'steps': host['steps'],
@@ -425,21 +455,13 @@ def _likelihood_named(entries, likelihood):
             for k, v in entries.items()}
 
 
-def _of_seed(entry, g):
-    """A curve entry of a group, for one seed."""
-    pick = lambda v: {k: x[g] for k, x in v.items()}
-    return {'phase': entry['phase'], 'epoch': entry['epoch'], 'step': entry['steps'][g], 'status': entry['status'][g],
-            'lr_scale': entry['lr_scale'][g], 'seconds': entry['seconds'], 'train': pick(entry['train']),
-            'valid': pick(entry['valid'])}
-
-
 def _log(paths, entry):
     for g, path in enumerate(paths):
-        if not entry['ran'][g]:
+        if not entry.ran[g]:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('a') as file:
-            file.write(json.dumps(_of_seed(entry, g)) + '\n')
+            file.write(json.dumps(entry.of(g)) + '\n')
 
 
 def _write_lines(path, entries):

@@ -1,4 +1,5 @@
 """Where samples and data are compared: a small classifier of the dataset's labels, trained by the suite itself."""
+import functools
 import hashlib
 import io
 import zipfile
@@ -8,20 +9,63 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core, files, networks
-from vaebench.engine import checkpoint, train
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine import checkpoint, loop, order
+from vaebench.engine.optimizers import optimizer
+from vaebench.engine.trainer import Settings, Trainer
+from vaebench.errors import unknown
 from vaebench.methods import baselines
-from vaebench.metrics import Space
+from vaebench.metrics import Space, validator
 from vaebench.metrics.view import slots
 
 SEED = 0
 BATCH = 128
+VALIDATION = 256       # rows of the validation split at once
 EPOCHS = 10            # at most, unless these are few steps
 LEAST, MOST = 1500, 4000   # train steps of a small and of a large dataset
 SMALL = 16             # pixels a side up to which images are small
 COMPONENTS = 64        # principal components of pixels where there are no labels
 ROWS = 20_000          # at most, behind them
 AT_ONCE = 250          # rows of a dispatch
+
+
+def binarize(key: core.Key, batch: core.Batch) -> core.Batch:
+    """Draws each pixel of a batch, and of its partners, as one with probability x, else zero.
+
+    Args:
+      key: [] typed key.
+      batch: with 'x' in [0, 1].
+
+    Returns:
+      The batch with new 'x'.
+    """
+    def drawn(tag, x):
+        return jax.random.bernoulli(core.derive(key, tag), x).astype(jnp.float32)
+
+    out = {**batch, 'x': drawn(0, batch['x'])}
+    if 'partner' in batch:
+        out['partner'] = {**batch['partner'], 'x': drawn(1, batch['partner']['x'])}
+    return out
+
+
+AUGMENT = {'binarise': binarize}
+"""What training data asks to be done to every batch, by the name in its info."""
+
+
+def augmentation(name: str | None) -> core.Augment | None:
+    """The augmentation that a dataset names.
+
+    Args:
+      name: key of `AUGMENT`, or None.
+
+    Returns:
+      The function, or None.
+
+    Raises:
+      UserError: the name is unknown.
+    """
+    if name is not None and name not in AUGMENT:
+        raise unknown('augmentation', name, AUGMENT)
+    return AUGMENT.get(name)
 
 
 def space(data, folder=None, **run):
@@ -33,13 +77,13 @@ def space(data, folder=None, **run):
     Args:
       data: a `datasets.Dataset`.
       folder: where what was learned is kept and looked for, for any process; None keeps nothing.
-      **run: of `train.run`, such as `deadline`, `stop` and `on_block`.
+      **run: of `loop.Options`, such as `deadline`, `stop` and `on_block`.
 
     Returns:
       A `metrics.Space`.
 
     Raises:
-      train.Out: time was up before the classifier was trained.
+      loop.OutOfTime: time was up before the classifier was trained.
     """
     if data.info['kind'] != 'image':
         return Space(lambda x: x.reshape(len(x), -1), 'coordinates')
@@ -105,7 +149,7 @@ def _config(data):
     small = max(data.info['shape'][:2]) <= SMALL
     sizes = {'channels': (32, 64), 'hidden': 32} if small else {'channels': (32, 64, 128), 'hidden': 128}
     classes = int(max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
-    steps = train.epoch_steps([len(data.splits['train']['label'])], BATCH)
+    steps = order.epoch_steps([len(data.splits['train']['label'])], BATCH)
     epochs = max(-(-LEAST // steps), min(EPOCHS, max(1, MOST // steps)))
     augment = {k: v for k, v in data.info.items() if k == 'augment' and v}     # it must see what it will judge
     return {'kit': {'name': 'conv', 'latent': 1, **sizes}, 'classes': classes, 'epochs': epochs, 'batch': BATCH,
@@ -125,8 +169,8 @@ def _known(part):
 def _train(data, config, folder, run):
     """Leaves of the trained parameters and the accuracy on the test split."""
     learn, valid, test = (_known(data.splits[s]) for s in ('train', 'valid', 'test'))
-    epoch = train.epoch_steps([len(learn['label'])], config['batch'])
-    plan = core.Plan(config['epochs'] * epoch, epoch, optimiser({'name': 'adam'}))
+    epoch = order.epoch_steps([len(learn['label'])], config['batch'])
+    plan = core.Plan(config['epochs'] * epoch, epoch, optimizer({'name': 'adam'}))
     method = baselines.classifier(_kit(data, config), plan)
     classify = method.evals['classify']
 
@@ -135,10 +179,13 @@ def _train(data, config, folder, run):
 
     held = len(valid['label']) > 0
     method = method._replace(evals={'score': score} if held else {})
-    settings = train.Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
-    trainer = train.Trainer(method, [learn], [valid], settings, 1, config.get('augment'))
-    state, _ = train.run(trainer, [config['seed']], {'lr': config['lr'], 'lr_scale': 1.}, folder=folder,
-                         fingerprint=data.info['sha256'], **run)
+    settings = Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
+    validators = functools.partial(validator, method.evals, [valid], batch=VALIDATION)
+    trainer = Trainer(method, [learn], validators, settings, 1,
+                      augmentation(config.get('augment')))
+    options = loop.Options(folder=folder, fingerprint=data.info['sha256'], **run)
+    numbers = {'lr': config['lr'], 'lr_scale': 1.}
+    state, _ = loop.run(trainer, [config['seed']], numbers, options)
     params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))
     right = np.nan
     if len(test['label']):

@@ -328,6 +328,13 @@ def _list(items):
     return ', '.join(dict.fromkeys(map(one_line, items)))
 
 
+def _kept(parameters):
+    """'best', 'last' or None: what the last phase that trained anything ended with."""
+    if not isinstance(parameters, list):
+        return parameters
+    return next((p['kept'] for p in reversed(parameters) if p['kept'] != 'none'), None)
+
+
 def _about(found):
     """What the numbers rest on, a line each."""
     if not found:
@@ -338,8 +345,8 @@ def _about(found):
              f'sha256 {one_line(data["sha256"])[:12]}.']
     by = defaultdict(list)
     for r in rs:
-        if r['status'] == 'done' and r['parameters']:
-            by[r['parameters']].append(r['label'])
+        if r['status'] == 'done' and (kept := _kept(r['parameters'])):
+            by[kept].append(r['label'])
     meaning = {'best': 'best on validation', 'last': 'last'}
     if len(by) == 1:
         lines.append(f'Parameters evaluated: {meaning[next(iter(by))]}.')
