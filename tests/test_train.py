@@ -70,10 +70,31 @@ def test_every_row_once_an_epoch_and_seeds_differ_in_content_only():
         assert idx.shape == (3, 3, 4) and sorted(idx[:, 0].ravel()) == [-1, -1, *range(10)]
         assert idx[:, 1:].min() >= 0 and idx[:, 1:].max() < 10
     assert (a != b).any() and (a == order.indices(10, 4, 3, (0, 0, 0, 0))).all()
-    blocks = order.epoch_blocks([10, 7], 2, 2)
-    assert sum(n for _, _, n in blocks) == order.epoch_steps([10, 7], 2) == 9
-    assert sorted(order.order(blocks, 0, 0, 3)) == sorted(blocks)
-    assert order.order(blocks, 0, 0, 3) != order.order(blocks, 0, 0, 4)
+
+
+def test_every_step_draws_its_bucket_independently_of_its_neighbors():
+    sizes, batch, block = [4000, 3000, 990], 10, 10
+    blocks = order.epoch_blocks(sizes, batch, block, (0, 0, 3))
+    assert sorted(map(len, (b.turns for b in blocks)))[0] == 9      # 799 steps
+    steps = [(b, t) for one in blocks for b, t in zip(*one, strict=True)]
+    assert len(steps) == order.epoch_steps(sizes, batch) == 799
+    assert sorted(steps) == [(b, t) for b, n in enumerate(sizes) for t in range(n // batch)]
+    of = np.array([b for b, _ in steps])
+    share = np.bincount(of) / len(of)
+    alike = (of[1:] == of[:-1]).mean()
+    assert abs(alike - (share**2).sum()) < 3 * .5 / np.sqrt(len(of))        # not 9 in 10
+    again, other = (order.epoch_blocks(sizes, batch, block, (0, 0, epoch)) for epoch in (3, 4))
+    assert all((a.buckets == b.buckets).all() for a, b in zip(blocks, again, strict=True))
+    assert [b.buckets.tolist() for b in other] != [b.buckets.tolist() for b in blocks]
+
+
+def test_one_bucket_keeps_the_blocks_that_it_always_had():
+    rng = np.random.default_rng([order.SALT, 5, 1, 2])
+    old = [(at, min(4, 11 - at)) for at in range(0, 11, 4)]
+    old = [old[i] for i in rng.permutation(len(old))]
+    blocks = order.epoch_blocks([22], 2, 4, (5, 1, 2))
+    assert [(b.turns[0], len(b.turns)) for b in blocks] == old
+    assert all((np.diff(b.turns) == 1).all() and not b.buckets.any() for b in blocks)
 
 
 class Validation(NamedTuple):
@@ -96,6 +117,24 @@ def number(*phases, rows=(8,), group=1, **settings):
 
 
 HP = {'lr': .1, 'lr_scale': 1.}
+
+
+@pytest.mark.parametrize('how', ['vmap', 'map'])
+def test_a_block_of_several_buckets_is_its_steps_one_by_one(how):
+    trainer = number(core.Phase('main', (), 9), rows=(9, 6), group=2, block=5, seeds_by=how)
+    state, buckets = trainer.init((0, 1), HP), np.array([1, 0, 0, 1])
+    rows = np.random.default_rng(0).integers(-1, 6, (2, 4, 1, 4), dtype=np.int32)
+    program = jax.make_jaxpr(trainer._block(0))(
+        state, trainer.data, np.zeros((2, 5, 1, 4), int), 4, np.zeros(5, int))
+    assert str(program).count('cond[') == 1              # one branch runs, not both and a choice
+    state, metrics = trainer.block(0, state, buckets, rows)
+    for g in range(2):
+        w = [0.]
+        for bucket, (row,) in zip(buckets, rows[g], strict=True):
+            x = 10 * bucket + row[row >= 0]
+            w.append(w[-1] - .1 * x.mean())
+        assert float(state.params['w'][g]) == pytest.approx(w[-1], rel=1e-5)
+        assert metrics['p/updates'][g].tolist() == [1] * 4 and int(state.total[g]) == 4
 
 
 def test_every_phase_says_which_parameters_it_kept():

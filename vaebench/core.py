@@ -356,25 +356,34 @@ def make_step(phase: Phase, augment: Augment | None = None) -> Callable[..., tup
 def make_block(phase: Phase, augment: Augment | None = None) -> Callable[..., tuple]:
     """Many train steps in one dispatch.
 
-    The number of steps is traced, so the last, shorter block of a bucket needs no program of
-    its own.
+    The number of steps is traced, so that a shorter block needs no program of its own. Where
+    the data is cut into buckets of different shapes, each step names the one that it reads: a
+    `lax.switch` runs the step of that bucket alone, also under a vmap over seeds that share
+    `which`.
 
     Args:
       phase: a `Phase`.
       augment: see `make_step`.
 
     Returns:
-      Pure function (state, data, idx int32 [K, n, B], count int32 []) -> (state, metrics): the
-      first `count` of the K steps are taken; metrics are [K], zero beyond `count`.
+      Pure function (state, data, idx int32 [K, n, B], count int32 [], which=None) -> (state,
+      metrics): the first `count` of the K steps are taken; metrics are [K], zero beyond
+      `count`. With `which`, int32 [K], data is a sequence of buckets and step k reads
+      data[which[k]].
     """
     step = make_step(phase, augment)
 
-    def block(state, data, idx, count):
-        shape = jax.eval_shape(step, state, data, idx[0])[1]
+    def block(state, data, idx, count, which=None):
+        buckets = (data,) if which is None else data
+        steps = [lambda state, idx, data=data: step(state, data, idx) for data in buckets]
+        shape = jax.eval_shape(steps[0], state, idx[0])[1]
         zeros = jax.tree.map(lambda s: jnp.zeros((idx.shape[0], *s.shape), s.dtype), shape)
 
         def body(i, c):
-            state, m = step(c[0], data, idx[i])
+            if len(steps) == 1:
+                state, m = steps[0](c[0], idx[i])
+            else:
+                state, m = jax.lax.switch(which[i], steps, c[0], idx[i])
             return state, jax.tree.map(lambda buffer, v: buffer.at[i].set(v), c[1], m)
 
         return jax.lax.fori_loop(0, count, body, (state, zeros))

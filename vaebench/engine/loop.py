@@ -29,7 +29,7 @@ class Position(NamedTuple):
 
 class Options(NamedTuple):
     """How a run is carried out. Only `table_seed` decides a number."""
-    table_seed: int = 0            # orders the blocks of all rows alike
+    table_seed: int = 0            # orders the steps of all rows alike
     folder: str | os.PathLike | None = None   # of checkpoints; None keeps none
     fingerprint: str = ''          # of the data; a checkpoint of other data is refused
     save_every: float = 60.        # seconds between checkpoints
@@ -162,11 +162,11 @@ class Run:
     def epoch(self):
         """Goes on to the end of the epoch under way, then validates."""
         at, settings, sizes = self.at, self.trainer.settings, self.trainer.sizes
-        blocks = order.epoch_blocks(sizes, settings.batch, settings.block)
-        blocks = order.order(blocks, self.options.table_seed, at.phase, at.epoch)
+        blocks = order.epoch_blocks(sizes, settings.batch, settings.block,
+                                    (self.options.table_seed, at.phase, at.epoch))
         n = core.batches_per_step(self.phase)
         rows = [[order.indices(size, settings.batch, n, (seed, at.phase, at.epoch, bucket))
-                 for seed in self.seeds] for bucket, size in enumerate(sizes)]
+                 for bucket, size in enumerate(sizes)] for seed in self.seeds]
         if at.block == 0:
             self.record.ran = self.running.tolist()
         while self._within(blocks):
@@ -180,23 +180,20 @@ class Run:
     def _within(self, blocks):
         return self.at.block < len(blocks) and self.at.steps < self.phase.steps
 
-    def block(self, block: tuple[int, int, int], rows: list):
-        """Takes the steps of one block.
+    def block(self, block: order.Block, rows: list):
+        """Takes the steps of one block, as far as the phase goes.
 
         Args:
-          block: (bucket, first step, steps).
-          rows: per bucket and seed what `order.indices` gives.
+          block: the steps.
+          rows: per seed and bucket what `order.indices` gives.
         """
-        at, settings = self.at, self.trainer.settings
-        bucket, first, count = block
-        count = min(count, self.phase.steps - at.steps)
-        n = core.batches_per_step(self.phase)
-        idx = np.full((len(self.seeds), settings.block, n, settings.batch), -1, np.int32)
-        for g, stream in enumerate(rows[bucket]):
-            idx[g, :count] = stream[first:first + count]
+        at, left = self.at, self.phase.steps - self.at.steps
+        buckets, turns = (x[:left] for x in block)
+        count = len(buckets)
+        rows = np.stack([[own[b][t] for b, t in zip(buckets, turns, strict=True)]
+                         for own in rows])
         before = np.asarray(self.state.status)
-        self.state, metrics = self.trainer.block(at.phase, bucket, self.state, idx, count)
-        metrics = {k: np.asarray(v)[:, :count] for k, v in metrics.items()}
+        self.state, metrics = self.trainer.block(at.phase, self.state, buckets, rows)
         self._diagnose(before, metrics)
         self.record.add(metrics)
         self.at = at._replace(block=at.block + 1, steps=at.steps + count)

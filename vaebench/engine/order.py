@@ -1,5 +1,6 @@
 """The order of the data: which rows a seed reads in which step of an epoch."""
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,29 +16,40 @@ def epoch_steps(sizes: Sequence[int], batch: int) -> int:
     return sum(-(-n // batch) for n in sizes)
 
 
-def epoch_blocks(sizes: Sequence[int], batch: int, block: int) -> list[tuple[int, int, int]]:
-    """Cuts an epoch into blocks, each inside one bucket.
+class Block(NamedTuple):
+    """Consecutive train steps of an epoch, taken in one dispatch."""
+    buckets: np.ndarray        # int32 [K], that each step reads
+    turns: np.ndarray          # int32 [K], which of its bucket's steps it is
+
+
+def epoch_blocks(sizes: Sequence[int], batch: int, block: int,
+                 tags: Sequence[int]) -> list[Block]:
+    """Orders the steps of an epoch, the same for every seed, and cuts them into blocks.
+
+    Every step draws its bucket independently of its neighbors: blocks of one length class each
+    would pull the parameters to and fro, the more the larger the learning rate.
 
     Args:
       sizes: rows per bucket.
       batch: B.
       block: most steps per block.
+      tags: (table seed, phase, epoch), which make the order.
 
     Returns:
-      List of (bucket, first step, steps).
+      The blocks; together they hold every step of every bucket once.
 
-    >>> epoch_blocks([10, 3], 2, 3)
-    [(0, 0, 3), (0, 3, 2), (1, 0, 2)]
+    >>> [(b.buckets.tolist(), b.turns.tolist()) for b in epoch_blocks([10, 3], 2, 4, (0, 0, 0))]
+    [([1, 0, 0], [1, 3, 4]), ([0, 0, 0, 1], [0, 1, 2, 0])]
     """
+    rng = np.random.default_rng([SALT, *tags])
     steps = [-(-n // batch) for n in sizes]
-    return [(b, at, min(block, n - at))
-            for b, n in enumerate(steps) for at in range(0, n, block)]
-
-
-def order(blocks: Sequence, table_seed: int, phase: int, epoch: int) -> list:
-    """Puts an epoch's blocks into the table's order, the same for every seed."""
-    rng = np.random.default_rng([SALT, table_seed, phase, epoch])
-    return [blocks[i] for i in rng.permutation(len(blocks))]
+    starts = np.arange(0, sum(steps), block)
+    starts = starts[rng.permutation(len(starts))]
+    buckets = rng.permutation(np.repeat(np.arange(len(steps), dtype=np.int32), steps))
+    turns = np.empty_like(buckets)
+    for bucket, n in enumerate(steps):
+        turns[buckets == bucket] = np.arange(n)
+    return [Block(buckets[at:at + block], turns[at:at + block]) for at in starts]
 
 
 def indices(size: int, batch: int, n: int, tags: Sequence[int]) -> np.ndarray:

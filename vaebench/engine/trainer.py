@@ -100,11 +100,11 @@ class Trainer:
     def _block(self, number):
         steps = core.make_block(self.method.phases[number], self.augment)
 
-        def one(state, data, idx, count):
-            state, metrics = steps(state, data, idx, count)
+        def one(state, data, idx, count, which):
+            state, metrics = steps(state, data, idx, count, which)
             return plateau.restore_if_nonfinite(state), metrics
 
-        return self._over_seeds(one, (0, None, 0, None))
+        return self._over_seeds(one, (0, None, 0, None, None))
 
     def _begun(self, group, hp):
         """What `_init` takes."""
@@ -142,14 +142,13 @@ class Trainer:
 
     def _prepare_phase(self, number, hp, cancelled):
         state, settings = self.shapes(hp, number), self.settings
-        n = core.batches_per_step(self.method.phases[number])
-        idx = jax.ShapeDtypeStruct((self.width, settings.block, n, settings.batch), jnp.int32)
-        count = jax.ShapeDtypeStruct((), jnp.int32)
-        for bucket, data in enumerate(self.data):
-            if cancelled():
-                return
-            args = state, jax.tree.map(shape_of, data), idx, count
-            self.programs.build(f'block{number}.{bucket}', self._block(number), args, (0,))
+        if cancelled():
+            return
+        shape = self.width, settings.block, core.batches_per_step(self.method.phases[number])
+        idx, count, which = (jax.ShapeDtypeStruct(s, jnp.int32)
+                             for s in ((*shape, settings.batch), (), (settings.block,)))
+        self.programs.build(f'block{number}', self._block(number), (
+            state, jax.tree.map(shape_of, self.data), idx, count, which), (0,))
         validation = self.validators[number]
         inputs = validation.inputs(self.width, jax.random.key(0))
         if inputs and not cancelled():
@@ -183,25 +182,31 @@ class Trainer:
         return self.programs.run(f'enter{number}', self._enter(number), state, self.sample,
                                  donate=(0,))
 
-    def block(self, number: int, bucket: int, state: State, idx: np.ndarray,
-              count: int) -> tuple[State, Mapping[str, jax.Array]]:
+    def block(self, number: int, state: State, buckets: np.ndarray,
+              rows: np.ndarray) -> tuple[State, dict[str, np.ndarray]]:
         """Takes some train steps of phase `number`: see `core.make_block`.
 
         Args:
           number: of the phase.
-          bucket: that the rows are of.
           state: `State` with a leading seed axis.
-          idx: int32 [G, K, n, B].
-          count: steps to take, at most K.
+          buckets: int32 [k] that the steps read, k <= K, the settings' block.
+          rows: int32 [G, k, n, B] of these buckets.
 
         Returns:
-          (state, metrics [G, K]).
+          (state, metrics [G, k]).
         """
+        count = len(buckets)
+        which = np.zeros(self.settings.block, np.int32)
+        which[:count] = buckets
+        idx = np.full((len(rows), len(which), *rows.shape[2:]), -1, np.int32)
+        idx[:, :count] = rows
         idx = jnp.asarray(idx)
         if self.mesh is not None:
             idx = placement.place_batches(idx, self.mesh)
-        return self.programs.run(f'block{number}.{bucket}', self._block(number), state,
-                                 self.data[bucket], idx, jnp.int32(count), donate=(0,))
+        state, metrics = self.programs.run(
+            f'block{number}', self._block(number), state, self.data, idx, jnp.int32(count),
+            jnp.asarray(which), donate=(0,))
+        return state, {k: np.asarray(v)[:, :count] for k, v in metrics.items()}
 
     def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:
         """Measures phase `number` on the validation data: name -> [G], nats."""

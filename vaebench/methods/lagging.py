@@ -53,7 +53,7 @@ def lagging(kit, plan, *, max_inner=99, window=15):
       joint, once the mutual information of the validation split has fallen: steps on rec + w_t KL
 
     Deviations:
-      Fresh batches come from the block's length class, in the published code from all of the training split. Images
+      Fresh batches come from the step's length class, in the published code from all of the training split. Images
       count one word each.
 
     References:
