@@ -98,8 +98,8 @@ def test_one_bucket_keeps_the_blocks_that_it_always_had():
 
 
 class Validation(NamedTuple):
-    """The loss of `number`, as a `metrics.Validator` is one."""
-    function = staticmethod(lambda params, carry, x: {'elbo': params['w'] * x})
+    """A loss for `number`, as a `metrics.Validator` is one: the first epoch is the best."""
+    function = staticmethod(lambda params, carry, x: {'elbo': -params['w'] * x})
     inputs = staticmethod(lambda size, key: (jnp.ones(size),))
 
 
@@ -110,13 +110,27 @@ def number(*phases, rows=(8,), group=1, **settings):
 
     tx = optimizer({'name': 'sgd', 'clip': 0.})
     phases = tuple(p._replace(players=(core.Player('p', loss, ('w',), tx),)) for p in phases)
-    method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}), phases, {})
+    zero = jnp.float32(0)
+    method = core.Method(lambda key, data: ({'w': zero}, {'mean': zero, 'w': zero}), phases, {})
     buckets = [{'x': jnp.arange(n, dtype=jnp.float32) + 10 * i} for i, n in enumerate(rows)]
     settings = Settings(**{'epochs': 2, 'batch': 4, 'block': 2, **settings})
     return Trainer(method, buckets, lambda needs: Validation(), settings, group)
 
 
 HP = {'lr': .1, 'lr_scale': 1.}
+
+
+def in_pieces(trainer, hp, folder, blocks=3):
+    """Trains seeds 0 and 1, stopped after every few blocks: (state, record, stops)."""
+    for stops in range(50):
+        budget = iter(range(blocks))
+        options = loop.Options(folder=folder, save_every=1e9,
+                               stop=lambda budget=budget: next(budget, None) is None)
+        try:
+            return *loop.run(trainer, (0, 1), hp, options), stops
+        except loop.OutOfTime:
+            continue
+    raise AssertionError('it never ends')
 
 
 @pytest.mark.parametrize('how', ['vmap', 'map'])
@@ -135,6 +149,25 @@ def test_a_block_of_several_buckets_is_its_steps_one_by_one(how):
             w.append(w[-1] - .1 * x.mean())
         assert float(state.params['w'][g]) == pytest.approx(w[-1], rel=1e-5)
         assert metrics['p/updates'][g].tolist() == [1] * 4 and int(state.total[g]) == 4
+
+
+@pytest.mark.parametrize('how', ['vmap', 'map'])
+def test_a_fold_sums_up_the_data_with_the_parameters_that_are_kept(how, tmp_path):
+    def update(s, params, carry, batch):
+        return s[0] + (batch['weight'] * batch['x']).sum(), s[1] + batch['weight'].sum()
+
+    fold = core.Fold(lambda: (0., 0.), update,
+                     lambda s, params, carry: {'mean': s[0] / s[1], 'w': params['w']})
+    main = core.Phase('main', (), 14, summary=fold)
+    trainer = number(main, core.Phase('next', (), 2), rows=(9, 6, 5), group=2, seeds_by=how)
+    state, record = loop.run(trainer, (0, 1), HP)
+    x = np.concatenate([b['x'] for b in trainer.data])
+    np.testing.assert_allclose(state.carry['mean'], [x.mean()] * 2, rtol=1e-6)
+    kept = [e.valid['elbo'] for e in record.curves if e.phase == 'main']
+    assert len(kept) == 2 and (np.array(kept[0]) < kept[1]).all()
+    np.testing.assert_allclose(-state.carry['w'], kept[0], rtol=1e-6)      # not of the last
+    again, _, stops = in_pieces(trainer, HP, tmp_path)
+    assert stops >= 2 and same(again, state)
 
 
 def test_every_phase_says_which_parameters_it_kept():
@@ -181,18 +214,7 @@ def test_stopped_and_resumed_is_bit_for_bit_uninterrupted(row, tmp_path):
     spec = runner.table.rows[0]
     trainer, hp = runner.trainer(spec, 2), runner.numbers(spec)
     whole, record = loop.run(trainer, (0, 1), hp)
-    count, stops = 0, 0
-    while True:
-        budget = iter(range(3))
-        try:
-            options = loop.Options(folder=tmp_path / 'c', save_every=1e9,
-                                   stop=lambda budget=budget: next(budget, None) is None)
-            state, again = loop.run(trainer, (0, 1), hp, options)
-            break
-        except loop.OutOfTime:
-            stops += 1
-        count += 1
-        assert count < 50
+    state, again, stops = in_pieces(trainer, hp, tmp_path / 'c')
     assert stops >= 3 and same(whole, state)
     for a, b in zip(record.curves, again.curves, strict=True):
         assert a.valid == b.valid and a.steps == b.steps
@@ -218,7 +240,7 @@ def test_rows_that_differ_in_numbers_share_their_programs(tmp_path):
 
 
 def test_a_diverged_seed_stops_with_its_term_named_and_the_others_go_on(tmp_path):
-    runner = Runner(tiny('vae,wild', arg='bad'), tmp_path)
+    runner = Runner(tiny('vae,wild', arg='bad', metrics=('elbo',)), tmp_path)
     end = runner.run()
     assert not end['broken'] and runner.status() == (2, 2, 0)
     wild = [json.loads(p.read_text()) for p in sorted((tmp_path / 'results').glob('wild.*.json'))]

@@ -121,6 +121,13 @@ class Player(NamedTuple):
     active: Callable[[Carry, Ctx], jax.Array] | None = None   # bool []: goes on while true
 
 
+class Fold(NamedTuple):
+    """One pass over the training data, parameters at rest: what it finds becomes carry."""
+    init: Callable[[], Any]                            # () -> s
+    update: Callable[[Any, Params, Carry, Batch], Any]  # (s, params, carry, batch) -> s
+    finish: Callable[[Any, Params, Carry], Carry]      # (s, params, carry) -> carry, same tree
+
+
 class Phase(NamedTuple):
     """Players that learn together for a while."""
     name: str
@@ -132,6 +139,7 @@ class Phase(NamedTuple):
     needs: tuple[str, ...] = ()       # further validation quantities that `feedback` reads, such as 'mi'
     until: int | None = None          # the phase is over when the steps of all phases reach this
     continues: bool = False           # goes on with the protocol of the phase before: its rate, counters and best
+    summary: Fold | None = None       # made at its end, of the parameters that it keeps
 
 
 class Method(NamedTuple):

@@ -1,5 +1,6 @@
 """The compiled programs of one method on one dataset, as the train loop calls them."""
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core
-from vaebench.core import RUNNING, Augment, Key, Method, State
+from vaebench.core import RUNNING, Augment, Key, Method, State, derive
 from vaebench.engine import placement, plateau, seeds
 from vaebench.engine.order import epoch_steps
 from vaebench.engine.programs import Programs, shape_of
@@ -52,6 +53,10 @@ class Trainer:
         if settings.devices > len(jax.devices()):
             raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: '
                             'give fewer')
+        for phase, later in itertools.pairwise(method.phases):
+            if later.continues and phase.summary is not None:
+                raise ValueError(f'phase {phase.name}: {later.name} continues it, and may lose '
+                                 'its summary with the parameters that it takes back')
         self.method, self.settings, self.width, self.augment = method, settings, width, augment
         self.how = seeds.resolve(settings.seeds_by)
         self.mesh = (placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1
@@ -105,6 +110,29 @@ class Trainer:
             return plateau.restore_if_nonfinite(state), metrics
 
         return self._over_seeds(one, (0, None, 0, None, None))
+
+    def _summary(self, number):
+        """(state, buckets) -> state: a phase's fold over the training data, in its order."""
+        fold, batch = self.method.phases[number].summary, self.settings.batch
+
+        def one(state, buckets):
+            def over(s, bucket, data, size):
+                def update(s, step):
+                    rows = step * batch + jnp.arange(batch)
+                    seen = core.take(data, jnp.where(rows < size, rows, -1))
+                    if self.augment is not None:      # what is seen is what was trained on
+                        key = derive(state.key, 4, state.total, bucket, step)
+                        seen = self.augment(key, seen)
+                    return fold.update(s, state.params, state.carry, seen), None
+
+                return jax.lax.scan(update, s, jnp.arange(-(-size // batch)))[0]
+
+            s = fold.init()
+            for bucket, (data, size) in enumerate(zip(buckets, self.sizes, strict=True)):
+                s = over(s, bucket, data, size)
+            return state._replace(carry=fold.finish(s, state.params, state.carry))
+
+        return self._over_seeds(one, (0, None))
 
     def _begun(self, group, hp):
         """What `_init` takes."""
@@ -254,8 +282,11 @@ class Trainer:
                 for c, m in zip(chosen, moved, strict=True)]
 
     def end_phase(self, number: int, state: State) -> State:
-        """Ends a phase: takes its best parameters where the table says so."""
-        if not self._keeps_best(number):
-            return state
-        return self.programs.run(f'end{number}', self._over_seeds(plateau.take_best, (0,)),
-                                 state, donate=(0,))
+        """Ends a phase: takes its best parameters where the table says so, then sums up."""
+        if self._keeps_best(number):
+            best = self._over_seeds(plateau.take_best, (0,))
+            state = self.programs.run(f'end{number}', best, state, donate=(0,))
+        if self.method.phases[number].summary is not None:
+            state = self.programs.run(f'summary{number}', self._summary(number), state,
+                                      self.data, donate=(0,))
+        return state
