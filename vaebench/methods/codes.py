@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Fold, Method, Phase, Player, derive, mean
 from vaebench.methods import parts, posteriors
 from vaebench.methods.autoencoders import autoencoder
 from vaebench.ops import distributions, lengths, quantise
@@ -131,8 +131,6 @@ def davam(kit, plan, *, codes=512, attention=True, init='torch'):
         book, counts = quantise.learn(carry['codes'], carry['counts'], x, z.reshape(-1), weight, ctx.hp['decay'])
         book, counts = quantise.revive(derive(ctx.key, 2), book, counts, x, weight)
         carry = {**carry, 'codes': book, 'counts': counts}
-        if attention:
-            carry['lengths'] = lengths.count(carry['lengths'], batch['length'], batch['weight'])
         kl = mean(mask.sum(-1) * jnp.log(codes), batch)
         return rec + ctx.hp['commit'] * commit, (carry, {'rec': rec, 'kl': kl, 'commit': commit})
 
@@ -174,7 +172,13 @@ def davam(kit, plan, *, codes=512, attention=True, init='torch'):
     evals['replica'] = per_position(evals)
     first = Player('ae', autoencode, ('enc', 'head', 'dec'), plan.tx)
     second = Player('prior', predict, ('prior', 'embed'), plan.tx)
-    phases = Phase('ae', (first,), plan.steps, select='rec'), Phase('prior', (second,), plan.steps)
+    def count(counts, params, carry, batch):
+        return lengths.count(counts, batch['length'], batch['weight'])
+
+    law = Fold(lambda: jnp.zeros(kit.length), count,
+               lambda counts, params, carry: {**carry, 'lengths': counts})
+    phases = (Phase('ae', (first,), plan.steps, select='rec',
+                    summary=law if attention else None), Phase('prior', (second,), plan.steps))
     return Method(start, phases, evals)
 
 
