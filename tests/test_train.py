@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_config
 
-from vaebench import core, report
+from vaebench import core, files, report
 from vaebench.engine import checkpoint, loop, order, plateau
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.trainer import Settings, Trainer
@@ -120,14 +120,14 @@ def number(*phases, rows=(8,), group=1, **settings):
 HP = {'lr': .1, 'lr_scale': 1.}
 
 
-def in_pieces(trainer, hp, folder, blocks=3):
+def in_pieces(trainer, hp, folder, blocks=3, **options):
     """Trains seeds 0 and 1, stopped after every few blocks: (state, record, stops)."""
     for stops in range(50):
         budget = iter(range(blocks))
-        options = loop.Options(folder=folder, save_every=1e9,
-                               stop=lambda budget=budget: next(budget, None) is None)
+        given = loop.Options(folder=folder, save_every=1e9, **options,
+                             stop=lambda budget=budget: next(budget, None) is None)
         try:
-            return *loop.run(trainer, (0, 1), hp, options), stops
+            return *loop.run(trainer, (0, 1), hp, given), stops
         except loop.OutOfTime:
             continue
     raise AssertionError('it never ends')
@@ -168,6 +168,62 @@ def test_a_fold_sums_up_the_data_with_the_parameters_that_are_kept(how, tmp_path
     np.testing.assert_allclose(-state.carry['w'], kept[0], rtol=1e-6)      # not of the last
     again, _, stops = in_pieces(trainer, HP, tmp_path)
     assert stops >= 2 and same(again, state)
+
+
+def test_a_shared_stage_is_trained_once_and_changes_no_number(tmp_path, monkeypatch):
+    first = core.Phase('first', (), 6, shared={'stage': 'a'})
+    one, two = (number(first, core.Phase('rest', (), n), group=2) for n in (2, 4))
+    alone = {t: loop.run(t, (0, 1), HP) for t in (one, two)}
+    blocks = []
+    for t in (one, two):
+        block = t.block
+        monkeypatch.setattr(t, 'block', lambda number, *args, block=block: (
+            blocks.append(number), block(number, *args))[1])
+    stage = loop.Stage(1, tmp_path / 'a')
+    with files.lock(tmp_path / 'a.lock'):              # another process is at it: no waiting
+        state, _ = loop.run(one, (0, 1), HP, loop.Options(stage=stage))
+    assert same(state, alone[one][0]) and blocks == [0] * 3 + [1]
+    assert not (tmp_path / 'a').exists()
+    state, _, stops = in_pieces(one, HP, tmp_path / 'c', stage=stage)
+    assert stops and same(state, alone[one][0]) and blocks == 2 * ([0] * 3 + [1])
+    blocks.clear()
+    state, record, stops = in_pieces(two, HP, tmp_path / 'd', blocks=1, stage=stage)
+    assert stops and same(state, alone[two][0]) and blocks == [1] * 2
+    for a, b in zip(record.curves, alone[two][1].curves, strict=True):
+        assert a._replace(seconds=0) == b._replace(seconds=0)
+    assert record.kept == alone[two][1].kept
+    for path in (tmp_path / 'a').rglob('*'):
+        if path.is_file():
+            path.write_bytes(b'')                      # damaged: trained again, without a word
+    state, _ = loop.run(two, (0, 1), HP, loop.Options(stage=stage))
+    assert same(state, alone[two][0]) and blocks == [1] * 2 + [0] * 3 + [1] * 2
+
+
+@pytest.mark.slow
+def test_rows_with_the_same_autoencoder_train_it_once(tmp_path, monkeypatch):
+    config = tiny_config.get_config().to_dict()
+    config['metrics'] = ('elbo',)
+    config['table'] = {
+        'fb': {'method': 'pre_ae_fb'}, 'cyclical': {'method': 'pre_ae_cyclical'},
+        'slow': {'method': 'pre_ae_fb', 'overrides': {'optimizer': {'lr': 1e-3}}}}
+    found, trained = {}, []
+    block = Trainer.block
+    monkeypatch.setattr(Trainer, 'block', lambda self, number, *args: (
+        trained.append(number), block(self, number, *args))[1])
+
+    def results(folder, rows):
+        runner = Runner(table.tables({**config, 'rows': rows, 'seeds': 2})[0], folder)
+        assert not any(runner.run().values())
+        for path in (folder / 'results').glob('*.json'):
+            result = json.loads(path.read_text())
+            yield (result['row'], result['seed']), result['metrics']
+
+    for row in config['table']:
+        found |= dict(results(tmp_path / row, row))
+    blocks = trained.count(0)
+    trained.clear()
+    assert dict(results(tmp_path / 'all', '')) == found and len(found) == 6
+    assert trained.count(0) == blocks * 2 / 3              # cyclical begins where fb ended
 
 
 def test_every_phase_says_which_parameters_it_kept():

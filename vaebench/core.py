@@ -140,6 +140,9 @@ class Phase(NamedTuple):
     until: int | None = None          # the phase is over when the steps of all phases reach this
     continues: bool = False           # goes on with the protocol of the phase before: its rate, counters and best
     summary: Fold | None = None       # made at its end, of the parameters that it keeps
+    shared: Mapping[str, Any] | None = None   # names it, with all that decides its numbers
+    #                                   besides data, kit, seeds, protocol and learning rate: of
+    #                                   phases with equal `shared` one is trained for all rows
 
 
 class Method(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from vaebench import core
 from vaebench.core import FAILED, RUNNING, State, derive
 from vaebench.engine import checkpoint, order
+from vaebench.engine.stages import Stage
 from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
 
@@ -34,6 +35,7 @@ class Options(NamedTuple):
     fingerprint: str = ''          # of the data; a checkpoint of other data is refused
     save_every: float = 60.        # seconds between checkpoints
     deadline: float | None = None  # `time.monotonic()` at which to stop
+    stage: Stage | None = None     # the first phases end there, and may begin there
     stop: Callable[[], bool] = lambda: False  # asked after each block; true: stop
     on_block: Callable[[Position, float, np.ndarray], None] | None = None
     #                                after each block: position, done fraction, mean loss [G]
@@ -130,7 +132,7 @@ class Run:
         self.trainer, self.seeds, self.hp, self.options = trainer, list(seeds), hp, options
         self.phases = trainer.method.phases
         self.steps = sum(phase.steps for phase in self.phases)
-        found = self._restored()
+        found = self._restored() or self._shared()
         if found is None:
             record = Record([None] * len(self.seeds), [True] * len(self.seeds))
             found = trainer.init(self.seeds, hp), Position(), record
@@ -236,6 +238,8 @@ class Run:
         self.record.kept.append(Kept(self.phase.name, self.trainer.kept(number, self.state)))
         self.state = self.trainer.end_phase(number, self.state)
         self.at = Position(number + 1)
+        if self.options.stage is not None and self.options.stage.phases == self.at.phase:
+            self.options.stage.store(_left(self.state), self._told())
         if self.at.phase < len(self.phases):
             self.state = self.trainer.enter(self.at.phase, self.state)
             self.check()
@@ -266,11 +270,13 @@ class Run:
     def save(self):
         """Writes a checkpoint, if the run keeps any."""
         if self.options.folder:
-            record = {**self.record.plain(), 'seconds': self.seconds}
             checkpoint.save(self.options.folder, self.state, {
-                **self.at._asdict(), 'seeds': self.seeds, 'record': record,
+                **self.at._asdict(), 'seeds': self.seeds, **self._told(),
                 'fingerprint': self.options.fingerprint})
         self._saved = time.monotonic()
+
+    def _told(self):
+        return {'record': {**self.record.plain(), 'seconds': self.seconds}}
 
     def _restored(self):
         """(state, position, record) of the newest checkpoint, or None."""
@@ -287,6 +293,25 @@ class Run:
             raise UserError(f'checkpoint {folder} is of other data; choose another --workdir')
         at = Position(*(host[field] for field in Position._fields))
         return trainer.place(state), at, Record.of(host['record'])
+
+
+    def _shared(self):
+        """(state, position, record) at the end of the stage that another run left, or None."""
+        stage, trainer = self.options.stage, self.trainer
+        found = stage and stage.load(_left(trainer.shapes(self.hp, stage.phases - 1)))
+        if not found:
+            return None
+        left, host = found
+        state = trainer.init(self.seeds, self.hp)
+        state = state._replace(**trainer.place(left))
+        if stage.phases < len(self.phases):
+            state = trainer.enter(stage.phases, state)
+        return state, Position(stage.phases), Record.of(host['record'])
+
+
+def _left(state):
+    """What the next phase takes over of a state."""
+    return {name: getattr(state, name) for name in ('params', 'carry', 'total', 'status')}
 
 
 def _nonfinite(metrics):

@@ -2,6 +2,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ from vaebench import core, datasets, files, methods, metrics
 from vaebench.core import FAILED
 from vaebench.engine import checkpoint, cost, loop, order
 from vaebench.engine.optimizers import optimizer
+from vaebench.engine.stages import Stage
 from vaebench.engine.trainer import Settings, Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import evaluate, results
@@ -26,6 +28,7 @@ from vaebench.experiment.table import Row, Table
 from vaebench.judges import images
 from vaebench.methods.build import build
 
+OWN = 'method', 'hp', 'options'    # what of `results.TRAINING` a shared phase does not read
 VALIDATION = 256       # examples of the validation split at once
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
@@ -272,8 +275,9 @@ class Runner:
         logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
         options = loop.Options(
             row.config['table_seed'], self.workdir / 'checkpoints' / group,
-            data.info['sha256'], row.config['save_every'], self.deadline, self.stop,
-            self._on_block(row, trainer.method), lambda entry: _log(logs, entry))
+            data.info['sha256'], row.config['save_every'], self.deadline,
+            self._stage(row, trainer, seeds), self.stop, self._on_block(row, trainer.method),
+            lambda entry: _log(logs, entry))
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds
@@ -291,6 +295,18 @@ class Runner:
                 'train': record.seconds / len(seeds), 'compile': compiled})
             _write_lines(logs[g], curves)
         checkpoint.remove(options.folder)
+
+    def _stage(self, row, trainer, seeds):
+        """The first phases as far as they say that rows may share them, or None."""
+        declared = [phase.shared for phase in trainer.method.phases]
+        shared = list(itertools.takewhile(lambda of: of is not None, declared))
+        if not shared:
+            return None
+        table = {k: row.config[k] for k in results.TRAINING if k not in OWN}
+        name = files.config_hash({
+            'phases': shared, 'table': table, 'seeds': seeds, 'by': trainer.how,
+            'devices': row.config['devices'], 'data': self.dataset(row)[0].info['sha256']})
+        return Stage(len(shared), self.workdir / 'stages' / name)
 
     def _on_block(self, row, method):
         """What a run calls after each block: the progress, with the speed since the first."""

@@ -5,6 +5,8 @@ from vaebench.core import Method, Phase, Player, derive, mean
 from vaebench.methods import parts, posteriors, priors
 
 KEPT = 'enc', 'head'      # what a pretrained row keeps of its autoencoder
+GAUSSIAN_AE = {'stage': 'autoencoder', 'posterior': 'gaussian', 'weight': 'scheduled'}
+"""`Phase.shared` of a pretraining phase with `posteriors.gaussian`, all else by default."""
 
 
 def no_rate(terms, batch, ctx, key):
@@ -13,7 +15,7 @@ def no_rate(terms, batch, ctx, key):
 
 
 def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None, extra=None, select='elbo',
-                encoder_init=None, corrupt=0., pretrain=False):
+                encoder_init=None, corrupt=0., pretrain=False, shared=None):
     """A method that minimises rec + weight * rate + extra.
 
     Args:
@@ -30,6 +32,7 @@ def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None,
       corrupt: share of the words or pixels that the encoder does not see in training.
       pretrain: whether a phase 'ae' comes first, which minimises rec alone and is chosen by it. Encoder and head
         are kept; decoder, every other parameter, carry and optimiser start afresh, and so does time for schedules.
+      shared: of the phase 'ae': see `core.Phase`; None trains it for each row anew.
 
     Returns:
       A `Method` whose last phase is 'main'; each phase has one player.
@@ -54,7 +57,7 @@ def autoencoder(kit, plan, posterior, rate, weight, *, prior=None, decoder=None,
 
     first = Player('ae', parts.objective(model, no_rate, parts.constant(0.)), model.parts, plan.tx)
     second = Player('vae', renewed, trains, plan.tx)
-    return Method(start, (Phase('ae', (first,), plan.steps, select='rec'),
+    return Method(start, (Phase('ae', (first,), plan.steps, select='rec', shared=shared),
                           Phase('main', (second,), plan.steps, enter=reset, select=select)), model.evals)
 
 
@@ -105,7 +108,8 @@ def vae(kit, plan, *, shape='linear', select='elbo', corrupt=0., pretrain=False,
     """
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan, shape),
                        extra=parts.also(parts.dims_rate, lambda hp: 1.) if dims else None, select=select,
-                       corrupt=corrupt, pretrain=pretrain)
+                       corrupt=corrupt, pretrain=pretrain,
+                       shared={**GAUSSIAN_AE, 'corrupt': corrupt})
 
 
 def deterministic_ae(kit, plan, *, corrupt=0.):
@@ -273,7 +277,8 @@ def free_bits(kit, plan, *, scope='dim', reduce='example', form='mask', pretrain
       Li et al., "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text", 2019, arXiv:1909.00868.
     """
     return autoencoder(kit, plan, posteriors.gaussian(kit), parts.free_bits_rate(scope, reduce, form),
-                       parts.scheduled(plan), pretrain=pretrain)
+                       parts.scheduled(plan), pretrain=pretrain,
+                       shared={**GAUSSIAN_AE, 'corrupt': 0.})
 
 
 def delta_vae(kit, plan, *, rate=.1, pretrain=False):
