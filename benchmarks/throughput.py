@@ -25,7 +25,7 @@ from vaebench import core, networks
 from vaebench.engine import optimizers
 from vaebench.engine.seeds import over_seeds, resolve
 from vaebench.methods import METHODS
-from vaebench.metrics import view
+from vaebench.metrics import evaluator
 
 PTB = {'vocab': 10_002, 'embed': 256, 'hidden': 256, 'latent': 32, 'batch': 32, 'steps': 23}
 SMALL = {'vocab': 2_000, 'embed': 64, 'hidden': 128, 'latent': 16, 'batch': 64, 'steps': 20}
@@ -56,9 +56,9 @@ class Run:
 
     def __init__(self, info, config, data, batch, steps, optimizer, seeds=None, how='vmap', method='vae', **options):
         kit = networks.build(info, config)
-        plan = core.Plan(steps, steps, optimizers.optimizer(optimizer))
+        recipe = core.Recipe(steps, steps, optimizers.optimizer(optimizer))
         entry = METHODS[method]
-        self.method = entry.factory(kit, plan, **{**entry.options, **options})
+        self.method = entry.factory(kit, recipe, **{**entry.options, **options})
         self.data, self.rng = jax.device_put(data), np.random.default_rng(0)
         self.steps, self.batch = steps, batch
         hp = {k: jnp.float32(v) for k, v in {**entry.hp, 'lr': optimizer['lr'], 'lr_scale': 1.}.items()}
@@ -176,13 +176,13 @@ def nll_iw(repeats):
     @jax.jit
     def weights(params, carry, keys):
         q = evals['posterior'](params, carry, batch)
-        return view.log_weights(evals, params, carry, q, batch, keys)
+        return evaluator.log_weights(evals, params, carry, q, batch, keys)
 
     keys = jax.random.split(jax.random.key(0), (samples // chunk, chunk, n))
 
     def ours():
         log_w = np.concatenate([weights(state.params, state.carry, k) for k in keys])
-        return view.importance(log_w.T)[0]
+        return evaluator.importance(log_w.T)[0]
 
     a, b = turns(ours, lambda: [nll(i, samples, 100) for i in range(n)], repeats)
     return '>= 1', spread(1e3 * a / n, 'ms/sentence'), 'PyTorch: ' + spread(1e3 * b / n, 'ms/sentence'), b / a

@@ -1,43 +1,51 @@
-"""The main job on embedded data: text rows on a corpus whose true likelihood is known, image rows on 8x8 digits.
+"""The main job on embedded data: text rows on a synthetic corpus, image rows on digits.
 
-    vaebench --config=configs/quickstart.py
+    vaebench --config=quickstart            # a few minutes on two CPU cores
 
-Some of the rows only; configs/synthetic.py and configs/images_quick.py have them all.
+Some of the rows only; `synthetic` and `images_quick` have them all. Expect, in nats above the
+entropy of the source (`excess`): LSTM-LM and VAE 0.32, Lagging 0.34, BN-VAE 0.38, free bits
+0.5, plain autoencoder 70. Of the digits, Frechet distances of 120 for the VAE and 50 for
+WGAN-GP.
 """
-from ml_collections import config_dict
+from vaebench.experiment import catalog, columns
+from vaebench.experiment.rows import change, hp, options, select
 
-from vaebench.experiment import presets
-
-IMAGES = 'vae vae_gaussian beta_vae wae_mmd gan gan_minmax wgan_gp'
-EPOCHS = 8
-ROWS = 'lstm_lm ae vae anneal cyclical beta_05 capacity_vae fb fbp pre_ae_fb_8 bn_06 control_vae lagging ivae wae_d_10'
+TEXT_ROWS = ('lstm_lm ae vae anneal cyclical beta_05 capacity_vae fb fbp pre_ae_fb_8 bn_06 '
+             'control_vae lagging ivae wae_d_10')
+IMAGE_ROWS = 'vae vae_gaussian beta_vae wae_mmd gan gan_minmax wgan_gp'
 
 
 def text():
-    table = presets.table(
-        'text', 'Text: synthetic corpus of known likelihood',
-        dataset={'name': 'synthetic', 'sentences': 8192},
-        kit={**presets.LSTM, 'embed': 32, 'hidden': 64, 'latent': 8, 'dropout': 0.1},
-        optimizer={'lr': 1e-2}, epochs=EPOCHS, evaluation={'samples': 50, 'chunk': 50, 'batch': 128},
-        metrics=('excess', *presets.TEXT_METRICS))
-    rows = presets.text_rows(target=2., set_points=(3., 5.), ki=2e-3, words=7.5, warmup=4., cycle=4., inner=(10, 5),
-                             nu_lr=1e-3, nu=(128, 128), noise=.6)
-    source = {'source': presets.row('the source itself', 'source')}
-    table.table = presets.rows({**source, **presets.only(rows, ROWS)})
-    return table
+    """Fifteen text rows, and the source."""
+    rows = change(catalog.text(words=7.5), {
+        catalog.ANNEALED: hp(warmup=4.),                            # epochs
+        'cyclical': hp(period=4., warmup=2.),
+        'capacity_vae': hp(capacity=2., capacity_epochs=4.),        # nats
+        catalog.EIGHT_NATS: hp(target=2.),
+        'control_vae': hp(target=3., ki=2e-3),
+        'lagging': options(max_inner=10, window=5),
+        'ivae': hp(nu_lr=1e-3) | options(hidden=(128, 128), noise_scale=.6)})
+    return dict(
+        name='text', title='Text: synthetic corpus of known likelihood',
+        primary='excess', baseline='vae',
+        dataset=dict(name='synthetic', sentences=8192),
+        kit=dict(name='lstm', embed=32, hidden=64, latent=8, dropout=.1, init_scale=.01),
+        epochs=8, batch=64, optimizer=dict(name='adam', lr=1e-2, clip=5.),
+        evaluation=dict(samples=50, chunk=50, batch=128), metrics=('excess', *columns.TEXT),
+        table=catalog.SOURCE | select(rows, TEXT_ROWS))
 
 
 def images():
-    table = presets.table(
-        'images', 'Images: 8x8 digits',
-        dataset={'name': 'digits'}, kit={'name': 'mlp', 'latent': 8, 'hidden': (128,), 'likelihood': 'bernoulli'},
-        optimizer={'lr': 1e-3, 'clip': 0.}, epochs=40, block=21,
-        evaluation={'samples': 50, 'chunk': 50, 'batch': 250}, metrics=presets.IMAGE_METRICS)
-    table.table = presets.rows(presets.only(presets.image_rows(), IMAGES))
-    return table
+    """Seven image rows."""
+    return dict(
+        name='images', title='Images: 8x8 digits', primary='frechet', baseline='vae',
+        dataset=dict(name='digits'),
+        kit=dict(name='mlp', latent=8, hidden=(128,), likelihood='bernoulli'),
+        epochs=40, batch=64, block=21, optimizer=dict(name='adam', lr=1e-3, clip=0.),
+        evaluation=dict(samples=50, chunk=50, batch=250), metrics=columns.IMAGES,
+        table=select(catalog.IMAGES, IMAGE_ROWS))
 
 
 def get_config():
     """Two tables: `text` and `images`."""
-    tables = {'text': text(), 'images': images()}
-    return config_dict.ConfigDict({'name': 'quickstart', 'rows': '', 'seeds': 2, 'tables': presets.rows(tables)})
+    return dict(name='quickstart', seeds=2, tables=dict(text=text(), images=images()))

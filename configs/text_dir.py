@@ -1,24 +1,28 @@
-"""Your own sentences: a folder with train.txt, valid.txt and test.txt, one sentence a line, words separated by spaces.
+"""Your own sentences: a folder with train.txt, valid.txt and test.txt.
 
-    vaebench --config=configs/text_dir.py --workdir=runs/mine --data_dir=DIR
+    vaebench --config=text_dir --workdir=runs/mine --data_dir=DIR
 
-LSTMs of 256, 32 latent units, batch 32, 20 epochs of Adam at 1e-3. Change what you like: --config.kit.hidden=128,
---config.dataset.vocab=10000 (most frequent words; the others are <unk>), --config.dataset.max_words=40,
---config.rows=vae,bn_06. Ten thousand sentences of 20 words take about ten minutes a row on two CPU cores. The WAE rows'
-lambdas are those of sentences of 20 words.
+One sentence a line, words separated by spaces. Change what you like: --config.kit.hidden=128,
+--config.dataset.vocab=10000 (most frequent words; the others are <unk>),
+--config.dataset.max_words=40, --config.rows=vae,bn_06. Ten thousand sentences of 20 words take
+about ten minutes a row on two CPU cores.
 """
 from ml_collections import config_dict
 
-from vaebench.experiment import presets
+from vaebench.experiment import catalog, columns
+from vaebench.experiment.rows import change, hp
 
 
 def get_config():
     """All text rows on a folder of sentences."""
-    size = config_dict.placeholder(int)
-    table = presets.table(
-        'text_dir', 'Own sentences', kit=presets.LSTM, cuts=5, epochs=20, batch=32, evaluation=presets.EVALUATION,
-        metrics=(*presets.TEXT_METRICS, *presets.MORE_TEXT_METRICS),
-        dataset={'name': 'text_dir', 'labelled': False, 'max_words': size, 'vocab': size, 'sentences': size,
-                 'eval_sentences': size})
-    table.table = presets.rows(presets.text_rows(ki=1e-3, words=20.))
-    return table
+    sizes = {name: config_dict.placeholder(int)      # None until the command line sets it
+             for name in ('max_words', 'vocab', 'sentences', 'eval_sentences')}
+    return dict(
+        name='text_dir', title='Own sentences', primary='nll_iw', baseline='vae',
+        dataset=dict(name='text_dir', labelled=False, **sizes), cuts=5,
+        kit=dict(name='lstm', embed=256, hidden=256, latent=32, dropout=.5, init_scale=.01),
+        epochs=20, batch=32, optimizer=dict(name='adam', lr=1e-3, clip=5.),
+        evaluation=dict(samples=500, chunk=100, batch=32, generated=1000, refine=50),
+        metrics=(*columns.TEXT, *columns.MORE_TEXT),
+        table=change(catalog.text(words=20.), {          # predicted words of a sentence
+            'control_vae control_vae_high': hp(ki=1e-3)}))

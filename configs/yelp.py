@@ -1,32 +1,59 @@
-"""Yelp15 reviews (100,000 texts of 97 words): every text row, at the size of the papers or `:small`.
+"""Yelp15 reviews (100,000 texts of 97 words): every text row, in two sizes.
 
-    vaebench --config=configs/yelp.py --workdir=runs/yelp --data_dir=DIR         # paper size: made for an accelerator
-    vaebench --config=configs/yelp.py:small --workdir=runs/yelp-small --data_dir=DIR
+    vaebench --config=yelp --workdir=runs/yelp --data_dir=DIR
+    vaebench --config=yelp:small --workdir=runs/yelp-small --data_dir=DIR
 
-DIR holds yelp.train.txt, yelp.valid.txt and yelp.test.txt, lines of label<TAB>text, or a folder with them.
+DIR holds yelp.train.txt, yelp.valid.txt and yelp.test.txt, lines of label<TAB>text, or a folder
+with them.
 
-Paper size: embeddings of 512, LSTMs of 1024, 32 latent units; the rest is in `presets.paper`. Expect about 358 nats a
-text (perplexity 40). `:small` (`presets.small`) keeps texts of at most 40 words.
+Paper size: made for an accelerator; expect about 358 nats a text (perplexity 40). `:small`
+keeps texts of at most 40 words.
 """
-from vaebench.experiment import presets
+from vaebench.experiment import catalog, columns, sizes
+from vaebench.experiment.rows import change, hp, options, published
 
-KEYS = {
-    'lstm_lm': 'A8/lstm_lm', 'vae': 'A8/vae', 'cyclical': 'A8/cyclical', 'beta_04': 'A3/beta_vae A8/beta_vae',
-    'fb': 'A8/fb_4', 'pre_ae_cyclical': 'A8/pre_cyclical', 'pre_ae_delta': 'A8/pre_delta_vae',
-    'pre_ae_vmf': 'A8/pre_vmf_vae', 'pre_ae_bn_06': 'A8/pre_bn_vae_06', 'pre_ae_bn_07': 'A8/pre_bn_vae_07',
-    'lagging': 'A8/lagging', 'sa_vae': 'A5/sa_vae A8/sa_vae', 'skip_vae': 'A8/skip_vae', 'lcnn_vae': 'A8/cnn_vae',
-    'delta_vae': 'A8/delta_vae', 'bn_06': 'A8/bn_vae_06', 'bn_07': 'A8/bn_vae_07', 'twr': 'A10/twr_vae',
-    'twr_mean': 'A10/twr_vae_mean', 'twr_sum': 'A10/twr_vae_sum', 'vmf_vae': 'A8/vmf_vae A5/vmf_vae',
-    'p_vae': 'A5/p_vae', 'apo_vae': 'A5/apo_vae', 'apo_vae_vp': 'A5/apo_vae_vp',
-    'ivae': 'A3/ivae', 'ivae_mi': 'A3/ivae_mi',
+METRICS = (*columns.TEXT, *columns.MORE_TEXT, *columns.PROBES)
+PUBLISHED = {
+    'lstm_lm': 'A8/lstm_lm', 'vae': 'A8/vae', 'cyclical': 'A8/cyclical',
+    'beta_04': 'A3/beta_vae A8/beta_vae', 'fb': 'A8/fb_4', 'pre_ae_cyclical': 'A8/pre_cyclical',
+    'pre_ae_delta': 'A8/pre_delta_vae', 'pre_ae_vmf': 'A8/pre_vmf_vae',
+    'pre_ae_bn_06': 'A8/pre_bn_vae_06', 'pre_ae_bn_07': 'A8/pre_bn_vae_07',
+    'lagging': 'A8/lagging', 'sa_vae': 'A5/sa_vae A8/sa_vae', 'skip_vae': 'A8/skip_vae',
+    'lcnn_vae': 'A8/cnn_vae', 'delta_vae': 'A8/delta_vae', 'bn_06': 'A8/bn_vae_06',
+    'bn_07': 'A8/bn_vae_07', 'twr': 'A10/twr_vae', 'twr_mean': 'A10/twr_vae_mean',
+    'twr_sum': 'A10/twr_vae_sum', 'vmf_vae': 'A8/vmf_vae A5/vmf_vae', 'p_vae': 'A5/p_vae',
+    'apo_vae': 'A5/apo_vae', 'apo_vae_vp': 'A5/apo_vae_vp', 'ivae': 'A3/ivae',
+    'ivae_mi': 'A3/ivae_mi',
 }
-TITLE = 'Yelp15'
-LARGE = {'embed': 512, 'hidden': 1024}
-FOUR = {'label': 'FB (4)', 'hp': {'target': 4.}}
+
+
+def paper():
+    """At the size of the papers."""
+    rows = change(catalog.text(words=96.6), sizes.PAPER, {
+        'sa_vae': options(refine=20), 'fb': hp(target=4.)})
+    return dict(
+        name='yelp', title='Yelp15', primary='nll_iw', baseline='vae',
+        dataset=dict(name='yelp'), cuts=12,
+        kit=dict(name='lstm', embed=512, hidden=1024, latent=32, dropout=.5, init_scale=.01),
+        epochs=40, batch=32, seeds=3, optimizer=dict(name='sgd', lr=.5, clip=5.),
+        protocol=dict(patience=5), save_every=120.,
+        evaluation=dict(samples=500, chunk=100, batch=32, generated=1000, refine=50),
+        metrics=METRICS, table=published(rows, PUBLISHED))
+
+
+def small():
+    """For two CPU cores: no published number is comparable, they are shown beside the rows."""
+    rows = change(catalog.text(words=25.), sizes.SMALL)
+    return dict(
+        name='yelp-small', title=sizes.reduced('Yelp15', max_words=40),
+        primary='nll_iw', baseline='vae',
+        dataset=dict(name='yelp', max_words=40, vocab=2000, sentences=6000, eval_sentences=500),
+        kit=dict(name='lstm', embed=64, hidden=128, latent=16, dropout=.3, init_scale=.1),
+        cuts=3, epochs=6, batch=64, seeds=2, optimizer=dict(name='adam', lr=5e-3, clip=5.),
+        evaluation=dict(samples=50, chunk=50, batch=50, generated=500, refine=50),
+        metrics=METRICS, table=published(rows, PUBLISHED))
 
 
 def get_config(size=''):
     """The table at paper size, or `small`."""
-    paper = lambda: presets.paper('yelp', TITLE, KEYS, LARGE, words=96.6, cuts=12, refine=20, fb=FOUR)
-    small = lambda: presets.small('yelp', TITLE, KEYS, words=25., max_words=40)
-    return presets.probed(presets.sizes(size, paper=paper, small=small))
+    return sizes.sized(size, {'': paper, 'small': small})

@@ -1,37 +1,38 @@
-"""The configs: what they hold resolves, every row can be built, and a text table runs from corpus to listing."""
-import importlib.util
+"""Configs are found from anywhere, resolve, and can be built; a text table runs to its end."""
+import functools
+import json
 import pathlib
 
 import pytest
 
-from vaebench import core, datasets, methods
+from vaebench import core, datasets, methods, schema
 from vaebench.engine.optimizers import optimizer
-from vaebench.experiment import presets, results, runner, table
-from vaebench.methods.build import build
+from vaebench.errors import UserError
+from vaebench.experiment import catalog, configs, results, runner, table
+from vaebench.experiment.rows import change, hp, options, overrides, select, without
+from vaebench.methods.build import build, fitting
 from vaebench.report import published
 
-CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
+ROOT = pathlib.Path(__file__).parent.parent
 CORPORA = 'ptb', 'yahoo', 'yelp', 'short_yelp', 'snli'
-SIZED = [(name, size) for name in (*CORPORA, 'synthetic') for size in ('', 'small')]
+TEXT = [f'{name}{size}' for name in (*CORPORA, 'synthetic') for size in ('', ':small')]
 
 
-def config(name, size=''):
-    spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return (module.get_config(size) if size else module.get_config()).to_dict()
+@functools.cache
+def tables(text):
+    """The tables of a config by name."""
+    return {t.name: t for t in table.tables(configs.load(text).to_dict())}
 
 
-def only_table(name, size=''):
-    found, = table.tables(config(name, size))
+def only_table(text):
+    found, = tables(text).values()
     return found
 
 
-@pytest.mark.parametrize('name, size', SIZED)
-def test_every_text_row_is_on_every_text_table(name, size):
-    rows = {row.name for row in only_table(name, size).rows}
-    assert set(presets.text_rows()) <= rows
-    assert len(presets.text_rows()) == 76
+@pytest.mark.parametrize('text', TEXT)
+def test_every_text_row_is_on_every_text_table(text):
+    assert set(catalog.TEXT) <= {row.name for row in only_table(text).rows}
+    assert len(catalog.TEXT) == 76
 
 
 @pytest.mark.parametrize('name', CORPORA)
@@ -40,71 +41,163 @@ def test_published_keys_are_published(name):
     assert keys and all(published.values(key, name) for key in keys)
 
 
+COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 'ptb:small',
+             'images-quick': 'images_quick', 'mnist-small': 'mnist:small',
+             'mnist-static': 'mnist:static'}
+
+
+@pytest.mark.parametrize('folder', COMMITTED)
+def test_committed_results_are_of_the_rows_that_the_configs_have_now(folder):
+    """What a cell is of may change only together with its number: its name holds the hash."""
+    manifest = json.loads((ROOT / 'benchmarks' / 'results' / folder / 'table.json').read_text())
+    for kept in manifest['tables']:
+        now = {row.name: row for row in tables(COMMITTED[folder])[kept['table']].rows}
+        for entry in kept['rows']:
+            row = now[entry['row']]
+            assert (row.config_hash, row.label) == (entry['hash'], entry['label'])
+            assert row.order == entry['order']
+
+
 def test_every_method_of_text_has_a_row():
-    used = {row['method'] for row in presets.text_rows().values()}
-    text = {name for name, entry in methods.METHODS.items() if 'text' in entry.track}
-    assert text - used == {'source'}
+    text = {name for name, entry in methods.METHODS.items() if 'mlp' not in fitting(entry)}
+    assert text and not text - {row['method'] for row in catalog.TEXT.values()}
 
 
-@pytest.mark.parametrize('name, size', [('synthetic', ''), ('ptb', ''), ('ptb', 'small')])
-def test_every_row_can_be_built(name, size):
-    info = datasets.load('synthetic', sentences=8, eval_sentences=4).info
-    for row in only_table(name, size).rows:
-        plan = core.Plan(2, 1, optimizer(row.config['optimizer']))
-        method = build(row.config, info, plan)
+@pytest.mark.parametrize('text', ['synthetic', 'ptb', 'ptb:small'])
+def test_every_row_can_be_built(text):
+    info = datasets.load('synthetic', sentences=8, eval_sentences=4).schema
+    for row in only_table(text).rows:
+        method = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
         assert set(method.evals) <= set(core.EVALS), row.name
 
 
-IMAGES = [('quickstart', '', 'images'), ('images_quick', '', 'digits'), ('images_quick', '', 'gaussians'),
-          ('images_quick', '', 'swiss_roll'), *[('mnist', size, part) for size in ('', 'small')
-                                                for part in ('static', 'grey', 'embedding')]]
-INFO = {'gaussians': {'kind': 'points', 'shape': (2,), 'name': 'points', 'classes': 25},
-        'swiss_roll': {'kind': 'points', 'shape': (3,), 'name': 'points'},
-        'static': {'kind': 'image', 'shape': (28, 28, 1), 'name': 'image'}}
-LABELLED = {'kind': 'image', 'shape': (8, 8, 1), 'name': 'image', 'classes': 10}
+POINTS = {'gaussians': {'x': schema.vector(2), 'label': schema.label(25)},
+          'swiss_roll': {'x': schema.vector(3)}}
+BINARY = {'x': schema.image((28, 28, 1))}
+LABELLED = {'x': schema.image((8, 8, 1)), 'label': schema.label(10)}
 
 
-@pytest.mark.parametrize('name, size, part', IMAGES)
-def test_every_row_of_an_image_table_can_be_built(name, size, part):
-    found, = table.tables(config(name, size)['tables'][part])
-    for row in found.rows:
-        plan = core.Plan(2, 1, optimizer(row.config['optimizer']))
-        made = build(row.config, INFO.get(part, LABELLED), plan)
-        assert set(made.evals) <= set(core.EVALS), row.name
+@pytest.mark.parametrize('text', ['quickstart', 'images_quick', 'mnist', 'mnist:small'])
+def test_every_row_of_an_image_table_can_be_built(text):
+    for name, found in tables(text).items():
+        info = POINTS.get(name, BINARY if name.endswith('static') else LABELLED)
+        for row in found.rows if name != 'text' else ():
+            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert set(made.evals) <= set(core.EVALS), row.name
 
 
-def test_every_method_of_images_has_a_row():
-    rows = {**presets.image_rows(), **presets.embedding_rows()}
-    image = {name for name, entry in methods.METHODS.items() if entry.track == ('image',)}
-    assert image - {row['method'] for row in rows.values()} == {'classifier'}
-    named = set(presets.AUTOENCODERS.split()) | set(presets.WASSERSTEIN.split()) | set(presets.GANS.split())
-    assert named | set(presets.MOMENTS.split()) == set(presets.image_rows())
+def test_every_method_has_a_row():
+    rows = [*catalog.TEXT.values(), *catalog.IMAGES.values(), *catalog.EMBEDDINGS.values(),
+            *catalog.CONDITIONAL.values()]
+    assert set(methods.METHODS) - {row['method'] for row in rows} == {'source', 'classifier'}
 
 
-@pytest.mark.parametrize('size', ['', 'small'])
+@pytest.mark.parametrize('size', ['', ':small'])
 def test_every_image_row_is_on_an_mnist_table(size):
-    tables = config('mnist', size)['tables']
-    assert {row for part in ('static', 'grey') for row in tables[part]['table']} == set(presets.image_rows())
-    assert set(config('images_quick')['tables']['digits']['table']) == set(presets.image_rows())
+    found = tables(f'mnist{size}').items()
+    rows = {row.name for name, t in found if 'embedding' not in name for row in t.rows}
+    assert rows == set(catalog.IMAGES)
+    assert {r.name for r in tables('images_quick')['digits'].rows} == set(
+        catalog.IMAGES | catalog.CONDITIONAL)
 
 
-def test_what_a_row_changes_is_merged_deep():
-    rows = presets.text_rows(ivae={'overrides': {'optimizer': {'lr': .1}}, 'hp': {'beta': 2.}})
-    assert rows['ivae']['overrides'] == {'protocol': {'keep': 'last', 'patience': 0}, 'optimizer': {'lr': .1}}
-    assert rows['ivae']['hp']['beta'] == 2. and rows['ivae']['hp']['nu_lr'] == 1e-5
-    with pytest.raises(ValueError, match='no row'):
-        presets.text_rows(ivea={'hp': {}})
+@pytest.mark.parametrize('text', [*TEXT, 'quickstart', 'images_quick', 'mnist', 'mnist:small',
+                                  'text_dir'])
+def test_every_table_says_what_it_is_read_by_and_compared_with(text):
+    for found in tables(text).values():
+        known = [name for name in ('excess', 'w2', 'trust') if name in found.columns]
+        primary, baseline = found.config['primary'], found.config['baseline']
+        assert [primary] == known or not known and primary in ('nll_iw', 'frechet')
+        assert primary in found.columns
+        assert baseline == ('vae_gaussian' if found.name == 'gaussians' else 'vae')
+
+
+def test_what_a_row_changes_is_merged_deep_and_only_there():
+    rows = change(catalog.TEXT, {
+        'ivae ivae_mi': hp(beta=2.) | overrides(optimizer=dict(lr=.1)), 'ivae': hp(beta=3.)})
+    assert rows['ivae']['overrides'] == {'protocol': {'keep': 'last', 'patience': 0},
+                                         'optimizer': {'lr': .1}}
+    assert rows['ivae']['hp'] == {'warmup': 10., 'nu_lr': 1e-5, 'beta': 3.}
+    assert rows['ivae_mi']['hp'] == {'warmup': 10., 'nu_lr': 1e-5, 'beta': 2.}
+    assert 'beta' not in catalog.TEXT['ivae']['hp'] and list(rows) == list(catalog.TEXT)
+
+
+@pytest.mark.parametrize('wrong', [
+    lambda: change(catalog.TEXT, {'ivea': hp(beta=1.)}),
+    lambda: select(catalog.TEXT, 'vae ivea'),
+    lambda: without(catalog.TEXT, 'ivea')])
+def test_a_row_that_there_is_not_is_named(wrong):
+    with pytest.raises(UserError, match="unknown row 'ivea'; did you mean 'ivae'"):
+        wrong()
+
+
+def test_labels_say_the_numbers_that_rows_have():
+    rows = change(select(catalog.TEXT, 'fb lagging delta_vae'), {
+        'fb': hp(target=2.5), 'lagging': options(max_inner=3)})
+    config = configs.load('synthetic').to_dict() | {'table': rows, 'baseline': ''}
+    labels = [row.label for row in table.tables(config)[0].rows]
+    assert labels == ['FB (2.5)', 'Lagging (at most 3 inner steps)', 'delta-VAE (0.1)']
+    config['table'] = {'vae': {'label': 'VAE ({gamma})', 'method': 'vae'}}
+    with pytest.raises(UserError, match='label of row vae.*gamma'):
+        table.tables(config)
+
+
+def test_weights_per_word_are_of_the_sum_over_a_sentence():
+    rows = catalog.text(words=20.)
+    assert rows['wae_s_01']['hp'] == {'beta': 60., 'kl_weight': 2.}
+    assert rows['vae'] is catalog.TEXT['vae']
+
+
+def test_configs_are_found_by_name_and_by_path_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    own = ROOT / 'configs' / 'ptb.py'
+    for name in ('ptb', 'ptb.py', 'configs/ptb.py', str(own)):
+        assert configs.find(name) == own
+    for name in ('ptbb', 'configs/ptbb.py', 'elsewhere/ptb.py'):
+        with pytest.raises(UserError, match=f'config {name}: give a path, or one of .*ptb, '):
+            configs.find(name)
+
+
+def test_a_config_of_the_users_own_is_filled_in_and_locked(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code = 'def get_config(name="one"):\n    return dict(name=name, table={}, epochs=2)\n'
+    (tmp_path / 'mine.py').write_text(code)
+    mine = configs.load('mine.py:two')
+    assert (mine.name, mine.epochs, mine.batch) == ('two', 2, 64) and mine.is_locked
+    assert configs.load('mine.py').name == 'one'
+
+
+@pytest.mark.parametrize('code, message', [
+    ('def get_config(', 'cannot read the config own.py: SyntaxError'),
+    ('', 'cannot read the config own.py: AttributeError'),
+    ('def get_config():\n    return 1 / 0', 'own.py: ZeroDivisionError: division by zero'),
+])
+def test_a_config_file_that_fails_is_one_line(code, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'own.py').write_text(code)
+    with pytest.raises(UserError, match=message) as raised:
+        configs.load('own.py')
+    assert '\n' not in str(raised.value)
 
 
 def test_only_known_sizes():
-    with pytest.raises(ValueError, match='small'):
-        presets.sizes('tiny', paper=dict, small=dict)
+    with pytest.raises(UserError, match="ptb:tiny: no size 'tiny': choose one of small"):
+        configs.load('ptb:tiny')
+
+
+def test_keys_of_a_config_keep_their_order_and_are_set_alone():
+    config = configs.load('text_dir')
+    assert list(config.table) == list(config.to_dict()['table']) == list(catalog.TEXT)
+    config.dataset.max_words = 40
+    config.table.anneal.hp.warmup = 3.
+    assert config.dataset.vocab is None
+    assert config.table.fb.hp.warmup == config.table.p_vae.hp.warmup == 10.
 
 
 @pytest.mark.slow
 def test_a_text_table_from_corpus_to_listing(tmp_path):
-    """Every metric on a row of each kind of code; no bound below the truth; the replica is none."""
-    full = config('synthetic', 'small')
+    """Metrics on a row of each kind of code; no bound below the truth; the replica is none."""
+    full = configs.load('synthetic:small').to_dict()
     full |= {'rows': 'vae,davam,dae', 'seeds': 1}
     full['dataset'] |= {'sentences': 1024, 'eval_sentences': 128}
     full['evaluation'] |= {'samples': 10, 'chunk': 10, 'generated': 50, 'refine': 10}
@@ -120,5 +213,6 @@ def test_a_text_table_from_corpus_to_listing(tmp_path):
         assert ('Interpolation between posterior means' in text) == (row != 'davam')
     davam = found['davam']['metrics']
     assert davam['nll_paper']['value'] < davam['elbo']['value'] - 3
-    assert 'probe_100' in davam and 'bleu' in found['dae']['metrics'] and 'prior_ll' in found['vae']['metrics']
+    assert 'probe_100' in davam and 'bleu' in found['dae']['metrics']
+    assert 'prior_ll' in found['vae']['metrics']
     assert found['dae']['metrics']['nll_iw']['note'].startswith('proposal')

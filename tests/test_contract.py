@@ -1,6 +1,7 @@
 """What every method of the registry promises, on the smallest real kits.
 
-Run as a script with two devices it compares sharded with unsharded training of the entries named.
+Run as a script with two devices it compares sharded with unsharded training of the entries
+named.
 """
 import functools
 import os
@@ -13,28 +14,44 @@ import numpy as np
 import pytest
 import toys
 
-from vaebench import core, networks
-from vaebench.methods import METHODS, embeddings
+from vaebench import core, networks, schema
+from vaebench.methods import METHODS, manifold_learning
 
 LATENT, BATCH, SEEDS, STEPS, VOCAB = 2, 8, 2, 30, 9
-IMAGE = {'kind': 'image', 'shape': (3, 3, 1), 'classes': toys.CLASSES}
-TEXT = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
-KITS = {'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
-        'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})}
+IMAGE = {'x': schema.image((3, 3, 1)), 'label': schema.label(toys.CLASSES)}
+TEXT = {**schema.text(tuple('abcdefghi'), 5), 'log_p': schema.Field('real')}
+KITS = {
+    'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
+    'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})
+}
 SMALL = {'hidden': (6,)}
 FEW = {'draws': 3}
-OPTIONS = {'lagging': {'max_inner': 4, 'window': 2}, 'ivae': SMALL, 'ivae_mi': SMALL, 'apo_vae': SMALL,
-           'apo_vae_vp': {**SMALL, 'pseudo': 3}, 'wae_gan': SMALL, 'sa_vae': {'refine': 2}, 'bow_vae': {'hidden': 6},
-           **dict.fromkeys(('flow_prior', 'flow_prior_fb'), {'layers': 2, 'hidden': 6, **FEW}),
-           **dict.fromkeys(('mog_vae', 'mog_vae_fb', 'vamp_vae', 'vamp_vae_fb'), {'components': 3, **FEW}),
-           **dict.fromkeys(('dg_vae', 'dg_vmf'), {'chunk': 4, **FEW}),
-           **dict.fromkeys(('davam', 'davam_q'), {'codes': 6}), 'gmmn_ae': {'hidden': (6,), 'noise': 4},
-           **dict.fromkeys(('aae', 'aae_supervised', 'aae_semi'), SMALL),
-           **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4})}
-LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']      # those to which sentences make a difference
-LSTM += [n for n, entry in METHODS.items() if entry.track == ('text',) and n != 'source']
-MAPS = {n for n, entry in METHODS.items() if entry.factory is embeddings.embedding}     # their own tests have them
-CASES = [(n, 'mlp') for n, entry in METHODS.items() if 'image' in entry.track and n not in MAPS]
+OPTIONS = {
+    'lagging': {'max_inner': 4, 'window': 2}, 'ivae': SMALL, 'ivae_mi': SMALL,
+    'apo_vae': SMALL, 'apo_vae_vp': {**SMALL, 'pseudo': 3}, 'wae_gan': SMALL, 'sa_vae': {
+        'refine': 2
+    }, 'bow_vae': {'hidden': 6},
+    **dict.fromkeys(('flow_prior', 'flow_prior_fb'), {'layers': 2, 'hidden': 6, **FEW}),
+    **dict.fromkeys(('mog_vae', 'mog_vae_fb', 'vamp_vae', 'vamp_vae_fb'), {
+                        'components': 3, **FEW
+                    }), **dict.fromkeys(('dg_vae', 'dg_vmf'), {'chunk': 4, **FEW}),
+    **dict.fromkeys(('davam', 'davam_q'), {'codes': 6}), 'gmmn_ae': {
+        'hidden': (6,), 'noise': 4
+    }, **dict.fromkeys(('aae', 'aae_supervised', 'aae_semi'), SMALL),
+    **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4})
+}
+# those to which sentences make a difference
+LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']
+LSTM += [
+    n for n, entry in METHODS.items()
+    if not set(entry.needs) <= set(networks.KITS['mlp'].offers)
+]
+# their own tests have them
+MAPS = {n for n, entry in METHODS.items() if entry.factory is manifold_learning.embedding}
+CASES = [
+    (n, 'mlp') for n, entry in METHODS.items()
+    if set(entry.needs) <= set(networks.KITS['mlp'].offers) and n not in MAPS and n != 'source'
+]
 CASES += [(n, 'lstm') for n in LSTM]
 
 
@@ -43,8 +60,10 @@ def firsts(key):
     return list({(key(METHODS[n]), k): (n, k) for n, k in reversed(CASES)}.values())
 
 
-DISTINCT = firsts(lambda entry: entry.factory)                      # entries that do not only differ in numbers
-QUICK = firsts(lambda entry: entry.factory.__module__)              # of every family one; the slow run has the rest
+# entries that do not only differ in numbers
+DISTINCT = firsts(lambda entry: entry.factory)
+# of every family one; the slow run has the rest
+QUICK = firsts(lambda entry: entry.factory.__module__)
 
 
 def marked(cases):
@@ -55,20 +74,26 @@ CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
 
 
 def data(kit, n=24):
-    return toys.labelled(n, 3) if kit == 'mlp' else {k: v for k, v in toys.sentences(n, VOCAB).items() if k != 'log_p'}
+    return toys.labelled(n, 3) if kit == 'mlp' else {
+        k: v
+        for k, v in toys.sentences(n, VOCAB).items() if k != 'log_p'
+    }
 
 
 @functools.cache
 def method(name, kit):
     entry = METHODS[name]
-    return entry.factory(networks.build(*KITS[kit]), toys.plan(STEPS), **{**entry.options, **OPTIONS.get(name, {})})
+    return entry.factory(networks.build(*KITS[kit]), toys.recipe(STEPS),
+                         **{**entry.options, **OPTIONS.get(name, {})})
 
 
 @functools.cache
 def start(name, kit, seed=0):
-    """First state of a seed; SGD, since Adam turns the rounding of a zero gradient into a full step."""
-    return core.init(method(name, kit), jax.random.key(seed), core.take(data(kit), jnp.arange(BATCH)),
-                     toys.hp(name, lr=.05))
+    """First state of a seed; SGD, since Adam turns the rounding of a zero gradient into a full
+    step.
+    """
+    return core.init(method(name, kit), jax.random.key(seed),
+                     core.take(data(kit), jnp.arange(BATCH)), toys.hp(name, lr=.05))
 
 
 def rows(phase, n, seed=0):
@@ -79,20 +104,23 @@ def rows(phase, n, seed=0):
 
 
 @pytest.mark.parametrize('name', METHODS)
-def test_entry_names_its_paper_and_track(name):
+def test_entry_names_its_paper_and_what_it_needs(name):
     entry = METHODS[name]
-    assert len(entry.paper) > 20 and set(entry.track) <= {'text', 'image'} and entry.track
+    fit = [kit for kit in KITS if set(entry.needs) <= set(networks.KITS[kit].offers)]
+    assert (entry.cite or len(entry.note) > 20) and fit
     assert not {'lr', 'lr_scale'} & set(entry.hp)
     assert all(isinstance(v, float) for v in entry.hp.values())
-    kit = toys.kit() if 'image' in entry.track else networks.build(*KITS['lstm'])
-    made = METHODS[name].factory(kit, toys.plan(), **entry.options)
+    made = METHODS[name].factory(networks.build(*KITS[fit[-1]]), toys.recipe(), **entry.options)
     assert isinstance(made, core.Method) and set(made.evals) <= set(core.EVALS)
-    assert all(p.trains and len(set(p.trains)) == len(p.trains) for phase in made.phases for p in phase.players)
+    assert all(p.trains and len(set(p.trains)) == len(p.trains) for phase in made.phases
+               for p in phase.players)
 
 
 @CASE
 def test_training(name, kit):
-    """Two seeds under vmap: one trace, finite, each as if alone, and exactly the declared parameters move."""
+    """Two seeds under vmap: one trace, finite, each as if alone, and exactly the declared
+    parameters move.
+    """
     m, stock, trained = method(name, kit), data(kit), set()
     states = [start(name, kit, seed) for seed in range(SEEDS)]
     for i, phase in enumerate(m.phases):
@@ -112,8 +140,8 @@ def test_training(name, kit):
             group, metrics = step(group, stock, k)
             if n < 3 and kit == 'mlp':
                 alone, own = single(alone, stock, k)
-                toys.close(jax.tree.map(lambda x: x[1], (metrics, group.params)), (own, alone.params),
-                           rtol=1e-4, atol=1e-5)
+                toys.close(jax.tree.map(lambda x: x[1], (metrics, group.params)),
+                           (own, alone.params), rtol=1e-4, atol=1e-5)
         assert len(traces) == 1
         over = phase.until is not None and int(group.total[0]) >= phase.until
         assert group.status.tolist() == [core.DONE if over else core.RUNNING] * SEEDS
@@ -125,60 +153,64 @@ def test_training(name, kit):
     assert trained == set(states[0].params)
 
 
-def shapes(name, m, state, batch):
-    """Every declared eval's output, with the shape it should have."""
-    e, p, c, key, n, out = m.evals, state.params, state.carry, jax.random.key(0), len(batch['weight']), {}
+def given(m, state, batch):
+    """What evals take, by name: q and z come from the method where it has them."""
+    e, p, c, key, n = m.evals, state.params, state.carry, jax.random.key(0), len(
+        batch['weight'])
     q = e['posterior'](p, c, batch) if 'posterior' in e else None
     z = e['sample_q'](p, c, q, key) if 'sample_q' in e else jax.random.normal(key, (n, LATENT))
-    calls = {'posterior': lambda: q, 'sample_q': lambda: e['sample_q'](p, c, q, key),
-             'log_q': lambda: e['log_q'](p, c, q, z), 'log_q_dims': lambda: e['log_q_dims'](p, c, q, z),
-             'kl': lambda: e['kl'](p, c, q), 'log_prior': lambda: e['log_prior'](p, c, z),
-             'log_lik': lambda: e['log_lik'](p, c, z, batch), 'log_length': lambda: e['log_length'](p, c, batch),
-             'replica': lambda: e['replica'](p, c, batch, key), 'dual_mi': lambda: e['dual_mi'](p, c, batch, key),
-             'score': lambda: e['score'](p, c, batch),
-             'encode': lambda: e['encode'](p, c, batch),
-             'decode': lambda: e['decode'](p, c, z, key, 'sample'),
-             'sample_prior': lambda: e['sample_prior'](p, c, key, 5),
-             'sample': lambda: e['sample'](p, c, key, 5, 'sample'),
-             **{k: lambda k=k: e[k](p, c, batch) for k in ('reconstruct', 'classify', 'cluster')}}
-    want = dict.fromkeys(('log_q', 'kl', 'log_prior', 'log_lik', 'log_length', 'dual_mi', 'score'), (n,))
-    want |= {'log_q_dims': (n, LATENT), 'encode': (n, LATENT)}
-    assert set(calls) | {'embed'} == set(core.EVALS)
-    for k in m.evals:
-        out[k] = calls[k]()
+    return {
+        'batch': batch, 'q': q, 'z': z, 'key': key, 'n': 5, 'mode': 'sample',
+        'label': jnp.zeros(n, jnp.int32)
+    }
+
+
+def shapes(m, state, batch):
+    """Every declared eval's output, with the shape that `core.EVALS` declares."""
+    out, inputs = {}, given(m, state, batch)
+    like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if x in batch}
+    for k, f in m.evals.items():
+        out[k] = f(state.params, state.carry, *(inputs[name] for name in core.EVALS[k].takes))
         leaves = [x.shape for x in jax.tree.leaves(out[k])]
-        assert leaves
-        if k in want:
-            assert leaves == [want[k]], k
-        else:
-            assert {s[0] for s in leaves} == {5 if k in ('sample', 'sample_prior') else n}, k
-        if k in ('decode', 'sample', 'reconstruct'):
-            like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if x in batch}
-            assert {x: v.shape[1:] for x, v in out[k].items() if x != 'length'} == like
+        n = 5 if 'n' in core.EVALS[k].takes else len(batch['weight'])
+        assert leaves and {s[0] for s in leaves} == {n}, k
+        declared = {'[B]': [(n,)], '([B], [B])': [(n,), (n,)],
+                    '[B, Z]': [(n, LATENT)]}.get(core.EVALS[k].gives)
+        assert declared is None or leaves == declared, k
+        if core.EVALS[k].gives == 'batch':
+            assert {x: v.shape[1:] for x, v in out[k].items() if x != 'length'} == like, k
     return out
 
 
 @CASE
 def test_evals(name, kit):
-    """Every declared eval has its declared shape, jits and is finite; examples do not see each other."""
+    """Every declared eval has its declared shape, jits and is finite; examples do not see each
+    other.
+    """
     m, stock, state = method(name, kit), data(kit), start(name, kit)
-    alone = [k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster') if k in m.evals]
+    alone = [
+        k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster')
+        if k in m.evals
+    ]
 
     def every(params, carry, batch):
         one = jax.tree.map(lambda x: x[:1], {k: v for k, v in batch.items() if k != 'weight'})
         s = state._replace(params=params, carry=carry)
-        return shapes(name, m, s, batch), {k: m.evals[k](params, carry, one) for k in alone}
+        return shapes(m, s, batch), {k: m.evals[k](params, carry, one) for k in alone}
 
     out, own = toys.jit(every)(state.params, state.carry, core.take(stock, jnp.arange(6)))
     assert set(out) == set(m.evals) and out
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(out))
-    toys.close(jax.tree.map(lambda x: x[:1], {k: out[k] for k in alone}), own, rtol=1e-5, atol=1e-6)
+    toys.close(jax.tree.map(lambda x: x[:1], {k: out[k]
+                                              for k in alone}), own, rtol=1e-5, atol=1e-6)
     for k in {'classify', 'cluster'} & set(out):
         np.testing.assert_allclose(np.exp(out[k]).sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', [pytest.param(n, marks=[] if (n, kit) in QUICK else [pytest.mark.slow])
-                                  for n, kit in CASES if kit == 'mlp'])
+@pytest.mark.parametrize('name', [
+    pytest.param(n, marks=[] if (n, kit) in QUICK else [pytest.mark.slow])
+    for n, kit in CASES if kit == 'mlp'
+])
 def test_empty_slots_do_not_count(name):
     """Whatever lies in a slot of weight 0 changes no loss, gradient, carry or term."""
     m = toys.make(name, **OPTIONS.get(name, {}))
@@ -188,15 +220,19 @@ def test_empty_slots_do_not_count(name):
     numbers = toys.hp(name, **{'target': .1} if 'target' in METHODS[name].hp else {})
 
     def every(batch):
-        return [jax.value_and_grad(p.loss, has_aux=True)(params, carry, batch, toys.ctx(numbers, total=1000))
-                for phase in m.phases for p in phase.players]
+        return [
+            jax.value_and_grad(p.loss, has_aux=True)(params, carry, batch,
+                                                     toys.ctx(numbers, total=1000))
+            for phase in m.phases for p in phase.players
+        ]
 
     f = toys.jit(every)
     hidden = {**stock, 'x': stock['x'].at[5:].set(.37), 'label': stock['label'].at[5:].set(0)}
-    hidden['partner'] = {k: v.at[5:].set(0) for k, v in stock['partner'].items()}
+    hidden['partner'] = jax.tree.map(lambda v: v.at[5:].set(0), stock['partner'])
     full, other = (f({**batch, 'weight': weight}) for batch in (stock, hidden))
     toys.close(full, other, rtol=1e-5, atol=1e-6)
-    assert not any(np.isnan(x).any() for x in jax.tree.leaves(f({**stock, 'weight': 0 * weight})))
+    assert not any(
+        np.isnan(x).any() for x in jax.tree.leaves(f({**stock, 'weight': 0 * weight})))
 
 
 @pytest.mark.slow
@@ -236,8 +272,12 @@ def shard(name, kit):
 def test_sharded_is_unsharded(part):
     """The devices are forced before JAX starts, hence another process."""
     cases = [f'{name}:{kit}' for name, kit in DISTINCT[part::8]]
-    env = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2', 'JAX_PLATFORMS': 'cpu'}
-    done = subprocess.run([sys.executable, __file__, *cases], env=env, capture_output=True, text=True, timeout=600)
+    env = {
+        **os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+        'JAX_PLATFORMS': 'cpu'
+    }
+    done = subprocess.run([sys.executable, __file__, *cases], env=env, capture_output=True,
+                          text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == cases
 

@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from vaebench import core
-from vaebench.methods import autoencoders, manifolds, parts, posteriors
+from vaebench.methods import autoencoders, geometry, models, objectives, posteriors, regularizers
 from vaebench.ops import control, distributions, divergences, kernels
 
 DATA = toys.images(12)
@@ -32,7 +32,9 @@ def started(name, **options):
 
 @functools.cache
 def compiled(name, phase=0, **options):
-    """Loss, carry, aux and gradient of the phase's only player: (params, carry, batch, ctx) -> ..."""
+    """Loss, carry, aux and gradient of the phase's only player: (params, carry, batch, ctx) ->
+    ...
+    """
     player = started(name, **options)[0].phases[phase].players[0]
     return toys.jit(jax.value_and_grad(player.loss, has_aux=True))
 
@@ -41,7 +43,8 @@ def evaluate(name, numbers=None, total=0, batch=None, **options):
     """Loss, gradient, carry and aux on all data."""
     _, params, carry = started(name, **options)
     ctx = toys.ctx(toys.hp(name, **numbers or {}), total=total)
-    (loss, (carry, aux)), grads = compiled(name, **options)(params, carry, batch or toys.all_of(DATA), ctx)
+    (loss, (carry, aux)), grads = compiled(name, **options)(params, carry, batch
+                                                            or toys.all_of(DATA), ctx)
     return loss, grads, carry, aux
 
 
@@ -50,12 +53,15 @@ def test_vae_is_its_formula():
     method, p, c = started('vae')
     loss, _, _, aux = evaluate('vae')
     x = toys.flat(DATA['x'])
-    mean, log_var = jnp.split(jnp.tanh(x @ p['enc']['w'] + p['enc']['b']) @ p['head']['w'] + p['head']['b'], 2, -1)
+    mean, log_var = jnp.split(
+        jnp.tanh(x @ p['enc']['w'] + p['enc']['b']) @ p['head']['w'] + p['head']['b'], 2, -1)
     noise = jax.random.normal(core.derive(jax.random.key(0), 0, 1), mean.shape)
     logits = (mean + jnp.exp(log_var / 2) * noise) @ p['dec']['w'] + p['dec']['b']
-    rec = -jnp.where(x == 1, jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)).sum(-1).mean()
+    rec = -jnp.where(x == 1, jax.nn.log_sigmoid(logits),
+                     jax.nn.log_sigmoid(-logits)).sum(-1).mean()
     kl = .5 * (mean**2 + jnp.exp(log_var) - log_var - 1).sum(-1).mean()
-    np.testing.assert_allclose([loss, aux['rec'], aux['kl'], aux['beta']], [rec + kl, rec, kl, 1], rtol=1e-6)
+    np.testing.assert_allclose([loss, aux['rec'], aux['kl'], aux['beta']],
+                               [rec + kl, rec, kl, 1], rtol=1e-6)
 
 
 def test_schedules_and_weights_share_one_program():
@@ -80,10 +86,12 @@ def test_beta_one_is_the_vae_and_beta_zero_the_autoencoder():
     toys.close(half[1], jax.tree.map(lambda a, b: (a + b) / 2, one[1], none[1]), atol=1e-7)
 
 
-@pytest.mark.parametrize('name, total, beta', [
-    ('vae', 0, 1.), ('anneal', 0, 0.), ('anneal', 50, .5), ('anneal', 100, 1.), ('anneal', 999, 1.),
-    ('cyclical', 0, 0.), ('cyclical', 25, .5), ('cyclical', 50, 1.), ('cyclical', 99, 1.), ('cyclical', 100, 0.),
-    ('lagging', 0, .1), ('lagging', 50, .55)])
+@pytest.mark.parametrize('name, total, beta', [('vae', 0, 1.), ('anneal', 0, 0.),
+                                               ('anneal', 50, .5), ('anneal', 100, 1.),
+                                               ('anneal', 999, 1.), ('cyclical', 0, 0.),
+                                               ('cyclical', 25, .5), ('cyclical', 50, 1.),
+                                               ('cyclical', 99, 1.), ('cyclical', 100, 0.),
+                                               ('lagging', 0, .1), ('lagging', 50, .55)])
 def test_weights_count_epochs(name, total, beta):
     """The toy's epoch has ten steps."""
     assert float(evaluate(name, total=total)[3]['beta']) == pytest.approx(beta, abs=1e-6)
@@ -91,7 +99,8 @@ def test_weights_count_epochs(name, total, beta):
 
 def test_sigmoid_annealing():
     for total, beta in ((10, 1 / (1 + np.exp(4))), (50, .5), (100, 1.)):
-        assert float(evaluate('anneal', total=total, shape='sigmoid')[3]['beta']) == pytest.approx(beta, abs=1e-6)
+        assert float(evaluate('anneal', total=total,
+                              shape='sigmoid')[3]['beta']) == pytest.approx(beta, abs=1e-6)
 
 
 def test_falling_weight():
@@ -100,7 +109,8 @@ def test_falling_weight():
     for total, beta in ((0, 100.), (50, 10.), (75, 10**.5), (100, 1.), (500, 1.)):
         aux = evaluate('vae', fall, total, shape='exponential', dims=True)[3]
         assert float(aux['beta']) == pytest.approx(beta, rel=1e-6)
-        assert float(sum(aux[f'kl{i}'] for i in range(3))) == pytest.approx(float(aux['kl']), rel=1e-12)
+        assert float(sum(aux[f'kl{i}'] for i in range(3))) == pytest.approx(
+            float(aux['kl']), rel=1e-12)
     level = {'beta_start': 4., 'beta': 4., 'warmup': 10.}
     for total in (0, 37, 200):
         toys.close(evaluate('vae', level, total, shape='exponential', dims=True)[:2],
@@ -108,7 +118,9 @@ def test_falling_weight():
 
 
 def test_weighted_kl_is_that_from_a_narrower_prior():
-    """Mathieu's first theorem: -beta KL(q||p) = -KL(q||f) + (beta - 1) H(q) + log F, f = N(0, I / beta)."""
+    """Mathieu's first theorem: -beta KL(q||p) = -KL(q||f) + (beta - 1) H(q) + log F, f = N(0, I
+    / beta).
+    """
     mean, log_var = jax.random.normal(jax.random.key(0), (2, 5, 3))
     entropy = .5 * (log_var + 1 + np.log(2 * np.pi)).sum(-1)
     for beta in (.25, 1., 6.):
@@ -122,12 +134,13 @@ def test_a_full_covariance_prefers_no_axes():
     """Mathieu's second theorem: codes turned with noise and decoder cost the same."""
     turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0])
     posterior = posteriors.linear_implicit(toys.kit())
-    model = parts.model(toys.kit(), posterior)
+    model = models.model(toys.kit(), posterior)
     params, carry = model.init(jax.random.key(0), None)
     head = {'w': params['head']['w'] @ turn, 'b': params['head']['b'] @ turn}
     turned = {**params, 'head': head, 'noise': params['noise'] @ turn,
               'dec': {**params['dec'], 'w': turn.T @ params['dec']['w']}}
-    a, b = (model.terms(p, carry, toys.all_of(DATA), jax.random.key(1), {})[0] for p in (params, turned))
+    a, b = (model.terms(p, carry, toys.all_of(DATA), jax.random.key(1), {})[0]
+            for p in (params, turned))
     np.testing.assert_allclose(b.z, a.z @ turn, rtol=1e-10)
     np.testing.assert_allclose([b.rec, b.kl], [a.rec, a.kl], rtol=1e-10)
 
@@ -145,31 +158,38 @@ def test_capacity_pulls_towards_it():
 
 
 def test_capacity_grows_and_its_bars_stand_outside_the_mean():
-    assert [float(evaluate('capacity_vae', total=t)[3]['capacity']) for t in (0, 50, 100, 500)] == [0, 4, 8, 8]
+    assert [float(evaluate('capacity_vae', total=t)[3]['capacity'])
+            for t in (0, 50, 100, 500)] == [0, 4, 8, 8]
     kl = jnp.array([1., 9.])
-    terms, batch = parts.Terms(kl, kl, None, None, kl, kl[:, None]), {'weight': jnp.ones(2)}
+    terms, batch = models.Terms(kl, kl, None, None, kl, kl[:, None]), {'weight': jnp.ones(2)}
     ctx = toys.ctx({'capacity': 5., 'capacity_epochs': 0.})
     for reduce, value in (('batch', 0.), ('example', 4.)):
-        assert float(parts.capacity_rate(toys.plan(), reduce)(terms, batch, ctx, None)[0]) == value
+        assert float(regularizers.capacity(toys.recipe(), reduce)(terms, batch, ctx,
+                                                                  None)[0]) == value
 
 
-@pytest.mark.parametrize('options', [{}, {'scope': 'total'}, {'reduce': 'batch'}, {'form': 'max'},
-                                     {'scope': 'total', 'reduce': 'batch'}])
+@pytest.mark.parametrize('options', [{}, {'scope': 'total'}, {'reduce': 'batch'},
+                                     {'form': 'max'}, {'scope': 'total', 'reduce': 'batch'}])
 def test_no_free_bits_is_the_vae(options):
-    toys.close(evaluate('fb', {**RAMP, 'target': 0.}, **options)[:2], evaluate('vae')[:2], rtol=1e-6)
+    toys.close(
+        evaluate('fb', {**RAMP, 'target': 0.}, **options)[:2],
+        evaluate('vae')[:2], rtol=1e-6)
 
 
 def free(kl, target, **options):
     """The rate of given KLs [B, Z]."""
     kl = jnp.asarray(kl)
-    terms = parts.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
+    terms = models.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
     batch = {'weight': jnp.ones(len(kl))}
-    return float(parts.free_bits_rate(**options)(terms, batch, toys.ctx({'target': target}), None)[0])
+    return float(
+        regularizers.free_bits(**options)(terms, batch, toys.ctx({'target': target}), None)[0])
 
 
 def test_free_bits_variants():
-    kl = [[.2, 3.], [1.4, 1.]]        # target 2: one nat per dimension; totals 3.2 and 2.4, means .8 and 2
-    assert free(kl, 2.) == pytest.approx((3 + 1.4) / 2)                    # strictly above: the last 1. is free
+    # target 2: one nat per dimension; totals 3.2 and 2.4, means .8 and 2
+    kl = [[.2, 3.], [1.4, 1.]]
+    # strictly above: the last 1. is free
+    assert free(kl, 2.) == pytest.approx((3 + 1.4) / 2)
     assert free(kl, 2., form='max') == pytest.approx((1 + 3 + 1.4 + 1) / 2)
     assert free(kl, 2., reduce='batch') == pytest.approx((3 + 1) / 2)
     assert free(kl, 2., reduce='batch', form='max') == pytest.approx(1 + 2)
@@ -201,14 +221,18 @@ def test_free_bits_train_on_what_is_above_the_target_only():
 
 
 def below(target, form='mask', reduce='example'):
-    """Rate, its gradient by (mean, log variance) and the KLs, of four sentences with three units."""
+    """Rate, its gradient by (mean, log variance) and the KLs, of four sentences with three
+    units.
+    """
     q = jax.random.normal(jax.random.key(0), (2, 4, 3))
     batch = {'weight': jnp.ones(4)}
 
     def rate(q):
         kl = divergences.normal_kl_dims(*q)
-        terms = parts.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
-        return parts.free_bits_rate('dim', reduce, form)(terms, batch, toys.ctx({'target': 3 * target}), None)[0]
+        terms = models.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
+        return regularizers.free_bits('dim', reduce, form)(terms, batch,
+                                                           toys.ctx({'target': 3 * target}),
+                                                           None)[0]
 
     return *jax.value_and_grad(rate)(q), divergences.normal_kl_dims(*q)
 
@@ -225,7 +249,8 @@ def test_free_bits_do_not_pull_at_units_below_their_share(form):
 
 def test_free_bits_max_is_the_mask_and_the_free_shares():
     mask, _, kl = below(.5)
-    assert float(below(.5, 'max')[0]) == pytest.approx(float(mask + .5 * (kl < .5).sum(-1).mean()), rel=1e-12)
+    assert float(below(.5, 'max')[0]) == pytest.approx(
+        float(mask + .5 * (kl < .5).sum(-1).mean()), rel=1e-12)
 
 
 def test_classic_free_bits():
@@ -238,11 +263,15 @@ def test_classic_free_bits():
 
 def trained(method, numbers, steps=3, phases=None):
     """Losses of some steps of every phase on all data, and the last state."""
-    numbers = {k: jnp.asarray(v, jnp.float32) for k, v in {'lr': .1, 'lr_scale': 1., **numbers}.items()}
+    numbers = {
+        k: jnp.asarray(v, jnp.float32)
+        for k, v in {'lr': .1, 'lr_scale': 1., **numbers}.items()
+    }
     batch, losses = toys.all_of(DATA), []
     state = core.init(method, jax.random.key(3), batch, numbers)
     for i, phase in enumerate(method.phases[:phases]):
-        state, step = core.enter(phase, state, batch) if i else state, toys.jit(core.make_step(phase))
+        state, step = core.enter(phase, state, batch) if i else state, toys.jit(
+            core.make_step(phase))
         for _ in range(steps):
             state, metrics = step(state, DATA, jnp.arange(12)[None])
             losses.append(float(metrics[f'{phase.players[0].name}/loss']))
@@ -250,20 +279,26 @@ def trained(method, numbers, steps=3, phases=None):
 
 
 def test_pretraining_takes_the_steps_it_took():
-    method = toys.make('pre_ae_fb', plan=toys.plan(tx=optax.adam))
+    method = toys.make('pre_ae_fb', recipe=toys.recipe(tx=optax.adam))
     losses, _ = trained(method, {**RAMP, 'warmup': 10., 'target': 8.})
-    np.testing.assert_allclose(losses, [3.410491110576899, 3.1599582718059174, 2.4375753197731505,
-                                        4.094284216332558, 3.197224644246323, 2.662759018339791], rtol=1e-6)
+    np.testing.assert_allclose(losses, [
+        3.410491110576899, 3.1599582718059174, 2.4375753197731505, 4.094284216332558,
+        3.197224644246323, 2.662759018339791
+    ], rtol=1e-6)
 
 
 PRETRAINED = {
-    'cyclical': (lambda kit, plan: autoencoders.vae(kit, plan, pretrain=True), {}, set()),
-    'delta': (lambda kit, plan: autoencoders.delta_vae(kit, plan, pretrain=True), {}, set()),
-    'bn': (lambda kit, plan: autoencoders.bn_vae(kit, plan, pretrain=True), {'gamma': .6}, {'shift'}),
-    'vmf': (lambda kit, plan: autoencoders.autoencoder(
-        kit, plan, manifolds.vmf(kit, 5.), parts.kl_rate, parts.scheduled(plan),
-        prior=manifolds.uniform_sphere(kit.latent), pretrain=True), {}, set()),
-    'fb': (lambda kit, plan: autoencoders.free_bits(kit, plan, pretrain=True), {'target': 1.}, set()),
+    'cyclical': (lambda kit, recipe: autoencoders.vae(kit, recipe, pretrain=True), {}, set()),
+    'delta': (lambda kit, recipe: autoencoders.delta_vae(kit, recipe, pretrain=True), {},
+              set()),
+    'bn': (lambda kit, recipe: autoencoders.bn_vae(kit, recipe, pretrain=True), {'gamma': .6}, {
+        'shift'
+    }), 'vmf': (lambda kit, recipe: autoencoders.autoencoder(
+        kit, recipe, geometry.vmf(kit, 5.), regularizers.kl, objectives.scheduled_weight(
+            recipe), prior=geometry.uniform_sphere(kit.latent), pretrain=True), {}, set()),
+    'fb': (lambda kit, recipe: autoencoders.free_bits(kit, recipe, pretrain=True), {
+        'target': 1.
+    }, set()),
 }
 
 
@@ -271,7 +306,7 @@ PRETRAINED = {
 def test_pretraining_keeps_encoder_and_head_and_takes_all_else_fresh(name):
     make, numbers, own = PRETRAINED[name]
     numbers = {**RAMP, 'warmup': 1., 'period': 2., **numbers}
-    method = make(toys.kit(), toys.plan(tx=optax.adam))
+    method = make(toys.kit(), toys.recipe(tx=optax.adam))
     first, main = method.phases
     assert (first.name, first.select, main.name, main.select) == ('ae', 'rec', 'main', 'elbo')
     losses, state = trained(method, numbers, phases=1)
@@ -286,17 +321,19 @@ def test_pretraining_keeps_encoder_and_head_and_takes_all_else_fresh(name):
     for _ in range(22):
         new, metrics = step(new, DATA, jnp.arange(12)[None])
         seen.append(float(metrics['vae/beta']))
-    t = np.arange(22) % 20 / 10                                          # the toy's epoch has ten steps
-    np.testing.assert_allclose(seen, np.minimum(t, 1), atol=1e-6)        # time starts with the phase
+    # the toy's epoch has ten steps
+    t = np.arange(22) % 20 / 10
+    # time starts with the phase
+    np.testing.assert_allclose(seen, np.minimum(t, 1), atol=1e-6)
     assert int(new.total) == 25
 
 
 def test_the_first_phase_of_pretraining_is_an_autoencoder():
     for make, numbers, _ in PRETRAINED.values():
-        method = make(toys.kit(), toys.plan())
+        method = make(toys.kit(), toys.recipe())
         params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
-        loss, (_, aux) = method.phases[0].players[0].loss(params, carry, toys.all_of(DATA),
-                                                          toys.ctx({**RAMP, **numbers}, total=99))
+        loss, (_, aux) = method.phases[0].players[0].loss(
+            params, carry, toys.all_of(DATA), toys.ctx({**RAMP, **numbers}, total=99))
         assert float(loss) == float(aux['rec']) and float(aux['beta']) == 0 < float(aux['kl'])
 
 
@@ -313,19 +350,22 @@ def test_bn_of_a_single_slot_uses_and_leaves_the_running_statistics(filled):
 
 def test_control_vae_follows_its_controller():
     method, data = toys.make('control_vae'), DATA
-    state = core.init(method, jax.random.key(0), toys.all_of(DATA), toys.hp('control_vae', target=1., ki=1e-2))
+    state = core.init(method, jax.random.key(0), toys.all_of(DATA),
+                      toys.hp('control_vae', target=1., ki=1e-2))
     step, pi = toys.jit(core.make_step(method.phases[0])), control.PI(0., 0.)
     for _ in range(6):
         state, m = step(state, data, jnp.arange(12)[None])
         pi, beta = control.pi_step(pi, 1. - m['vae/kl'], .01, 1e-2, 0., 1.)
         assert float(m['vae/beta']) == pytest.approx(float(beta), rel=1e-5)
-        assert float(m['vae/loss']) == pytest.approx(float(m['vae/rec'] + beta * m['vae/kl']), rel=1e-5)
+        assert float(m['vae/loss']) == pytest.approx(float(m['vae/rec'] + beta * m['vae/kl']),
+                                                     rel=1e-5)
 
 
 def test_control_vae_does_not_differentiate_its_controller():
     _, grads, _, aux = evaluate('control_vae', {'target': 0., 'kp': .8})
     assert .3 < float(aux['beta']) < 1
-    toys.close(grads, evaluate('beta_vae', {'beta': float(aux['beta'])})[1], rtol=1e-5, atol=1e-8)
+    toys.close(grads,
+               evaluate('beta_vae', {'beta': float(aux['beta'])})[1], rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize('target', [1., 1.5])
@@ -347,9 +387,11 @@ def test_wae_is_its_formula():
     noise = jax.random.normal(core.derive(jax.random.key(0), 1), z.shape)
     mmd = kernels.mmd(z, noise, lambda a, b: kernels.imq(a, b, 2. * 3))
     rec = -method.evals['log_lik'](p, c, z, toys.all_of(DATA)).mean()
-    np.testing.assert_allclose([aux['rec'], aux['mmd'], loss], [rec, mmd, rec + 7 * mmd], rtol=1e-5)
+    np.testing.assert_allclose([aux['rec'], aux['mmd'], loss], [rec, mmd, rec + 7 * mmd],
+                               rtol=1e-5)
     wide = evaluate('wae_mmd', {'beta': 7.}, width=2.)[3]['mmd']
-    assert float(wide) == pytest.approx(float(kernels.mmd(z, noise, lambda a, b: kernels.imq(a, b, 12.))), rel=1e-5)
+    assert float(wide) == pytest.approx(
+        float(kernels.mmd(z, noise, lambda a, b: kernels.imq(a, b, 12.))), rel=1e-5)
     assert 'kl' not in aux and not {'kl', 'log_q'} & set(method.evals)
 
 
@@ -357,7 +399,8 @@ def test_deterministic_autoencoder_has_no_noise():
     method, p, c = started('dae')
     batch = toys.all_of(DATA)
     q = method.evals['posterior'](p, c, batch)
-    np.testing.assert_array_equal(method.evals['sample_q'](p, c, q, jax.random.key(0)), q['mean'])
+    np.testing.assert_array_equal(method.evals['sample_q'](p, c, q, jax.random.key(0)),
+                                  q['mean'])
     loss, _, _, aux = evaluate('dae')
     assert float(loss) == float(aux['rec']) == pytest.approx(
         -float(method.evals['log_lik'](p, c, q['mean'], batch).mean()), rel=1e-6)
@@ -367,10 +410,11 @@ def test_denoising_reconstructs_what_it_did_not_see():
     """Only the encoder's input is corrupted, and only in training."""
     kit, batch = toys.kit(), toys.all_of(DATA)
     ctx = toys.ctx({})
-    for method in (autoencoders.deterministic_ae(kit, toys.plan(), corrupt=.3),
-                   autoencoders.vae(kit, toys.plan(), corrupt=.3)):
+    for method in (autoencoders.deterministic_ae(kit, toys.recipe(), corrupt=.3),
+                   autoencoders.vae(kit, toys.recipe(), corrupt=.3)):
         params, carry = method.init(jax.random.key(5), batch)
-        aux = method.phases[0].players[0].loss(params, carry, batch, ctx._replace(hp=RAMP))[1][1]
+        aux = method.phases[0].players[0].loss(params, carry, batch,
+                                               ctx._replace(hp=RAMP))[1][1]
         seen = kit.corrupt(core.derive(ctx.key, 0, 3), batch, .3)
         assert 0 < float((seen['x'] != batch['x']).mean()) < .3
         q = method.evals['posterior'](params, carry, seen)
@@ -383,7 +427,8 @@ def test_denoising_reconstructs_what_it_did_not_see():
 
 
 def test_denoising_without_noise_is_the_autoencoder():
-    plain, clean, noisy = (trained(autoencoders.deterministic_ae(toys.kit(), toys.plan(), corrupt=c), {})[0]
+    plain, clean, noisy = (trained(
+        autoencoders.deterministic_ae(toys.kit(), toys.recipe(), corrupt=c), {})[0]
                            for c in (0., 1e-12, .3))
     assert plain == pytest.approx(clean, rel=1e-12) and noisy != pytest.approx(plain, rel=1e-3)
 
@@ -393,43 +438,49 @@ def test_stochastic_autoencoder_leaves_its_variance_alone_where_there_is_no_nois
     method, params, carry = started('ae')
     loss = jax.grad(method.phases[0].players[0].loss, has_aux=True)
     numbers = toys.hp('ae')
-    assert (loss(params, carry, toys.all_of(DATA), toys.ctx(numbers))[0]['head']['w'][:, 3:] != 0).all()
-    monkeypatch.setattr(jax.random, 'normal', lambda key, shape, dtype=float: jnp.zeros(shape, dtype))
+    assert (loss(params, carry, toys.all_of(DATA), toys.ctx(numbers))[0]['head']['w'][:, 3:]
+            != 0).all()
+    monkeypatch.setattr(jax.random, 'normal',
+                        lambda key, shape, dtype=float: jnp.zeros(shape, dtype))
     grads = loss(params, carry, toys.all_of(DATA), toys.ctx(numbers))[0]['head']
     assert (grads['w'][:, 3:] == 0).all() and (grads['b'][3:] == 0).all()
     assert (grads['w'][:, :3] != 0).all()
 
 
 def test_delta_vae_is_a_vae_that_pays_its_rate():
-    method = autoencoders.delta_vae(toys.kit(), toys.plan(), rate=.15)
+    method = autoencoders.delta_vae(toys.kit(), toys.recipe(), rate=.15)
     params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
     batch = toys.all_of(DATA)
     loss, (_, aux) = method.phases[0].players[0].loss(params, carry, batch, toys.ctx(RAMP))
     assert float(loss) == pytest.approx(float(aux['rec'] + aux['kl']), rel=1e-12)
     kl = method.evals['kl'](params, carry, method.evals['posterior'](params, carry, batch))
-    assert (kl >= 3 * .15).all() and float(kl.mean()) == pytest.approx(float(aux['kl']), rel=1e-12)
+    assert (kl >= 3 * .15).all() and float(kl.mean()) == pytest.approx(
+        float(aux['kl']), rel=1e-12)
 
 
 def test_learnable_bn_vae_learns_its_share_and_evaluates_with_running_statistics():
-    method = autoencoders.bn_vae_learnable(toys.kit(), toys.plan(tx=optax.adam), tau=.3)
+    method = autoencoders.bn_vae_learnable(toys.kit(), toys.recipe(tx=optax.adam), tau=.3)
     losses, state = trained(method, RAMP, steps=20)
     assert losses[-1] < losses[0] and np.isfinite(losses).all()
-    assert (state.params['theta'] != 0).all() and set(state.params) == {'enc', 'head', 'theta', 'dec'}
+    assert (state.params['theta'] != 0).all() and set(
+        state.params) == {'enc', 'head', 'theta', 'dec'}
     batch = toys.all_of(DATA)
     q = method.evals['posterior'](state.params, state.carry, batch)
-    one = method.evals['posterior'](state.params, state.carry, jax.tree.map(lambda x: x[:1], batch))
+    one = method.evals['posterior'](state.params, state.carry,
+                                    jax.tree.map(lambda x: x[:1], batch))
     toys.close(jax.tree.map(lambda x: x[:1], q), one, rtol=1e-9)
 
 
 def test_a_prior_without_closed_form_costs_the_same_on_average():
     kit = toys.kit()
-    prior = parts.standard_normal(3)._replace(closed=False)
+    prior = models.standard_normal(3)._replace(family='')
     posterior = posteriors.gaussian(kit)
-    closed, sampled = parts.model(kit, posterior), parts.model(kit, posterior, prior)
+    closed, sampled = models.model(kit, posterior), models.model(kit, posterior, prior)
     params, carry = closed.init(jax.random.key(0), None)
     batch = toys.all_of(DATA)
     run = lambda m, k: m.terms(params, carry, batch, k, toys.hp('vae'))[0]
-    draws = jax.vmap(lambda k: run(sampled, k).kl.mean())(jax.random.split(jax.random.key(1), 4000))
+    draws = jax.vmap(lambda k: run(sampled, k).kl.mean())(jax.random.split(
+        jax.random.key(1), 4000))
     want = float(run(closed, jax.random.key(0)).kl.mean())
     assert abs(float(draws.mean()) - want) < 4 * float(draws.std()) / 4000**.5
     assert 'kl' not in sampled.evals and 'log_q' in sampled.evals
@@ -450,7 +501,8 @@ def test_evals_permute_with_the_batch(name):
             out += [method.evals['log_q'](p, c, q, z), method.evals['kl'](p, c, q)]
         return out
 
-    toys.close(jax.tree.map(lambda x: x[order], every(batch, z)), every(other, z[order]), rtol=1e-9)
+    toys.close(jax.tree.map(lambda x: x[order], every(batch, z)), every(other, z[order]),
+               rtol=1e-9)
 
 
 def test_gaussian_evals_agree_with_each_other():
@@ -458,12 +510,16 @@ def test_gaussian_evals_agree_with_each_other():
     q = method.evals['posterior'](p, c, toys.all_of(DATA))
     z = method.evals['sample_q'](p, c, q, jax.random.key(0))
     log_q = method.evals['log_q'](p, c, q, z)
-    np.testing.assert_allclose(method.evals['log_q_dims'](p, c, q, z).sum(-1), log_q, rtol=1e-12)
+    np.testing.assert_allclose(method.evals['log_q_dims'](p, c, q, z).sum(-1), log_q,
+                               rtol=1e-12)
     np.testing.assert_allclose(log_q, distributions.normal_log_prob(z, **q), rtol=1e-12)
-    np.testing.assert_allclose(method.evals['log_prior'](p, c, z), distributions.normal_log_prob(z), rtol=1e-12)
+    np.testing.assert_allclose(method.evals['log_prior'](p, c, z),
+                               distributions.normal_log_prob(z), rtol=1e-12)
 
 
 def test_select_is_the_true_bound_unless_there_is_none():
-    for name, select in {'vae': 'elbo', 'fb': 'elbo', 'bn_vae': 'elbo', 'ae': 'rec', 'wae_mmd': 'rec'}.items():
+    for name, select in {
+            'vae': 'elbo', 'fb': 'elbo', 'bn_vae': 'elbo', 'ae': 'rec', 'wae_mmd': 'rec'
+    }.items():
         assert toys.make(name).phases[0].select == select
-    assert autoencoders.vae(toys.kit(), toys.plan()).phases[0].steps == toys.plan().steps
+    assert autoencoders.vae(toys.kit(), toys.recipe()).phases[0].steps == toys.recipe().steps

@@ -26,14 +26,17 @@ def double():
 
 @functools.cache
 def kit():
-    return networks.build(TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 3, 'hidden': HIDDEN, 'family': 'B',
-                                 'init_scale': .7, 'embed_scale': 1.})
+    return networks.build(
+        TEXT, {
+            'name': 'lstm', 'latent': LATENT, 'embed': 3, 'hidden': HIDDEN, 'family': 'B',
+            'init_scale': .7, 'embed_scale': 1.
+        })
 
 
 @functools.cache
 def started(make, **options):
     """Method, params and carry."""
-    method = make(kit(), toys.plan(), **options)
+    method = make(kit(), toys.recipe(), **options)
     return method, *method.init(jax.random.key(5), toys.all_of(DATA))
 
 
@@ -57,7 +60,8 @@ def test_skip_vae_without_its_second_path_is_the_vae():
     assert w.shape == (HIDDEN + LATENT, 9)
     shut = {**params, 'dec': {**params['dec'], 'w_out': w.at[HIDDEN:].set(0)}}
     plain = {**params, 'dec': {**params['dec'], 'w_out': w[:HIDDEN]}}
-    assert jax.tree.map(jnp.shape, plain) == jax.tree.map(jnp.shape, started(autoencoders.vae)[1])
+    assert jax.tree.map(jnp.shape, plain) == jax.tree.map(jnp.shape,
+                                                          started(autoencoders.vae)[1])
     want = evaluate(autoencoders.vae, plain)
     toys.close(evaluate(text_decoders.skip_vae, shut), want, rtol=1e-12)
     assert abs(evaluate(text_decoders.skip_vae)[0] - want[0]) > 1e-3
@@ -67,18 +71,26 @@ def test_skip_vae_has_a_linear_path_to_every_word():
     """With the LSTM deaf to z, log odds of two last words are linear in z."""
     method, params, carry = started(text_decoders.skip_vae)
     lstm = params['dec']['lstm']
-    deaf = {**params, 'dec': {**params['dec'], 'lstm': {**lstm, 'w_x': lstm['w_x'].at[3:].set(0)},
-                              'start': jax.tree.map(jnp.zeros_like, params['dec']['start'])}}
+    deaf = {
+        **params, 'dec': {
+            **params['dec'], 'lstm': {**lstm, 'w_x': lstm['w_x'].at[3:].set(0)},
+            'start': jax.tree.map(jnp.zeros_like, params['dec']['start'])
+        }
+    }
     z = jax.random.normal(jax.random.key(0), (1, LATENT))
 
     def odds(z):
         """ln p(... 4 | z) - ln p(... 7 | z): the last predicted token alone differs."""
-        both = [method.evals['log_lik'](deaf, carry, z, {'tokens': jnp.array([[1, 3, 5, w]]), 'length': jnp.array([3])})
-                for w in (4, 7)]
+        both = [
+            method.evals['log_lik'](
+                deaf, carry, z, {'tokens': jnp.array([[1, 3, 5, w]]), 'length': jnp.array([3])})
+            for w in (4, 7)
+        ]
         return float(both[0][0] - both[1][0])
 
     steps = [odds(t * z) for t in (0., 1., 2., 5.)]
-    np.testing.assert_allclose(np.diff(steps) / np.diff([0., 1., 2., 5.]), steps[1] - steps[0], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.diff(steps) / np.diff([0., 1., 2., 5.]), steps[1] - steps[0], rtol=1e-9)
     want = z[0] @ (params['dec']['w_out'][HIDDEN:, 4] - params['dec']['w_out'][HIDDEN:, 7])
     assert steps[1] - steps[0] == pytest.approx(float(want), rel=1e-9)
 
@@ -87,12 +99,15 @@ def bag(tokens, length, reduce='sum'):
     """Mean of the term over the batch, one word after the other."""
     method, params, carry = started(text_decoders.bow_vae, hidden=5)
     q = method.evals['posterior'](params, carry, toys.all_of(DATA))
-    z = np.asarray(method.evals['sample_q'](params, carry, q, core.derive(jax.random.key(0), 0, 1)))
-    net = [(np.asarray(x['kernel']), np.asarray(x['bias'])) for _, x in sorted(params['bow'].items())]
+    z = np.asarray(method.evals['sample_q'](params, carry, q,
+                                            core.derive(jax.random.key(0), 0, 1)))
+    net = [(np.asarray(x['kernel']), np.asarray(x['bias']))
+           for _, x in sorted(params['bow'].items())]
     total = []
     for i, code in enumerate(z):
         logits = np.tanh(code @ net[0][0] + net[0][1]) @ net[1][0] + net[1][1]
-        nats = -np.asarray([logits[w] - np.log(np.exp(logits).sum()) for w in tokens[i][1:length[i] + 1]])
+        nats = -np.asarray(
+            [logits[w] - np.log(np.exp(logits).sum()) for w in tokens[i][1:length[i] + 1]])
         total.append(getattr(nats, reduce)())
     return np.mean(total)
 
@@ -127,7 +142,8 @@ def test_bag_of_words_knows_no_order():
     rng = np.random.default_rng(0)
     for row, n in zip(tokens, np.asarray(DATA['length']), strict=True):
         row[1:n + 1] = rng.permutation(row[1:n + 1])
-        row[n + 1:] = 8                                                     # what lies beyond the end is not told
+        # what lies beyond the end is not told
+        row[n + 1:] = 8
     assert (tokens != DATA['tokens']).any()
     value, again = (extra.apply(params, terms, {**batch, 'tokens': t}, toys.ctx(RAMP))[0]
                     for t in (batch['tokens'], jnp.asarray(tokens)))
@@ -141,30 +157,36 @@ def test_bag_of_words_of_a_uniform_softmax(reduce, value):
     terms = type('Terms', (), {'z': jnp.ones((3, LATENT))})
     batch = {'tokens': jnp.tile(jnp.arange(7), (3, 1)), 'length': jnp.array([2, 5, 4]),
              'weight': jnp.array([1., 1., 0.])}
-    assert float(extra.apply(params, terms, batch, toys.ctx(RAMP))[0]) == pytest.approx(value, rel=1e-12)
+    assert float(extra.apply(params, terms, batch, toys.ctx(RAMP))[0]) == pytest.approx(
+        value, rel=1e-12)
 
 
 def test_bag_of_words_needs_words():
-    images = networks.build({'kind': 'image', 'shape': (3, 3, 1)}, {'name': 'mlp', 'latent': 2, 'hidden': (6,)})
+    images = networks.build({'kind': 'image', 'shape': (3, 3, 1)},
+                            {'name': 'mlp', 'latent': 2, 'hidden': (6,)})
     with pytest.raises(UserError, match='sentences'):
-        text_decoders.bow_vae(images, toys.plan())
+        text_decoders.bow_vae(images, toys.recipe())
 
 
 def told(method, params, carry, tokens, z):
     """ln p of each predicted token [T]: the difference of what two lengths tell."""
     n = tokens.shape[1]
     many = {'tokens': jnp.broadcast_to(tokens, (n, n)), 'length': jnp.arange(n)}
-    return jnp.diff(method.evals['log_lik'](params, carry, jnp.broadcast_to(z, (n, z.shape[1])), many))
+    return jnp.diff(method.evals['log_lik'](params, carry, jnp.broadcast_to(z, (n, z.shape[1])),
+                                            many))
 
 
 @pytest.mark.parametrize('dilations, field', [((1,), 3), ((1, 2), 7)])
 def test_convolutions_see_so_many_words_and_none_to_come(dilations, field):
     """Of twenty draws of the weights, since so few channels may all be shut."""
     method, _, carry = started(text_decoders.cnn_vae, dilations=dilations)
-    tokens = jnp.asarray(np.random.default_rng(0).integers(3, 9, (1, 13)), jnp.int32).at[0, 0].set(1)
+    tokens = jnp.asarray(np.random.default_rng(0).integers(3, 9, (1, 13)),
+                         jnp.int32).at[0, 0].set(1)
     z, at = jax.random.normal(jax.random.key(0), (1, LATENT)), 4
-    draws = jax.vmap(lambda k: method.init(k, toys.all_of(DATA))[0])(jax.random.split(jax.random.key(1), 20))
-    f = toys.jit(jax.vmap(lambda params, tokens: told(method, params, carry, tokens, z), (0, None)))
+    draws = jax.vmap(lambda k: method.init(k, toys.all_of(DATA))[0])(jax.random.split(
+        jax.random.key(1), 20))
+    f = toys.jit(
+        jax.vmap(lambda params, tokens: told(method, params, carry, tokens, z), (0, None)))
     moved = f(draws, tokens) - f(draws, tokens.at[0, at].set(3 + (tokens[0, at] - 2) % 6))
     seen = np.flatnonzero((np.abs(moved) > 1e-12).any(0))
     # the word is the target of step 3, an input from step 4 on, and last of step 4 + field - 1
@@ -173,20 +195,27 @@ def test_convolutions_see_so_many_words_and_none_to_come(dilations, field):
 
 def test_convolutions_read_the_code_at_every_step():
     method, params, carry = started(text_decoders.cnn_vae, dilations=(1,))
-    tokens = jnp.asarray(np.random.default_rng(0).integers(3, 9, (1, 7)), jnp.int32).at[0, 0].set(1)
+    tokens = jnp.asarray(np.random.default_rng(0).integers(3, 9, (1, 7)),
+                         jnp.int32).at[0, 0].set(1)
     a, b = (told(method, params, carry, tokens, jnp.full((1, LATENT), v)) for v in (0., 1.))
     assert (abs(a - b) > 1e-6).all()
 
 
-@pytest.mark.parametrize('make, options', [(text_decoders.skip_vae, {}), (text_decoders.cnn_vae, {}),
+@pytest.mark.parametrize('make, options', [(text_decoders.skip_vae, {}),
+                                           (text_decoders.cnn_vae, {}),
                                            (text_decoders.bow_vae, {'hidden': 5})])
 def test_text_rows_are_vaes(make, options):
-    """rec + beta KL of the same posterior as the VAE's; the decoder of evaluation is that of training."""
+    """rec + beta KL of the same posterior as the VAE's; the decoder of evaluation is that of
+    training.
+    """
     method, params, carry = started(make, **options)
     batch = toys.all_of(DATA)
     _, aux = evaluate(make, **options, numbers={'bow': 0.})
     q = method.evals['posterior'](params, carry, batch)
-    toys.close(q, started(autoencoders.vae)[0].evals['posterior'](params, carry, batch), rtol=1e-12)
-    assert aux['kl'] == pytest.approx(float(method.evals['kl'](params, carry, q).mean()), rel=1e-9)
+    toys.close(q,
+               started(autoencoders.vae)[0].evals['posterior'](params, carry, batch),
+               rtol=1e-12)
+    assert aux['kl'] == pytest.approx(float(method.evals['kl'](params, carry, q).mean()),
+                                      rel=1e-9)
     out = method.evals['sample'](params, carry, jax.random.key(0), 3, 'greedy')
     assert out['tokens'].shape == (3, 7) and (out['tokens'][:, 0] == 1).all()

@@ -9,13 +9,16 @@ import toys
 from vaebench import core
 from vaebench.methods import lagging
 
-DATA = {**toys.images(24), 'length': jnp.asarray(np.random.default_rng(0).integers(1, 9, 24), jnp.int32)}
+DATA = {
+    **toys.images(24), 'length': jnp.asarray(
+        np.random.default_rng(0).integers(1, 9, 24), jnp.int32)
+}
 BATCH = 8
 
 
 def started(max_inner=6, window=3, steps=20, **numbers):
     """Method and its state in the aggressive phase."""
-    method = toys.make('lagging', plan=toys.plan(steps), max_inner=max_inner, window=window)
+    method = toys.make('lagging', recipe=toys.recipe(steps), max_inner=max_inner, window=window)
     return method, core.init(method, jax.random.key(0), core.take(DATA, jnp.arange(BATCH)),
                              toys.hp('lagging', **numbers))
 
@@ -36,7 +39,7 @@ def loop(method, state, idx, max_inner, window, data=DATA):
     f = toys.jit(jax.value_and_grad(player.loss, has_aux=True))
     while n < max_inner:
         batch = core.take(data, idx[n])
-        ctx = core.Ctx(core.derive(state.key, 2, 0, 1, n), core.derive(state.key, 2, 0, 0),
+        ctx = core.StepInfo(core.derive(state.key, 2, 0, 1, n), core.derive(state.key, 2, 0, 0),
                        jnp.int32(0), jnp.int32(0), jnp.int32(n), state.hp)
         (value, _), grads = f(params, carry, batch, ctx)
         updates, opt = tx.update(grads, opt, params)
@@ -69,7 +72,8 @@ def test_windows_are_compared_per_word(lr, seed):
     """Here the rule stops elsewhere than one that counts sentences."""
     method, state = started(40, 3, lr=lr)
     idx = indices(method, seed=seed)
-    n, other = (loop(method, state, idx, 40, 3, d)[1] for d in (DATA, {**DATA, 'length': jnp.ones(24, jnp.int32)}))
+    n, other = (loop(method, state, idx, 40, 3, d)[1]
+                for d in (DATA, {**DATA, 'length': jnp.ones(24, jnp.int32)}))
     step = toys.jit(core.make_step(method.phases[0]))
     assert float(step(state, DATA, idx)[1]['encoder/updates']) == n != other
     images = {'x': DATA['x']}
@@ -79,7 +83,8 @@ def test_windows_are_compared_per_word(lr, seed):
 def test_the_first_inner_batch_is_the_outer_one():
     method, _ = started(7)
     assert method.phases[0].players[0].fresh and not method.phases[0].players[1].fresh
-    assert core.batches_per_step(method.phases[0]) == 7 and core.batches_per_step(method.phases[1]) == 1
+    assert core.batches_per_step(method.phases[0]) == 7 and core.batches_per_step(
+        method.phases[1]) == 1
     assert core.batches_per_step(toys.make('lagging').phases[0]) == 99
 
 
@@ -88,8 +93,9 @@ def test_inner_loop_moves_the_encoder_and_the_outer_step_the_decoder():
     phase, idx = method.phases[0], indices(method)
     for i, moved in ((0, {'enc', 'head'}), (1, {'dec'})):
         alone = phase._replace(players=(phase.players[i],))
-        new, _ = core.make_step(alone)(state._replace(opt={k: v for k, v in state.opt.items()
-                                                           if k == phase.players[i].name}), DATA, idx)
+        new, _ = core.make_step(alone)(state._replace(
+            opt={k: v
+                 for k, v in state.opt.items() if k == phase.players[i].name}), DATA, idx)
         assert toys.moved(state.params, new.params) == moved
 
 
@@ -112,9 +118,11 @@ def test_one_inner_update_then_the_decoder():
     idx = indices(method)
     new, metrics = toys.jit(core.make_step(method.phases[0]))(state, DATA, idx)
     loss = method.phases[1].players[0].loss
-    ctx = core.Ctx(core.derive(state.key, 2, 0, 1, 0), core.derive(state.key, 2, 0, 0), *[jnp.int32(0)] * 3, state.hp)
-    grads = jax.grad(loss, has_aux=True)(state.params, state.carry, core.take(DATA, idx[0]), ctx)[0]
-    tx = toys.plan().tx(state.hp)
+    ctx = core.StepInfo(core.derive(state.key, 2, 0, 1, 0), core.derive(state.key, 2, 0, 0),
+                        *[jnp.int32(0)] * 3, state.hp)
+    grads = jax.grad(loss, has_aux=True)(state.params, state.carry, core.take(DATA, idx[0]),
+                                         ctx)[0]
+    tx = toys.recipe().tx(state.hp)
     want = optax.apply_updates(state.params, tx.update(grads, tx.init(state.params))[0])
     assert float(metrics['encoder/updates']) == 1
     for name in ('enc', 'head'):
@@ -156,22 +164,26 @@ def test_feedback_is_per_seed():
 
 def test_phases_together_take_the_plans_steps():
     method, state = started(steps=5)
-    joint = core.enter(method.phases[1], state._replace(total=jnp.int32(4)), core.take(DATA, jnp.arange(BATCH)))
+    joint = core.enter(method.phases[1], state._replace(total=jnp.int32(4)),
+                       core.take(DATA, jnp.arange(BATCH)))
     step, idx = toys.jit(core.make_step(method.phases[1])), indices(method, 1)
     assert int(joint.status) == core.RUNNING
     one, _ = step(joint, DATA, idx)
-    assert toys.moved(joint.params, one.params) == {'enc', 'head', 'dec'} and int(one.status) == core.DONE
+    assert toys.moved(joint.params, one.params) == {'enc', 'head', 'dec'} and int(
+        one.status) == core.DONE
     two, _ = step(one, DATA, idx)
     assert not toys.moved(one.params, two.params) and int(two.total) == int(one.total) == 5
-    late = core.enter(method.phases[1], state._replace(total=jnp.int32(5)), core.take(DATA, jnp.arange(BATCH)))
+    late = core.enter(method.phases[1], state._replace(total=jnp.int32(5)),
+                      core.take(DATA, jnp.arange(BATCH)))
     assert int(late.status) == core.DONE
 
 
 def test_schedule_runs_on_across_the_phases():
     method, state = started()
-    joint = core.enter(method.phases[1], state._replace(total=jnp.int32(50)), core.take(DATA, jnp.arange(BATCH)))
+    joint = core.enter(method.phases[1], state._replace(total=jnp.int32(50)),
+                       core.take(DATA, jnp.arange(BATCH)))
     joint = joint._replace(step=jnp.int32(0))
-    wide = toys.make('lagging', plan=toys.plan(100))
+    wide = toys.make('lagging', recipe=toys.recipe(100))
     m = toys.jit(core.make_step(wide.phases[1]))(joint, DATA, indices(method, 1))[1]
     assert float(m['vae/beta']) == pytest.approx(.55)
 

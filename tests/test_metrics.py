@@ -5,14 +5,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 from scipy.special import logsumexp
 from scipy.stats import norm
 
 from vaebench.errors import UserError
-from vaebench.metrics import METRICS, Settings, View, defined, entries, measure, validator
+from vaebench.metrics import METRICS, Settings, defined, entries, measure, validator
+from vaebench.metrics.evaluator import fold, importance, log_weights
 from vaebench.metrics.latent import aggregate_to_prior, prior_to_aggregate
 from vaebench.metrics.likelihood import FLOOR
-from vaebench.metrics.view import fold, importance, log_weights
 
 KEY = jax.random.key(3)
 LOG_2PI = float(np.log(2 * np.pi))
@@ -38,10 +39,12 @@ def gaussian(posterior, log_lik, **more):
         return q[0] + q[1] * jax.random.normal(key, q[0].shape)
 
     dims = lambda params, carry, q, z: normal(z, *q)
-    return {'posterior': posterior, 'sample_q': sample_q, 'log_lik': log_lik, 'log_q_dims': dims,
-            'log_q': lambda *a: dims(*a).sum(-1),
-            'log_prior': lambda params, carry, z: normal(z, 0., 1.).sum(-1),
-            'encode': lambda params, carry, batch: posterior(params, carry, batch)[0], **more}
+    return {
+        'posterior': posterior, 'sample_q': sample_q, 'log_lik': log_lik, 'log_q_dims': dims,
+        'log_q': lambda *a: dims(*a).sum(-1),
+        'log_prior': lambda params, carry, z: normal(z, 0., 1.).sum(-1),
+        'encode': lambda params, carry, batch: posterior(params, carry, batch)[0], **more
+    }
 
 
 def closed(params, carry, q):
@@ -49,10 +52,13 @@ def closed(params, carry, q):
 
 
 def linear(width=1., **more):
-    """x = z + noise of std params['s']; q is the exact posterior with its std stretched by `width`. Z = 2."""
+    """x = z + noise of std params['s']; q is the exact posterior with its std stretched by
+    `width`. Z = 2.
+    """
     def posterior(params, carry, batch):
         v = params['s']**2
-        return batch['x'] / (1 + v), width * jnp.broadcast_to(jnp.sqrt(v / (1 + v)), batch['x'].shape)
+        return batch['x'] / (1 + v), width * jnp.broadcast_to(jnp.sqrt(v / (1 + v)),
+                                                              batch['x'].shape)
 
     def log_lik(params, carry, z, batch):
         return normal(batch['x'], z, params['s']).sum(-1)
@@ -76,12 +82,14 @@ def fixed(means, stds, **more):
 
 
 def view(evals, buckets, params=S2, key=KEY, **settings):
-    return View(evals, params, {}, buckets, key, Settings(**{'samples': 20, 'chunk': 8, 'batch': 4, **settings}))
+    return toys.evaluator(evals, params, {}, buckets, key,
+                Settings(**{'samples': 20, 'chunk': 8, 'batch': 4, **settings}))
 
 
 @functools.cache
 def base():
-    """A view with the default cuts: seven points, q half as wide again as the exact posterior."""
+    """A view with the default cuts: seven points, q half as wide again as the exact
+    posterior."""
     return view(linear(1.5), [{'x': data()}])
 
 
@@ -94,11 +102,13 @@ def test_exact_posterior_has_no_variance():
     np.testing.assert_allclose(ess, 20, rtol=1e-6)
     out = measure(v, ['nll_iw', 'ess', 'elbo'])
     np.testing.assert_allclose(out['nll_iw'].value, exact.mean(-1), atol=2e-5)
-    np.testing.assert_allclose(out['nll_iw'].stderr, exact.std(-1, ddof=1) / np.sqrt(7), rtol=1e-5)
+    np.testing.assert_allclose(out['nll_iw'].stderr,
+                               exact.std(-1, ddof=1) / np.sqrt(7), rtol=1e-5)
     assert out['nll_iw'].estimator == 'importance sampling, S=20'
     assert (out['nll_iw'].n, out['nll_iw'].samples, out['nll_iw'].warning) == (7, 20, None)
     assert (out['elbo'].estimator, out['elbo'].note) == ('1 sample', 'KL at the same sample')
-    np.testing.assert_allclose(out['elbo'].value, exact.mean(-1), atol=2e-5)     # also without variance
+    # also without variance
+    np.testing.assert_allclose(out['elbo'].value, exact.mean(-1), atol=2e-5)
 
 
 def test_closed_kl_keeps_a_spread_at_the_exact_posterior():
@@ -110,20 +120,24 @@ def test_closed_kl_keeps_a_spread_at_the_exact_posterior():
     assert (out['kl'].estimator, out['kl'].samples) == ('closed form', None)
     assert v.terms['rec'][0].std() > 0.1
     assert abs(out['elbo'].value[0] - exact) < 4 * out['elbo'].stderr[0]
-    np.testing.assert_allclose(out['kl'].value[0], closed(0, 0, (x[0] / 1.25, np.sqrt([0.2, 0.2]))), rtol=1e-5)
-    np.testing.assert_allclose(out['elbo'].value, out['rec'].value + out['kl'].value, rtol=1e-12)
+    np.testing.assert_allclose(out['kl'].value[0],
+                               closed(0, 0, (x[0] / 1.25, np.sqrt([0.2, 0.2]))), rtol=1e-5)
+    np.testing.assert_allclose(out['elbo'].value, out['rec'].value + out['kl'].value,
+                               rtol=1e-12)
 
 
 def test_one_sample_is_the_monte_carlo_bound():
     v = view(linear(1.5), [{'x': data()}], samples=1)
-    np.testing.assert_allclose(v.weights[0], np.float64(v.terms['rec']) + v.terms['kl'], atol=2e-6)
+    np.testing.assert_allclose(v.weights[0],
+                               np.float64(v.terms['rec']) + v.terms['kl'], atol=2e-6)
     np.testing.assert_allclose(v.weights[1], 1.)
 
 
 def test_more_samples_lower_the_bound():
     evals, params, x = linear(3.), {'s': 0.5}, np.repeat(data(1), 300, 0)
     q, batch = evals['posterior'](params, {}, {'x': x}), {'x': x}
-    log_w = jax.jit(lambda: log_weights(evals, params, {}, q, batch, fold(KEY, np.arange(300), np.arange(100))))().T
+    log_w = jax.jit(lambda: log_weights(evals, params, {}, q, batch,
+                                        fold(KEY, np.arange(300), np.arange(100))))().T
     nll = np.array([importance(log_w[:, :s])[0].mean() for s in (1, 3, 10, 100)])
     assert np.all(np.diff(nll) < -0.02), nll
     assert abs(nll[-1] + norm.logpdf(x[0], 0, np.sqrt(1 + 0.25)).sum()) < 0.05
@@ -135,13 +149,15 @@ def test_batch_and_chunk_change_nothing(settings):
     np.testing.assert_array_equal(a.draws, b.draws)
     for left, right in ((a.terms['rec'], b.terms['rec']), (a.terms['kl'], b.terms['kl']),
                         (a.weights[0], b.weights[0]), (a.weights[1], b.weights[1])):
-        np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)       # programs differ in rounding alone
+        # programs differ in rounding alone
+        np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)
 
 
 def test_buckets_and_padding_change_nothing():
     def log_lik(params, carry, z, batch):
         step = jnp.arange(batch['x'].shape[1])
-        return jnp.where(step < batch['length'][:, None], normal(batch['x'], z[:, :1], params['s']), 0.).sum(-1)
+        return jnp.where(step < batch['length'][:, None],
+                         normal(batch['x'], z[:, :1], params['s']), 0.).sum(-1)
 
     def posterior(params, carry, batch):
         return batch['x'][:, :1] / 2, jnp.full_like(batch['x'][:, :1], 0.9)
@@ -169,17 +185,21 @@ def test_buckets_and_padding_change_nothing():
 def test_seeds_and_subsets_keep_their_numbers():
     x, evals = data(), linear(1.5)
     both = view(evals, [{'x': x}], key=jnp.stack([KEY, jax.random.key(9)]))
-    some = view(evals, [{'x': x[[5, 2]], 'index': np.array([5, 2])}], {'s': S2['s'][1:]}, jax.random.key(9))
+    some = view(evals, [{'x': x[[5, 2]], 'index': np.array([5, 2])}], {'s': S2['s'][1:]},
+                jax.random.key(9))
     np.testing.assert_allclose(both.weights[0][1:, [2, 5]], some.weights[0], rtol=1e-6)
     np.testing.assert_array_equal((both.draws - base().draws)[0], 0.)
     assert np.abs((both.draws - base().draws)[1]).min() > 1e-4
     noise = (base().draws - base().codes) / base().states[1]
-    np.testing.assert_allclose(noise[0], noise[1], atol=1e-5)               # one key: the seeds share their noise
+    # one key: the seeds share their noise
+    np.testing.assert_allclose(noise[0], noise[1], atol=1e-5)
 
 
 def test_enumerable_code():
-    prior, lik = np.array([.5, .3, .2]), np.array([[.7, .2, .1], [.1, .6, .3], [.2, .2, .6]])   # lik[z, x]
-    q = np.full((3, 3), 1 / 3) * .5 + .5 * np.eye(3)                                            # q[x, z]
+    # lik[z, x]
+    prior, lik = np.array([.5, .3, .2]), np.array([[.7, .2, .1], [.1, .6, .3], [.2, .2, .6]])
+    # q[x, z]
+    q = np.full((3, 3), 1 / 3) * .5 + .5 * np.eye(3)
 
     def pick(table, *at):
         return jnp.log(jnp.float32(table))[at]
@@ -187,11 +207,15 @@ def test_enumerable_code():
     code = lambda z: z[:, 0].astype(int)
     evals = {
         'posterior': lambda params, carry, batch: jnp.log(jnp.float32(q))[batch['x']],
-        'sample_q': lambda params, carry, q, key: jax.random.categorical(key, q)[:, None].astype(jnp.float32),
-        'log_q': lambda params, carry, q, z: jnp.take_along_axis(q, code(z)[:, None], 1)[:, 0],
+        'sample_q': lambda params, carry, q, key: jax.random.categorical(
+            key, q)[:, None].astype(jnp.float32),
+        'log_q': lambda params, carry, q, z: jnp.take_along_axis(q,
+                                                                 code(z)[:, None], 1)[:, 0],
         'log_prior': lambda params, carry, z: pick(prior, code(z)),
-        'log_lik': lambda params, carry, z, batch: pick(lik, code(z), batch['x'])}
-    v = View(evals, {}, {}, [{'x': np.repeat(np.arange(3), 40)}], KEY, Settings(samples=2000, chunk=500, batch=120))
+        'log_lik': lambda params, carry, z, batch: pick(lik, code(z), batch['x'])
+    }
+    v = toys.evaluator(evals, {}, {}, [{'x': np.repeat(np.arange(3), 40)}], KEY,
+             Settings(samples=2000, chunk=500, batch=120))
     nll = v.weights[0].reshape(3, 40)
     exact = -np.log(prior @ lik)
     assert np.abs(nll - exact[:, None]).max() < 0.1
@@ -206,7 +230,8 @@ def test_enumerable_code():
 
 
 def test_effective_sample_size_of_known_weights():
-    nll, ess = importance(np.log([[1., 1., 1., 1.], [1e-30, 1., 1e-30, 1e-30], [3., 1., 0.5, 0.5]]))
+    nll, ess = importance(
+        np.log([[1., 1., 1., 1.], [1e-30, 1., 1e-30, 1e-30], [3., 1., 0.5, 0.5]]))
     np.testing.assert_allclose(ess, [4., 1., 25 / 10.5])
     np.testing.assert_allclose(np.exp(-nll), [1., .25, 1.25])
     nll, _ = importance(np.array([-2000., -2000.]))
@@ -216,14 +241,17 @@ def test_effective_sample_size_of_known_weights():
 
 
 def test_degenerate_weights_are_named():
-    evals = gaussian(lambda params, carry, batch: (batch['x'], jnp.ones_like(batch['x'])),
-                     lambda params, carry, z, batch: normal(batch['x'] + params['away'], z, .3).sum(-1))
-    v = View(evals, {'away': jnp.array([3., 0.])}, {}, [{'x': data()}], KEY, Settings(samples=100, chunk=50, batch=7))
+    evals = gaussian(
+        lambda params, carry, batch: (batch['x'], jnp.ones_like(batch['x'])),
+        lambda params, carry, z, batch: normal(batch['x'] + params['away'], z, .3).sum(-1))
+    v = toys.evaluator(evals, {'away': jnp.array([3., 0.])}, {}, [{'x': data()}], KEY,
+             Settings(samples=100, chunk=50, batch=7))
     out = measure(v, ['ess', 'nll_iw', 'elbo'])
     median = np.median(v.weights[1], -1)
     assert median[0] < FLOOR < median[1] and out['elbo'].warning is None
     assert out['ess'].warning == out['nll_iw'].warning and out['ess'].warning[1] is None
-    assert out['ess'].warning[0].startswith('importance weights degenerate: median effective sample size ')
+    assert out['ess'].warning[0].startswith(
+        'importance weights degenerate: median effective sample size ')
     assert out['ess'].warning[0].endswith('of 100')
 
 
@@ -234,8 +262,9 @@ def text(n=6, v=11):
 
 def test_uniform_decoder_has_perplexity_v():
     bucket, vocab = text()
-    evals = gaussian(lambda params, carry, batch: (jnp.zeros((len(batch['length']), 2)),) + (jnp.ones(2),),
-                     lambda params, carry, z, batch: -batch['length'] * jnp.log(float(vocab)), kl=closed)
+    evals = gaussian(
+        lambda params, carry, batch: (jnp.zeros((len(batch['length']), 2)),) + (jnp.ones(2),),
+        lambda params, carry, z, batch: -batch['length'] * jnp.log(float(vocab)), kl=closed)
     evals['posterior'] = lambda params, carry, batch: (jnp.zeros((len(batch['length']), 2)),
                                                        jnp.ones((len(batch['length']), 2)))
     out = measure(view(evals, [bucket]), ['ppl_iw', 'ppl_elbo', 'kl', 'rec'])
@@ -246,7 +275,10 @@ def test_uniform_decoder_has_perplexity_v():
 
 
 def language_model():
-    return {'score': lambda params, carry, batch: -params['s'] * batch['length'] - 0.1 * batch['length']**2}
+    return {
+        'score': lambda params, carry, batch: -params['s'] * batch['length'] - 0.1 * batch[
+            'length']**2
+    }
 
 
 def test_exact_language_model():
@@ -261,11 +293,17 @@ def test_exact_language_model():
     np.testing.assert_allclose(out['ppl_iw'].value, ppl, rtol=1e-6)
     pair = np.asarray(nll + bucket['log_p'], float)
     np.testing.assert_allclose(out['excess'].value, pair.mean(-1), rtol=1e-5)
-    np.testing.assert_allclose(out['excess'].stderr, pair.std(-1, ddof=1) / np.sqrt(6), rtol=1e-5)
-    assert {k for k, x in out.items() if x is not None} == {'nll_iw', 'elbo', 'ppl_iw', 'ppl_elbo', 'excess'}
+    np.testing.assert_allclose(out['excess'].stderr,
+                               pair.std(-1, ddof=1) / np.sqrt(6), rtol=1e-5)
+    assert {k
+            for k, x in out.items()
+            if x is not None} == {'nll_iw', 'elbo', 'ppl_iw', 'ppl_elbo', 'excess'}
     e = entries(out, v, 1)
-    assert set(e['nll_iw']) == {'value', 'estimator', 'n', 'samples', 'unit', 'better', 'stderr', 'warning', 'note'}
-    assert (e['nll_iw']['unit'], e['nll_iw']['better'], e['nll_iw']['n']) == ('nats/sentence', 'lower', 6)
+    assert set(e['nll_iw']) == {
+        'value', 'estimator', 'n', 'samples', 'unit', 'better', 'stderr', 'warning', 'note'
+    }
+    assert (e['nll_iw']['unit'], e['nll_iw']['better'], e['nll_iw']['n']) == ('nats/sentence',
+                                                                              'lower', 6)
     assert isinstance(e['nll_iw']['value'], float) and 'kl' not in e
 
 
@@ -273,15 +311,17 @@ def test_perplexity_error_against_a_jackknife():
     rng = np.random.default_rng(4)
     t = rng.integers(3, 30, 400).astype(np.int32)
     nll = np.float32(2. * t + rng.normal(size=400) * np.sqrt(t))
-    v = View({'score': lambda params, carry, batch: -batch['nll']}, {}, {}, [{'length': t, 'nll': nll}], KEY)
+    v = toys.evaluator({'score': lambda params, carry, batch: -batch['nll']}, {}, {},
+             [{'length': t, 'nll': nll}], KEY)
     got = measure(v, ['ppl_iw'])['ppl_iw']
     left = np.exp((nll.sum() - nll) / (t.sum() - t))
-    np.testing.assert_allclose(got.stderr[0], np.sqrt(399 / 400 * ((left - left.mean())**2).sum()), rtol=0.02)
+    np.testing.assert_allclose(got.stderr[0],
+                               np.sqrt(399 / 400 * ((left - left.mean())**2).sum()), rtol=0.02)
 
 
 def test_the_source_has_no_excess():
     bucket, _ = text()
-    v = View({'score': lambda params, carry, batch: batch['log_p']}, {}, {}, [bucket], KEY)
+    v = toys.evaluator({'score': lambda params, carry, batch: batch['log_p']}, {}, {}, [bucket], KEY)
     out = measure(v, ['excess'])['excess']
     assert out.value.tolist() == [0.] and out.stderr.tolist() == [0.]
 
@@ -292,13 +332,16 @@ def test_undefined_metrics():
     auto = {k: linear()[k] for k in ('posterior', 'sample_q', 'log_lik')}
     out = measure(view(auto, [{'x': data()}]), METRICS)
     assert {k for k, x in out.items() if x is not None} == {'rec'}
-    assert {k for k, x in measure(view({}, [text()[0]]), METRICS).items() if x is not None} == set()
+    assert {k
+            for k, x in measure(view({}, [text()[0]]), METRICS).items()
+            if x is not None} == set()
 
 
 def test_values_that_are_not_finite_are_named():
     bucket, _ = text()
-    v = View({'score': lambda params, carry, batch: jnp.where(batch['length'] > 5, jnp.nan, -1.)}, {}, {}, [bucket],
-             KEY)
+    v = toys.evaluator(
+        {'score': lambda params, carry, batch: jnp.where(batch['length'] > 5, jnp.nan, -1.)},
+        {}, {}, [bucket], KEY)
     bad = int((bucket['length'] > 5).sum())
     assert bad and measure(v, ['nll_iw'])['nll_iw'].warning == [f'not finite for {bad} of 6']
 
@@ -308,10 +351,12 @@ def test_information_of_equal_and_of_far_posteriors():
     out = measure(view(evals, [same], params={}), ['mi_full', 'mi_32'])
     assert abs(out['mi_full'].value[0]) < 1e-5 and abs(out['mi_32'].value[0]) < 1e-5
     evals, far = fixed(np.arange(40)[:, None] * np.full(3, 100.), np.full((40, 3), 0.5))
-    v = view(evals, [far], params={}, block=16)                       # several column blocks, the last one short
+    # several column blocks, the last one short
+    v = view(evals, [far], params={}, block=16)
     out = measure(v, ['mi_full', 'mi_32'])
     np.testing.assert_allclose(out['mi_full'].value, np.log(40), rtol=1e-5)
-    np.testing.assert_allclose(out['mi_32'].value, (32 * np.log(32) + 8 * np.log(8)) / 40, rtol=1e-5)
+    np.testing.assert_allclose(out['mi_32'].value, (32 * np.log(32) + 8 * np.log(8)) / 40,
+                               rtol=1e-5)
     assert 'cap ln N = 3.69' in out['mi_full'].estimator
 
 
@@ -321,7 +366,8 @@ def test_information_against_numpy():
     v = view(evals, [bucket], params={}, block=7)
     pair = norm.logpdf(v.draws[0][:, None], bucket['mean'], bucket['std']).sum(-1)
     want = np.diag(pair) - logsumexp(pair, 1) + np.log(50)
-    np.testing.assert_allclose(measure(v, ['mi_full'])['mi_full'].value[0], want.mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        measure(v, ['mi_full'])['mi_full'].value[0], want.mean(), rtol=1e-5)
     blocks = [pair[:32, :32], pair[32:, 32:]]
     want = np.concatenate([np.diag(p) - logsumexp(p, 1) + np.log(len(p)) for p in blocks])
     np.testing.assert_allclose(measure(v, ['mi_32'])['mi_32'].value[0], want.mean(), rtol=1e-5)
@@ -329,7 +375,9 @@ def test_information_against_numpy():
 
 def test_kl_less_information_is_the_aggregates_kl():
     means, stds = np.array([-1.5, 0.2, 2.]), np.array([.5, .8, .4])
-    evals, bucket = fixed(np.repeat(means, 700)[:, None], np.repeat(stds, 700)[:, None], kl=closed)
+    evals, bucket = fixed(
+        np.repeat(means, 700)[:, None],
+        np.repeat(stds, 700)[:, None], kl=closed)
     out = measure(view(evals, [bucket], params={}, batch=2100), ['kl', 'mi_full'])
     t = np.linspace(-9, 9, 20001)
     q = norm.pdf(t[:, None], means, stds).mean(1)
@@ -359,7 +407,8 @@ def test_active_means_at_least_the_threshold():
 
 
 def test_consistency_against_closed_forms():
-    # One common posterior N(m, s^2) per unit: KL(p || q) = ln s + (1 + m^2) / (2 s^2) - 1/2, KL(q || p) its mirror.
+    # One common posterior N(m, s^2) per unit: KL(p || q) = ln s + (1 + m^2) / (2 s^2) - 1/2,
+    # KL(q || p) its mirror.
     m, s = np.array([0., 0., .3, .2, -1., 0.]), np.array([1.2, .84, 1., 1., .5, 1.])
     evals, bucket = fixed(np.tile(m, (3000, 1)), np.tile(s, (3000, 1)))
     v = view(evals, [bucket], params={}, batch=3000)
@@ -374,7 +423,8 @@ def test_consistency_against_closed_forms():
     t = np.linspace(-10, 10, 5001)
     q = norm.pdf(t[:, None], means, stds).mean(1)
     truth = (norm.pdf(t) * (norm.logpdf(t) - np.log(q))).sum() * (t[1] - t[0])
-    np.testing.assert_allclose(prior_to_aggregate(view(evals, [bucket], params={}))[0, 0], truth, rtol=1e-4)
+    np.testing.assert_allclose(
+        prior_to_aggregate(view(evals, [bucket], params={}))[0, 0], truth, rtol=1e-4)
 
 
 def images(n=60, seed=0):
@@ -382,13 +432,18 @@ def images(n=60, seed=0):
 
 
 def generator(draw):
-    return {'sample': lambda params, carry, key, n, mode: {'x': params['s'] * draw(key, (n, 2, 2, 1))}}
+    return {
+        'sample': lambda params, carry, key, n, mode:
+        {'x': params['s'] * draw(key, (n, 2, 2, 1))}
+    }
 
 
 def test_squared_error_per_pixel():
     x = images(7)
-    evals = {'encode': lambda params, carry, batch: batch['x'].reshape(-1, 4),
-             'decode': lambda params, carry, z, key, mode: {'x': params['s'] * z.reshape(-1, 2, 2, 1)}}
+    evals = {
+        'encode': lambda params, carry, batch: batch['x'].reshape(-1, 4), 'decode': lambda
+        params, carry, z, key, mode: {'x': params['s'] * z.reshape(-1, 2, 2, 1)}
+    }
     out = measure(view(evals, [{'x': x}]), ['mse'])['mse']
     np.testing.assert_allclose(out.value, [(0.25 * x**2).mean(), 0.], rtol=1e-5)
     assert out.n == 7
@@ -412,7 +467,8 @@ def test_validation_is_the_views_mean_and_compiles_once():
     v = view(linear(1.5, kl=closed), buckets)
     want = measure(v, ['elbo', 'rec', 'kl', 'mi_32', 'au'])
     assert set(out) == {'elbo', 'rec', 'kl', 'mi', 'au'}
-    for ours, theirs in (('elbo', 'elbo'), ('rec', 'rec'), ('kl', 'kl'), ('mi', 'mi_32'), ('au', 'au')):
+    for ours, theirs in (('elbo', 'elbo'), ('rec', 'rec'), ('kl', 'kl'), ('mi', 'mi_32'),
+                         ('au', 'au')):
         np.testing.assert_allclose(out[ours], want[theirs].value, rtol=2e-5, err_msg=ours)
 
 
@@ -420,7 +476,8 @@ def test_validation_names_what_it_can():
     bucket, _ = text()
     out = validator(language_model(), [bucket])(S2, {}, KEY)
     t = bucket['length'].astype(float)
-    np.testing.assert_allclose(out['elbo'], (S2['s'][:, None] * t + .1 * t**2).mean(-1), rtol=1e-6)
+    np.testing.assert_allclose(out['elbo'], (S2['s'][:, None] * t + .1 * t**2).mean(-1),
+                               rtol=1e-6)
     np.testing.assert_array_equal(out['elbo'], out['nll'])
     auto = {k: linear()[k] for k in ('posterior', 'sample_q', 'log_lik')}
     assert set(validator(auto, [{'x': data()}])(S2, {}, KEY)) == {'rec'}
@@ -435,7 +492,7 @@ def test_validation_names_what_it_can():
 
 def test_evaluation_reports_its_progress():
     seen = []
-    v = View(linear(), S2, {}, [{'x': data()}], KEY, Settings(samples=20, chunk=8, batch=4),
+    v = toys.evaluator(linear(), S2, {}, [{'x': data()}], KEY, Settings(samples=20, chunk=8, batch=4),
              tick=lambda done, total: seen.append((done, total)))
     measure(v, ['nll_iw', 'ess'])
     assert list(dict.fromkeys(seen)) == [(0, 1), (1, 2), (2, 2)]
@@ -443,7 +500,7 @@ def test_evaluation_reports_its_progress():
 
 def test_importance_sampling_goes_on_where_it_was_stopped(tmp_path):
     settings = Settings(samples=6, chunk=4, batch=3)
-    again = lambda **k: View(linear(), S2, {}, [{'x': data(11)}], KEY, settings, **k)
+    again = lambda **k: toys.evaluator(linear(), S2, {}, [{'x': data(11)}], KEY, settings, **k)
     whole, path, seen = again().weights, tmp_path / 'c' / 'partial.npz', []
 
     def tick(done, total):
@@ -462,7 +519,8 @@ def test_importance_sampling_goes_on_where_it_was_stopped(tmp_path):
     np.testing.assert_array_equal(whole, again(partial=path).weights)
     kept, calls = again(partial=path), []
     kept.tick = lambda done, total: calls.append(done)
-    np.testing.assert_array_equal(whole, kept.weights)                        # whole files are kept too
+    # whole files are kept too
+    np.testing.assert_array_equal(whole, kept.weights)
     assert 4 not in calls
 
 
@@ -470,7 +528,7 @@ def test_any_metric_may_be_stopped():
     def tick(done, total):
         raise KeyboardInterrupt
 
-    v = View(linear(), S2, {}, [{'x': data()}], KEY, Settings(batch=4), tick=tick)
+    v = toys.evaluator(linear(), S2, {}, [{'x': data()}], KEY, Settings(batch=4), tick=tick)
     with pytest.raises(KeyboardInterrupt):
         _ = v.terms
     with pytest.raises(KeyboardInterrupt):

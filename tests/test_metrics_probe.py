@@ -2,8 +2,9 @@
 import jax
 import numpy as np
 import pytest
+import toys
 
-from vaebench.metrics import Settings, View, defined, entries, measure
+from vaebench.metrics import Settings, defined, entries, measure
 from vaebench.metrics.probe import DRAWS, SIZES, accuracy, balanced
 
 KEY = jax.random.key(0)
@@ -20,7 +21,7 @@ def toy(n, classes=2, shift=4., seed=0):
 
 
 def view(train, test, scale=(1., -3.)):
-    return View(EVALS, {'scale': np.float32(scale)}, {}, [test], KEY, Settings(batch=64), train=train)
+    return toys.evaluator(EVALS, {'scale': np.float32(scale)}, {}, [test], KEY, Settings(batch=64), train=train)
 
 
 def test_separable_and_noise():

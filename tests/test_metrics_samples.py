@@ -1,14 +1,16 @@
-"""Samples against data: closed forms, brute force, and what each says of good and bad samples."""
+"""Samples against data: closed forms, brute force, and what each says of good and bad
+samples."""
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
 from vaebench.core import derive
-from vaebench.metrics import METRICS, Settings, Space, View, entries, independence, measure, samples
-from vaebench.metrics.view import GENERATED
+from vaebench.metrics import METRICS, Settings, Space, entries, independence, measure, samples
+from vaebench.metrics.evaluator import GENERATED
 from vaebench.ops.two_sample import hsic
 
 KEY = jax.random.key(3)
@@ -34,11 +36,15 @@ def images(n=60, seed=0):
 
 
 def generator(draw, shape=(3, 3, 1)):
-    return {'sample': lambda params, carry, key, n, mode: {'x': params['s'] * draw(key, (n, *shape))}}
+    return {
+        'sample': lambda params, carry, key, n, mode:
+        {'x': params['s'] * draw(key, (n, *shape))}
+    }
 
 
 def view(evals, buckets, params=S2, settings=None, **more):
-    return View(evals, params, {}, buckets, KEY, Settings(**{'batch': 50, **(settings or {})}), **more)
+    return toys.evaluator(evals, params, {}, buckets, KEY, Settings(**{'batch': 50, **(settings or {})}),
+                **more)
 
 
 # The Frechet distance.
@@ -49,14 +55,17 @@ def spread(values, base):
 
 def test_frechet_of_commuting_covariances():
     base, rng = ortho_group.rvs(5, random_state=0), np.random.default_rng(1)
-    a, b, m, n = rng.uniform(.1, 3, 5), rng.uniform(.1, 3, 5), rng.normal(size=5), rng.normal(size=5)
+    a, b, m, n = rng.uniform(.1, 3, 5), rng.uniform(.1, 3,
+                                                    5), rng.normal(size=5), rng.normal(size=5)
     want = ((m - n)**2).sum() + ((np.sqrt(a) - np.sqrt(b))**2).sum()
-    np.testing.assert_allclose(samples.bures(m, spread(a, base), n, spread(b, base)), want, rtol=1e-10)
+    np.testing.assert_allclose(samples.bures(m, spread(a, base), n, spread(b, base)), want,
+                               rtol=1e-10)
 
 
 def test_frechet_is_symmetric_and_zero_for_equal_laws():
     rng = np.random.default_rng(2)
-    x, y = rng.normal(size=(50, 6)) @ rng.normal(size=(6, 6)), rng.normal(size=(70, 6)) @ rng.normal(size=(6, 6)) + 1
+    x, y = rng.normal(size=(50, 6)) @ rng.normal(
+        size=(6, 6)), rng.normal(size=(70, 6)) @ rng.normal(size=(6, 6)) + 1
     np.testing.assert_allclose(samples.frechet(x, y), samples.frechet(y, x), rtol=1e-9)
     assert samples.frechet(x, y) > 1 and 0 <= samples.frechet(x, x[::-1]) < 1e-9
 
@@ -65,15 +74,18 @@ def test_frechet_where_a_feature_is_dead():
     x, y = normal(60, 3), normal(60, 3, 1) + .5
     dead = [np.concatenate([v, np.full((60, 1), 7.)], 1) for v in (x, y)]
     np.testing.assert_allclose(samples.frechet(*dead), samples.frechet(x, y), atol=1e-5)
-    few = samples.frechet(normal(8, 20), normal(8, 20, 1))              # fewer rows than dimensions
+    # fewer rows than dimensions
+    few = samples.frechet(normal(8, 20), normal(8, 20, 1))
     assert np.isfinite(few) and few > 0
 
 
 def test_frechet_floor_is_its_bias():
-    # Around equal covariances the distance is |difference of means|^2 + |difference of covariances|^2 / 4.
+    # Around equal covariances the distance is |difference of means|^2 + |difference of
+    # covariances|^2 / 4.
     d = 6
     for n in (200, 800):
-        got = np.mean([samples.frechet(normal(n, d, 2 * i), normal(n, d, 2 * i + 1)) for i in range(60)])
+        got = np.mean(
+            [samples.frechet(normal(n, d, 2 * i), normal(n, d, 2 * i + 1)) for i in range(60)])
         np.testing.assert_allclose(got, (2 * d + d * (d + 1) / 2) / n, rtol=.1)
 
 
@@ -83,14 +95,17 @@ def test_support_against_a_loop():
     x, y = 2 * normal(30, 3), normal(25, 3, 1)
     inside = 0
     for a in x:
-        inside += any(np.linalg.norm(a - b) <= sorted(np.linalg.norm(c - b) for j, c in enumerate(y) if j != i)[2]
-                      for i, b in enumerate(y))
+        inside += any(
+            np.linalg.norm(a - b) <= sorted(
+                np.linalg.norm(c - b) for j, c in enumerate(y) if j != i)[2]
+            for i, b in enumerate(y))
     assert 0 < inside < 30 and samples.support(x, y) == inside / 30
 
 
 def test_precision_and_recall_at_their_ends():
     x = normal(100, 4)
-    assert samples.support(x, x) == 1 and samples.support(x, x + 100) == samples.support(x + 100, x) == 0
+    assert samples.support(
+        x, x) == 1 and samples.support(x, x + 100) == samples.support(x + 100, x) == 0
     two = np.concatenate([x, x + 100])                  # the samples drop one of two modes
     assert samples.support(x, two) == 1 and samples.support(two, x) == .5
 
@@ -104,7 +119,8 @@ def test_kernel_discrepancy_against_brute_force():
 
     def brute(x, y):
         def k(a, b):
-            return np.mean([np.exp(-cdist(a, b)**2 / (2 * (c * width)**2)) for c in (.5, 1, 2)], 0)
+            return np.mean([np.exp(-cdist(a, b)**2 / (2 * (c * width)**2)) for c in (.5, 1, 2)],
+                           0)
 
         within = lambda a: k(a, a)[~np.eye(len(a), dtype=bool)].mean()
         return within(x) + within(y) - 2 * k(x, y).mean()
@@ -112,12 +128,16 @@ def test_kernel_discrepancy_against_brute_force():
     value, stderr = samples.kernel_discrepancy(x, y)
     np.testing.assert_allclose(value, brute(x, y), atol=1e-6)
     parts = [brute(x[i:i + 4], y[i:i + 4]) for i in range(0, 40, 4)]
-    np.testing.assert_allclose(stderr, np.std(parts, ddof=1) / np.sqrt(samples.BLOCKS), rtol=1e-4)
+    np.testing.assert_allclose(stderr,
+                               np.std(parts, ddof=1) / np.sqrt(samples.BLOCKS), rtol=1e-4)
     assert np.isnan(samples.kernel_discrepancy(x[:19], y[:19])[1])
 
 
 def test_classifier_test_guesses_where_laws_are_equal():
-    got = np.array([samples.classifier_test(normal(300, 3, 2 * i), normal(300, 3, 2 * i + 1)) for i in range(5)])
+    got = np.array([
+        samples.classifier_test(normal(300, 3, 2 * i), normal(300, 3, 2 * i + 1))
+        for i in range(5)
+    ])
     np.testing.assert_allclose(got[:, 1], np.sqrt(.25 / 300))
     assert abs(got[:, 0].mean() - .5) < 4 * got[0, 1] / np.sqrt(5)
     assert samples.classifier_test(normal(100, 3), normal(100, 3, 1) + 20)[0] == 1
@@ -127,7 +147,9 @@ def test_classifier_test_guesses_where_laws_are_equal():
 
 
 def test_p_values_of_equal_laws_are_uniform():
-    p = np.array([samples.permutation_p(normal(30, 2, 2 * i), normal(30, 2, 2 * i + 1)) for i in range(80)])
+    p = np.array([
+        samples.permutation_p(normal(30, 2, 2 * i), normal(30, 2, 2 * i + 1)) for i in range(80)
+    ])
     for level in (.25, .5, .75):
         assert abs((p <= level).mean() - level) < 4 * np.sqrt(level * (1 - level) / 80)
     assert samples.permutation_p(normal(30, 2), normal(30, 2, 1) + 3) == pytest.approx(1 / 501)
@@ -139,16 +161,19 @@ def test_p_values_of_equal_laws_are_uniform():
 def test_confidence_and_classes():
     sure = np.where(np.eye(4, dtype=bool), np.log(1 - 3e-12), np.log(1e-12))
     np.testing.assert_allclose(samples.confidence(np.repeat(sure, 5, 0)), 4, rtol=1e-6)
-    np.testing.assert_allclose(samples.confidence(sure[:1].repeat(9, 0)), 1, rtol=1e-9)      # one class only
+    # one class only
+    np.testing.assert_allclose(samples.confidence(sure[:1].repeat(9, 0)), 1, rtol=1e-9)
     np.testing.assert_allclose(samples.confidence(np.full((9, 4), -np.log(4))), 1, rtol=1e-9)
     np.testing.assert_allclose(samples.label_divergence(sure[[0, 0, 0, 1]], sure[[0, 1, 2, 3]]),
                                .75 * np.log(3) + .25 * np.log(1), rtol=1e-9)
     assert samples.label_divergence(sure, sure[[2, 0, 3, 1]]) == 0
-    assert samples.label_divergence(sure, sure[:2]) == np.inf > samples.label_divergence(sure[:2], sure)
+    assert samples.label_divergence(sure, sure[:2]) == np.inf > samples.label_divergence(
+        sure[:2], sure)
 
 
 def test_sharpness_of_a_chessboard():
-    board = (np.indices((6, 6)).sum(0) % 2).astype(float)[None, :, :, None]          # answers are +-4
+    # answers are +-4
+    board = (np.indices((6, 6)).sum(0) % 2).astype(float)[None, :, :, None]
     assert samples.sharpness(board) == 16 and samples.sharpness(board / 2 + .25) == 4
     ramp = np.broadcast_to(np.arange(6.)[:, None, None], (2, 6, 6, 3))
     assert samples.sharpness(ramp) == 0
@@ -158,20 +183,25 @@ def test_sharpness_of_a_chessboard():
 
 def test_a_good_generator_is_told_from_a_bad_one():
     v = view(generator(jax.random.uniform), [{'x': images(250)}])
-    out = measure(v, ('frechet', 'frechet_floor', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st', 'two_sample_p',
-                      'class_score', 'class_kl', 'sharpness'))
-    assert out['class_score'] is None and out['class_kl'] is None                    # pixels know no class
+    out = measure(v, ('frechet', 'frechet_floor', 'kmmd', 'kmmd_floor', 'precision', 'recall',
+                      'c2st', 'two_sample_p', 'class_score', 'class_kl', 'sharpness'))
+    # pixels know no class
+    assert out['class_score'] is None and out['class_kl'] is None
     for name in DISTANCES:
         (good, bad), floor = out[name].value, out[f'{name}_floor'].value
         assert (out[name].n, out[f'{name}_floor'].n) == (250, 125) and floor[0] == floor[1]
         assert abs(good) < 5 * abs(floor[0]) < bad, name
-        assert 'in pixels' in out[name].estimator and 'two halves' in out[f'{name}_floor'].estimator
+        assert 'in pixels' in out[name].estimator and 'two halves' in out[
+            f'{name}_floor'].estimator
     assert abs(out['kmmd'].value[0]) < 3 * out['kmmd'].stderr[0]
-    assert out['precision'].value[0] > .5 and out['recall'].value[0] > .5 > out['recall'].value[1]
-    assert abs(out['c2st'].value[0] - .5) < 4 * out['c2st'].stderr[0] and out['c2st'].value[1] > .9
+    assert out['precision'].value[
+        0] > .5 and out['recall'].value[0] > .5 > out['recall'].value[1]
+    assert abs(out['c2st'].value[0] -
+               .5) < 4 * out['c2st'].stderr[0] and out['c2st'].value[1] > .9
     assert out['two_sample_p'].value[0] > .01 > out['two_sample_p'].value[1]
     assert out['c2st'].note.startswith('z = ') and 'held-out' in out['precision'].note
-    np.testing.assert_allclose(out['sharpness'].value[1], .4**2 * out['sharpness'].value[0], rtol=.3)
+    np.testing.assert_allclose(out['sharpness'].value[1], .4**2 * out['sharpness'].value[0],
+                               rtol=.3)
     assert entries(out, v, 1)['frechet']['unit'] == 'squared distance'
 
 
@@ -180,8 +210,10 @@ def test_the_floor_takes_validation_data_where_the_split_is_short():
     settings = {'images': 50}
     v = view(generator(jax.random.uniform), [{'x': x}], settings=settings, valid={'x': valid})
     out = measure(v, ('kmmd', 'kmmd_floor'))
-    assert (out['kmmd'].n, out['kmmd_floor'].n) == (50, 45) and 'validation' in out['kmmd_floor'].estimator
-    held = view(generator(jax.random.uniform), [{'x': images(200)}], settings=settings, valid={'x': valid})
+    assert (out['kmmd'].n,
+            out['kmmd_floor'].n) == (50, 45) and 'validation' in out['kmmd_floor'].estimator
+    held = view(generator(jax.random.uniform), [{'x': images(200)}], settings=settings,
+                valid={'x': valid})
     assert 'two halves' in measure(held, ('kmmd_floor',))['kmmd_floor'].estimator
     data, other, _ = samples.real(held)
     assert data.shape == other.shape == (50, 9) and cdist(data, other).min() > 0
@@ -201,15 +233,20 @@ def test_samples_are_drawn_once_in_calls_of_a_hundred():
     jax.effects_barrier()
     assert calls == [100, 100] and few.shape == (1, 30, 3, 3, 1)
     np.testing.assert_array_equal(few, many[:, :30])
-    np.testing.assert_array_equal(many[0, 100:], jax.random.uniform(derive(KEY, GENERATED, 0, 1), (100, 3, 3, 1))[:20])
+    np.testing.assert_array_equal(
+        many[0, 100:],
+        jax.random.uniform(derive(KEY, GENERATED, 0, 1), (100, 3, 3, 1))[:20])
 
 
 def test_both_sides_are_images_of_eight_bits():
-    v = view(generator(lambda key, shape: 3 * jnp.round(jax.random.uniform(key, shape))), [{'x': images(40).round()}])
+    v = view(generator(lambda key, shape: 3 * jnp.round(jax.random.uniform(key, shape))),
+             [{'x': images(40).round()}])
     assert set(np.unique(samples.fake(v)[0])) == {0., 1.}
-    assert set(np.unique(np.round(samples.fake(v)[1] * 255, 4))) == {0., 255.}              # 1.2 is cut to 1
+    # 1.2 is cut to 1
+    assert set(np.unique(np.round(samples.fake(v)[1] * 255, 4))) == {0., 255.}
     fine = view(generator(jax.random.uniform), [{'x': images(40)}])
-    assert np.abs(samples.real(fine)[0] * 255 - np.round(samples.real(fine)[0] * 255)).max() < 1e-4
+    assert np.abs(samples.real(fine)[0] * 255 -
+                  np.round(samples.real(fine)[0] * 255)).max() < 1e-4
 
 
 def test_features_and_classes_of_a_space():
@@ -218,11 +255,14 @@ def test_features_and_classes_of_a_space():
     def features():
         made.append(1)
         total = lambda x: np.stack([x.reshape(len(x), -1).sum(1), x[:, 0, 0, 0]], 1)
-        return Space(total, 'sums', lambda f: np.log(np.where(f[:, :1] > 4.5, [[.1, .9]], [[.9, .1]])))
+        return Space(total, 'sums',
+                     lambda f: np.log(np.where(f[:, :1] > 4.5, [[.1, .9]], [[.9, .1]])))
 
-    v = view(generator(jax.random.uniform), [{'x': images(80)}], features=features)
+    v = view(generator(jax.random.uniform), [{'x': images(80)}], space=features)
     out = measure(v, ('frechet', 'precision', 'class_score', 'class_kl'))
-    assert made == [1] and samples.fake(v).shape == (2, 80, 2) and out['frechet'].estimator.endswith('in sums')
+    assert made == [
+        1
+    ] and samples.fake(v).shape == (2, 80, 2) and out['frechet'].estimator.endswith('in sums')
     half, one = out['class_score'].value
     p = (samples.fake(v)[0, :, 0] > 4.5).mean() * .8 + .1
     entropy = lambda p: -(p * np.log(p) + (1 - p) * np.log(1 - p))
@@ -235,10 +275,13 @@ def test_points_and_what_is_not_defined():
     v = view(generator(jax.random.normal, (2,)), [{'x': np.float32(normal(90, 2))}])
     out = measure(v, METRICS)
     assert v.item == 'point' and 'in coordinates' in out['frechet'].estimator
-    assert {k for k, x in out.items() if x is not None} == {
-        'frechet', 'frechet_floor', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st', 'two_sample_p', 'w2',
-        'w2_floor'}
-    few = measure(view(generator(jax.random.normal, (2,)), [{'x': np.float32(normal(7, 2))}]), METRICS)
+    assert {k
+            for k, x in out.items() if x is not None} == {
+                'frechet', 'frechet_floor', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st',
+                'two_sample_p', 'w2', 'w2_floor'
+            }
+    few = measure(view(generator(jax.random.normal, (2,)), [{'x': np.float32(normal(7, 2))}]),
+                  METRICS)
     assert all(x is None for x in few.values())
     text = view(generator(jax.random.uniform), [{'length': np.ones(30, np.int32)}])
     assert all(measure(text, (name,))[name] is None for name in samples.METRICS)
@@ -266,32 +309,34 @@ def test_a_reconstruction_without_codes_has_a_squared_error():
 
 # Independence of codes.
 
-def test_pairwise_independence_is_that_of_the_ops():
+def test_grams_are_gaussian_of_median_width():
     codes = normal(30, 3)
     codes[:, 2] = codes[:, 0]**2
     kernels = independence.grams(codes)
     r = np.abs(codes[:, 1][:, None] - codes[:, 1])
     want = np.exp(-r**2 / (2 * np.median(r[np.triu_indices(30, 1)])**2)) - np.eye(30)
     np.testing.assert_allclose(kernels[1], want, atol=1e-6)
-    got = independence.pairwise(kernels)
-    for a in range(3):
-        for b in range(3):
-            np.testing.assert_allclose(got[a, b], hsic(jnp.asarray(kernels[a]), jnp.asarray(kernels[b])), atol=2e-6)
+    np.testing.assert_allclose(hsic(kernels), hsic(np.float64(kernels)), atol=2e-6)
 
 
 def test_dependence_of_codes():
     p = np.array([independence.dependence(normal(40, 3, i), 49)[1] for i in range(40)])
     assert abs((p <= .5).mean() - .5) < 4 * .5 / np.sqrt(40) and (p <= .1).mean() < .3
     codes = normal(60, 4)
-    codes[:, 3] = codes[:, 1]**2 + .1 * normal(60, 1, 9)[:, 0]          # uncorrelated, and dependent
+    # uncorrelated, and dependent
+    codes[:, 3] = codes[:, 1]**2 + .1 * normal(60, 1, 9)[:, 0]
     value, p = independence.dependence(codes, 99)
     assert p == .01 and value > independence.dependence(normal(60, 4), 9)[0]
 
 
 def test_dependence_of_a_view():
     x = np.float32(normal(120, 2))
-    evals = {'encode': lambda params, carry, batch: jnp.stack(
-        [batch['x'][:, 0], params['s'] * batch['x'][:, 1] + (1 - params['s']) * 5 * batch['x'][:, 0]], 1)}
+    evals = {
+        'encode': lambda params, carry, batch: jnp.stack([
+            batch['x'][:, 0], params['s'] * batch['x'][:, 1] +
+            (1 - params['s']) * 5 * batch['x'][:, 0]
+        ], 1)
+    }
     v = view(evals, [{'x': x}])
     out = measure(v, ['hsic', 'hsic_p'])
     assert abs(out['hsic'].value[0]) < .01 < out['hsic'].value[1]

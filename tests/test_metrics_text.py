@@ -11,13 +11,13 @@ from sacrebleu.metrics import BLEU
 
 from vaebench import networks
 from vaebench.methods import autoencoders
-from vaebench.metrics import METRICS, Settings, View, defined, entries, measure, ngrams, text
-from vaebench.metrics.listings import listings, render, triples
+from vaebench.metrics import METRICS, Settings, defined, entries, measure, ngrams, text
+from vaebench.metrics.qualitative import listings, render, triples
 
 V, KEY = 9, jax.random.key(2)
 VOCAB = ('<pad>', '<s>', '</s>', '<unk>', *'abcde')
-GENERATION = ('dis_1', 'dis_2', 'self_bleu_2', 'self_bleu_3', 'uni_kl', 'entropy', 'avg_len', 'fluency',
-              'fluency_reverse')
+GENERATION = ('dis_1', 'dis_2', 'self_bleu_2', 'self_bleu_3', 'uni_kl', 'entropy', 'avg_len',
+              'fluency', 'fluency_reverse')
 
 
 def framed(lists, width=9):
@@ -33,7 +33,9 @@ def random_text(n, seed=0, least=1):
 
 
 def speaker(said):
-    """Evals whose 'sample' says the sentences params['said'] [G, n, L] in order, whatever the mode."""
+    """Evals whose 'sample' says the sentences params['said'] [G, n, L] in order, whatever the
+    mode.
+    """
     evals = {'sample': lambda params, carry, key, n, mode: {
         'tokens': params['said'][:n], 'length': (params['said'][:n] != 0).sum(1) - 1}}
     return evals, {'said': jnp.asarray(np.stack([framed(s)['tokens'] for s in said]))}
@@ -43,7 +45,7 @@ def spoken(said, test=None, train=None, **settings):
     """A view of seeds that say the lists of sentences `said`."""
     evals, params = speaker(said)
     train = None if train is None else framed(train)
-    return View(evals, params, {}, [framed(test or random_text(5))], KEY,
+    return toys.evaluator(evals, params, {}, [framed(test or random_text(5))], KEY,
                 Settings(generated=len(said[0]), **settings), train=train, vocab=VOCAB)
 
 
@@ -63,18 +65,24 @@ def test_training_text_as_samples():
     own = np.exp(ngrams.word_nll(model, *framed(corpus).values()).sum() / len(words))
     np.testing.assert_allclose(value(v, 'fluency'), own, rtol=1e-12)
     back = spoken([corpus], test=corpus, train=random_text(9, 5))
-    np.testing.assert_allclose(value(back, 'fluency_reverse'), own, rtol=1e-12)      # the same model, the same text
+    # the same model, the same text
+    np.testing.assert_allclose(value(back, 'fluency_reverse'), own, rtol=1e-12)
 
 
 def test_unigrams_by_hand():
-    v = spoken([[[3, 3, 4], [5]]], train=[[3, 4], [4, 6]])       # p = 1/2, 1/4, 1/4; train 1/4, 1/2, 0, 1/4
-    np.testing.assert_allclose(value(v, 'uni_kl'), .5 * np.log(2) + .25 * np.log(.5), rtol=1e-14)   # 5 is skipped
+    # p = 1/2, 1/4, 1/4; train 1/4, 1/2, 0, 1/4
+    v = spoken([[[3, 3, 4], [5]]], train=[[3, 4], [4, 6]])
+    # 5 is skipped
+    np.testing.assert_allclose(value(v, 'uni_kl'), .5 * np.log(2) + .25 * np.log(.5),
+                               rtol=1e-14)
     np.testing.assert_allclose(value(v, 'entropy'), 1.5 * np.log(2), rtol=1e-14)
     out = measure(v, ['avg_len', 'dis_1', 'dis_2', 'fluency'])
     assert (out['avg_len'].value[0], out['avg_len'].stderr[0], out['avg_len'].n) == (2, 1, 2)
-    assert (out['dis_1'].value[0], out['dis_2'].value[0]) == (3, 3)          # 33 34 and, across the border, 45
-    assert out['dis_2'].estimator == ('number of distinct 2-grams of words in 2 sentences sampled from the prior, in a '
-                                      'row across their borders')
+    # 33 34 and, across the border, 45
+    assert (out['dis_1'].value[0], out['dis_2'].value[0]) == (3, 3)
+    assert out['dis_2'].estimator == (
+        'number of distinct 2-grams of words in 2 sentences sampled from the prior, in a '
+        'row across their borders')
     assert 'greedy decodings of 2 prior draws' in out['fluency'].estimator
 
 
@@ -89,7 +97,8 @@ def test_distinct_against_sets():
 
 def test_fluency_error_is_that_of_sentences():
     train, n = random_text(200, 1), 100
-    out = measure(spoken([random_text(n, s) for s in range(2, 42)], train=train), ['fluency'])['fluency']
+    out = measure(spoken([random_text(n, s) for s in range(2, 42)], train=train),
+                  ['fluency'])['fluency']
     assert .7 < out.value.std(ddof=1) / out.stderr.mean() < 1.4
 
 
@@ -99,8 +108,10 @@ def test_self_bleu():
     for order in (2, 3):
         np.testing.assert_allclose(text.self_bleu_of(same, order), 1, rtol=1e-14)
         assert (text.self_bleu_of(apart, order) == 0).all()
-    one = text.self_bleu_of([np.array([3, 4, 5]), np.array([5, 7, 8, 9])], 2)       # by hand: one word, no pair
-    np.testing.assert_allclose(one, [np.exp(-1 / 3) * (1 / 3 * .1 / 2)**.5, (1 / 4 * .1 / 3)**.5], rtol=1e-14)
+    # by hand: one word, no pair
+    one = text.self_bleu_of([np.array([3, 4, 5]), np.array([5, 7, 8, 9])], 2)
+    np.testing.assert_allclose(
+        one, [np.exp(-1 / 3) * (1 / 3 * .1 / 2)**.5, (1 / 4 * .1 / 3)**.5], rtol=1e-14)
 
 
 @pytest.mark.parametrize('order', [1, 2, 3, 4])
@@ -108,7 +119,10 @@ def test_self_bleu_against_sacrebleu(order):
     sentences = [np.array(s) for s in random_text(40, least=4)]
     strings = [' '.join(map(str, s)) for s in sentences]
     bleu = BLEU(tokenize='none', smooth_method='floor', smooth_value=.1, max_ngram_order=order)
-    want = [bleu.sentence_score(s, strings[:i] + strings[i + 1:]).score / 100 for i, s in enumerate(strings)]
+    want = [
+        bleu.sentence_score(s, strings[:i] + strings[i + 1:]).score / 100
+        for i, s in enumerate(strings)
+    ]
     np.testing.assert_allclose(text.self_bleu_of(sentences, order), want, rtol=1e-10)
 
 
@@ -126,16 +140,22 @@ def test_self_bleu_of_empty_sentences():
 def test_what_the_data_must_hold():
     corpus = random_text(9)
     v = spoken([corpus])
-    assert not any(defined(n, v.evals, v.names) for n in ('uni_kl', 'fluency', 'bleu', 'rouge_interpolation'))
+    assert not any(
+        defined(n, v.evals, v.names)
+        for n in ('uni_kl', 'fluency', 'bleu', 'rouge_interpolation'))
     assert defined('fluency_reverse', v.evals, v.names) and defined('dis_1', v.evals, v.names)
-    assert not any(defined(n, {'sample', 'encode', 'decode'}, {'x', 'label'}) for n in text.METRICS)
-    assert all(set(text.METRICS[n].fields) <= set(spoken([corpus], train=corpus).names) for n in text.METRICS)
+    assert not any(
+        defined(n, {'sample', 'encode', 'decode'}, {'x', 'label'}) for n in text.METRICS)
+    assert all(
+        set(text.METRICS[n].fields) <= set(spoken([corpus], train=corpus).names)
+        for n in text.METRICS)
 
 
 # Autoencoders that know their sentences by heart.
 
 def reciter(lists):
-    """A perfect autoencoder: code [place], and says the sentence whose place is next; [G = 1]."""
+    """A perfect autoencoder: code [place], and says the sentence whose place is next; [G =
+    1]."""
     data = framed(lists) | {'place': np.arange(len(lists), dtype=np.float32)[:, None]}
     evals = {'encode': lambda params, carry, batch: batch['place'],
              'decode': lambda params, carry, z, key, mode: {
@@ -151,7 +171,7 @@ def recited(lists, rows=None, **settings):
     buckets = [cut(r) for r in rows or [np.arange(len(lists))]]
     for b in buckets:
         b['tokens'] = b['tokens'][:, :b['length'].max() + 1]
-    return View(evals, params, {}, buckets, KEY, Settings(batch=4, **settings))
+    return toys.evaluator(evals, params, {}, buckets, KEY, Settings(batch=4, **settings))
 
 
 def f1(a, b):
@@ -159,17 +179,21 @@ def f1(a, b):
     table = np.zeros((len(a) + 1, len(b) + 1), int)
     for i, x in enumerate(a):
         for j, y in enumerate(b):
-            table[i + 1, j + 1] = table[i, j] + 1 if x == y else max(table[i, j + 1], table[i + 1, j])
+            table[i + 1,
+                  j + 1] = table[i, j] + 1 if x == y else max(table[i, j + 1], table[i + 1, j])
     return 2 * table[-1, -1] / (len(a) + len(b))
 
 
 def test_rouge_l_against_the_table():
     said, meant = random_text(60, 1), random_text(60, 2)
     out = text.rouge_l(*(text._ended(**framed(s)) for s in (said, meant)))
-    np.testing.assert_allclose(out, [f1(a, b) for a, b in zip(said, meant, strict=True)], rtol=1e-14)
-    np.testing.assert_array_equal(text.rouge_l(*(text._ended(**framed(s)) for s in (meant, said))), out)
+    np.testing.assert_allclose(out, [f1(a, b) for a, b in zip(said, meant, strict=True)],
+                               rtol=1e-14)
+    np.testing.assert_array_equal(
+        text.rouge_l(*(text._ended(**framed(s)) for s in (meant, said))), out)
     empty = text._ended(**framed([[], [3]]))
-    assert text.rouge_l(empty, empty[::-1]).tolist() == [0, 0] and text.rouge_l(empty, empty).tolist() == [1, 1]
+    assert text.rouge_l(empty, empty[::-1]).tolist() == [0, 0] and text.rouge_l(
+        empty, empty).tolist() == [1, 1]
 
 
 def test_perfect_autoencoder_at_the_ends():
@@ -182,7 +206,8 @@ def test_perfect_autoencoder_at_the_ends():
     np.testing.assert_allclose(score[0, :, 0], want, rtol=1e-14)
     np.testing.assert_allclose(score[0, :, -1], want, rtol=1e-14)
     whole = recited(lists)
-    np.testing.assert_array_equal(text.rouge_of_lines(whole), score)              # whatever the buckets
+    # whatever the buckets
+    np.testing.assert_array_equal(text.rouge_of_lines(whole), score)
     out = measure(v, ['rouge_interpolation', 'bleu', 'bleu_beam'])
     np.testing.assert_allclose(out['rouge_interpolation'].value, score.mean(), rtol=1e-12)
     assert out['rouge_interpolation'].n == len(ends)
@@ -192,12 +217,14 @@ def test_perfect_autoencoder_at_the_ends():
 
 def test_interpolation_is_symmetric():
     v = recited(random_text(30))
-    a, b = np.arange(5.)[None, :, None].astype(np.float32), np.array([[[9.], [3.], [20.], [7.], [4.]]], np.float32)
+    a, b = np.arange(5.)[None, :, None].astype(np.float32), np.array(
+        [[[9.], [3.], [20.], [7.], [4.]]], np.float32)
     there, back = text.say_between(v, a, b), text.say_between(v, b, a)
     for x, y in zip(there, back, strict=True):
         np.testing.assert_array_equal(x, y[:, :, ::-1])
     assert np.abs(np.diff(there[0], axis=2)).max() > 0
-    z = text.between({'x': a[0], 'y': np.ones(3, np.float32)}, {'x': b[0], 'y': np.zeros(3, np.float32)})
+    z = text.between({'x': a[0], 'y': np.ones(3, np.float32)},
+                     {'x': b[0], 'y': np.zeros(3, np.float32)})
     np.testing.assert_array_equal(z['x'][[0, -1]], [a[0], b[0]])
     np.testing.assert_allclose(z['y'][:, 0], 1 - np.arange(11) / 10, atol=1e-7)
 
@@ -205,26 +232,30 @@ def test_interpolation_is_symmetric():
 def test_pairs_are_neighbours_of_one_length():
     length = np.random.default_rng(0).integers(1, 9, 500)
     every = text.pairs(length, 1000)
-    assert (length[every[:, 0]] == length[every[:, 1]]).all() and len(np.unique(every)) == every.size
+    assert (length[every[:, 0]] == length[every[:, 1]]).all() and len(
+        np.unique(every)) == every.size
     for a, b in every:
         assert not (length[a + 1:b] == length[a]).any()
     some = text.pairs(length, 20)
     assert len(some) == 20 and {*map(tuple, some)} < {*map(tuple, every)}
-    assert len(np.unique(length[some[:, 0]])) > 3                                # not the shortest alone
+    # not the shortest alone
+    assert len(np.unique(length[some[:, 0]])) > 3
     assert text.pairs(np.arange(4), 9).shape == (0, 2)
-    assert measure(recited([[3], [3, 4]]), ['rouge_interpolation'])['rouge_interpolation'] is None
+    assert measure(recited([[3], [3, 4]]),
+                   ['rouge_interpolation'])['rouge_interpolation'] is None
 
 
 def test_bleu_of_another_text():
     meant = random_text(40, 2, 4)
     said = [s[:5] + [3 + i % 6] for i, s in enumerate(meant)]
     evals, params, data = reciter(said)
-    v = View(evals, params, {}, [framed(meant) | {'place': data['place']}], KEY)
+    v = toys.evaluator(evals, params, {}, [framed(meant) | {'place': data['place']}], KEY)
     strings = [[' '.join(map(str, s)) for s in x] for x in (said, meant)]
-    want = BLEU(tokenize='none', smooth_method='none').corpus_score(strings[0], [strings[1]]).score
+    want = BLEU(tokenize='none', smooth_method='none').corpus_score(strings[0],
+                                                                    [strings[1]]).score
     np.testing.assert_allclose(value(v, 'bleu'), want, rtol=1e-12)
     assert 20 < want < 90
-    empty = View(evals, {k: 0 * x + (k == 'length') for k, x in params.items()}, {},
+    empty = toys.evaluator(evals, {k: 0 * x + (k == 'length') for k, x in params.items()}, {},
                  [framed(meant) | {'place': data['place']}], KEY)
     assert value(empty, 'bleu') == 0
 
@@ -233,8 +264,9 @@ def test_modes_reach_the_decoder():
     lists = random_text(12, least=4)
     evals, params, data = reciter(lists)
     say = evals['decode']
-    evals['decode'] = lambda params, carry, z, key, mode: say(params, carry, z + (mode == 'beam'), key, mode)
-    out = measure(View(evals, params, {}, [data], KEY), ['bleu', 'bleu_beam'])
+    evals['decode'] = lambda params, carry, z, key, mode: say(params, carry, z +
+                                                              (mode == 'beam'), key, mode)
+    out = measure(toys.evaluator(evals, params, {}, [data], KEY), ['bleu', 'bleu_beam'])
     assert out['bleu'].value > 99.9 and out['bleu_beam'].value < 50
 
 
@@ -246,9 +278,10 @@ INFO = {'kind': 'text', 'vocab': VOCAB, 'max_length': 7}
 
 @functools.cache
 def model(seeds=2):
-    kit = networks.build(INFO, {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1.,
-                                'dropout': 0.})
-    method = autoencoders.vae(kit, toys.plan())
+    kit = networks.build(
+        INFO,
+        {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1., 'dropout': 0.})
+    method = autoencoders.vae(kit, toys.recipe())
     batch = toys.all_of(toys.sentences(4, V))
     params, carry = jax.vmap(lambda key: method.init(key, batch))(jax.random.split(KEY, seeds))
     return method, params, carry
@@ -261,8 +294,8 @@ def real(seed=None, generated=130):
         params, carry = jax.tree.map(lambda x: x[seed:seed + 1], (params, carry))
     train, test = framed(random_text(60, 3)), framed(random_text(20, 4))
     label = {'label': np.arange(20) % 2}
-    return View(method.evals, params, carry, [test | label], KEY, Settings(generated=generated), programs=PROGRAMS,
-                train=train, vocab=VOCAB)
+    return toys.evaluator(method.evals, params, carry, [test | label], KEY, Settings(generated=generated),
+                programs=PROGRAMS, train=train, vocab=VOCAB)
 
 
 def test_sentences_are_drawn_once(monkeypatch):
@@ -281,14 +314,19 @@ def test_sentences_are_drawn_once(monkeypatch):
         assert tokens.shape[:2] == length.shape == (2, 130)
         assert (np.take_along_axis(tokens, length[..., None], 2) == 2).all()
         assert len(np.unique(tokens[0], axis=0)) > 5
-    assert (sampled[0] != greedy[0]).any()                  # the modes have programs of their own
+    # the modes have programs of their own
+    assert (sampled[0] != greedy[0]).any()
     assert (text.drawn(v, 'sample')[0][:, :100] != sampled[0][:, 30:]).any()
 
 
 def test_seeds_and_numbers_keep_their_sentences():
     both, alone, fewer = real(), real(1), real(generated=110)
-    np.testing.assert_array_equal(text.drawn(both, 'sample')[0][1], text.drawn(alone, 'sample')[0][0])
-    np.testing.assert_array_equal(text.drawn(both, 'greedy')[0][:, :110], text.drawn(fewer, 'greedy')[0])
+    np.testing.assert_array_equal(
+        text.drawn(both, 'sample')[0][1],
+        text.drawn(alone, 'sample')[0][0])
+    np.testing.assert_array_equal(
+        text.drawn(both, 'greedy')[0][:, :110],
+        text.drawn(fewer, 'greedy')[0])
     a, b = (measure(v, ('bleu', 'rouge_interpolation')) for v in (both, alone))
     for name in a:
         np.testing.assert_array_equal(a[name].value[1:], b[name].value)
@@ -307,10 +345,12 @@ def test_greedy_sentences_are_those_of_the_prior_draws():
 
 
 def test_a_language_model_has_samples():
-    kit = networks.build(INFO, {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1.})
+    kit = networks.build(
+        INFO, {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1.})
     method = toys.make('lstm_lm', kit)
-    params, carry = jax.vmap(lambda key: method.init(key, toys.all_of(toys.sentences(4, V))))(jax.random.split(KEY, 1))
-    v = View(method.evals, params, carry, [framed(random_text(9))], KEY, Settings(generated=40),
+    params, carry = jax.vmap(lambda key: method.init(key, toys.all_of(toys.sentences(4, V))))(
+        jax.random.split(KEY, 1))
+    v = toys.evaluator(method.evals, params, carry, [framed(random_text(9))], KEY, Settings(generated=40),
              train=framed(random_text(60, 3)), vocab=VOCAB)
     out = measure(v, (*GENERATION, 'bleu'))
     assert out['bleu'] is None and all(np.isfinite(out[n].value).all() for n in GENERATION)
@@ -322,40 +362,53 @@ def test_listings():
     v = real()
     out = listings(v, ('greedy', 'sample'))
     shapes = {k.removeprefix('listing/'): x.shape[:-1] for k, x in out.items()}
-    assert shapes == {'greedy': (2, 16), 'sample': (2, 16), 'homotopy': (2, 4, 11), 'interpolation': (2, 4, 11),
-                      'interpolation_of': (2, 4, 2), 'analogy': (2, 5), 'analogy_of': (2, 5, 3)}
+    assert shapes == {
+        'greedy': (2, 16), 'sample': (2, 16), 'homotopy': (2, 4, 11),
+        'interpolation': (2, 4, 11), 'interpolation_of': (2, 4, 2), 'analogy': (2, 5),
+        'analogy_of': (2, 5, 3)
+    }
     np.testing.assert_array_equal(out['listing/greedy'], text.drawn(v, 'greedy')[0][:, :16])
     tokens, label = v.field('tokens'), v.field('label')
     rows = triples(v)
-    assert (label[rows[:, 0]] == label[rows[:, 1]]).all() and (label[rows[:, 0]] != label[rows[:, 2]]).all()
+    assert (label[rows[:, 0]] == label[rows[:, 1]]).all() and (label[rows[:, 0]]
+                                                               != label[rows[:, 2]]).all()
     np.testing.assert_array_equal(out['listing/analogy_of'][1], tokens[rows])
     z = v.codes[:, rows[:, 0]] - v.codes[:, rows[:, 1]] + v.codes[:, rows[:, 2]]
     np.testing.assert_array_equal(out['listing/analogy'], text.decode(v, z, 'greedy')[0])
     page = render({k: x[0] for k, x in out.items()} | {'codes': v.codes[0]}, VOCAB)
     words = {w for line in page.splitlines() if line.startswith('  ') for w in line.split()}
-    assert words <= {*VOCAB[3:], *(f'{i / 10:.1f}' for i in range(11)), 'from', 'to', 's1', 's2', 's3', 'say'}
+    assert words <= {
+        *VOCAB[3:], *(f'{i / 10:.1f}' for i in range(11)), 'from', 'to', 's1', 's2', 's3', 'say'
+    }
     lines = page.splitlines()
     assert lines[0] == 'Prior samples, greedy decoding' and lines[1:17] == [
         '  ' + ' '.join(VOCAB[t] for t in s if t > 2) for s in out['listing/greedy'][0]]
-    assert lines.index('Interpolation between posterior means') < lines.index('Analogies: s1 - s2 + s3')
+    assert lines.index('Interpolation between posterior means') < lines.index(
+        'Analogies: s1 - s2 + s3')
     assert render({'codes': v.codes}, VOCAB) == ''
 
 
 def test_a_perfect_autoencoder_lists_its_text():
     lists = random_text(30, least=3)
     out = listings(recited(lists))                          # no prior: lines and sums alone
-    assert set(out) == {f'listing/{k}' for k in ('interpolation', 'interpolation_of', 'analogy', 'analogy_of')}
+    assert set(out) == {
+        f'listing/{k}'
+        for k in ('interpolation', 'interpolation_of', 'analogy', 'analogy_of')
+    }
     width = out['listing/interpolation_of'].shape[-1]
-    np.testing.assert_array_equal(out['listing/interpolation'][..., [0, -1], :width], out['listing/interpolation_of'])
+    np.testing.assert_array_equal(out['listing/interpolation'][..., [0, -1], :width],
+                                  out['listing/interpolation_of'])
     page = render({k: x[0] for k, x in out.items()}, VOCAB).split('\n')
     assert page[1].removeprefix('  from  ') == page[2].removeprefix('  0.0   ')
     assert page[12].removeprefix('  1.0   ') == page[13].removeprefix('  to    ')
     np.testing.assert_array_equal(triples(recited(lists)), np.arange(18).reshape(6, 3))
-    image = View({'encode': 1}, {}, {}, [{'x': np.zeros((2, 2))}], KEY)
+    image = toys.evaluator({'encode': 1}, {}, {}, [{'x': np.zeros((2, 2))}], KEY)
     assert listings(image) == {}
 
 
 def test_units():
-    assert {METRICS[n].better for n in ('self_bleu_2', 'uni_kl', 'fluency_reverse')} == {'lower'}
+    assert {METRICS[n].better
+            for n in ('self_bleu_2', 'uni_kl', 'fluency_reverse')} == {'lower'}
     assert METRICS['fluency'].better is None                      # one stock sentence is fluent
-    assert {METRICS[n].better for n in ('dis_1', 'bleu', 'rouge_interpolation', 'probe_100')} == {'higher'}
+    assert {METRICS[n].better
+            for n in ('dis_1', 'bleu', 'rouge_interpolation', 'probe_100')} == {'higher'}

@@ -1,4 +1,7 @@
-"""The LSTM layer and the softmax layer: their own gradients against autodiff of the plain forms."""
+"""The LSTM layer and the softmax layer: their gradients against autodiff of plain forms."""
+import functools
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,12 +46,11 @@ def plain_nll(h, w, bias, targets):
     return -jnp.log((p * jax.nn.one_hot(targets, V)).sum(-1) / p.sum(-1))
 
 
-def close(a, b, tol=1e-10):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tol, atol=tol), a, b)
+close = functools.partial(chex.assert_trees_all_close, rtol=1e-10, atol=1e-10)
 
 
 def gradients(f, args, n):
-    """Value, gradient, and the gradient of the gradient's squared norm, in the first n arguments."""
+    """Value, gradient, and gradient of its squared norm, in the first n arguments."""
     def first(*args):
         return jax.grad(lambda *a: jnp.sin(f(*a)).sum(), tuple(range(n)))(*args)
 
@@ -83,10 +85,16 @@ def test_cell_is_one_step():
     close(recurrent.cell(x[0] + const + h0 @ w, c0)[0], recurrent.lstm(x, const, w, h0, c0)[0])
 
 
-@pytest.mark.parametrize('axes', [(None, 0, None, 0, 0), (0, 0, 0, 0, 0), (None, None, 0, None, None)])
+def batches(inputs, axes):
+    """Arguments with a leading axis of three draws where `axes` has 0, else the first draw."""
+    runs = zip(*(inputs(s) for s in range(3)), strict=True)
+    return [jnp.stack(r) if a == 0 else r[0] for r, a in zip(runs, axes, strict=True)]
+
+
+@pytest.mark.parametrize('axes', [
+    (None, 0, None, 0, 0), (0, 0, 0, 0, 0), (None, None, 0, None, None)])
 def test_lstm_vmap_equals_loop(axes):
-    runs = [lstm_inputs(s) for s in range(3)]
-    args = [jnp.stack([r[i] for r in runs]) if a == 0 else runs[0][i] for i, a in enumerate(axes)]
+    args = batches(lstm_inputs, axes)
     f = jax.grad(lambda *a: jnp.sin(recurrent.lstm(*a)).sum(), (1, 2))
     got = jax.jit(jax.vmap(f, axes))(*args)
     for s in range(3):
@@ -94,12 +102,12 @@ def test_lstm_vmap_equals_loop(axes):
         close(jax.tree.map(lambda x, s=s: x[s], got), f(*row))
 
 
-@pytest.mark.parametrize('axes', [(0, None, None, None), (None, 0, 0, None), (0, 0, None, 0), (None, None, 0, None)])
+@pytest.mark.parametrize('axes', [
+    (0, None, None, None), (None, 0, 0, None), (0, 0, None, 0), (None, None, 0, None)])
 @pytest.mark.parametrize('block', [softmax.BLOCK, 5 * V])
 def test_nll_vmap_equals_loop(axes, block, monkeypatch):
-    monkeypatch.setattr(softmax, 'BLOCK', block)       # 5 rows at a time: 12 rows leave a remainder
-    runs = [softmax_inputs(s) for s in range(3)]
-    args = [jnp.stack([r[i] for r in runs]) if a == 0 else runs[0][i] for i, a in enumerate(axes)]
+    monkeypatch.setattr(softmax, 'BLOCK', block)       # 5 rows of 12 at a time: some remain
+    args = batches(softmax_inputs, axes)
     f = lambda h, w, bias, t: softmax.nll(h, w, t, bias)
     g = jax.grad(lambda *a: jnp.sin(f(*a)).sum(), (0, 1, 2))
     got = jax.jit(jax.vmap(lambda *a: (f(*a), g(*a)), axes))(*args)
@@ -110,14 +118,15 @@ def test_nll_vmap_equals_loop(axes, block, monkeypatch):
 
 def test_nll_memory_is_bounded_under_vmap():
     """500 samples of 40 positions: the logits alone would be 400 MB, a block is 16."""
-    h, w = jax.ShapeDtypeStruct((500, 40, 8), jnp.float32), jax.ShapeDtypeStruct((8, 5000), jnp.float32)
-    t = jax.ShapeDtypeStruct((40,), jnp.int32)
-    f = jax.jit(jax.vmap(softmax.nll, (0, None, None)))
-    assert f.lower(h, w, t).compile().memory_analysis().temp_size_in_bytes < 6 * 4 * softmax.BLOCK
+    h = jax.ShapeDtypeStruct((500, 40, 8), jnp.float32)
+    w, t = jax.ShapeDtypeStruct((8, 5000), jnp.float32), jax.ShapeDtypeStruct((40,), jnp.int32)
+    program = jax.jit(jax.vmap(softmax.nll, (0, None, None))).lower(h, w, t).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 6 * 4 * softmax.BLOCK
 
 
 def test_nll_of_large_logits_is_finite():
-    value, grad = jax.value_and_grad(lambda h: softmax.nll(h, jnp.array([[1e4, -1e4]]), jnp.array([1])).sum())(
-        jnp.ones((1, 1)))
+    w, target = jnp.array([[1e4, -1e4]]), jnp.array([1])
+    f = lambda h: softmax.nll(h, w, target).sum()
+    value, grad = jax.value_and_grad(f)(jnp.ones((1, 1)))
     assert value == 2e4
     assert grad[0, 0] == 2e4

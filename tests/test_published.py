@@ -1,14 +1,17 @@
 """Published numbers: as printed, and beside which of ours they may stand."""
+import pandas
 import pytest
 from test_report import put
 from test_results import fake, metric
 
 from vaebench import report
 from vaebench.metrics import METRICS
-from vaebench.report import published
+from vaebench.report import published, references
 
 PTB = {'name': 'ptb', 'sizes': {'train': 42068, 'valid': 3370, 'test': 3761}, 'vocab': 10002}
 
+COLUMNS = ['key', 'dataset', 'label', 'metric', 'name', 'value', 'better', 'unit', 'estimator',
+           'ours', 'samples', 'why', 'source', 'place', 'deck']
 TABLES = {  # rows by dataset, values (rows times columns, less the gaps), and their sum as the papers print them
     'A1': ({'yahoo': 12}, 56, 8149.56),
     'A2': ({'switchboard': 4}, 20, 344170.704),
@@ -47,7 +50,8 @@ def test_published_is_complete():
 def test_every_published_number_says_where_it_stands_and_what_answers_to_it():
     values = [v for rows in published.published().values() for r in rows.values() for some in r.values() for v in some]
     for v in values:
-        assert v.deck in ('000', '001', '002', '000, 001', '') and v.paper and v.estimator
+        assert v.deck in ('000', '001', '002', '000, 001', '') and v.estimator
+        assert references.is_known(v.source) and references.short(v.source) in v.paper
         assert (v.ours is None) != (v.why is None)
     assert {v.ours for v in values} - {None} <= METRICS.keys()
 
@@ -132,18 +136,32 @@ def test_replicas_are_named():
     assert published.compare(nll, data, {'nll_paper': metric(86.)})[1].startswith('answers to nll_paper')
 
 
-def test_malformed_published_documents():
-    column = {'metric': 'a', 'name': 'A', 'better': None, 'unit': '1', 'estimator': 'e', 'ours': 'a'}
-    good = {'paper': 'p', 'columns': [column], 'blocks': {'d': 'r | R | 1.5'}}
-    assert published.parse({'tables': {'T': good}})['T']['r']['d'][0].value == 1.5
-    for change, message in [
-            ({'blocks': {'d': 'r | R | 1.5 | 2'}}, 'T/r/d: 2 values for 1 columns'),
-            ({'blocks': {'d': 'r | R | x'}}, "'x' is no number"), ({'blocks': {'d': 'r | R | 1\nr | R | 1'}}, 'twice'),
-            ({'columns': [column | {'why': 'both'}]}, 'ours or why'), ({'row': {}}, "unknown field 'row'"),
-            ({'except': [{'rows': ['q'], 'why': 'w'}]}, "unknown name 'q' in rows"),
-            ({'except': [{'rows': ['r']}]}, 'ours or why')]:
+def test_malformed_lines_are_named():
+    line = dict.fromkeys(COLUMNS, '') | {
+        'key': 'T/r', 'dataset': 'd', 'metric': 'm', 'value': '1.5', 'ours': 'kl',
+        'source': 'li2017mmd'}
+    frame = lambda *lines: pandas.DataFrame(lines, columns=COLUMNS)
+    value, = published.parse(frame(line))['T']['r']['d']
+    assert (value.value, value.sizes) == (1.5, {})
+    assert value.better is value.samples is value.why is None
+    assert value.paper.startswith('Li et al., "MMD GAN: ') and value.paper.endswith('", 2017')
+    for lines, message in [
+            ([line | {'value': 'x'}], "T/r/d/m: 'x' is no number"),
+            ([line, line], 'T/r/d/m: twice'), ([line | {'ours': ''}], 'ours or why'),
+            ([line | {'why': 'both'}], 'T/r/d/m: needs ours or why'),
+            ([line | {'better': 'more'}], "T/r/d/m: better is 'more'")]:
         with pytest.raises(ValueError, match=message):
-            published.parse({'tables': {'T': good | change}})
+            published.parse(frame(*lines))
+
+
+def test_lines_of_one_column_agree():
+    """A table has one source, a metric of it one unit, a row of it one label."""
+    frame = pandas.DataFrame(v for rows in published.published().values() for r in rows.values()
+                             for some in r.values() for v in some)
+    for key, told in ((['table'], ['source', 'paper', 'deck']),
+                      (['table', 'metric'], ['name', 'unit', 'better', 'estimator']),
+                      (['table', 'row', 'dataset'], ['label'])):
+        assert (frame.groupby(key)[told].nunique(dropna=False) == 1).all(axis=None)
 
 
 def test_published_beside_ours(tmp_path):

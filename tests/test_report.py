@@ -172,9 +172,12 @@ def test_latex_is_balanced_and_escaped(tmp_path):
     put(tmp_path, fake('a', label='50% & β_1 #2 {x} ~^\\ $', title='100% "sure"', metrics={'f_1': metric(1.)}),
         fake('b', label='[0] *', order=1, metrics={}), fake('c', order=2, status='failed', reason='a_b'))
     text, _ = report.render([tmp_path], 'latex')
-    assert r'50\% \& $\beta$\_1 \#2 \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} \$ &' in text
-    assert r"\caption{100\% ``sure''}" in text and r'f\_1 (nats/sentence) $\downarrow$' in text
-    assert '\n{}[0] * & --- &' in text and r'failed: a\_b' in text
+    label = (r'50\% \& \ensuremath{\beta}\_1 \#2 \{x\} '
+             r'{\textasciitilde}{\textasciicircum}{\textbackslash} \$')
+    assert f'{label} &' in text
+    assert r'\caption{100\% {\textquotedblleft}sure{\textquotedblright}}' in text
+    assert r'f\_1 (nats/sentence) \ensuremath{\downarrow}' in text
+    assert '\n{}[0] * & {\\textemdash} &' in text and r'failed: a\_b' in text
     assert text.startswith('% \\usepackage{')
     bare = re.sub(r'\\.', '', text)
     assert bare.count('{') == bare.count('}') and bare.count('$') % 2 == 0
@@ -191,9 +194,20 @@ def test_latex_of_any_text_is_ascii_and_balanced():
     text = 'β Ω ς ο Α é ñ Ő ş ij ² ₁ 中 🙂 ½ ﬁ -- \'\' ,, ?` "a" \\ ← ⌊x⌋ \u200b ё'
     escaped = latex.escape(text)
     assert escaped.isascii() and escaped.count('$') % 2 == 0 and escaped.count('{') == escaped.count('}')
-    for part in (r'$\beta$ $\Omega$ $\sigma$ o A', r"\'{e} \~{n} \H{O} \c{s} ij $^{2}$ $_{1}$ \texttt{U+4E2D}",
-                 "fi -{}- '{}' ,{}, ?{}` ``a'' " + r'\textbackslash{} $\leftarrow$ $\lfloor$x$\rfloor$'):
+    for part in (r'\ensuremath{\beta} \ensuremath{\Omega} \ensuremath{\varsigma} o A',
+                 r"\'e \~n \H{O} \c{s} ij \ensuremath{^2} \ensuremath{_1} \texttt{U+4E2D}",
+                 r'\texttt{U+4E2D} \texttt{U+1F642} 1/2',
+                 "fi -{}- '{}' ,{}, ?{}` {\\textquotedblleft}a{\\textquotedblright} {\\textbackslash}",
+                 r'\ensuremath{\leftarrow} \ensuremath{\lfloor}x\ensuremath{\rfloor} \texttt{U+200B}'):
         assert part in escaped
+
+
+def test_latex_means_what_the_text_said():
+    from pylatexenc.latex2text import LatexNodes2Text
+    text = ('β Ω é ñ Ő Ű ş ø Łukasz naïve – — … † · ± ≤ ≥ ≠ ≈ ∞ ∈ ∑ ∂ ⌊x⌋ ℓ ↑ → × § £ 50% & #2 a_1 '
+            '{b} ~ $ < >')
+    for word in text.split():
+        assert LatexNodes2Text().latex_to_text(latex.escape(word)) == word
 
 
 def compiled(folder, text):
@@ -210,7 +224,8 @@ def compiled(folder, text):
 
 
 def test_latex_compiles(tmp_path):
-    signs = ''.join(latex._SIGNS) + ''.join(map(chr, range(0xA1, 0x250))) + ''.join(map(chr, range(0x391, 0x3CA)))
+    signs = ''.join((*latex._SIGNS, *latex._PLAIN, *map(chr, range(0xA1, 0x250)),
+                     *map(chr, range(0x391, 0x3CA))))
     put(tmp_path / 'a', fake('a', label='50% & β_1 #2 {x} ~^\\ $', title='100% "sure"', metrics={'f_1': metric(1.)}),
         fake('b', label='[0] *', order=1, metrics={}), fake('z', label=signs, order=2, metrics={}),
         fake('c', order=2, status='failed', reason='a_b ' * 40))

@@ -1,4 +1,7 @@
-"""The command line, as users meet it: processes, signals, bad input."""
+"""The command line, as users meet it: processes, signals, bad input.
+
+What trains, is killed or is resumed runs as a process; the rest calls `cli.main`.
+"""
 import json
 import os
 import pathlib
@@ -7,7 +10,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
+from absl import flags
+
+from vaebench import cli
+from vaebench.experiment import results
 
 HERE = pathlib.Path(__file__).parent
 CONFIG = f'--config={HERE / "tiny_config.py"}'
@@ -26,6 +34,11 @@ def run(*flags, code=0):
     assert done.returncode == code, done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
     return done
+
+
+def call(*flags, code=0):
+    """The command in this process."""
+    assert cli.main(['vaebench', '--compilation_cache=', *map(str, flags)]) == code
 
 
 def cells(workdir):
@@ -52,14 +65,16 @@ def test_a_run_ends_with_its_table_and_where_everything_is(finished):
     for label in ('VAE', 'beta-VAE', 'AE + FB', 'WGAN-GP'):
         assert label in done.stdout
     assert not done.stderr
+    tiny, = results.read_manifest(workdir)['tables']
+    assert (tiny['primary'], tiny['baseline']) == ('nll_iw', 'vae')
 
 
-def test_again_trains_nothing_and_prints_the_same(finished):
+def test_again_trains_nothing_and_prints_the_same(finished, capsys):
     workdir, done = finished
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*') if p.is_file() and p.name != 'table.json'
               and 'locks' not in p.parts}
-    again = run(CONFIG, f'--workdir={workdir}')
-    assert again.stdout == done.stdout
+    call(CONFIG, f'--workdir={workdir}')
+    assert capsys.readouterr().out == done.stdout
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
@@ -134,52 +149,103 @@ def test_two_devices_share_a_batch_and_change_nothing_but_rounding(finished, tmp
             assert entry['value'] == pytest.approx(one[name]['metrics'][metric]['value'], rel=2e-3), metric
 
 
-def test_dry_run_lists_cells_and_writes_nothing(tmp_path):
-    done = run(CONFIG, f'--workdir={tmp_path / "none"}', '--dry_run')
-    assert done.stdout.count('missing') == 9 and 'about' in done.stdout and not (tmp_path / 'none').exists()
+def test_dry_run_lists_cells_and_writes_nothing(tmp_path, capsys):
+    call(CONFIG, f'--workdir={tmp_path / "none"}', '--dry_run')
+    out = capsys.readouterr().out
+    assert out.count('missing') == 9 and 'about' in out and not (tmp_path / 'none').exists()
 
 
+def state():
+    """What a call must leave as it was."""
+    names = ('jax_debug_nans', 'jax_compilation_cache_dir',
+             'jax_persistent_cache_min_compile_time_secs',
+             'jax_persistent_cache_min_entry_size_bytes')
+    return ([signal.getsignal(number) for number in cli.SIGNALS],
+            [getattr(jax.config, name) for name in names], sorted(flags.FLAGS), sys.argv[:])
+
+
+def test_calls_leave_nothing_behind(tmp_path, capsys):
+    before = state()
+    common = [CONFIG, f'--workdir={tmp_path}', f'--compilation_cache={tmp_path}', '--dry_run']
+    one = ['--config.rows=vae', '--config.seeds=1', '--debug']
+    two = ['--config.rows', 'vae,beta_vae']
+    for given, cells in ((one, 1), (two, 4)):
+        call(*common, *given)
+        assert len(capsys.readouterr().out.splitlines()) == cells + 1
+        assert state() == before
+    call(CONFIG, '--config.rows=veo', code=2)
+    assert state() == before
+
+
+def test_signals_and_settings_of_jax_are_set_only_inside(tmp_path):
+    before = state()
+    with cli._signals() as stopped, cli._jax_settings(str(tmp_path), debug=True):
+        assert jax.config.jax_debug_nans
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path)
+        signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
+        assert stopped == [signal.SIGTERM]
+    assert state() == before
+
+
+PTB = f'--config={HERE.parent / "configs" / "ptb.py"}'
 BAD = {
     'no config': ([], 'quickstart'),
     'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
-    'config argument': ([f'--config={HERE.parent / "configs" / "ptb.py"}:tiny'], 'small'),
-    'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'lr'),
+    'unknown name of a config': (['--config=quikstart'], 'one of images_quick, mnist'),
+    'config argument': ([f'{PTB}:tiny'], 'small'),
+    'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'did you mean lr?'),
+    'unknown override': ([CONFIG, '--config.xyz=1'], 'no key xyz'),
     'typo in a flag': ([CONFIG, '--workdr=x'], 'workdir'),
+    'flag without dashes': ([CONFIG, 'workdir=x'], 'workdir=x'),
     'unknown row': ([CONFIG, '--config.rows=veo'], 'vae'),
     'no seeds': ([CONFIG, '--config.seeds=0'], 'seeds'),
     'odd budget': ([CONFIG, '--budget=soon'], 'budget'),
     'unknown optimiser': ([CONFIG, '--config.optimizer.name=adm'], 'adam'),
     'unknown kit': ([CONFIG, '--config.kit.name=lstm'], 'mlp'),
     'word for a number': ([CONFIG, '--config.epochs=many'], 'epochs'),
-    'no data folder': ([f'--config={HERE.parent / "configs" / "ptb.py"}:small', '--config.rows=vae',
-                        '--data_dir=/nonexistent'], '/nonexistent'),
+    'number that is too small': ([CONFIG, '--config.epochs=0'], 'epochs=0'),
+    'no data folder': ([f'{PTB}:small', '--config.rows=vae', '--data_dir=/nonexistent'],
+                       '/nonexistent'),
 }
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_bad_input_is_one_line_that_says_what_to_do(case, tmp_path):
+def test_bad_input_is_one_line_that_says_what_to_do(case, tmp_path, capsys):
     flags, hint = BAD[case]
-    done = run(*flags, f'--workdir={tmp_path / "w"}', code=2)
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and hint in lines[0], done.stderr
+    call(*flags, f'--workdir={tmp_path / "w"}', code=2)
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1 and hint in lines[0], captured.err
+
+
+def test_bad_input_of_a_process_is_one_line(tmp_path):
+    done = run(CONFIG, '--config.rows=veo', f'--workdir={tmp_path / "w"}', code=2)
+    assert not done.stdout
+    assert done.stderr == "vaebench: unknown row 'veo'; did you mean 'vae'?\n"
 
 
 @pytest.mark.slow
-def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path):
+def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path, capsys):
     import shutil
+
+    def said():
+        capsys.readouterr()
+        call(CONFIG, f'--workdir={workdir}', code=2)
+        line, = capsys.readouterr().err.strip().splitlines()
+        return line
+
     workdir = tmp_path / 'copy'
     shutil.copytree(finished[0], workdir)
     result = sorted((workdir / 'results').glob('vae.s0.*.json'))[0]
     result.write_text(result.read_text()[:100])
-    done = run(CONFIG, f'--workdir={workdir}', code=2)
-    assert result.name in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert result.name in said()
     result.unlink()
     model = next((workdir / 'models').glob('vae.s0.*'))
     for path in model.rglob('*'):
         if path.is_file():
             path.write_bytes(b'no')
-    done = run(CONFIG, f'--workdir={workdir}', code=2)
-    assert model.name in done.stderr and 'delete' in done.stderr
+    line = said()
+    assert model.name in line and 'delete' in line
     shutil.rmtree(model)
     run(CONFIG, f'--workdir={workdir}')
     now, then = cells(workdir), cells(finished[0])
@@ -189,14 +255,16 @@ def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path):
         k: v['value'] for k, v in a.items()}
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
     (tmp_path / 'file').write_text('')
-    done = run(CONFIG, f'--workdir={tmp_path / "file" / "w"}', code=2)
-    assert len(done.stderr.strip().splitlines()) == 1
+    call(CONFIG, f'--workdir={tmp_path / "file" / "w"}', code=2)
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_help_answers_without_jax():
-    code = ('import sys, vaebench.run; code = vaebench.run.main(["vaebench", "--help"]); '
+    code = ('import sys, vaebench.cli; code = vaebench.cli.main(["vaebench", "--help"]); '
             'sys.exit(code or "jax" in sys.modules or "flax" in sys.modules)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.returncode == 0 and '--budget' in done.stdout and '--config' in done.stdout
+    assert done.returncode == 0
+    assert '--budget' in done.stdout and 'quickstart, short_yelp' in done.stdout
+    assert '  epochs=10          Epochs of the longest phase.' in done.stdout

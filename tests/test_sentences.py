@@ -4,7 +4,7 @@ from test_results import fake
 
 from vaebench import files
 from vaebench.experiment import results
-from vaebench.metrics.listings import TITLES, render
+from vaebench.metrics.qualitative import TITLES, render
 from vaebench.report import pictures, sentences
 
 VOCAB = '<pad>', '<s>', '</s>', '<unk>', 'yes', 'no|'
@@ -16,25 +16,32 @@ def tokens(*rows):
 
 def listing():
     line = np.stack([tokens([4 + (i > 5)])[0] for i in range(11)])
-    return render({
-        'listing/greedy': np.array([[1, 4, 2], [1, 2, 0], [1, 3, 2], [1, 5, 2]]),
-        'listing/interpolation': np.stack([line, line]),
-        'listing/interpolation_of': np.array([[[1, 4, 2], [1, 5, 2]]] * 2),
-        'listing/analogy': tokens([5], [4]), 'listing/analogy_of': np.array([[[1, 4, 2]] * 3] * 2)}, VOCAB)
+    return render(
+        {
+            'listing/greedy': np.array([[1, 4, 2], [1, 2, 0], [1, 3, 2], [1, 5, 2]
+                                        ]), 'listing/interpolation': np.stack([line, line]),
+            'listing/interpolation_of': np.array(
+                [[[1, 4, 2], [1, 5, 2]]] * 2), 'listing/analogy': tokens(
+                    [5], [4]), 'listing/analogy_of': np.array([[[1, 4, 2]] * 3] * 2)
+        }, VOCAB)
 
 
 def test_sections_of_a_listing():
     found = sentences.parse(listing())
     assert list(found) == [TITLES[k] for k in ('greedy', 'interpolation', 'analogy')]
-    assert found[TITLES['greedy']] == [['yes', sentences.EMPTY, '<unk>', 'no|']]       # a sentence may have no word
+    # a sentence may have no word
+    assert found[TITLES['greedy']] == [['yes', sentences.EMPTY, '<unk>', 'no|']]
     first, second = found[TITLES['interpolation']]
-    assert first == second and len(first) == 13 and first[0].split() == ['from', 'yes'] and first[-1].split()[0] == 'to'
+    assert first == second and len(first) == 13 and first[0].split() == [
+        'from', 'yes'
+    ] and first[-1].split()[0] == 'to'
     assert [b[0].split()[0] for b in found[TITLES['analogy']]] == ['s1', 's1']
 
 
 def put(folder, row, order, seed=0, text=None, **more):
     """A workdir's result with its arrays and listing."""
-    path = results.write(folder / 'results', fake(row, seed, order=order, metrics={}, **more), {'nll': np.zeros(2)})
+    path = results.write(folder / 'results', fake(row, seed, order=order, metrics={}, **more),
+                         {'nll': np.zeros(2)})
     if text is not None:
         files.write_bytes(folder / 'listings' / f'{path.stem}.txt', text.encode())
 
@@ -48,10 +55,13 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
     assert problems == []
     text = sentences.overview(cells['toy'])
     lines = text.splitlines()
-    assert lines[0] == '# Toy table: sentences' and [x for x in lines if x.startswith('## ')] == [
-        f'## {TITLES[k]}' for k in ('greedy', 'interpolation', 'analogy')]
+    assert lines[0] == '# Toy table: sentences' and [
+        x for x in lines if x.startswith('## ')
+    ] == [f'## {TITLES[k]}' for k in ('greedy', 'interpolation', 'analogy')]
     assert '| 1 | V\\*E | yes<br>(empty)<br>\\<unk\\> |' in lines and '| 2 | LM | a<br>b<br>c |' in lines
-    assert ('| 1 | V\\*E | from yes<br>0.0 yes<br>0.2 yes<br>0.5 yes<br>0.8 no\\|<br>1.0 no\\|<br>to no\\| |') in lines
+    assert (
+        '| 1 | V\\*E | from yes<br>0.0 yes<br>0.2 yes<br>0.5 yes<br>0.8 no\\|<br>1.0 no\\|<br>to no\\| |'
+    ) in lines
     assert '| 1 | V\\*E | s1 yes<br>s2 yes<br>s3 yes<br>say no\\| |' in lines
     assert 'None: GAN.' in lines and 'None: LM, GAN.' in lines and 'second' not in text
 
@@ -59,7 +69,10 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
 def test_files(tmp_path):
     put(tmp_path, 'vae', 0, 0, listing())
     cells, _ = pictures.collect([tmp_path])
-    names = {str(p.relative_to(tmp_path / 'out')) for p in pictures.write(cells, tmp_path / 'out')}
+    names = {
+        str(p.relative_to(tmp_path / 'out'))
+        for p in pictures.write(cells, tmp_path / 'out')
+    }
     assert names == {'toy/vae.s0.sentences.txt', 'toy.sentences.md'}
     assert (tmp_path / 'out/toy/vae.s0.sentences.txt').read_text() == listing()
     assert (tmp_path / 'out/toy.sentences.md').read_text() == sentences.overview(cells['toy'])

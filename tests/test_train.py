@@ -13,7 +13,7 @@ from vaebench.engine import checkpoint, loop, order, plateau
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.trainer import Settings, Trainer
 from vaebench.errors import UserError
-from vaebench.experiment import presets, table
+from vaebench.experiment import table
 from vaebench.experiment.runner import Runner, duration
 
 
@@ -202,7 +202,7 @@ def test_a_shared_stage_is_trained_once_and_changes_no_number(tmp_path, monkeypa
 @pytest.mark.slow
 def test_rows_with_the_same_autoencoder_train_it_once(tmp_path, monkeypatch):
     config = tiny_config.get_config().to_dict()
-    config['metrics'] = ('elbo',)
+    config['metrics'], config['baseline'] = ('elbo',), ''
     config['table'] = {
         'fb': {'method': 'pre_ae_fb'}, 'cyclical': {'method': 'pre_ae_cyclical'},
         'slow': {'method': 'pre_ae_fb', 'overrides': {'optimizer': {'lr': 1e-3}}}}
@@ -243,7 +243,7 @@ def test_every_phase_says_which_parameters_it_kept():
 
 def test_a_row_that_chose_nothing_does_not_say_best(tmp_path, capsys):
     config = tiny_config.get_config().to_dict()
-    config['table'] = {'pca': {'method': 'pca', 'order': 0}}
+    config['table'], config['baseline'] = {'pca': {'method': 'pca'}}, ''
     config['metrics'] = ('trust',)
     runner = Runner(table.tables({**config, 'rows': 'pca', 'seeds': 1})[0], tmp_path)
     assert not any(runner.run().values())
@@ -337,7 +337,7 @@ def test_a_method_of_the_wrong_modality_is_refused(tmp_path):
     config = tiny_config.get_config().to_dict()
     config['table']['vae']['method'] = 'lstm_lm'
     spec = table.tables({**config, 'rows': 'vae', 'seeds': 1})[0]
-    with pytest.raises(UserError, match='lstm_lm is for text, dataset digits is image'):
+    with pytest.raises(UserError, match='lstm_lm needs decoder.unconditional, which kit.name=mlp has not'):
         Runner(spec, tmp_path).run()
 
 
@@ -391,11 +391,11 @@ def test_cells_of_other_data_are_refused(tmp_path):
         for split in ('train', 'valid', 'test'):
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / f'{split}.txt').write_text(f'{words}\n' * 8)
-    config = presets.table('own', 'Own', dataset={'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')}, epochs=1,
-                           batch=8, kit={**presets.LSTM, 'embed': 4, 'hidden': 4, 'latent': 2}, metrics=('elbo',),
-                           evaluation={'samples': 1})
-    config.table = presets.rows({'lm': {'method': 'lstm_lm'}})
-    spec = table.tables(config.to_dict())[0]
+    kit = {'name': 'lstm', 'embed': 4, 'hidden': 4, 'latent': 2, 'dropout': .5, 'init_scale': .01}
+    spec = table.tables({
+        'name': 'own', 'title': 'Own', 'dataset': {'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')},
+        'epochs': 1, 'batch': 8, 'kit': kit, 'metrics': ('elbo',), 'evaluation': {'samples': 1},
+        'table': {'lm': {'method': 'lstm_lm'}}})[0]
     assert Runner(spec, tmp_path / 'w', str(tmp_path / 'a')).run() == {'busy': [], 'broken': [], 'out': False}
     with pytest.raises(UserError, match='of other data'):
         Runner(spec, tmp_path / 'w', str(tmp_path / 'b')).run()

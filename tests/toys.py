@@ -1,4 +1,6 @@
-"""The smallest kit, data and protocol that methods run on, in whatever precision is switched on."""
+"""The smallest kit, data and protocol that methods run on, in whatever precision is switched
+on.
+"""
 import functools
 
 import jax
@@ -6,14 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vaebench import core
+from vaebench import core, datasets, metrics, schema
 from vaebench.methods import METHODS
+from vaebench.networks import common
 
 SIDE, HIDDEN, CLASSES = 2, 5, 3
 PIXELS = SIDE * SIDE
+SCHEMA = {'x': schema.image((SIDE, SIDE, 1)), 'label': schema.label(CLASSES)}
 
 jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
-"""`jax.jit` for programs that run a few times: half the compilation, which is the tests' cost."""
+"""`jax.jit` for programs that run a few times: half the compilation, which is the tests'
+cost."""
 
 
 def linear(n_in, n_out, bias=True, scale=.7):
@@ -34,8 +39,10 @@ def mlp(sizes, activation='relu'):
             x = jnp.tanh(layer.apply(p, x))
         return layers[-1].apply(params[-1], x)
 
-    return core.Net(lambda key: [f.init(k) for f, k in zip(layers, jax.random.split(key, len(layers)), strict=True)],
-                    apply)
+    return core.Net(
+        lambda key:
+        [f.init(k) for f, k in zip(layers, jax.random.split(key, len(layers)), strict=True)],
+        apply)
 
 
 def flat(x):
@@ -83,13 +90,18 @@ def kit(latent=3):
         return linear(HIDDEN, n_out, bias is not False)
 
     def corrupt(key, batch, rate):
-        return {**batch, 'x': batch['x'] * jax.random.bernoulli(key, 1 - rate, batch['x'].shape)}
+        return {
+            **batch, 'x': batch['x'] * jax.random.bernoulli(key, 1 - rate, batch['x'].shape)
+        }
 
     def pseudo(params, batch, key, k):
         return {'x': batch['x'][jnp.arange(k) % len(batch['x'])]}
 
-    return core.Kit(latent, HIDDEN, encoder, head, decoder, mlp, gen, critic, corrupt=corrupt, pseudo=pseudo,
-                    classes=CLASSES)
+    nets = {
+        'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': mlp, 'gen': gen,
+        'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo, **common.contexts(SCHEMA)
+    }
+    return core.Kit(latent, HIDDEN, SCHEMA, nets)
 
 
 def images(n, side=SIDE, seed=0):
@@ -101,9 +113,10 @@ def images(n, side=SIDE, seed=0):
 
 
 def labelled(n, side=SIDE, seed=0):
-    """`images` with 'label' [n] below CLASSES, and 'partner' [n] among the first CLASSES rows."""
+    """`images` with 'label' [n] below CLASSES, and 'partner' [n] among the first CLASSES
+    rows."""
     rows = jnp.arange(n, dtype=jnp.int32) % CLASSES
-    return {**images(n, side, seed), 'label': rows, 'partner': rows}
+    return {**images(n, side, seed), 'label': rows, 'partner': schema.Rows(rows)}
 
 
 def sentences(n, vocab=9, width=7, seed=0):
@@ -117,9 +130,9 @@ def sentences(n, vocab=9, width=7, seed=0):
             'log_p': jnp.asarray(-rng.random(n), jnp.float32)}
 
 
-def plan(steps=20, epoch=10, clip=5., tx=optax.sgd):
-    """A `Plan` with clipping and hp['lr']."""
-    return core.Plan(steps, epoch, lambda hp: optax.chain(optax.clip_by_global_norm(clip),
+def recipe(steps=20, epoch=10, clip=5., tx=optax.sgd):
+    """A `Recipe` with clipping and hp['lr']."""
+    return core.Recipe(steps, epoch, 24, lambda hp: optax.chain(optax.clip_by_global_norm(clip),
                                                           tx(hp['lr'] * hp['lr_scale'])))
 
 
@@ -127,25 +140,31 @@ def hp(name, lr=.1, **numbers):
     """The traced numbers of a registry entry."""
     entry = METHODS[name].hp
     assert set(numbers) <= set(entry), f'{name} has no {set(numbers) - set(entry)}'
-    return {k: jnp.asarray(v, jnp.float32) for k, v in {**entry, 'lr': lr, 'lr_scale': 1., **numbers}.items()}
+    return {
+        k: jnp.asarray(v, jnp.float32)
+        for k, v in {**entry, 'lr': lr, 'lr_scale': 1., **numbers}.items()
+    }
 
 
-def make(name, kit=None, plan=None, **options):
+def make(name, kit=None, recipe=None, **options):
     """The method of a registry entry."""
     entry = METHODS[name]
-    return entry.factory(kit or toy_kit(), plan or toy_plan(), **{**entry.options, **options})
+    return entry.factory(kit or toy_kit(), recipe or toy_recipe(),
+                         **{**entry.options, **options})
 
 
 def ctx(hp, key=0, step_key=1, total=0, step=0, inner=0):
-    """A `Ctx`."""
-    return core.Ctx(jax.random.key(key), jax.random.key(step_key), jnp.int32(step), jnp.int32(total),
-                    jnp.int32(inner), hp)
+    """A `StepInfo`."""
+    return core.StepInfo(jax.random.key(key), jax.random.key(step_key), jnp.int32(step),
+                         jnp.int32(total), jnp.int32(inner), hp)
 
 
 def all_of(data):
     """The entire data as one batch."""
-    n = len(next(iter(data.values())))
-    return {**core.take(data, jnp.arange(n)), 'weight': jnp.ones(n, jnp.result_type(float))}
+    return {
+        **core.take(data, jnp.arange(n := schema.count(data))), 'weight': jnp.ones(
+            n, jnp.result_type(float))
+    }
 
 
 def moved(before, after):
@@ -160,4 +179,49 @@ def close(a, b, **tolerance):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), a, b)
 
 
-toy_kit, toy_plan = kit, plan
+toy_kit, toy_recipe = kit, recipe
+
+
+def columns(data, vocab=None):
+    """The schema of arrays as they look: images are [N, H, W, C], points [N, D]."""
+    found = {}
+    for name, value in data.items():
+        shape = np.shape(value)[1:]
+        if name == 'tokens':
+            words = tuple(vocab or map(str, range(int(np.max(value)) + 1)))
+            found['tokens'] = schema.Field('tokens', (None,), len(words), words)
+        elif name == 'x':
+            found['x'] = {3: schema.image, 1: lambda s: schema.vector(*s)}.get(
+                len(shape), lambda s: schema.Field('real', s))(shape)
+        elif name == 'label':
+            found['label'] = schema.label(int(np.max(value)) + 1)
+        elif name == 'length':
+            found['length'] = schema.Field('length', (), int(np.max(value)))
+        else:
+            found[name] = schema.Field('real', shape)
+    return found
+
+
+NOUNS = {3: ('image', 'pixel'), 1: ('point', 'coordinate')}
+
+
+def evaluator(evals, params, carry, buckets, key, settings=None, *, programs=None, vocab=None,
+              space=None, train=None, valid=None, truth=None, **more):
+    """A `metrics.Evaluator` of evals and arrays; the language judge where there are words to
+    learn from.
+    """
+    from vaebench import judges
+    found = columns(buckets[0], vocab)
+    item, part = ('sentence', 'token') if 'tokens' in found else NOUNS.get(
+        len(np.shape(buckets[0].get('x', ()))) - 1, ('example', 'value'))
+    made = {} if space is None else {'space': space}
+    if 'tokens' in found and train and 'tokens' in train:
+        data = datasets.Dataset('toy', {'train': train}, found, None)
+        made['language'] = judges.of(data)['language']
+    elif 'tokens' in found and vocab:
+        own = {'tokens': np.zeros((1, 2), np.int32), 'length': np.ones(1, np.int32)}
+        made['language'] = judges.of(datasets.Dataset('toy', {'train': own}, found,
+                                                      None))['language']
+    data = metrics.Data(buckets, found, train, valid, truth or {}, item, part, judges=made)
+    return metrics.Evaluator(metrics.Trained(evals, params, carry, key, programs), data,
+                             settings, **more)

@@ -2,8 +2,6 @@
 
 Every key stands here, so that no default of the package can move a number. One length class: `test_unchanged.py`.
 """
-from ml_collections import config_dict
-
 SETTINGS = {
     'rows': '', 'seeds': 2, 'cuts': 1, 'block': 10, 'table_seed': 0, 'group': 8, 'seeds_by': 'auto', 'devices': 1,
     'save_every': 60., 'columns': (), 'epochs': 2, 'batch': 32,
@@ -32,27 +30,27 @@ LIKELIHOODS = 'nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mi_full', 'au'
 
 
 def rows(named):
-    return {name: {'label': name, 'method': method, 'order': i, 'hp': hp, 'options': options}
-            for i, (name, (method, hp, options)) in enumerate(named.items())}
+    return {name: {'label': name, 'method': method, 'hp': hp, 'options': options}
+            for name, (method, hp, options) in named.items()}
 
 
 def get_config():
     """Three tables: text, images and points."""
-    text = {**SETTINGS, 'name': 'text', 'title': 'Text', 'order': 0,
+    text = {**SETTINGS, 'name': 'text', 'title': 'Text',
             'dataset': {'name': 'synthetic', 'sentences': 256, 'eval_sentences': 64},
             'kit': {'name': 'lstm', 'embed': 16, 'hidden': 24, 'latent': 4, 'dropout': .1, 'init_scale': .1},
             'metrics': (*LIKELIHOODS, 'excess', 'cu', 'mi_32', 'mi_dual', 'nll_paper', 'prior_ll', 'bleu', 'dis_1',
                         'entropy', 'avg_len', 'fluency', 'fluency_reverse', 'probe_100'),
             'table': rows(TEXT)}
-    images = {**SETTINGS, 'name': 'images', 'title': 'Images', 'order': 1,
+    images = {**SETTINGS, 'name': 'images', 'title': 'Images',
               'dataset': {'name': 'digits', 'examples': 200, 'eval_examples': 100, 'labels': 20},
               'kit': {'name': 'mlp', 'latent': 4, 'hidden': (32,), 'likelihood': 'gaussian_shared'},
               'metrics': (*LIKELIHOODS, 'mse', 'cu', 'hsic', 'frechet', 'kmmd', 'precision', 'recall', 'c2st',
                           'class_score', 'sharpness', 'path_ratio', 'class_error', 'trust', 'knn_error'),
               'table': rows(IMAGES)}
-    points = {**SETTINGS, 'name': 'points', 'title': 'Points', 'order': 2,
+    points = {**SETTINGS, 'name': 'points', 'title': 'Points',
               'dataset': {'name': 'gaussians25', 'examples': 300, 'eval_examples': 100},
               'kit': {'name': 'mlp', 'latent': 2, 'hidden': (32,), 'likelihood': 'gaussian_fixed'},
               'metrics': (*LIKELIHOODS, 'mse', 'w2', 'modes', 'mode_kl', 'kmmd', 'c2st'), 'table': rows(POINTS)}
     tables = {'text': text, 'images': images, 'points': points}
-    return config_dict.ConfigDict({'name': 'unchanged', 'rows': '', 'seeds': 2, 'tables': tables})
+    return {'name': 'unchanged', 'rows': '', 'seeds': 2, 'tables': tables}

@@ -1,14 +1,20 @@
 """Methods as phases of players: the types every layer shares and the one train step.
 
-A method is data: `Method(init, phases, evals)`. `make_step` turns any phase into a pure train step and
-`make_block` runs many of them in one dispatch. Nothing here knows text, images or a method's name.
+A method is data: `Method(init, phases, evals)`. `make_step` turns any phase into a pure train
+step and `make_block` runs many of them in one dispatch. Nothing here knows text, images or a
+method's name.
 """
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+
+from vaebench.errors import UserError
+from vaebench.schema import Rows, Schema, field
 
 Key = jax.Array                       # typed PRNG key, []
 Params = Mapping[str, Any]            # one entry per part of the kit, or per free parameter
@@ -16,44 +22,95 @@ Carry = Any                           # pytree that no gradient moves
 Batch = Mapping[str, jax.Array]       # leaves [B, ...]; 'weight' [B] is 0 for an empty slot
 Hp = Mapping[str, jax.Array]          # traced scalars: sweeping them is a vmap
 Augment = Callable[[Key, Batch], Batch]   # changes a training batch, drawn anew each time
+Decode = Callable[[Batch], Batch]     # stored columns -> those that networks read
 RUNNING, DONE, FAILED = 0, 1, 2       # State.status
 
+
+class Eval(NamedTuple):
+    """What one eval takes besides (params, carry), and what it gives.
+
+    Attributes:
+      takes: names of its inputs: 'batch', 'q', 'z', 'key', 'label', and the static 'n' and
+        'mode'.
+      gives: '[B]', '[B, Z]', '[B, K]', or 'q', 'z', 'batch' and 'target' for pytrees with such
+        leaves.
+      what: a sentence on it, with its unit.
+      mean: how validation calls its mean over the data, '-' before it turns the sign; None is
+        not measured there.
+      host: whether it is NumPy's and takes neither params nor carry.
+    """
+    takes: tuple[str, ...]
+    gives: str
+    what: str
+    mean: str | None = None
+    host: bool = False
+
+
 EVALS = {
-    'posterior': '(params, carry, batch) -> q, a pytree with leaves [B, ...], in evaluation mode',
-    'sample_q': '(params, carry, q, key) -> z, [B, Z] or a pytree with leaves [B, ...] of shapes that no batch changes',
-    'log_q': '(params, carry, q, z) -> [B], nats',
-    'log_q_dims': '(params, carry, q, z [B, Z]) -> [B, Z]; factorised posteriors only',
-    'kl': '(params, carry, q) -> [B], closed-form KL(q || prior), nats',
-    'log_prior': '(params, carry, z) -> [B], nats',
-    'log_lik': '(params, carry, z, batch) -> [B], log p(x|z) summed over tokens or pixels, nats',
-    'log_length': '(params, carry, batch) -> [B], log probability of the number of latents, where it tells the length; '
-                  'every bound on log p(x) adds it, nats',
-    'replica': '(params, carry, batch, key) -> (nats [B], words [B]), what the paper printed as a bound and divided by',
-    'dual_mi': '(params, carry, batch, key) -> [B], the paper\'s dual estimate of the mutual information, nats',
-    'score': '(params, carry, batch) -> [B], exact log p(x) of a model without latents, nats',
-    'encode': '(params, carry, batch) -> [B, Z], posterior means',
-    'decode': '(params, carry, z, key, mode) -> batch without weights; z may be [B, Z] codes of `encode`',
-    'sample_prior': '(params, carry, key, n) -> z of n, from the prior, a pytree with leaves [n, ...]; n is static',
-    'sample': '(params, carry, key, n, mode) -> batch of n, from the prior; n and mode are static',
-    'reconstruct': '(params, carry, batch) -> batch, by an autoencoder whose codes have no prior',
-    'classify': '(params, carry, batch) -> [B, K], log probability of every class, of a model that was shown labels',
-    'cluster': '(params, carry, batch) -> [B, K], log probability of every cluster, of a model that saw no label',
-    'embed': '(x [N, ...], seed int) -> [N, D], NumPy: a map fitted to all rows of x at once; neither traced nor '
-             'trained, so that it takes no params and no carry',
+    'posterior': Eval(
+        ('batch',), 'q',
+        'q(z|x), a pytree with leaves [B, ...], in evaluation mode'), 'sample_q': Eval(
+            ('q', 'key'), 'z',
+            'one draw of each, leaves [B, ...] of shapes that no batch changes'), 'log_q': Eval(
+                ('q', 'z'), '[B]', 'log q(z|x), nats'), 'log_q_dims': Eval(
+                    ('q', 'z'), '[B, Z]',
+                    'log q of every dimension, nats; factorised posteriors only'),
+    'kl': Eval(('q',), '[B]', 'closed-form KL(q || prior), nats', 'kl'), 'log_prior': Eval(
+        ('z',), '[B]',
+        'log p(z), nats; of a conditional prior the code holds its condition'), 'log_lik': Eval(
+            ('z', 'batch'), '[B]', 'log p(x|z) summed over tokens or pixels, nats', '-rec'),
+    'log_length': Eval(
+        ('batch',), '[B]',
+        'log probability of the number of latents, where it tells the length; every '
+        'bound on log p(x) adds it, nats', 'log_length'), 'replica': Eval(
+            ('batch', 'key'), '([B], [B])',
+            'what the paper printed as a bound, nats, and divided by, words'), 'dual_mi': Eval(
+                ('batch', 'key'), '[B]',
+                "the paper's dual estimate of the mutual information, nats"), 'score': Eval(
+                    ('batch',), '[B]', 'exact log p(x) of a model without latents, nats',
+                    '-nll'),
+    'error': Eval(
+        ('batch',), '[B]',
+        'what a predictor loses on an example: lower is better', 'error'), 'encode': Eval(
+            ('batch',), '[B, Z]', 'posterior means'), 'decode': Eval(
+                ('z', 'key', 'mode'), 'batch',
+                'what codes say; z may be [B, Z] codes of `encode`'), 'sample_prior': Eval(
+                    ('key', 'n'), 'z', 'n draws from the prior, a pytree with leaves [n, ...]'),
+    'sample': Eval(
+        ('key', 'n', 'mode'), 'batch', 'n examples from the prior'), 'reconstruct': Eval(
+            ('batch',), 'batch',
+            'by an autoencoder whose codes have no prior, or need the batch'), 'classify': Eval(
+                ('batch',), '[B, K]',
+                'log probability of every class, of a model that was shown labels'),
+    'cluster': Eval(
+        ('batch',), '[B, K]',
+        'log probability of every cluster, of a model that saw no label'), 'predict': Eval(
+            ('batch',), 'target', 'like batch["target"]'), 'transfer': Eval(
+                ('batch', 'label', 'key', 'mode'), 'batch',
+                'the batch rewritten to labels [B]'), 'respond': Eval(
+                    ('batch', 'key', 'mode'), 'batch',
+                    'drawn from p(x | the context in the batch)'), 'embed': Eval(
+                        ('x', 'seed'), '[N, D]',
+                        'a map fitted to all rows of x [N, ...] at once; neither traced nor '
+                        'trained', host=True),
 }
-"""The closed list of what a method may offer to metrics. Every entry but 'embed' takes (params, carry) first."""
+"""The closed list of what a method may offer to metrics; every eval but a host's takes (params,
+carry) first.
+"""
 
 
 class Net(NamedTuple):
     """A network as two pure functions."""
     init: Callable[[Key], Any]        # key -> params
-    apply: Callable[..., Any]         # (params, *inputs, key=None) -> output; key=None is evaluation
+    # (params, *inputs, key=None) -> output; key=None is evaluation
+    apply: Callable[..., Any]
 
 
 class StatNet(NamedTuple):
     """A network with running statistics, which are carry: {} where it normalises nothing."""
     init: Callable[[Key], tuple]      # key -> (params, stats)
-    apply: Callable[..., tuple]       # (params, stats, *inputs, weight=None, train=False) -> (output, stats)
+    # (params, stats, *inputs, weight=None, train=False) -> (output, stats)
+    apply: Callable[..., tuple]
 
 
 class Features(NamedTuple):
@@ -66,41 +123,99 @@ class Features(NamedTuple):
 class Decoder(NamedTuple):
     """p(x|z) as pure functions."""
     init: Callable[[Key], Any]        # key -> params
-    log_prob: Callable[..., jax.Array]   # (params, z [B, Z] or None, batch, key=None) -> [B], nats
-    generate: Callable[..., Batch]    # (params, z, key, mode) -> batch; mode 'greedy', 'sample', 'beam' or 'mean'
+    # (params, z [B, Z] or None, batch, key=None) -> [B], nats
+    log_prob: Callable[..., jax.Array]
+    # (params, z, key, mode) -> batch; mode 'greedy', 'sample', 'beam' or 'mean'
+    generate: Callable[..., Batch]
 
 
-class Kit(NamedTuple):
-    """The networks a method may ask for, built for one modality and one size.
+def _arrays(x):
+    return {'x': jnp.asarray(x, jnp.float32), 'weight': jnp.ones(len(x))}
 
-    The fields are makers, so that a method takes what it needs and no parameter lies idle.
-    A maker that the modality lacks is None: asking for it is an error of the config.
+
+class Context(NamedTuple):
+    """What a conditional model is told of an example, as a network."""
+    init: Callable[[Key], Any]        # key -> params
+    apply: Callable[..., jax.Array]   # (params, batch, key=None) -> [B, C]
+    width: int                        # C
+    columns: tuple[str, ...]          # of the data, that it is made of
+    draw: Callable[..., jax.Array] | None = None   # (key, n) -> [n, C], where contexts have a law
+
+
+class Codec(NamedTuple):
+    """What a person gives to a network and gets from it; the default is arrays of the column
+    'x'.
     """
-    latent: int                            # Z
-    features: int                          # H, width of Features.last
-    encoder: Callable[..., Net]            # (init=None) -> Net: (params, batch, key=None) -> Features; 'torch' as head
-    head: Callable[..., Net]               # (n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
-    decoder: Callable[..., Decoder]        # (latent=Z, **options) -> Decoder; latent=0 makes a language model
-    mlp: Callable[..., Net]                # (sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
-    gen: Callable[..., StatNet] | None = None  # (latent=Z, norm=False) -> StatNet: (z [B, Z]) -> x in the data's range
-    critic: Callable[..., Net] | None = None   # (n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B], or
-    #                                            [B, n_out]; with norm it couples the batch
-    vocab: int | None = None                   # V, text only
-    length: int | None = None                  # most predicted tokens of a sentence, text only
-    sequence: Callable[..., Net] | None = None   # (n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal; text
-    corrupt: Callable[..., Batch] | None = None  # (key, batch, rate) -> batch that has lost words or pixels
-    pseudo: Callable[..., Any] | None = None     # (params of enc, batch, key, k) -> batch of k inputs, all trainable
-    classes: int | None = None                 # number of labels, where the data has any
+    read: Callable[[Any], Batch] = _arrays                          # values -> batch
+    # generated batch -> values
+    write: Callable[[Batch], Any] = lambda batch: np.asarray(batch['x'])
+    # of generation: from codes, from the prior
+    modes: tuple[str, str] = ('mean', 'mean')
 
 
-class Plan(NamedTuple):
-    """What the table's protocol asks of a method."""
+@dataclasses.dataclass(frozen=True)
+class Kit:
+    """The networks a method may ask for, built for one modality and one size: `kit.encoder()`,
+    `kit.head(3)`.
+
+    `nets` holds makers, so that a method takes what it needs and no parameter lies idle. Those
+    that all methods know:
+
+      encoder(init=None) -> Net: (params, batch, key=None) -> Features; init 'torch' as for head
+      head(n_out, init=None, bias=None) -> Net: ([B, H]) -> [B, n_out], linear
+      decoder(latent=Z, **options) -> Decoder; latent=0 makes a language model
+      mlp(sizes, activation='relu') -> Net: ([..., sizes[0]]) -> [..., sizes[-1]]
+      gen(latent=Z, norm=False) -> StatNet: (z [B, Z]) -> x in the data's range
+      critic(n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B] or [B, n_out]; norm
+      couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
+      context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is told
+      corrupt(key, batch, rate) -> batch that has lost words or pixels
+      pseudo(params of enc, batch, key, k) -> batch of k inputs, all trainable
+
+    Attributes:
+      latent: Z.
+      features: H, width of Features.last.
+      schema: of the data it was built for.
+      nets: maker by name.
+      codec: between people's values and batches.
+    """
+    latent: int
+    features: int
+    schema: Schema
+    nets: Mapping[str, Callable]
+    codec: Codec = Codec()
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        if name not in self.nets:
+            raise UserError(
+                f"this needs a network '{name}', which the kit has not: it has {', '.join(self.nets)}; "
+                'choose another --config.kit.name or other rows')
+        return self.nets[name]
+
+    def size(self, column: str) -> int:
+        """Number of words or classes of a column; `UserError` where the data has no such
+        column.
+        """
+        return field(self.schema, column).size
+
+    def replace(self, **nets: Callable) -> 'Kit':
+        """The kit with some makers exchanged or added."""
+        return dataclasses.replace(self, nets={**self.nets, **nets})
+
+
+class Recipe(NamedTuple):
+    """What the table's protocol asks of a method's training."""
     steps: int                             # train steps of the longest phase
-    epoch: int                             # train steps of one pass over the data; schedules count in epochs
-    tx: Callable[[Hp], optax.GradientTransformation]   # the table's optimiser; reads hp['lr'] and hp['lr_scale']
+    # of one pass over the data; schedules count in epochs
+    steps_per_epoch: int
+    examples: int                          # of the training split, N
+    # the table's; reads hp['lr'] and hp['lr_scale']
+    optimizer: Callable[[Hp], optax.GradientTransformation]
 
 
-class Ctx(NamedTuple):
+class StepInfo(NamedTuple):
     """What a loss may know of its place in the run."""
     key: Key            # unique to (step, player, inner)
     step_key: Key       # shared by every player of this step
@@ -113,12 +228,12 @@ class Ctx(NamedTuple):
 class Player(NamedTuple):
     """One loss and the parameters it moves."""
     name: str
-    loss: Callable[[Params, Carry, Batch, Ctx], tuple[jax.Array, tuple[Carry, Mapping]]]
+    loss: Callable[[Params, Carry, Batch, StepInfo], tuple[jax.Array, tuple[Carry, Mapping]]]
     trains: tuple[str, ...]           # keys of params it may move
     tx: Callable[[Hp], optax.GradientTransformation]
     inner: int = 1                    # most updates per train step
     fresh: bool = False               # inner step j reads batch j, not batch 0
-    active: Callable[[Carry, Ctx], jax.Array] | None = None   # bool []: goes on while true
+    active: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
 
 
 class Fold(NamedTuple):
@@ -135,14 +250,19 @@ class Phase(NamedTuple):
     steps: int                        # at most; `feedback` may end it earlier
     enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
     feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation
-    select: str = 'elbo'              # validation quantity whose minimum keeps the best parameters
-    needs: tuple[str, ...] = ()       # further validation quantities that `feedback` reads, such as 'mi'
-    until: int | None = None          # the phase is over when the steps of all phases reach this
-    continues: bool = False           # goes on with the protocol of the phase before: its rate, counters and best
-    summary: Fold | None = None       # made at its end, of the parameters that it keeps
-    shared: Mapping[str, Any] | None = None   # names it, with all that decides its numbers
-    #                                   besides data, kit, seeds, protocol and learning rate: of
-    #                                   phases with equal `shared` one is trained for all rows
+    # validation quantity whose minimum keeps the best parameters
+    select: str = 'elbo'
+    # further validation quantities that `feedback` reads, such as 'mi'
+    needs: tuple[str, ...] = ()
+    # the phase is over when the steps of all phases reach this
+    until: int | None = None
+    # goes on with the protocol of the phase before: its rate, counters and best
+    continues: bool = False
+    # made at its end, of the parameters that it keeps
+    summary: Fold | None = None
+    # names it, with all that decides its numbers besides data, kit, seeds, protocol and learning
+    # rate: of phases with equal `shared` one is trained for all rows
+    shared: Mapping[str, Any] | None = None
 
 
 class Method(NamedTuple):
@@ -150,6 +270,7 @@ class Method(NamedTuple):
     init: Callable[[Key, Batch], tuple[Params, Carry]]        # (key, one batch of data)
     phases: tuple[Phase, ...]         # may be empty: nothing to train
     evals: Mapping[str, Callable]     # keys out of EVALS
+    given: tuple[str, ...] = ()       # columns that it is told: likelihoods are of the rest given these
 
 
 class State(NamedTuple):
@@ -184,29 +305,36 @@ def derive(key, *tags):
     return key
 
 
-def take(data, idx):
+def take(data, idx, decode=None):
     """Rows `idx` of every leaf; a negative index marks an empty slot.
 
     Args:
-      data: leaves [N, ...].
+      data: leaves [N, ...], nested or not. A column of type `Rows` is followed to the rows that
+        it names.
       idx: int32 [B].
+      decode: batch -> batch, what turns stored columns into those that networks read; None
+        changes nothing.
 
     Returns:
-      Leaves [B, ...] and 'weight' [B], 0 for an empty slot. Where data holds 'partner' int32 [N], batch['partner'] is
-      the rows that it names, leaves [B, ...]: a labelled example for every example.
+      Leaves [B, ...] and 'weight' [B], 0 for an empty slot. In place of `Rows` stands the batch
+      of the rows it names, such as a labelled example for every example.
 
-    >>> batch = take({'x': jnp.arange(3.)}, jnp.array([2, -1]))
-    >>> batch['x'].tolist(), batch['weight'].tolist()
-    ([2.0, 0.0], [1.0, 0.0])
+    >>> batch = take({'x': jnp.arange(3.), 'partner': Rows(jnp.array([1, 1, 0]))}, jnp.array([2, -1]))
+    >>> batch['x'].tolist(), batch['partner']['x'].tolist(), batch['weight'].tolist()
+    ([2.0, 0.0], [0.0, 1.0], [1.0, 0.0])
     """
-    def rows(idx, names):
-        return {name: jax.tree.map(lambda x: jnp.take(x, idx, axis=0), data[name]) for name in names}
+    own = {name: column for name, column in data.items() if not isinstance(column, Rows)}
+    rows = jnp.maximum(idx, 0)
 
-    own = [name for name in data if name != 'partner']
-    batch = rows(jnp.maximum(idx, 0), own)
-    if 'partner' in data:
-        batch['partner'] = rows(jnp.take(data['partner'], jnp.maximum(idx, 0)), own)
-    return {**batch, 'weight': (idx >= 0).astype(jnp.float32)}
+    def of_rows(rows):
+        batch = jax.tree.map(lambda x: jnp.take(x, rows, axis=0), own)
+        return batch if decode is None else decode(batch)
+
+    linked = {
+        name: of_rows(jnp.take(column.index, rows))
+        for name, column in data.items() if isinstance(column, Rows)
+    }
+    return {**of_rows(rows), **linked, 'weight': (idx >= 0).astype(jnp.float32)}
 
 
 def mean(values, batch):
@@ -276,10 +404,10 @@ def batches_per_step(phase):
     return max(p.inner if p.fresh else 1 for p in phase.players)
 
 
-def _reader(data, idx, state, augment):
+def _reader(data, idx, state, augment, decode):
     """j -> batch j of a train step; what is drawn in it, all players see alike."""
     def read(j):
-        batch = take(data, idx[j])
+        batch = take(data, idx[j], decode)
         if augment is None:
             return batch
         return augment(derive(state.key, 3, state.total, j), batch)
@@ -293,7 +421,7 @@ def _play(player, i, now, state, read):
 
     def ctx(j):
         own, shared = (derive(state.key, 2, state.total, *tags) for tags in ((1 + i, j), (0,)))
-        return Ctx(own, shared, state.step, state.total, j, state.hp)
+        return StepInfo(own, shared, state.step, state.total, j, state.hp)
 
     def update(now, j):
         params, carry, opt = now
@@ -332,12 +460,14 @@ def _play(player, i, now, state, read):
     return now, {**metrics, 'updates': jnp.float32(n)}
 
 
-def make_step(phase: Phase, augment: Augment | None = None) -> Callable[..., tuple]:
+def make_step(phase: Phase, augment: Augment | None = None,
+              decode: Decode | None = None) -> Callable[..., tuple]:
     """The train step of a phase, for any method.
 
     Args:
       phase: a `Phase`.
       augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes none.
+      decode: see `take`.
 
     Returns:
       Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is
@@ -347,7 +477,7 @@ def make_step(phase: Phase, augment: Augment | None = None) -> Callable[..., tup
 
     def step(state, data, idx):
         params, carry, opt, metrics = state.params, state.carry, dict(state.opt), {}
-        read = _reader(data, idx, state, augment)
+        read = _reader(data, idx, state, augment, decode)
         for i, p in enumerate(phase.players):
             now, m = _play(p, i, (params, carry, opt[p.name]), state, read)
             params, carry, opt[p.name] = now
@@ -364,7 +494,8 @@ def make_step(phase: Phase, augment: Augment | None = None) -> Callable[..., tup
     return step
 
 
-def make_block(phase: Phase, augment: Augment | None = None) -> Callable[..., tuple]:
+def make_block(phase: Phase, augment: Augment | None = None,
+               decode: Decode | None = None) -> Callable[..., tuple]:
     """Many train steps in one dispatch.
 
     The number of steps is traced, so that a shorter block needs no program of its own. Where
@@ -374,7 +505,7 @@ def make_block(phase: Phase, augment: Augment | None = None) -> Callable[..., tu
 
     Args:
       phase: a `Phase`.
-      augment: see `make_step`.
+      augment, decode: see `make_step`.
 
     Returns:
       Pure function (state, data, idx int32 [K, n, B], count int32 [], which=None) -> (state,
@@ -382,7 +513,7 @@ def make_block(phase: Phase, augment: Augment | None = None) -> Callable[..., tu
       `count`. With `which`, int32 [K], data is a sequence of buckets and step k reads
       data[which[k]].
     """
-    step = make_step(phase, augment)
+    step = make_step(phase, augment, decode)
 
     def block(state, data, idx, count, which=None):
         buckets = (data,) if which is None else data

@@ -80,7 +80,7 @@ def load(name, data_dir=None, cache_dir=None, **options):
       A `Dataset`.
 
     >>> digits = load('digits')
-    >>> digits.info['sizes'], digits.splits['train']['x'].shape
+    >>> digits.source.sizes, digits.splits['train']['x'].shape
     ({'train': 1297, 'valid': 250, 'test': 250}, (1297, 8, 8, 1))
     """
     loader = _loader(name)

@@ -1,26 +1,76 @@
 """What every dataset is: named splits of arrays, their hash, and their length classes."""
 import hashlib
 import operator
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vaebench.errors import UserError
+from vaebench.schema import Field, Schema, count, flat, image, leaves, of_kind, select, text, vector
 
-# Not what the data is but what was computed of it: 'log_p' by transcendental functions, whose last bit hangs on the
-# machine, 'partner' by an option, so that semi-supervised rows stand beside the others as rows of the same data.
-DERIVED = 'log_p', 'partner'
+
+class Source(NamedTuple):
+    """What identifies a dataset, and what results print of it.
+
+    Attributes:
+      sha256: `fingerprint` of the data.
+      sizes: rows of every split.
+      facts: further JSON values by name: 'reduced', 'tokens', 'vocab', 'labelled', a known source's entropies.
+    """
+    sha256: str
+    sizes: Mapping[str, int]
+    facts: Mapping[str, Any] = {}
 
 
 class Dataset(NamedTuple):
-    """Named splits of arrays, and what the rest of the package may know of them."""
-    name: str
-    splits: dict[str, dict[str, np.ndarray]]   # 'train', 'valid', 'test' -> columns with leading N
-    info: dict[str, Any]                       # 'name', 'kind', 'sha256', 'sizes' and what the kind adds
+    """Named splits of columns, and what the rest of the package may know of them.
 
-    def buckets(self, split, cuts, column='length'):
+    Attributes:
+      name: in results.
+      splits: 'train', 'valid', 'test' -> columns with leading N, which may be nested.
+      schema: what the columns are.
+      source: its identity.
+      truth: what is known of the law the data come from, for metrics, such as a mixture's 'modes' and 'std'.
+      item: what one row is, for units such as nats/image; `part` is what a squared error is counted per.
+      part: see `item`.
+      decode: batch -> batch, applied to whatever is read: bytes to floats, factors to images. Pure JAX.
+      augment: (key, batch) -> batch, drawn anew for every training batch. Pure JAX.
+      observe: int factors [n, F] -> columns: ground truth on demand.
+      symmetry: (g, batch) -> batch: a group's element acts on inputs and targets alike.
+    """
+    name: str
+    splits: Mapping[str, Mapping[str, Any]]
+    schema: Schema
+    source: Source
+    truth: Mapping[str, Any] = {}
+    item: str = 'example'
+    part: str = 'value'
+    decode: Callable | None = None
+    augment: Callable | None = None
+    observe: Callable | None = None
+    symmetry: Callable | None = None
+
+    def buckets(self, split, cuts):
         """Length classes of a split by name: see `buckets`."""
-        return buckets(self.splits[split], cuts, column)
+        return buckets(self.splits[split], cuts, self.schema)
+
+
+def make(name, splits, schema, facts=None, **more):
+    """A `Dataset` whose identity is computed.
+
+    Args:
+      name: in results.
+      splits: {split: columns}.
+      schema: of every column that some split has.
+      facts: see `Source`.
+      **more: further fields of `Dataset`.
+
+    >>> make('dot', {'test': {'x': np.zeros((5, 2), np.float32)}}, {'x': vector(2)}).source.sizes
+    {'test': 5}
+    """
+    sizes = {split: count(columns) for split, columns in splits.items()}
+    return Dataset(name, splits, schema, Source(fingerprint(splits, schema), sizes, facts or {}), **more)
 
 
 def integer(name, value, least):
@@ -72,57 +122,60 @@ def partners(label, classes, labels, seed=0):
     return np.resize(rows, len(label))[permutation(len(label), [seed, 1])].astype(np.int32)
 
 
-def fingerprint(splits, vocab=()):
+def fingerprint(splits, schema):
     """Hash of what a dataset says, the same on every machine.
 
+    Derived columns are left out: 'log_p' hangs on the last bits of a machine's logarithm, and labelled partners on an
+    option, so that semi-supervised rows stand beside the others as rows of the same data.
+
     Args:
-      splits: {split: {column: array}}; columns in `DERIVED` are left out.
-      vocab: strings.
+      splits: {split: columns}.
+      schema: of every column.
 
     Returns:
       sha256 in hex.
 
-    >>> fingerprint({'test': {'x': np.arange(3)}})[:8]
+    >>> fingerprint({'test': {'x': np.arange(3)}}, {'x': vector(1)})[:8]
     'f1c50d5f'
     """
-    h = hashlib.sha256('\n'.join(vocab).encode())
+    fields = dict(leaves(schema))
+    words = [word for field in fields.values() if field.kind == 'tokens' for word in field.names]
+    h = hashlib.sha256('\n'.join(words).encode())
     for split, columns in sorted(splits.items()):
-        for name, a in sorted(columns.items()):
-            if name not in DERIVED:
+        for name, a in sorted(flat(columns)):
+            if not fields[name].derived:
                 a = np.ascontiguousarray(a, a.dtype.newbyteorder('<'))
                 h.update(f'{split}/{name}/{a.dtype.str}/{a.shape}'.encode())
                 h.update(a)
     return h.hexdigest()
 
 
-def text_dataset(name, splits, vocab, **info):
-    """A `Dataset` of kind text, with the counts that reports want."""
-    sizes = {s: len(c['length']) for s, c in splits.items()}
-    tokens = {s: int(c['length'].sum()) for s, c in splits.items()}
-    return Dataset(name, splits, {'name': name, 'kind': 'text', 'sha256': fingerprint(splits, vocab), 'sizes': sizes,
-                                  'vocab': tuple(vocab), 'tokens': tokens,
-                                  'max_length': max(int(c['length'].max()) for c in splits.values()) - 1, **info})
+def text_dataset(name, splits, vocab, columns=None, **facts):
+    """A `Dataset` of sentences, with the counts that reports want.
 
-
-def _of_arrays(kind, name, splits, info):
-    sizes = {s: len(c['x']) for s, c in splits.items()}
-    shape = next(iter(splits.values()))['x'].shape[1:]
-    return Dataset(name, splits, {'name': name, 'kind': kind, 'sha256': fingerprint(splits), 'sizes': sizes,
-                                  'shape': tuple(shape), **info})
-
-
-def image_dataset(name, splits, **info):
-    """A `Dataset` of kind image: x is [N, H, W, C] in [0, 1]."""
-    return _of_arrays('image', name, splits, info)
-
-
-def points_dataset(name, splits, **info):
-    """A `Dataset` of kind points: x is [N, D], in any range.
-
-    >>> points_dataset('dot', {'test': {'x': np.zeros((5, 2), np.float32)}}).info['shape']
-    (2,)
+    Args:
+      name: in results.
+      splits: {split: columns}, 'tokens' and 'length' among them.
+      vocab: words by id.
+      columns: fields of further columns.
+      **facts: see `Source`.
     """
-    return _of_arrays('points', name, splits, info)
+    tokens = {s: int(c['length'].sum()) for s, c in splits.items()}
+    longest = max(int(c['length'].max()) for c in splits.values()) - 1
+    schema = {**text(tuple(vocab), longest), **(columns or {})}
+    return make(name, splits, schema, {'tokens': tokens, 'vocab': len(vocab), **facts}, item='sentence', part='token')
+
+
+def image_dataset(name, splits, columns=None, facts=None, **more):
+    """A `Dataset` of images: x is [N, H, W, C] in [0, 1]; arguments as for `text_dataset` and `Dataset`."""
+    shape = next(iter(splits.values()))['x'].shape[1:]
+    return make(name, splits, {'x': image(shape), **(columns or {})}, facts, item='image', part='pixel', **more)
+
+
+def points_dataset(name, splits, columns=None, facts=None, **more):
+    """A `Dataset` of points: x is [N, D], in any range; arguments as for `text_dataset` and `Dataset`."""
+    size = next(iter(splits.values()))['x'].shape[1]
+    return make(name, splits, {'x': vector(size), **(columns or {})}, facts, item='point', part='coordinate', **more)
 
 
 def cut_points(lengths, n):
@@ -183,28 +236,30 @@ def classes(lengths, cuts):
     return [(b, rows) for i, b in enumerate(bounds) if len(rows := np.flatnonzero(of == i))]
 
 
-def buckets(split, cuts, column='length'):
-    """Splits columns into length classes and cuts 'tokens' to each class's width.
+def buckets(split, cuts, schema):
+    """Splits columns into length classes and cuts those of kind 'tokens' to each class's width.
 
     Args:
-      split: {column: array [N, ...]}.
+      split: columns, which may be nested.
       cuts: as in `classes`. The number is applied to this split's own lengths; pass bounds to share widths.
-      column: the lengths; a split without it (images) is one bucket.
+      schema: of the columns; data without a column of kind 'length' is one bucket.
 
     Returns:
-      List of dicts like `split`; 'tokens' is [n, bound + 1], so that it predicts `bound` tokens.
+      List of columns like `split`; tokens are [n, bound + 1], so that they predict `bound` tokens. Where there are
+      several classes, columns of row numbers become the rows that they name.
 
     >>> split = {'tokens': np.array([[1, 4, 2, 0, 0], [1, 4, 5, 6, 2]]), 'length': np.array([2, 4])}
-    >>> [b['tokens'].shape for b in buckets(split, 2)]
+    >>> [b['tokens'].shape for b in buckets(split, 2, text(tuple('abcdefg'), 3))]
     [(1, 3), (1, 5)]
     """
-    if column not in split:
-        return [split]
-    result = []
-    for bound, rows in classes(split[column], cuts):
-        part = {k: v[rows] for k, v in split.items()}
-        if 'tokens' in part:
-            tokens = part['tokens'][:, :bound + 1]
-            part['tokens'] = np.pad(tokens, ((0, 0), (0, bound + 1 - tokens.shape[1])))
+    column = of_kind(schema, 'length')
+    if column is None:
+        return [dict(split)]
+    found, result = classes(split[column], cuts), []
+    for bound, rows in found:
+        part = select(split, rows) if len(found) > 1 else dict(split)
+        for name in [k for k, f in schema.items() if isinstance(f, Field) and f.kind == 'tokens' and k in part]:
+            tokens = part[name][:, :bound + 1]
+            part[name] = np.pad(tokens, ((0, 0), (0, bound + 1 - tokens.shape[1])))
         result.append(part)
     return result

@@ -97,7 +97,7 @@ def yahoo(data_dir=None, cache_dir=None, check=True, max_words=None, sentences=N
       max_words, sentences, eval_sentences, vocab: as in `text.ptb`.
 
     Returns:
-      A `Dataset`; labelled ones have a column 'label' and info['labels'].
+      A `Dataset`; labelled ones have a column 'label' whose names the schema has.
 
     References:
       Yang et al., Improved Variational Autoencoders for Text Modeling using Dilated Convolutions, 2017,
@@ -116,7 +116,7 @@ def yelp(data_dir=None, cache_dir=None, check=True, max_words=None, sentences=No
       cache_dir, check, max_words, sentences, eval_sentences, vocab: as in `yahoo`.
 
     Returns:
-      A `Dataset`; labelled ones have a column 'label' and info['labels'].
+      A `Dataset`; labelled ones have a column 'label' whose names the schema has.
 
     References:
       As for `yahoo`.
@@ -134,7 +134,7 @@ def short_yelp(data_dir=None, cache_dir=None, check=True, max_words=None, senten
       cache_dir, check, max_words, sentences, eval_sentences, vocab: as in `yahoo`.
 
     Returns:
-      A `Dataset`; labelled ones have a column 'label' and info['labels'].
+      A `Dataset`; labelled ones have a column 'label' whose names the schema has.
 
     References:
       Shen et al., Style Transfer from Non-Parallel Text by Cross-Alignment, 2017, arXiv:1705.09655. Li et al., A

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vaebench import schema
 from vaebench.datasets import store
 from vaebench.datasets.base import image_dataset, integer, partners, permutation
 from vaebench.datasets.text import SPLITS, find, read
@@ -97,9 +98,11 @@ def finish(name, parts, levels=255, *, examples, eval_examples, binarise, labels
       name: the dataset's; binarising adds to it.
       parts: {split: (x int [N, H, W] or [N, H, W, C] up to `levels`, labels int [N] or None)}.
       levels: of a white pixel.
-      **info: 'classes' where there are labels.
+      **info: 'classes' where there are labels, and their 'names'.
     """
-    splits = {}
+    splits, columns, facts = {}, {}, {}
+    if 'classes' in info:
+        columns['label'] = schema.label(**info)
     for i, split in enumerate(SPLITS):
         x, label = (None if a is None else a[:examples if split == 'train' else eval_examples] for a in parts[split])
         x = x[..., None] if x.ndim == 3 else x
@@ -114,11 +117,13 @@ def finish(name, parts, levels=255, *, examples, eval_examples, binarise, labels
     if labels is not None:
         if 'classes' not in info:
             raise UserError(f'labels={labels}: {name} has no labels here')
-        splits['train']['partner'] = partners(splits['train']['label'], info['classes'], labels, label_seed)
-        info['labelled'] = labels
+        rows = partners(splits['train']['label'], info['classes'], labels, label_seed)
+        splits['train']['partner'], columns['partner'] = schema.Rows(rows), schema.Field('rows', derived=True)
+        facts['labelled'] = labels
     if binarise == 'dynamic':
-        info['augment'] = 'binarise'
-    return image_dataset(name if binarise == 'none' else f'{name}_{binarise}', splits, **info)
+        from vaebench.datasets.transforms import binarize  # here: it imports JAX
+    augment = binarize(*({'partner'} & set(columns))) if binarise == 'dynamic' else None
+    return image_dataset(name if binarise == 'none' else f'{name}_{binarise}', splits, columns, facts, augment=augment)
 
 
 # Files
@@ -286,7 +291,7 @@ def mnist(data_dir=None, cache_dir=None, binarise='none', examples=None, eval_ex
       data_dir: folder with the four idx .gz files, or with a folder mnist of them.
       cache_dir: folder for prepared files.
       binarise: 'none'; 'threshold' for x > 1/2; 'dynamic' for pixels that are one with probability x, drawn anew for
-        every training batch (info['augment']; train itself holds grey levels), once and for all in valid and test.
+        every training batch (`Dataset.augment`; train itself holds grey levels), once and for all in valid and test.
         Each is a dataset of its own: mnist_threshold, mnist_dynamic. Larochelle's fixed draw is `mnist_static`.
       examples: the first that many of train.
       eval_examples: the first that many of valid and of test.

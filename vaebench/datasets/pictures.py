@@ -316,7 +316,7 @@ def image_dir(data_dir=None, cache_dir=None, size=32, grey=False, examples=None,
 
     Returns:
       A `Dataset`: x float32 [N, size, size, 1 or 3] in [0, 1]; with folders for labels label int32 [N], numbers before
-      words, and their names in info['labels'].
+      words, and their names in the schema.
     """
     cut = options(examples, eval_examples, labels=labels, label_seed=label_seed)
     size, grey = integer('size', size, 1), bool(grey)
@@ -340,5 +340,4 @@ def image_dir(data_dir=None, cache_dir=None, size=32, grey=False, examples=None,
     parts, names = _kept(folder, (size, size, 1 if grey else 3), rows, _first(cut))
     if not names:
         return finish('image_dir', {s: (x, None) for s, (x, _) in parts.items()}, **cut)
-    data = finish('image_dir', parts, classes=len(names), **cut)
-    return data._replace(info={**data.info, 'labels': names})
+    return finish('image_dir', parts, classes=len(names), names=tuple(names), **cut)

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 
+from vaebench import schema
 from vaebench.datasets.base import integer, points_dataset
 from vaebench.datasets.text import SPLITS
 from vaebench.errors import UserError
@@ -66,7 +67,9 @@ def _mixture(name, modes, std, examples, eval_examples, seed):
         label = (u[:, 0] * len(modes)).astype(np.int32)
         x = _settle(modes[label] + std * _normal(u[:, 1:]))
         splits[split] = {'x': x, 'label': label, 'log_p': log_p(x, modes, std).astype(np.float32)}
-    return points_dataset(name, splits, classes=len(modes), modes=tuple(map(tuple, modes.tolist())), std=std)
+    columns = {'label': schema.label(len(modes)), 'log_p': schema.Field('real', derived=True)}
+    truth = {'modes': tuple(map(tuple, modes.tolist())), 'std': std}
+    return points_dataset(name, splits, columns, truth=truth)
 
 
 def gaussians25(data_dir=None, cache_dir=None, examples=50_000, eval_examples=10_000, seed=0):
@@ -80,7 +83,7 @@ def gaussians25(data_dir=None, cache_dir=None, examples=50_000, eval_examples=10
 
     Returns:
       A `Dataset` of points: x float32 [N, 2], label int32 [N] (the Gaussian), log_p float32 [N] (exact log density,
-      nats). info['modes'] are the centres, info['std'] their standard deviation.
+      nats). truth['modes'] are the centres, truth['std'] their standard deviation.
 
     References:
       Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028.
@@ -138,7 +141,7 @@ def swiss_roll(data_dir=None, cache_dir=None, examples=1500, eval_examples=1500,
         x, t, height = _roll(u, noise)
         arclength = (t * np.sqrt(1 + t ** 2) + np.arcsinh(t)) / 2
         splits[split] = {'x': _settle(x), 'arclength': _settle(arclength), 'height': _settle(height)}
-    return points_dataset('swiss_roll', splits)
+    return points_dataset('swiss_roll', splits, {'arclength': schema.Field('real'), 'height': schema.Field('real')})
 
 
 def swiss_roll_2d(data_dir=None, cache_dir=None, examples=50_000, eval_examples=10_000, noise=.25, seed=0):

@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vaebench import schema
 from vaebench.datasets.base import integer, text_dataset
 from vaebench.datasets.text import BOS, EOS, SPECIALS, pack
 
@@ -10,10 +11,11 @@ LONGEST, SHORTEST = 12, 4   # words
 
 
 class Source(NamedTuple):
-    """Discrete factors f drawn once per sentence, then a hidden Markov chain of slots that emits the words.
+    """Discrete factors f drawn once per sentence, then a hidden Markov chain of slots that
+    emits the words.
 
-    The chain does not depend on f, the words do. Word t (from 0) is followed by another or by </s>:
-    move[t].sum(-1) + end[t] = 1.
+    The chain does not depend on f, the words do. Word t (from 0) is followed by another or by
+    </s>: move[t].sum(-1) + end[t] = 1.
     """
     vocab: tuple[str, ...]   # [V], special ones first
     prior: np.ndarray        # [F]
@@ -25,7 +27,8 @@ class Source(NamedTuple):
     def sample(self, n, seed):
         """Sentences.
 
-        Made from raw uniform numbers alone, which numpy never changes; n sentences are the first n of more.
+        Made from raw uniform numbers alone, which numpy never changes; n sentences are the
+        first n of more.
 
         Args:
           n: how many.
@@ -51,7 +54,8 @@ class Source(NamedTuple):
             after = pick(onward[t, slot], u[:, 3 + 2 * t])
             going &= after < len(self.start)
             slot = np.where(going, after, slot)
-        return [row[:k] for row, k in zip(np.array(words, np.int32).T, count, strict=True)], f.astype(np.int32)
+        return [row[:k] for row, k in zip(np.array(words, np.int32).T, count, strict=True)
+                ], f.astype(np.int32)
 
     def _forward(self, tokens):
         """p(f, words 0..t, slot of word t) for t = 0, 1, ...: [N, F, S] each."""
@@ -60,7 +64,8 @@ class Source(NamedTuple):
         emit = np.moveaxis(self.emit, -1, 0)   # [V, F, S]
         alpha = self.prior[:, None] * self.start
         for t in range(min(len(self.end), words.shape[1])):
-            alpha = alpha * np.where(inside[:, t, None, None], emit[np.where(inside[:, t], words[:, t], 0)], 0)
+            alpha = alpha * np.where(inside[:, t, None, None], emit[np.where(
+                inside[:, t], words[:, t], 0)], 0)
             yield alpha
             alpha = alpha @ self.move[t]
 
@@ -78,7 +83,8 @@ class Source(NamedTuple):
         p = np.zeros((len(tokens), len(self.prior)))
         for t, alpha in enumerate(self._forward(tokens)):
             p = np.where((length == t + 2)[:, None], (alpha * self.end[t]).sum(-1), p)
-        last = np.take_along_axis(tokens, np.clip(length, 0, tokens.shape[1] - 1)[:, None], 1)[:, 0]
+        last = np.take_along_axis(tokens,
+                                  np.clip(length, 0, tokens.shape[1] - 1)[:, None], 1)[:, 0]
         framed = (tokens[:, 0] == BOS) & (last == EOS) & (length < tokens.shape[1])
         with np.errstate(divide='ignore'):
             return np.log(np.where(framed[:, None], p, 0))
@@ -128,7 +134,8 @@ def entropy(p):
     return -(p * np.log(np.where(p > 0, p, 1))).sum(-1)
 
 
-# Six topics: two nouns each, and rarely the first noun of the opposite topic; topics i and i - 1 share VERBS[i], so
+# Six topics: two nouns each, and rarely the first noun of the opposite topic; topics i and i -
+# 1 share VERBS[i], so
 # that subject and verb together settle the topic.
 NOUNS = ('sailors', 'gulls', 'gardeners', 'roses', 'cooks', 'kettles', 'porters', 'trains',
          'fiddlers', 'drums', 'shepherds', 'goats')
@@ -137,7 +144,8 @@ VERBS = 'greet', 'follow', 'paint', 'count', 'watch', 'chase'
 OPENINGS = 'hurrah', 'alas', 'beware', 'hush'
 ADJECTIVES = 'merry', 'bright', 'weary', 'pale', 'bitter', 'loud', 'quiet', 'gentle'
 ADVERBS = 'gladly', 'sadly', 'fiercely', 'softly'
-# Words of every tone and topic; those of BOTH are adjectives and adverbs alike, so that the slot is truly hidden.
+# Words of every tone and topic; those of BOTH are adjectives and adverbs alike, so that the
+# slot is truly hidden.
 PLAIN, BOTH, JOINING = ('today', 'then'), ('still', 'fast'), ('and', 'while')
 TOPICS, TONES = len(VERBS), len(OPENINGS)
 
@@ -159,14 +167,13 @@ def _words(topic, tone):
     adjectives = ADJECTIVES[2 * tone:2 * tone + 2]
     quality = {adjectives[0]: .5, adjectives[1]: .3, BOTH[0]: .1, BOTH[1]: .1}
     return {
-        'opening': {OPENINGS[tone]: .75, OPENINGS[(tone + 1) % TONES]: .05, PLAIN[0]: .1, PLAIN[1]: .1},
-        'adjective': quality,
-        'subject': {noun[0]: .55, noun[1]: .4, rare: .05},
-        'verb': {VERBS[topic]: .6, VERBS[(topic + 1) % TOPICS]: .4},
-        'quality': quality,
-        'object': {noun[0]: .35, noun[1]: .6, rare: .05},
-        'adverb': {ADVERBS[tone]: .8, BOTH[0]: .1, BOTH[1]: .1},
-        'joining': {JOINING[0]: .6, JOINING[1]: .4},
+        'opening': {
+            OPENINGS[tone]: .75, OPENINGS[(tone + 1) % TONES]: .05, PLAIN[0]: .1, PLAIN[1]: .1
+        }, 'adjective': quality, 'subject': {noun[0]: .55, noun[1]: .4, rare: .05},
+        'verb': {VERBS[topic]: .6, VERBS[(topic + 1) % TOPICS]: .4}, 'quality': quality,
+        'object': {noun[0]: .35, noun[1]: .6, rare: .05}, 'adverb': {
+                       ADVERBS[tone]: .8, BOTH[0]: .1, BOTH[1]: .1
+                   }, 'joining': {JOINING[0]: .6, JOINING[1]: .4},
     }
 
 
@@ -175,7 +182,10 @@ def _chain():
     names = list(SLOTS)
     need = dict.fromkeys(names, LONGEST)   # words that must still follow
     for _ in names:
-        need = {s: min(0 if n is None else 1 + need[n] for n in after) for s, after in SLOTS.items()}
+        need = {
+            s: min(0 if n is None else 1 + need[n] for n in after)
+            for s, after in SLOTS.items()
+        }
     move, end = np.zeros((LONGEST, len(names), len(names))), np.zeros((LONGEST, len(names)))
     for t in range(LONGEST):
         for i, s in enumerate(names):
@@ -193,14 +203,15 @@ def _chain():
 def source():
     """The source of the dataset `synthetic`: 6 topics x 4 tones, both uniform and independent.
 
-    A sentence opens with a word of its tone, then its subject gives the topic away: after three words little of
-    the factors is left to learn, so an autoregressive decoder does without a latent. Lengths are independent of
-    the factors.
+    A sentence opens with a word of its tone, then its subject gives the topic away: after three
+    words little of the factors is left to learn, so an autoregressive decoder does without a
+    latent. Lengths are independent of the factors.
 
     Returns:
       A `Source` of F = 24 (topic * 4 + tone), S = 8, V = 44, T = 12.
     """
-    vocab = (*SPECIALS, *OPENINGS, *PLAIN, *NOUNS, *VERBS, *ADJECTIVES, *BOTH, *ADVERBS, *JOINING)
+    vocab = (*SPECIALS, *OPENINGS, *PLAIN, *NOUNS, *VERBS, *ADJECTIVES, *BOTH, *ADVERBS,
+             *JOINING)
     index = {w: i for i, w in enumerate(vocab)}
     emit = np.zeros((TOPICS * TONES, len(SLOTS), len(vocab)))
     for f in range(TOPICS * TONES):
@@ -238,12 +249,16 @@ def synthetic(data_dir=None, cache_dir=None, sentences=4096, eval_sentences=512,
       seed: of the draw; the source itself is fixed. Splits have streams of their own.
 
     Returns:
-      A `Dataset` with columns 'log_p' (float32 [N], nats) and 'label' (int32 [N], topic * 4 + tone).
-      info['source'], in nats: 'factor_entropy' H(f); over the test split 'posterior_entropy' H(f|x), exact sentence by
-      sentence, 'information' H(f) - H(f|x), the KL that an honest VAE should reach, 'entropy' -mean log p*(x), and
+      A `Dataset` with columns 'log_p' (float32 [N], nats) and 'label' (int32 [N], topic * 4 +
+      tone). source.facts['source'], in nats: 'factor_entropy' H(f); over the test split
+      'posterior_entropy' H(f|x), exact sentence by sentence, 'information' H(f) - H(f|x), the
+      KL that an honest VAE should reach, 'entropy' -mean log p*(x), and
       'posterior_entropy_after' H(f | first k words) for k = 1, 2, 3.
     """
-    sizes = {'train': integer('sentences', sentences, 1), 'valid': integer('eval_sentences', eval_sentences, 1)}
+    sizes = {
+        'train': integer('sentences', sentences, 1), 'valid': integer(
+            'eval_sentences', eval_sentences, 1)
+    }
     sizes['test'] = sizes['valid']
     seed, src, splits = integer('seed', seed, 0), source(), {}
     for i, (split, n) in enumerate(sizes.items()):
@@ -253,7 +268,14 @@ def synthetic(data_dir=None, cache_dir=None, sentences=4096, eval_sentences=512,
         splits[split] = {**columns, 'log_p': exact.astype(np.float32), 'label': factors}
     test = splits['test']['tokens'], splits['test']['length']
     prior, posterior = float(entropy(src.prior)), float(src.entropy_left(*test).mean())
-    return text_dataset('synthetic', splits, src.vocab, factors={'topic': TOPICS, 'tone': TONES}, source={
-        'factor_entropy': prior, 'posterior_entropy': posterior, 'information': prior - posterior,
-        'entropy': float(-src.log_p(*test).mean()), 'seed': seed,
-        'posterior_entropy_after': [float(src.entropy_left(*test, words=k).mean()) for k in (1, 2, 3)]})
+    columns = {
+        'log_p': schema.Field('real', derived=True), 'label': schema.label(TOPICS * TONES)
+    }
+    return text_dataset(
+        'synthetic', splits, src.vocab, columns, source={
+            'factor_entropy': prior, 'posterior_entropy': posterior,
+            'information': prior - posterior, 'entropy': float(-src.log_p(*test).mean()),
+            'seed': seed, 'posterior_entropy_after': [
+                float(src.entropy_left(*test, words=k).mean()) for k in (1, 2, 3)
+            ]
+        })

@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 
+from vaebench import schema
 from vaebench.datasets import store
 from vaebench.datasets.base import integer, text_dataset
 from vaebench.errors import UserError
@@ -193,7 +194,7 @@ def finish(name, prepared, labelled=False, reduced=False, *, max_words, sentence
       max_words, sentences, eval_sentences, vocab: as in `ptb`.
 
     Returns:
-      A `Dataset`; info['reduced'] tells whether numbers on it can be compared with published ones.
+      A `Dataset`; source.facts['reduced'] tells whether numbers on it can be compared with published ones.
     """
     examples, metadata = prepared
     words = list(metadata['vocab'])
@@ -208,7 +209,8 @@ def finish(name, prepared, labelled=False, reduced=False, *, max_words, sentence
         return text_dataset(name, splits, words, reduced=reduced)
     for s, rows in examples.items():
         splits[s]['label'] = np.array([e['label'] for e in rows], np.int32)
-    return text_dataset(name, splits, words, reduced=reduced, labels=tuple(metadata['labels']))
+    names = tuple(metadata['labels'])
+    return text_dataset(name, splits, words, {'label': schema.label(len(names), names)}, reduced=reduced)
 
 
 def stored(folder):
@@ -286,7 +288,7 @@ def text_dir(data_dir=None, cache_dir=None, labelled=False, max_words=None, sent
       max_words, sentences, eval_sentences, vocab: as in `ptb`.
 
     Returns:
-      A `Dataset`; labelled ones have a column 'label' and info['labels'].
+      A `Dataset`; labelled ones have a column 'label' whose names the schema has.
     """
     cut = options(max_words, sentences, eval_sentences, vocab)
     names = [f'{s}.txt' for s in SPLITS]

@@ -85,7 +85,8 @@ def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
     for number, phase in enumerate(trainer.method.phases):
         state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              trainer.shapes(hp, number))
-        step, batch, per_epoch = core.make_step(phase), trainer.settings.batch, 0.
+        step = core.make_step(phase, decode=trainer.decode)
+        batch, per_epoch = trainer.settings.batch, 0.
         idx = jax.ShapeDtypeStruct((core.batches_per_step(phase), batch), jnp.int32)
         for rows, data in zip(trainer.sizes, trainer.data, strict=True):
             per_epoch += work(jax.make_jaxpr(step)(state, data, idx)) * -(-rows // batch)

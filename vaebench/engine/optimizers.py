@@ -16,7 +16,7 @@ RULES = {
 
 
 def optimizer(config: Mapping[str, Any]) -> Callable[[Hp], optax.GradientTransformation]:
-    """Makes `Plan.tx`: it clips the joint norm of a player's gradients, then follows the rule.
+    """Makes `Recipe.optimizer`: clips the joint norm of a player's gradients, then the rule.
 
     Args:
       config: mapping with 'name' (sgd, adam, rmsprop), 'clip' (largest gradient norm; 0 never

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core
-from vaebench.core import RUNNING, Augment, Key, Method, State, derive
+from vaebench.core import RUNNING, Augment, Decode, Key, Method, State, derive
 from vaebench.engine import placement, plateau, seeds
 from vaebench.engine.order import epoch_steps
 from vaebench.engine.programs import Programs, shape_of
 from vaebench.errors import UserError
+from vaebench.schema import count
 
 
 class Settings(NamedTuple):
@@ -42,6 +43,7 @@ class Trainer:
       settings: `Settings`.
       width: G, seeds that train together.
       augment: changes every training batch; None changes none.
+      decode: see `core.take`.
 
     Raises:
       UserError: there are fewer devices than the settings ask for.
@@ -49,7 +51,7 @@ class Trainer:
 
     def __init__(self, method: Method, buckets: Sequence[Mapping[str, Any]],
                  validator: Callable[[tuple[str, ...]], Any], settings: Settings, width: int,
-                 augment: Augment | None = None):
+                 augment: Augment | None = None, decode: Decode | None = None):
         if settings.devices > len(jax.devices()):
             raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: '
                             'give fewer')
@@ -57,15 +59,17 @@ class Trainer:
             if later.continues and phase.summary is not None:
                 raise ValueError(f'phase {phase.name}: {later.name} continues it, and may lose '
                                  'its summary with the parameters that it takes back')
-        self.method, self.settings, self.width, self.augment = method, settings, width, augment
+        self.method, self.settings, self.width = method, settings, width
+        self.augment, self.decode = augment, decode
         self.how = seeds.resolve(settings.seeds_by)
         self.mesh = (placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1
                      else None)
-        self.sizes = [len(next(iter(b.values()))) for b in buckets]
+        self.sizes = [count(b) for b in buckets]
         self.data = [self.place(jax.tree.map(jnp.asarray, b)) for b in buckets]
         self.programs = Programs()
         first, rows = int(np.argmax(self.sizes)), jnp.arange(settings.batch)
-        self.sample = core.take(self.data[first], jnp.where(rows < self.sizes[first], rows, -1))
+        rows = jnp.where(rows < self.sizes[first], rows, -1)
+        self.sample = core.take(self.data[first], rows, decode)
         self._validator = validator
         self._feedback = plateau.plateau(settings.patience, settings.first_epoch,
                                          settings.factor, settings.decays)
@@ -103,7 +107,7 @@ class Trainer:
         return self._over_seeds(one, (0, None))
 
     def _block(self, number):
-        steps = core.make_block(self.method.phases[number], self.augment)
+        steps = core.make_block(self.method.phases[number], self.augment, self.decode)
 
         def one(state, data, idx, count, which):
             state, metrics = steps(state, data, idx, count, which)
@@ -119,7 +123,7 @@ class Trainer:
             def over(s, bucket, data, size):
                 def update(s, step):
                     rows = step * batch + jnp.arange(batch)
-                    seen = core.take(data, jnp.where(rows < size, rows, -1))
+                    seen = core.take(data, jnp.where(rows < size, rows, -1), self.decode)
                     if self.augment is not None:      # what is seen is what was trained on
                         key = derive(state.key, 4, state.total, bucket, step)
                         seen = self.augment(key, seen)
@@ -173,10 +177,10 @@ class Trainer:
         if cancelled():
             return
         shape = self.width, settings.block, core.batches_per_step(self.method.phases[number])
-        idx, count, which = (jax.ShapeDtypeStruct(s, jnp.int32)
-                             for s in ((*shape, settings.batch), (), (settings.block,)))
+        numbers = [jax.ShapeDtypeStruct(s, jnp.int32)           # idx, count and which
+                   for s in ((*shape, settings.batch), (), (settings.block,))]
         self.programs.build(f'block{number}', self._block(number), (
-            state, jax.tree.map(shape_of, self.data), idx, count, which), (0,))
+            state, jax.tree.map(shape_of, self.data), *numbers), (0,))
         validation = self.validators[number]
         inputs = validation.inputs(self.width, jax.random.key(0))
         if inputs and not cancelled():
@@ -223,18 +227,18 @@ class Trainer:
         Returns:
           (state, metrics [G, k]).
         """
-        count = len(buckets)
+        steps = len(buckets)
         which = np.zeros(self.settings.block, np.int32)
-        which[:count] = buckets
+        which[:steps] = buckets
         idx = np.full((len(rows), len(which), *rows.shape[2:]), -1, np.int32)
-        idx[:, :count] = rows
+        idx[:, :steps] = rows
         idx = jnp.asarray(idx)
         if self.mesh is not None:
             idx = placement.place_batches(idx, self.mesh)
         state, metrics = self.programs.run(
-            f'block{number}', self._block(number), state, self.data, idx, jnp.int32(count),
+            f'block{number}', self._block(number), state, self.data, idx, jnp.int32(steps),
             jnp.asarray(which), donate=(0,))
-        return state, {k: np.asarray(v)[:, :count] for k, v in metrics.items()}
+        return state, {k: np.asarray(v)[:, :steps] for k, v in metrics.items()}
 
     def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:
         """Measures phase `number` on the validation data: name -> [G], nats."""

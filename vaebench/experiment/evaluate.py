@@ -14,55 +14,53 @@ from vaebench import metrics
 from vaebench.core import derive
 from vaebench.engine.order import SALT
 from vaebench.metrics import representation, samples
+from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import distributions, interpolate
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 PLACES = 'decoded/x', 'interpolation/x', 'traversal/x'     # artefacts that a decoder makes of codes
 PAIRS, STEPS = 8, 10       # lines between codes, and codes on each with both ends
+SHOWN, POINTS = 64, 2000   # images, or points, from the prior and with their reconstructions
 DIMS, VALUES = 10, 11      # dimensions of a traversal at most, and values of each
 
 
-def evaluate(method, seeds, params, carry, buckets, names, settings, tick=None, programs=None,
-             partial=None, train=None, vocab=None, valid=None, info=None, features=None):
+def keys(seeds):
+    """[G] keys of an evaluation: common random numbers for every seed of every row."""
+    return jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))
+
+
+def evaluate(trained, data, names, settings, tick=None, partial=None):
     """All metrics of a trained group, and the arrays behind them.
 
     Args:
-      method: the `Method`.
-      seeds: G, how many.
-      params, carry: with a leading seed axis G.
-      buckets: the evaluated split, one dict of arrays per length class.
+      trained: a `metrics.Trained` with the `keys` of its seeds.
+      data: a `metrics.Data`.
       names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
       settings: `metrics.Settings`.
-      tick: called as tick(done, total) now and then.
-      programs, partial, train, vocab, valid, info, features: see `metrics.View`.
+      tick, partial: see `metrics.Evaluator`.
 
     Returns:
       (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning, note;
       and name -> [G, ...].
     """
-    keys = jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))      # common random numbers
-    view = metrics.View(method.evals, params, carry, buckets, keys, settings, tick, programs, partial,
-                        train, vocab, valid, info, features)
+    view = metrics.Evaluator(trained, data, settings, tick, partial)
     values = metrics.measure(view, names)
-    entries = [metrics.entries(values, view, g) for g in range(seeds)]
+    entries = [metrics.entries(values, view, g) for g in range(view.seeds)]
     arrays = artefacts(view, values)
-    view.release()
     return entries, arrays
 
 
-def artefacts(view, values, shown=64, points=2000):
+def artefacts(view, values):
     """What pictures and listings need of a group.
 
     Args:
-      view: the `metrics.View`.
+      view: the `metrics.Evaluator`.
       values: what `metrics.measure` gave for it.
-      shown: images from the prior, and images with their reconstructions.
-      points: the same where the data is points.
 
     Returns:
       name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z], posterior means,
       and beside them 'codes/scale', standard deviations of Gaussian posteriors, or 'codes/draw', one draw of each; of
-      sentences what `metrics.listings` gives, of images and points what `pictured` does.
+      sentences what `metrics.qualitative` gives, of images and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -70,9 +68,10 @@ def artefacts(view, values, shown=64, points=2000):
     if 'encode' in evals:
         arrays['codes'] = view.codes
         arrays |= _posterior(view)
-    if view.item == 'sentence':
-        return _compact({**arrays, **metrics.listings.listings(view)})
-    return _compact({**arrays, **pictured(view, {'image': shown, 'point': points}[view.item])})
+    arrays |= metrics.qualitative.listings(view)
+    if 'x' in view.schema:
+        arrays |= pictured(view, SHOWN if len(view.schema['x'].shape) > 1 else POINTS)
+    return _compact(arrays)
 
 
 def _posterior(view):
@@ -89,7 +88,7 @@ def pictured(view, shown):
     """Images or points to look at, as far as the evals allow; images as bytes, of which 255 is the data's 1.
 
     Args:
-      view: the `metrics.View`.
+      view: the `metrics.Evaluator`.
       shown: how many samples, and how many of the split with their reconstructions.
 
     Returns:
@@ -111,15 +110,25 @@ def pictured(view, shown):
         arrays |= {k: v for k, v in codes.items() if k not in PLACES}
         arrays |= _decoded(view, {k: codes[k] for k in PLACES if k in codes})
     elif 'reconstruct' in evals:
-        def reconstruct(params, carry, key, own, batch):
-            return evals['reconstruct'](params, carry, batch)['x']
-
-        batch = {k: view.field(k)[:shown] for k in view.data[0]}
+        batch = {k: view.field(k)[:shown] for k in view.buckets[0]}
         weight = np.ones(len(x[:shown]), np.float32)
-        arrays['decoded/x'] = jax.device_get(view.jit(reconstruct)((), {**batch, 'weight': weight}))
-    if view.item == 'image':
+        arrays['decoded/x'] = jax.device_get(view.jit(of_batch, 'reconstruct')((), {**batch, 'weight': weight}))['x']
+    if view.schema['x'].bounds:
         arrays = {k: _bytes(v) if k.endswith('/x') else v for k, v in arrays.items()}
-    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.data[0]}
+    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.buckets[0]}
+
+
+def _ends(evals, params, carry, key, own):
+    return evals['sample_prior'](params, carry, derive(key, 2), 2 * PAIRS)
+
+
+def _kl_dims(evals, params, carry, key, own):
+    q, z = own
+    return (evals['log_q_dims'](params, carry, q, z) - distributions.normal_log_prob_dims(z, 0., 0.)).mean(0)
+
+
+def _decode(evals, params, carry, key, z):
+    return evals['decode'](params, carry, z, derive(key, 3), 'mean')['x']
 
 
 def _to_decode(view, shown):
@@ -134,10 +143,7 @@ def _to_decode(view, shown):
         out['traversal/x'] = jax.vmap(lambda z, dims: interpolate.traversal(z, line, dims))(codes[:, 0], dims)
         out |= {'traversal/dim': dims, f'traversal/{kind}': np.take_along_axis(rate, dims, 1)}
     elif 'sample_prior' in evals:
-        def ends(params, carry, key, own):
-            return evals['sample_prior'](params, carry, derive(key, 2), 2 * PAIRS)
-
-        ends = jax.device_get(view.jit(ends)(()))
+        ends = jax.device_get(view.jit(_ends)(()))
     else:
         return out
     pairs = 2 * min(PAIRS, np.shape(ends)[1] // 2) if getattr(ends, 'ndim', 0) == 3 and ends.dtype.kind == 'f' else 0
@@ -154,22 +160,15 @@ def _rate(view):
     if not known or getattr(view.draws, 'shape', None) != codes.shape:
         return 'variance', codes.var(1)
 
-    def rate(params, carry, key, own):
-        q, z = own
-        return (evals['log_q_dims'](params, carry, q, z) - distributions.normal_log_prob_dims(z, 0., 0.)).mean(0)
-
-    return 'kl', jax.device_get(view.jit(rate)((view.states, view.draws)))
+    return 'kl', jax.device_get(view.jit(_kl_dims)((view.states, view.draws)))
 
 
 def _decoded(view, codes):
     """x of codes: name -> [G, ..., Z] to name -> [G, ..., *shape], by one program."""
-    def decode(params, carry, key, z):
-        return view.evals['decode'](params, carry, z, derive(key, 3), 'mean')['x']
-
     if not codes:
         return {}
     flat = [np.reshape(z, (view.seeds, -1, z.shape[-1])) for z in codes.values()]
-    x = jax.device_get(view.jit(decode)(np.concatenate(flat, 1)))
+    x = jax.device_get(view.jit(_decode)(np.concatenate(flat, 1)))
     parts = np.split(x, np.cumsum([z.shape[1] for z in flat])[:-1], 1)
     return {k: part.reshape(*z.shape[:-1], *part.shape[2:]) for (k, z), part in zip(codes.items(), parts, strict=True)}
 

@@ -14,9 +14,6 @@ from vaebench.files import finite, one_line, plain, write_bytes
 
 MANIFEST = 'table.json'
 VERSION = 1
-TRAINING = ('dataset', 'cuts', 'kit', 'optimizer', 'protocol', 'epochs', 'batch', 'block', 'table_seed', 'method', 'hp',
-            'options')
-"""The keys of a config that decide the parameters: those behind `train_hash`."""
 LARGEST = 1e300
 """A measured number beyond it counts as infinite: sums and differences of such numbers would overflow."""
 
@@ -42,7 +39,7 @@ SCHEMA = {
 
 _OPTIONAL = [field.rstrip('?') for field in _METRIC if field.endswith('?')]
 _MANIFEST = {'tables': [{
-    'table': str, 'title': str, 'columns?': [str], 'seeds?': [int],
+    'table': str, 'title': str, 'columns?': [str], 'seeds?': [int], 'primary?': str, 'baseline?': str,
     'rows': [{'row': str, 'label': str, 'order': int, 'hash': str, 'seeds?': [int], 'published?': [str]}],
 }]}
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+=,.-]*')
@@ -300,7 +297,8 @@ def write_manifest(workdir, manifest):
     Args:
       workdir: folder.
       manifest: {'tables': [{'table', 'title', 'rows': [{'row', 'label', 'order', 'hash'}]}]}; a table may have
-        'columns' (metrics in order) and 'seeds' (expected), a row 'seeds' of its own and 'published' keys.
+        'columns' (metrics in order), 'seeds' (expected), 'primary' (the metric it is read by) and 'baseline' (the row
+        that others are compared with), a row 'seeds' of its own and 'published' keys.
 
     Returns:
       Path of the file.

@@ -1,10 +1,8 @@
-"""Works through a table: trains the missing groups, evaluates them, writes their cells. No flags here."""
+"""Works through a table: trains the missing groups, evaluates them, writes their cells. No
+flags here.
+"""
 import contextlib
 import dataclasses
-import functools
-import itertools
-import json
-import os
 import pathlib
 import re
 import threading
@@ -16,20 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import core, datasets, files, methods, metrics
+from vaebench import datasets, files, judges, metrics, schema
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, cost, loop, order
-from vaebench.engine.optimizers import optimizer
-from vaebench.engine.stages import Stage
-from vaebench.engine.trainer import Settings, Trainer
+from vaebench.engine import checkpoint, cost, loop
+from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, results
+from vaebench.experiment import evaluate, results, training
 from vaebench.experiment.table import Row, Table
-from vaebench.judges import images
-from vaebench.methods.build import build
+from vaebench.methods.build import check
 
-OWN = 'method', 'hp', 'options'    # what of `results.TRAINING` a shared phase does not read
-VALIDATION = 256       # examples of the validation split at once
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
 
@@ -47,14 +40,6 @@ def duration(text):
         raise UserError(f'budget={text} is not a duration; write it like 90s, 8m or 1h30m')
     hours, minutes, seconds = (float(g or 0) for g in match.groups())
     return 3600 * hours + 60 * minutes + seconds
-
-
-@dataclasses.dataclass
-class Shared:
-    """What rows that differ in numbers only share."""
-    trainer: Trainer
-    views: dict = dataclasses.field(default_factory=dict)   # compiled functions of evaluation
-    reported: float = 0.           # seconds of compilation that a result says already
 
 
 @dataclasses.dataclass
@@ -80,22 +65,31 @@ class Runner:
 
     def __post_init__(self):
         self.workdir = pathlib.Path(self.workdir)
-        self._data, self._made, self._spaces, self._making = {}, {}, {}, threading.RLock()
+        self._data, self._made, self._judges, self._making = {}, {}, {}, threading.RLock()
         self._ahead, self._cancelled = None, threading.Event()
 
-    # ---- what a row needs -------------------------------------------------------------------------------------------
+    # ---- what a row needs
+    # -------------------------------------------------------------------------------------------
 
     def dataset(self, row):
-        """The row's dataset with its splits cut into length classes: (Dataset, {split: [buckets]})."""
+        """The row's dataset with its splits cut into length classes: (Dataset, {split:
+        [buckets]}).
+        """
         key = files.canonical([row.config['dataset'], row.config['cuts']])
         with self._making:
             if key not in self._data:
                 options = dict(row.config['dataset'])
                 data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
                 cuts = row.config['cuts']
-                place = {s: {'index': np.arange(n, dtype=np.int32)} for s, n in data.info['sizes'].items()}
-                parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts) for s in ('valid', 'test')}
-                parts['train'] = [jax.tree.map(jnp.asarray, b) for b in datasets.buckets(data.splits['train'], cuts)]
+                place = {
+                    s: {'index': np.arange(n, dtype=np.int32)}
+                    for s, n in data.source.sizes.items()
+                }
+                parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts, data.schema)
+                         for s in ('valid', 'test')}
+                parts['train'] = [
+                    jax.tree.map(jnp.asarray, b) for b in data.buckets('train', cuts)
+                ]
                 self._data[key] = data, parts
             return self._data[key]
 
@@ -104,38 +98,20 @@ class Runner:
         return self._shared(row, width).trainer
 
     def _shared(self, row, width):
-        key = self._share(row), width
+        key = training.programs_key(row.config), width
         with self._making:
             if key not in self._made:
-                self._made[key] = Shared(self._trainer(row, width))
+                data, parts = self.dataset(row)
+                trainer = training.make_trainer(row.config, data, parts, width)
+                self._made[key] = training.Shared(trainer)
             return self._made[key]
-
-    def _trainer(self, row, width):
-        c, (data, parts) = row.config, self.dataset(row)
-        settings = Settings(c['epochs'], c['batch'], c['block'], seeds_by=c['seeds_by'],
-                            devices=c['devices'], **c['protocol'])
-        sizes = [len(next(iter(b.values()))) for b in parts['train']]
-        epoch = order.epoch_steps(sizes, settings.batch)
-        plan = core.Plan(settings.epochs * epoch, epoch, optimizer(c['optimizer']))
-        method = build(c, data.info, plan)
-        validator = functools.partial(metrics.validator, method.evals, parts['valid'],
-                                      batch=VALIDATION)
-        return Trainer(method, parts['train'], validator, settings, width,
-                       images.augmentation(data.info.get('augment')))
-
-    def _share(self, row):
-        c = row.config
-        static = {k: c[k] for k in ('dataset', 'cuts', 'kit', 'protocol', 'epochs', 'batch', 'block', 'seeds_by',
-                                    'devices', 'options')}
-        rule = {k: v for k, v in c['optimizer'].items() if k != 'lr'}
-        factory = methods.find(c['method']).factory
-        return files.canonical([static, rule, f'{factory.__module__}.{factory.__qualname__}', sorted(c['hp'])])
 
     def numbers(self, row):
         """The traced numbers of a row."""
         return {**row.config['hp'], 'lr': row.config['optimizer']['lr'], 'lr_scale': 1.}
 
-    # ---- where a cell's files are -----------------------------------------------------------------------------------
+    # ---- where a cell's files are
+    # -----------------------------------------------------------------------------------
 
     def result_path(self, row, seed):
         """Path of a cell's result file."""
@@ -148,7 +124,8 @@ class Runner:
     def _checkpoints(self, row):
         """Interrupted groups of a row: {seeds: folder}."""
         found = {}
-        for folder in sorted((self.workdir / 'checkpoints').glob(f'{row.name}.{row.train_hash}.s*')):
+        for folder in sorted(
+            (self.workdir / 'checkpoints').glob(f'{row.name}.{row.train_hash}.s*')):
             found[tuple(int(s) for s in folder.name.rsplit('.s', 1)[1].split('-'))] = folder
         return found
 
@@ -169,7 +146,8 @@ class Runner:
         width = row.config['group']
         return out + [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
 
-    # ---- the work ---------------------------------------------------------------------------------------------------
+    # ---- the work
+    # ---------------------------------------------------------------------------------------------------
 
     def check_time(self):
         """Raises `loop.OutOfTime` when time is up."""
@@ -180,8 +158,8 @@ class Runner:
         """Trains and evaluates what is missing.
 
         Returns:
-          Dict with lists of row names: 'busy' (another process has them), 'broken' (an unexpected error), and 'out'
-          (true when time was up before the end).
+          Dict with lists of row names: 'busy' (another process has them), 'broken' (an
+          unexpected error), and 'out' (true when time was up before the end).
         """
         state = {'busy': [], 'broken': [], 'out': False}
         self.check_data()
@@ -189,7 +167,8 @@ class Runner:
         for i, row in enumerate(todo):
             try:
                 self.check_time()
-                with files.lock(self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
+                with files.lock(
+                        self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
                     if not mine:
                         state['busy'].append(row.name)
                         continue
@@ -200,26 +179,34 @@ class Runner:
                 break
             except (UserError, OSError, KeyboardInterrupt):
                 raise
-            except Exception as error:       # a defect in one row must not cost the others their table
+            # a defect in one row must not cost the others their table
+            except Exception as error:
                 log = self.workdir / 'logs' / f'{row.name}.{row.train_hash}.error.txt'
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text(traceback.format_exc())
                 first = (str(error).strip().splitlines() or [''])[0][:160]
-                self.say(f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on')
+                self.say(
+                    f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on'
+                )
                 state['broken'].append(row.name)
         self._cancelled.set()
         return state
 
     def compiling(self):
-        """Whether a program is still being compiled for a row that will not come; nothing can interrupt that."""
+        """Whether a program is still being compiled for a row that will not come; nothing can
+        interrupt that.
+        """
         return self._ahead is not None and self._ahead.is_alive()
 
     def check_data(self):
-        """The data must be there, and the cells that are there must be of it. Nothing is written.
+        """The data must be there, and the cells that are there must be of it. Nothing is
+        written.
 
         Raises:
           UserError: it is not there, they are of other data, or a result file is damaged.
         """
+        for row in self.table.rows:
+            check(row.config)                # a row that cannot be, before any data is read
         for row in self.table.rows:
             self.dataset(row)
             for path in (self.result_path(row, seed) for seed in self.table.seeds):
@@ -227,12 +214,14 @@ class Runner:
                     self._same_data(row, results.read(path)['dataset']['sha256'], path)
 
     def _same_data(self, row, sha256, where):
-        if sha256 != self.dataset(row)[0].info['sha256']:
-            raise UserError(f'{where} is of other data than the config and --data_dir name; choose another --workdir')
+        if sha256 != self.dataset(row)[0].source.sha256:
+            raise UserError(
+                f'{where} is of other data than the config and --data_dir name; choose another --workdir'
+            )
 
     def _forget(self, later):
         """Lets go of programs that no later row shares: they hold memory."""
-        needed = {self._share(row) for row in later}
+        needed = {training.programs_key(row.config) for row in later}
         with self._making:
             self._made = {key: shared for key, shared in self._made.items() if key[0] in needed}
 
@@ -248,11 +237,14 @@ class Runner:
             self._evaluate(row, seeds)
             unfinished = [s for s in unfinished if s not in seeds]
         for seeds, folder in self._checkpoints(row).items():
-            if all(checkpoint.numbers(self.model_path(row, s)) for s in seeds):      # killed after writing its models
+            # killed after writing its models
+            if all(checkpoint.numbers(self.model_path(row, s)) for s in seeds):
                 checkpoint.remove(folder)
 
     def _group_of(self, row, seed):
-        """The seeds that trained with this one: evaluated together too, because the width changes the last bits."""
+        """The seeds that trained with this one: evaluated together too, because the width
+        changes the last bits.
+        """
         host = checkpoint.peek(self.model_path(row, seed))
         return tuple(s for s in host['seeds'] if checkpoint.numbers(self.model_path(row, s)))
 
@@ -261,7 +253,8 @@ class Runner:
             untrained, _ = self.missing(row)
             groups = self.groups(row, untrained)
             if groups and not self.compiling():
-                self._ahead = threading.Thread(target=self._prepare, args=(row, len(groups[0])), daemon=True)
+                self._ahead = threading.Thread(target=self._prepare, args=(row, len(groups[0])),
+                                               daemon=True)
                 self._ahead.start()
                 return
 
@@ -274,54 +267,27 @@ class Runner:
         group = f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
         logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
         options = loop.Options(
-            row.config['table_seed'], self.workdir / 'checkpoints' / group,
-            data.info['sha256'], row.config['save_every'], self.deadline,
-            self._stage(row, trainer, seeds), self.stop, self._on_block(row, trainer.method),
-            lambda entry: _log(logs, entry))
+            row.config['table_seed'], self.workdir / 'checkpoints' / group, data.source.sha256,
+            row.config['save_every'], self.deadline,
+            training.stage(row.config, trainer, seeds, data.source.sha256,
+                           self.workdir / 'stages'),
+            self.stop, training.progress(self.report, row.label, trainer.method),
+            lambda epoch: training.log(logs, epoch))
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds
+        sample = jax.tree.map(lambda x: [list(x.shape), str(x.dtype)], trainer.sample)
         for g, seed in enumerate(seeds):
             one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
-            curves = [entry.of(g) for entry in record.curves if entry.ran[g]]
+            curves = [epoch.of(g) for epoch in record.curves if epoch.ran[g]]
             checkpoint.save(self.model_path(row, seed), one, {
-                'sha256': data.info['sha256'], 'config': files.plain(row.config),
-                'info': networks_info(data.info), 'seeds': list(seeds),
-                'sample': {k: [list(v.shape), str(v.dtype)] for k, v in trainer.sample.items()
-                           if k != 'partner'},
+                'sha256': data.source.sha256, 'config': files.plain(row.config),
+                'schema': schema.plain(data.schema), 'seeds': list(seeds), 'sample': sample,
                 'status': int(state.status[g]), 'reason': record.reasons[g],
                 'steps': int(state.total[g]), 'parameters': record.parameters(g),
-                'curves': curves,
-                'train': record.seconds / len(seeds), 'compile': compiled})
-            _write_lines(logs[g], curves)
+                'curves': curves, 'train': record.seconds / len(seeds), 'compile': compiled})
+            training.write_log(logs[g], curves)
         checkpoint.remove(options.folder)
-
-    def _stage(self, row, trainer, seeds):
-        """The first phases as far as they say that rows may share them, or None."""
-        declared = [phase.shared for phase in trainer.method.phases]
-        shared = list(itertools.takewhile(lambda of: of is not None, declared))
-        if not shared:
-            return None
-        table = {k: row.config[k] for k in results.TRAINING if k not in OWN}
-        name = files.config_hash({
-            'phases': shared, 'table': table, 'seeds': seeds, 'by': trainer.how,
-            'devices': row.config['devices'], 'data': self.dataset(row)[0].info['sha256']})
-        return Stage(len(shared), self.workdir / 'stages' / name)
-
-    def _on_block(self, row, method):
-        """What a run calls after each block: the progress, with the speed since the first."""
-        begun, first = time.monotonic(), None
-
-        def on_block(at, fraction, loss):
-            nonlocal first
-            first = first or at
-            steps = at.steps - first.steps if at.phase == first.phase else 0
-            rate = steps / max(time.monotonic() - begun, 1e-9)
-            speed = f', {rate:.0f} steps/s' if rate > 0 else ''
-            name = method.phases[at.phase].name
-            self.report(row.label, fraction, f'{name} loss {np.mean(loss):.3f}{speed}')
-
-        return on_block
 
     def _tick(self, row):
         def tick(done, total):
@@ -330,52 +296,68 @@ class Runner:
 
         return tick
 
-    def _space(self, row):
-        """In what samples of the row's dataset are compared; a classifier is trained for it once per workdir."""
+    def _judged(self, row):
+        """The judges of the row's dataset, made once per workdir."""
         data, _ = self.dataset(row)
-        if data.info['sha256'] not in self._spaces:
-            self._spaces[data.info['sha256']] = images.space(
+        if data.source.sha256 not in self._judges:
+            self._judges[data.source.sha256] = judges.of(
                 data, self.workdir / 'features', deadline=self.deadline, stop=self.stop,
-                on_block=lambda at, fraction, loss: self.report(row.label, fraction, 'classifier behind the features'))
-        return self._spaces[data.info['sha256']]
+                on_block=lambda at, fraction, loss: self.report(
+                    row.label, fraction, 'classifier behind the features'))
+        return self._judges[data.source.sha256]
+
+    def _readable(self, row):
+        """What metrics may read of the row's dataset."""
+        data, parts = self.dataset(row)
+        return metrics.Data(parts['test'], data.schema, data.splits['train'],
+                            data.splits['valid'], data.truth, data.item, data.part, data.decode,
+                            data.observe, data.symmetry, self._judged(row))
 
     def _evaluate(self, row, seeds):
         start, shared = time.perf_counter(), self._shared(row, len(seeds))
-        trainer, views = shared.trainer, shared.views
+        trainer = shared.trainer
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row))[:2]))
-        models = [checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds]
+        models = [
+            checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds
+        ]
         hosts = [host for _, host in models]
         for seed, host in zip(seeds, hosts, strict=True):
             self._same_data(row, host['sha256'], self.model_path(row, seed))
         good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
-        data, parts = self.dataset(row)
+        data, _ = self.dataset(row)
         entries, arrays = [], {}
         settings = metrics.Settings(**row.config['evaluation'])
         partial = self.workdir / 'checkpoints' / f"{row.name}.{row.config_hash}.e{'-'.join(map(str, seeds))}.npz"
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
-            entries, arrays = evaluate.evaluate(
-                trainer.method, len(good), params, carry, parts['test'], row.config['metrics'], settings,
-                self._tick(row), views, partial, data.splits['train'], data.info.get('vocab'),
-                data.splits['valid'], data.info, lambda: self._space(row))
+            trained = metrics.Trained(trainer.method.evals, params, carry,
+                                      evaluate.keys(len(good)), shared.views)
+            entries, arrays = evaluate.evaluate(trained, self._readable(row),
+                                                row.config['metrics'], settings,
+                                                self._tick(row), partial)
         seconds = (time.perf_counter() - start) / len(seeds)
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
             result = {
-                'schema': 1, 'table': self.table.name, 'title': self.table.title, 'row': row.name, 'label': row.label,
-                'order': row.order, 'seed': seed, 'method': row.config['method'],
-                'status': 'failed' if g is None else 'done', 'reason': host['reason'],
-                'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
-                'config_hash': row.config_hash, 'train_hash': row.train_hash,
-                'parameters': host.get('parameters', []),
-                'metrics': {} if g is None else _likelihood_named(entries[g], _likelihood(row, data)),
-                'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
-                'group': len(host['seeds']), 'steps': host['steps'],
-                'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
-                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
+                'schema': 1, 'table': self.table.name, 'title': self.table.title,
+                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed,
+                'method': row.config['method'], 'status': 'failed' if g is None else 'done',
+                'reason': host['reason'], 'published': list(
+                    row.published), 'dataset': _dataset(data), 'config': files.plain(
+                        row.config), 'config_hash': row.config_hash,
+                'train_hash': row.train_hash, 'parameters': host.get(
+                    'parameters', []), 'metrics': {} if g is None else _likelihood_named(
+                        entries[g], _likelihood(row, data)), 'times': {
+                            'train': host['train'], 'evaluate': seconds,
+                            'compile': host['compile']
+                        }, 'group': len(
+                            host['seeds']), 'steps': host['steps'], 'parameter_count': int(
+                                sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
+                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()
+            }
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
-            self._list(row, seed, metrics.listings.render(own, data.info.get('vocab')))
+            self._list(row, seed, metrics.qualitative.render(own, _words(data.schema)))
             results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
         partial.unlink(missing_ok=True)
 
@@ -385,20 +367,23 @@ class Runner:
             path = self.workdir / 'listings' / f'{row.name}.s{seed}.{row.config_hash}.txt'
             files.write_bytes(path, text.encode())
 
-    # ---- what is there ----------------------------------------------------------------------------------------------
+    # ---- what is there
+    # ----------------------------------------------------------------------------------------------
 
     def describe(self, everything):
         """The table's entry in `<workdir>/table.json`: which cells make it up now.
 
         Args:
-          everything: the same `Table` without a filter of rows; those of its rows that have a result here belong to
-            the table too, so that jobs which train one row each fill one table.
+          everything: the same `Table` without a filter of rows; those of its rows that have a
+            result here belong to the table too, so that jobs which train one row each fill one
+            table.
         """
         asked = {row.name for row in self.table.rows}
         rows = [row for row in everything.rows
                 if row.name in asked or any(self.result_path(row, s).exists() for s in everything.seeds)]
+        read_by = {k: self.table.config[k] for k in ('primary', 'baseline') if self.table.config[k]}
         return {'table': self.table.name, 'title': self.table.title, 'columns': list(self.table.columns),
-                'seeds': list(self.table.seeds),
+                'seeds': list(self.table.seeds), **read_by,
                 'rows': [{'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash} for r in rows]}
 
     def status(self):
@@ -426,28 +411,28 @@ class Runner:
                 speed = speed or cost.rate()
                 need = cost.group(self.trainer(row, 1), self.numbers(row), speed)
             for seed in self.table.seeds:
-                state = ('done' if seed not in unfinished else 'trained' if seed not in untrained
-                         else 'running' if seed in running else 'missing')
+                state = ('done' if seed not in unfinished else 'trained' if seed
+                         not in untrained else 'running' if seed in running else 'missing')
                 here = seed in untrained
-                cells.append({'row': row.name, 'seed': seed, 'state': state,
-                              'seconds': need['seconds'] if here else 0., 'bytes': need['bytes'] if here else 0})
+                cells.append({
+                    'row': row.name, 'seed': seed, 'state': state,
+                    'seconds': need['seconds'] if here else 0.,
+                    'bytes': need['bytes'] if here else 0
+                })
         return cells
 
 
-def networks_info(info):
-    """What of a dataset's info a kit needs, as plain values."""
-    return {k: files.plain(info[k]) for k in ('kind', 'vocab', 'max_length', 'shape', 'name', 'classes') if k in info}
+def _words(columns):
+    """The words of the first column of tokens; None where there is none."""
+    name = schema.of_kind(columns, 'tokens')
+    return name and columns[name].names
 
 
 def _dataset(data):
-    info = data.info
-    out = {'name': info.get('name', data.name), 'sha256': info['sha256'], 'split': 'test', 'sizes': info['sizes']}
-    for key in ('tokens', 'reduced', 'source', 'labelled'):
-        if key in info:
-            out[key] = info[key]
-    if 'vocab' in info:
-        out['vocab'] = len(info['vocab'])
-    return files.plain(out)
+    return files.plain({
+        'name': data.name, 'sha256': data.source.sha256, 'split': 'test',
+        'sizes': data.source.sizes, **data.source.facts
+    })
 
 
 def _likelihood(row, data):
@@ -461,7 +446,9 @@ def _likelihood(row, data):
 
 
 def _likelihood_named(entries, likelihood):
-    """Metrics in nats say which decoder likelihood they are of: densities and probabilities never rank together."""
+    """Metrics in nats say which decoder likelihood they are of: densities and probabilities
+    never rank together.
+    """
     def of_decoder(name):
         return any('log_lik' in need for need in metrics.METRICS[name].needs)
 
@@ -471,27 +458,12 @@ def _likelihood_named(entries, likelihood):
             for k, v in entries.items()}
 
 
-def _log(paths, entry):
-    for g, path in enumerate(paths):
-        if not entry.ran[g]:
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('a') as file:
-            file.write(json.dumps(entry.of(g)) + '\n')
-
-
-def _write_lines(path, entries):
-    """The whole log again, so that epochs a killed run repeated stand in it once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(json.dumps(e) + '\n' for e in entries))
-    os.replace(temporary, path)
-
-
 def _curves(entries):
     """Curves as arrays [epochs]; NaN where a phase has no such number."""
     names = sorted({(part, k) for e in entries for part in ('train', 'valid') for k in e[part]})
     number = lambda x: np.nan if x is None else x
-    out = {f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries]) for part, k in names}
+    out = {
+        f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries])
+        for part, k in names
+    }
     return {**out, 'curve/step': np.array([e['step'] for e in entries])} if entries else {}
-

@@ -1,10 +1,11 @@
-"""A table's config, resolved into rows: what each trains on, with what, and the hashes that name its cells."""
+"""A table's config, resolved into rows: every setting of each, and the hashes of its cells."""
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vaebench import files
 from vaebench.errors import UserError, unknown
-from vaebench.experiment import results
+from vaebench.experiment import config_keys
+from vaebench.experiment.config_keys import merge
 
 
 class Row(NamedTuple):
@@ -12,7 +13,7 @@ class Row(NamedTuple):
     name: str
     label: str
     order: int
-    config: Mapping[str, Any]     # everything that decides its numbers
+    config: Mapping[str, Any]     # how it trains and is measured: the keys of `config_keys.Row`
     published: tuple[str, ...]
     train_hash: str               # of what decides the parameters
     config_hash: str              # of what decides the numbers
@@ -25,29 +26,16 @@ class Table(NamedTuple):
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     columns: tuple[str, ...]
-    config: Mapping[str, Any]
+    config: Mapping[str, Any]     # the keys of `config_keys.Table`
 
 
-def merge(base, over):
-    """`base` with the entries of `over` put in, deep.
-
-    >>> merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': 3}})
-    {'a': {'b': 3, 'c': 2}}
-    """
-    out = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = merge(out[key], value) if both else value
-    return out
-
-
-def _nested(path, value):
+def _nested(path: str, value: Any) -> dict[str, Any]:
     for part in reversed(path.split('.')):
         value = {part: value}
     return value
 
 
-def _select(text, names):
+def _select(text: str, names: list[str]) -> list[str]:
     """Rows that a filter such as 'vae,bn_vae' names; all for ''."""
     wanted = [n.strip() for n in text.split(',') if n.strip()]
     for name in wanted:
@@ -56,89 +44,95 @@ def _select(text, names):
     return wanted or list(names)
 
 
-def _ordered(entries):
-    """Items by their `order`: a ConfigDict forgets the one they were written in."""
-    return sorted(entries.items(), key=lambda item: item[1].get('order', 0))
+def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Table]:
+    """The tables of a config.
 
-
-def tables(config, given=None):
-    """The tables of a config file.
-
-    A config is one table, or holds several under `tables`; then its `rows` and `seeds` reach each of them.
-    Precedence: table < row < command line.
+    A config is one table, or holds several under `tables`; then its `rows` and `seeds` reach
+    each of them. A row's own values go before the table's, the command line's before both.
 
     Args:
-      config: nested dict.
+      config: nested mapping with the keys of `config_keys.Table` or `config_keys.Tables`.
       given: dotted keys that the command line set, with their values.
 
     Returns:
       List of `Table`.
 
     Raises:
-      UserError: an unknown row or method, or an impossible number of seeds.
+      UserError: an unknown key, row, method or metric, or a value that is none of its key.
     """
-    given = given or {}
+    config, given = config_keys.filled(config), given or {}
     if 'tables' not in config:
         return [_table(config, given)]
-    found, shared = [], {k: v for k, v in given.items() if not k.startswith('tables.')}
-    known = dict.fromkeys(n for _, sub in _ordered(config['tables']) for n, _ in _ordered(sub['table']))
-    names = _select(config.get('rows', ''), list(known))
-    for key, sub in _ordered(config['tables']):
-        own = {k.removeprefix(f'tables.{key}.'): v for k, v in given.items() if k.startswith(f'tables.{key}.')}
-        rows = [n for n in sub['table'] if n in names]
+    config_keys.check(config, config_keys.Tables)
+    found, parts = [], config['tables']
+    shared = {k: v for k, v in given.items() if not k.startswith('tables.')}
+    known = dict.fromkeys(name for sub in parts.values() for name in sub['table'])
+    names = _select(config['rows'], list(known))
+    for key, sub in parts.items():
+        path = f'tables.{key}.'
+        own = {k.removeprefix(path): v for k, v in given.items() if k.startswith(path)}
+        rows = [name for name in sub['table'] if name in names]
         if rows:
-            sub = merge(sub, {'rows': ','.join(rows), 'seeds': shared.get('seeds', sub['seeds'])})
-            found.append(_table(sub, own))
+            seeds = shared.get('seeds', sub['seeds'])
+            found.append(_table({**sub, 'rows': ','.join(rows), 'seeds': seeds}, own))
     return found
 
 
-COUNTS = ('epochs', 'batch', 'block', 'group', 'devices')
-
-
-def _check(name, config):
-    """Refuses settings that could only fail later."""
-    from vaebench.metrics import METRICS
-    counts = {k: config[k] for k in COUNTS}
-    counts |= {f'{part}.{k}': v for part in ('kit', 'evaluation') for k, v in config[part].items()
-               if isinstance(v, int) and not isinstance(v, bool)}
-    for key, value in counts.items():
-        if value < 1:
-            raise UserError(f'{key}={value} in row {name}: give 1 or more')
-    if config['seeds_by'] not in ('auto', 'vmap', 'map'):
-        raise UserError(f"seeds_by={config['seeds_by']}: give auto, vmap or map")
-    if config['protocol']['keep'] not in ('best', 'last'):
-        raise UserError(f"protocol.keep={config['protocol']['keep']}: give best or last")
-    for metric in config['metrics']:
-        if metric not in METRICS:
-            raise unknown('metric', metric, METRICS)
-
-
-def _table(config, given):
-    from vaebench import methods
-    rows = []
-    seeds = config['seeds']
-    if not isinstance(seeds, int) or seeds < 1:
-        raise UserError(f'seeds={seeds} is not a number of seeds; give 1 or more')
-    names = _select(config.get('rows', ''), [name for name, _ in _ordered(config['table'])])
-    command = {}
+def _table(config: Mapping[str, Any], given: Mapping[str, Any]) -> Table:
+    config_keys.check(config, config_keys.Table, 'the config')
+    if config['baseline'] and config['baseline'] not in config['table']:
+        raise unknown('row for a baseline', config['baseline'], config['table'])
+    _check_metrics([*config['columns'], *filter(None, [config['primary']])])
+    command: dict[str, Any] = {}
     for key, value in given.items():
         command = merge(command, _nested(key, value))
-    for order, (name, row) in enumerate(_ordered(config['table'])):
-        if name not in names:
-            continue
-        entry = methods.find(row['method'])
-        full = merge(merge(config, row.get('overrides', {})), {k: v for k, v in command.items() if k != 'table'})
-        hp = {**entry.hp, **row.get('hp', {})}
-        extra = set(row.get('hp', {})) - set(entry.hp)
-        if extra:
-            raise unknown(f'hp of row {name}:', extra.pop(), sorted(entry.hp))
-        full = {**{k: v for k, v in full.items() if k not in ('table', 'rows', 'seeds', 'name', 'title', 'columns')},
-                'method': row['method'], 'hp': hp, 'options': {**entry.options, **row.get('options', {})}}
-        train = {k: full[k] for k in results.TRAINING if k in full}
-        rows.append(Row(name, row.get('label', name), order, full, tuple(row.get('published', ())),
-                        files.config_hash(train), files.config_hash(
-                            {**train, 'evaluation': full['evaluation'], 'metrics': full['metrics']})))
-    for row in rows:
-        _check(row.name, row.config)
-    columns = tuple(config.get('columns', ()) or config['metrics'])
-    return Table(config['name'], config['title'], tuple(rows), tuple(range(seeds)), columns, config)
+    names = _select(config['rows'], list(config['table']))
+    rows = [_row(name, order, config, command) for order, name in enumerate(config['table'])
+            if name in names]
+    return Table(config['name'], config['title'], tuple(rows), tuple(range(config['seeds'])),
+                 tuple(config['columns'] or config['metrics']), config)
+
+
+def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, Any]) -> Row:
+    """A row with the table's settings, its own and the command line's; `command` is nested."""
+    from vaebench import methods
+    row, where = table['table'][name], f'row {name}'
+    config_keys.check(row, config_keys.Entry, where)
+    own, settings = row.get('overrides', {}), config_keys.fields(config_keys.Settings)
+    for key in own:
+        if key not in settings:
+            raise unknown(f'override of {where}:', key, settings)
+    entry = methods.find(row['method'])
+    hp = row.get('hp', {})
+    for key in hp:
+        if key not in entry.hp:
+            raise unknown(f'hp of {where}:', key, sorted(entry.hp))
+    config = {k: v for k, v in merge(merge(table, own), command).items() if k in settings}
+    config |= {'method': row['method'], 'hp': {**entry.hp, **hp},
+               'options': {**entry.options, **row.get('options', {})}}
+    config_keys.check(config, config_keys.Row, where)
+    _check_metrics(config['metrics'])
+    return Row(name, _label(row.get('label', name), name, config), order, config,
+               tuple(row.get('published', ())), files.config_hash(config_keys.parameters(config)),
+               files.config_hash(config_keys.numbers(config)))
+
+
+def _label(text: str, name: str, config: Mapping[str, Any]) -> str:
+    """A label with its numbers put in, so that it cannot say another than the row has.
+
+    >>> row = {'hp': {'target': 8.}, 'options': {}, 'kit': {'latent': 32}}
+    >>> _label('FB ({target:g}), {kit[latent]} units', 'fb', row)
+    'FB (8), 32 units'
+    """
+    try:
+        return text.format(**{**config, **config['hp'], **config['options']})
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise UserError(f'label of row {name}: {text!r} asks for what the row does not have '
+                        f'({error}); write {{{{ and }}}} for braces') from error
+
+
+def _check_metrics(names: list[str]) -> None:
+    from vaebench.metrics import METRICS
+    for name in names:
+        if name not in METRICS:
+            raise unknown('metric', name, METRICS)

@@ -1,4 +1,6 @@
-"""Where samples and data are compared: a small classifier of the dataset's labels, trained by the suite itself."""
+"""Where samples and data are compared: a small classifier of the dataset's labels, trained by
+the suite itself.
+"""
 import functools
 import hashlib
 import io
@@ -12,10 +14,10 @@ from vaebench import core, files, networks
 from vaebench.engine import checkpoint, loop, order
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.trainer import Settings, Trainer
-from vaebench.errors import unknown
 from vaebench.methods import baselines
-from vaebench.metrics import Space, validator
-from vaebench.metrics.view import slots
+from vaebench.metrics import Judge, validator
+from vaebench.metrics.evaluator import slots
+from vaebench.schema import label, of_kind
 
 SEED = 0
 BATCH = 128
@@ -28,73 +30,37 @@ ROWS = 20_000          # at most, behind them
 AT_ONCE = 250          # rows of a dispatch
 
 
-def binarize(key: core.Key, batch: core.Batch) -> core.Batch:
-    """Draws each pixel of a batch, and of its partners, as one with probability x, else zero.
+def judge(data, folder=None, **run):
+    """In what samples of a dataset are compared.
 
-    Args:
-      key: [] typed key.
-      batch: with 'x' in [0, 1].
-
-    Returns:
-      The batch with new 'x'.
-    """
-    def drawn(tag, x):
-        return jax.random.bernoulli(core.derive(key, tag), x).astype(jnp.float32)
-
-    out = {**batch, 'x': drawn(0, batch['x'])}
-    if 'partner' in batch:
-        out['partner'] = {**batch['partner'], 'x': drawn(1, batch['partner']['x'])}
-    return out
-
-
-AUGMENT = {'binarise': binarize}
-"""What training data asks to be done to every batch, by the name in its info."""
-
-
-def augmentation(name: str | None) -> core.Augment | None:
-    """The augmentation that a dataset names.
-
-    Args:
-      name: key of `AUGMENT`, or None.
-
-    Returns:
-      The function, or None.
-
-    Raises:
-      UserError: the name is unknown.
-    """
-    if name is not None and name not in AUGMENT:
-        raise unknown('augmentation', name, AUGMENT)
-    return AUGMENT.get(name)
-
-
-def space(data, folder=None, **run):
-    """The `Space` of a dataset's samples.
-
-    Images with labels are compared in penultimate features of a small convolutional classifier, trained once with a
-    fixed seed; images without labels in principal components of their training pixels; anything else as it is.
+    Images with labels are compared in penultimate features of a small convolutional classifier,
+    trained once with a fixed seed; images without labels in principal components of their
+    training pixels; anything else as it is.
 
     Args:
       data: a `datasets.Dataset`.
-      folder: where what was learned is kept and looked for, for any process; None keeps nothing.
+      folder: where what was learned is kept and looked for, for any process; None keeps
+        nothing.
       **run: of `loop.Options`, such as `deadline`, `stop` and `on_block`.
 
     Returns:
-      A `metrics.Space`.
+      A `metrics.Judge` with `features`: x [N, ...] -> [N, D] and, of a classifier, `classify`:
+      features -> [N, K].
 
     Raises:
       loop.OutOfTime: time was up before the classifier was trained.
     """
-    if data.info['kind'] != 'image':
-        return Space(lambda x: x.reshape(len(x), -1), 'coordinates')
+    if of_kind(data.schema, 'image') is None:
+        return Judge(f'{data.part}s', functions={'features': lambda x: x.reshape(len(x), -1)})
     learn, made = (_train, _classifier) if _labelled(data) else (_fit, _components)
     config = _config(data) if _labelled(data) else {'components': COMPONENTS, 'rows': ROWS}
     if folder is None:
         return made(data, config, learn(data, config, None, run))
-    path = folder / f"{data.info['sha256'][:16]}.{files.config_hash(config)}.npz"
+    path = folder / f"{data.source.sha256[:16]}.{files.config_hash(config)}.npz"
     arrays = _read(path)
     if arrays is None:
-        with files.lock(path.with_suffix('.lock')) as mine:      # who has it not does the same work, and keeps none
+        # who has it not does the same work, and keeps none
+        with files.lock(path.with_suffix('.lock')) as mine:
             new = learn(data, config, path.with_suffix('') if mine else None, run)
             arrays = _read(path)
             if arrays is None:
@@ -146,44 +112,51 @@ def in_batches(f):
 
 def _config(data):
     """What decides the classifier, besides the data."""
-    small = max(data.info['shape'][:2]) <= SMALL
-    sizes = {'channels': (32, 64), 'hidden': 32} if small else {'channels': (32, 64, 128), 'hidden': 128}
-    classes = int(max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
+    small = max(data.schema['x'].shape[:2]) <= SMALL
+    sizes = {'channels': (32, 64), 'hidden': 32
+             } if small else {'channels': (32, 64, 128), 'hidden': 128}
+    classes = int(
+        max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
     steps = order.epoch_steps([len(data.splits['train']['label'])], BATCH)
     epochs = max(-(-LEAST // steps), min(EPOCHS, max(1, MOST // steps)))
-    augment = {k: v for k, v in data.info.items() if k == 'augment' and v}     # it must see what it will judge
-    return {'kit': {'name': 'conv', 'latent': 1, **sizes}, 'classes': classes, 'epochs': epochs, 'batch': BATCH,
-            'lr': 1e-3, 'seed': SEED, **augment}
+    return {
+        'kit': {'name': 'conv', 'latent': 1, **sizes}, 'classes': classes, 'epochs': epochs,
+        'batch': BATCH, 'lr': 1e-3, 'seed': SEED
+    }
 
 
 def _kit(data, config):
-    return networks.build({**data.info, 'classes': config['classes']}, config['kit'])
+    return networks.build({'x': data.schema['x'], 'label': label(config['classes'])},
+                          config['kit'])
 
 
-def _known(part):
+def _pixels(data, split):
+    """x float32 [N, ...] of a split, decoded."""
+    columns = data.splits[split]
+    return np.asarray((columns if data.decode is None else data.decode(columns))['x'],
+                      np.float32)
+
+
+def _known(data, split):
     """Rows with a label, as arrays for the engine."""
-    label = np.asarray(part['label'], np.int32)
-    return {'x': np.asarray(part['x'], np.float32)[label >= 0], 'label': label[label >= 0]}
+    label = np.asarray(data.splits[split]['label'], np.int32)
+    return {'x': _pixels(data, split)[label >= 0], 'label': label[label >= 0]}
 
 
 def _train(data, config, folder, run):
     """Leaves of the trained parameters and the accuracy on the test split."""
-    learn, valid, test = (_known(data.splits[s]) for s in ('train', 'valid', 'test'))
-    epoch = order.epoch_steps([len(learn['label'])], config['batch'])
-    plan = core.Plan(config['epochs'] * epoch, epoch, optimizer({'name': 'adam'}))
-    method = baselines.classifier(_kit(data, config), plan)
+    learn, valid, test = (_known(data, s) for s in ('train', 'valid', 'test'))
+    examples = len(learn['label'])
+    epoch = order.epoch_steps([examples], config['batch'])
+    recipe = core.Recipe(config['epochs'] * epoch, epoch, examples, optimizer({'name': 'adam'}))
+    method = baselines.classifier(_kit(data, config), recipe)
     classify = method.evals['classify']
-
-    def score(params, carry, batch):           # what the validation, which knows likelihoods, takes the best of
-        return jnp.take_along_axis(classify(params, carry, batch), batch['label'][:, None], 1)[:, 0]
-
     held = len(valid['label']) > 0
-    method = method._replace(evals={'score': score} if held else {})
     settings = Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
-    validators = functools.partial(validator, method.evals, [valid], batch=VALIDATION)
-    trainer = Trainer(method, [learn], validators, settings, 1,
-                      augmentation(config.get('augment')))
-    options = loop.Options(folder=folder, fingerprint=data.info['sha256'], **run)
+    validators = functools.partial(validator, method.evals if held else {}, [valid],
+                                   batch=VALIDATION)
+    trainer = Trainer(method, [learn], validators, settings, 1, data.augment)
+    options = loop.Options(folder=folder, fingerprint=data.source.sha256, **run)
     numbers = {'lr': config['lr'], 'lr_scale': 1.}
     state, _ = loop.run(trainer, [config['seed']], numbers, options)
     params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))
@@ -191,24 +164,30 @@ def _train(data, config, folder, run):
     if len(test['label']):
         log_p = in_batches(lambda x: classify(params, {}, {'x': x}))(test['x'])
         right = (log_p.argmax(1) == test['label']).mean()
-    return {**{f'{i:03d}': x for i, x in enumerate(jax.tree.leaves(params))}, 'accuracy': np.float64(right)}
+    return {
+        **{f'{i:03d}': x
+           for i, x in enumerate(jax.tree.leaves(params))}, 'accuracy': np.float64(right)
+    }
 
 
 def _classifier(data, config, arrays):
-    """`Space` of the classifier whose leaves these are."""
+    """`Judge` of the classifier whose leaves these are."""
     kit = _kit(data, config)
     enc, head = kit.encoder(), kit.head(config['classes'])
-    tree = jax.eval_shape(lambda: {'enc': enc.init(jax.random.key(0)), 'head': head.init(jax.random.key(0))})
+    tree = jax.eval_shape(
+        lambda: {'enc': enc.init(jax.random.key(0)), 'head': head.init(jax.random.key(0))})
     leaves = [arrays[k] for k in sorted(arrays) if k != 'accuracy']
     params = jax.tree.unflatten(jax.tree.structure(tree), leaves)
-    digest = hashlib.sha256(b''.join(np.ascontiguousarray(x, '<f4').tobytes() for x in leaves)).hexdigest()[:8]
+    digest = hashlib.sha256(b''.join(
+        np.ascontiguousarray(x, '<f4').tobytes() for x in leaves)).hexdigest()[:8]
 
     def classify(features):
         return np.asarray(jax.nn.log_softmax(head.apply(params['head'], jnp.float32(features))))
 
-    accuracy = f"accuracy {100 * float(arrays['accuracy']):.1f}%"
-    return Space(in_batches(lambda x: enc.apply(params['enc'], {'x': x}).last),
-                 f"features of the suite's classifier {digest}, {accuracy}", classify)
+    accuracy = float(arrays['accuracy'])
+    features = in_batches(lambda x: enc.apply(params['enc'], {'x': x}).last)
+    return Judge(f"features of the suite's classifier {digest}, accuracy {100 * accuracy:.1f}%",
+                 digest, accuracy, {'features': features, 'classify': classify})
 
 
 # Without labels.
@@ -217,15 +196,21 @@ def _fit(data, config, folder, run):
     """Mean and principal components of the training pixels."""
     from sklearn.decomposition import PCA
 
-    x = np.asarray(data.splits['train']['x'], np.float32)
-    x = x[np.random.default_rng(SEED).permutation(len(x))[:config['rows']]].reshape(min(len(x), config['rows']), -1)
-    pca = PCA(min(config['components'], *x.shape), svd_solver='randomized', random_state=SEED).fit(x)
-    return {'mean': pca.mean_, 'components': pca.components_, 'share': pca.explained_variance_ratio_.sum()}
+    x = _pixels(data, 'train')
+    x = x[np.random.default_rng(SEED).permutation(len(x))[:config['rows']]].reshape(
+        min(len(x), config['rows']), -1)
+    pca = PCA(min(config['components'], *x.shape), svd_solver='randomized',
+              random_state=SEED).fit(x)
+    return {
+        'mean': pca.mean_, 'components': pca.components_,
+        'share': pca.explained_variance_ratio_.sum()
+    }
 
 
 def _components(data, config, arrays):
-    """`Space` of these components."""
+    """`Judge` of these components."""
     mean, components = arrays['mean'], arrays['components']
-    return Space(lambda x: (x.reshape(len(x), -1) - mean) @ components.T,
-                 f"{len(components)} principal components of training pixels, {100 * float(arrays['share']):.1f}% of "
-                 'their variance')
+    return Judge(
+        f"{len(components)} principal components of training pixels, {100 * float(arrays['share']):.1f}% of "
+        'their variance',
+        functions={'features': lambda x: (x.reshape(len(x), -1) - mean) @ components.T})

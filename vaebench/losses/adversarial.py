@@ -1,15 +1,20 @@
 """Objectives of players against each other, per example."""
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 NU_MAX = 20.
-"""Ceiling of a dual function: its exponential stays finite, and a clipped dual function is still a bound."""
+"""Ceiling of a dual function.
+
+Its exponential stays finite, and a clipped dual function still gives a bound.
+"""
 
 
-def critic_loss(real, fake):
-    """Binary cross-entropy of a critic that should call `real` true and `fake` false.
+def critic_loss(real: chex.Array, fake: chex.Array) -> jax.Array:
+    """Computes the cross-entropy of a critic that should call `real` true and `fake` false.
 
     Args:
       real: [...] logits of data.
@@ -24,11 +29,13 @@ def critic_loss(real, fake):
     >>> round(float(critic_loss(jnp.zeros(()), jnp.zeros(()))), 4)
     1.3863
     """
+    chex.assert_equal_shape([real, fake])
+    chex.assert_type([real, fake], float)
     return jax.nn.softplus(-real) + jax.nn.softplus(fake)
 
 
-def generator_loss(fake, form='nonsaturating'):
-    """What a generator minimises against the critic's logits.
+def generator_loss(fake: chex.Array, form: str = 'nonsaturating') -> jax.Array:
+    """Computes what a generator minimizes against the critic's logits.
 
     Args:
       fake: [...] logits of samples.
@@ -40,18 +47,21 @@ def generator_loss(fake, form='nonsaturating'):
     References:
       Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv:1406.2661.
 
-    >>> round(float(generator_loss(jnp.zeros(()))), 4), round(float(generator_loss(jnp.zeros(()), 'minmax')), 4)
-    (0.6931, -0.6931)
+    >>> [round(float(generator_loss(jnp.zeros(()), f)), 4) for f in ('nonsaturating', 'minmax')]
+    [0.6931, -0.6931]
     """
-    return {'nonsaturating': lambda a: jax.nn.softplus(-a), 'minmax': lambda a: -jax.nn.softplus(a)}[form](fake)
+    chex.assert_type(fake, float)
+    forms = {'nonsaturating': lambda a: jax.nn.softplus(-a),
+             'minmax': lambda a: -jax.nn.softplus(a)}
+    return forms[form](fake)
 
 
-def least_squares(score, target):
-    """Half the squared distance of a score from its target.
+def least_squares(score: chex.Array, target: chex.Numeric) -> jax.Array:
+    """Computes half the squared distance of a score from its target.
 
     Args:
       score: [...].
-      target: a number.
+      target: [], or [...] one for every score.
 
     Returns:
       [...].
@@ -62,18 +72,20 @@ def least_squares(score, target):
     >>> float(least_squares(jnp.array(3.), 1.))
     2.0
     """
-    return .5 * (score - target)**2
+    chex.assert_is_broadcastable(jnp.shape(target), jnp.shape(score))
+    chex.assert_type([score, target], float)
+    return optax.l2_loss(score - target)
 
 
-def margin_loss(real, fake, margin):
-    """What an energy minimises: low on data, at least `margin` on samples.
+def margin_loss(real: chex.Array, fake: chex.Array, margin: chex.Numeric) -> jax.Array:
+    """Computes what an energy minimizes: low on data, at least `margin` on samples.
 
     Its gradient is exactly 0 for samples at the margin and above.
 
     Args:
       real: [...] energies of data, at least 0.
       fake: [...] energies of samples.
-      margin: number > 0.
+      margin: [] > 0.
 
     Returns:
       [...], in the energy's unit.
@@ -84,11 +96,14 @@ def margin_loss(real, fake, margin):
     >>> margin_loss(jnp.array([.5, .5]), jnp.array([.25, 2.]), 1.).tolist()
     [1.25, 0.5]
     """
+    chex.assert_equal_shape([real, fake])
+    chex.assert_rank(margin, 0)
+    chex.assert_type([real, fake, margin], float)
     return real + jax.nn.relu(margin - fake)
 
 
-def code_information(logits, code):
-    """Lower bound of the mutual information between a uniform code and the sample made from it.
+def code_information(logits: chex.Array, code: chex.Array) -> jax.Array:
+    """Bounds the mutual information between a uniform code and its sample from below.
 
     Args:
       logits: [B, K] of the recognition network.
@@ -103,11 +118,14 @@ def code_information(logits, code):
     >>> code_information(jnp.zeros((1, 4)), jnp.eye(4)[:1]).tolist()
     [0.0]
     """
-    return math.log(logits.shape[-1]) + (code * jax.nn.log_softmax(logits)).sum(-1)
+    chex.assert_rank([logits, code], 2)
+    chex.assert_equal_shape([logits, code])
+    chex.assert_type([logits, code], float)
+    return math.log(logits.shape[-1]) - optax.softmax_cross_entropy(logits, code)
 
 
-def dual_kl(nu_q, nu_p):
-    """Fenchel lower bound of KL(q || p): its mean is at most the KL for any function nu.
+def dual_kl(nu_q: chex.Array, nu_p: chex.Array) -> jax.Array:
+    """Computes the Fenchel lower bound of KL(q || p): a mean of at most the KL for any nu.
 
     The paper omits the + 1, without which the best value is KL - 1.
 
@@ -119,9 +137,12 @@ def dual_kl(nu_q, nu_p):
       [...], nats.
 
     References:
-      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527.
+      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019,
+      arXiv:1908.11527.
 
     >>> float(dual_kl(jnp.zeros(()), jnp.zeros(())))
     0.0
     """
+    chex.assert_equal_shape([nu_q, nu_p])
+    chex.assert_type([nu_q, nu_p], float)
     return jnp.minimum(nu_q, NU_MAX) - jnp.exp(jnp.minimum(nu_p, NU_MAX)) + 1

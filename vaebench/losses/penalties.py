@@ -1,13 +1,16 @@
 """Terms that keep a critic smooth and samples apart."""
+from collections.abc import Callable
+
+import chex
 import jax
 import jax.numpy as jnp
 
 
-def gradient_penalty(score, x):
-    """Squared distance of a score's input gradient norm from 1, example by example.
+def gradient_penalty(score: Callable[[chex.Array], jax.Array], x: chex.Array) -> jax.Array:
+    """Computes the squared distance of a score's gradient norm from 1, example by example.
 
     Args:
-      score: [B, ...] -> [B].
+      score: maps [B, ...] to [B], each example on its own.
       x: [B, ...].
 
     Returns:
@@ -19,16 +22,19 @@ def gradient_penalty(score, x):
     >>> gradient_penalty(lambda x: 3 * x[:, 0], jnp.zeros((2, 4))).tolist()
     [4.0, 4.0]
     """
+    chex.assert_shape(x, (None, ...))
+    chex.assert_type(x, float)
     grads = jax.vmap(jax.grad(lambda v: score(v[None])[0]))(x)
     # The constant under the root keeps the second derivative finite where the gradient is zero.
     norms = jnp.sqrt((grads.reshape(len(x), -1)**2).sum(-1) + 1e-12)
     return (norms - 1)**2
 
 
-def pulling_away(codes, weight):
-    """Mean squared cosine between the codes of different examples: 1 where all are parallel, 0 where orthogonal.
+def pulling_away(codes: chex.Array, weight: chex.Array) -> jax.Array:
+    """Computes the mean squared cosine between the codes of different examples.
 
-    Couples the batch. A public reproduction leaves out the square, and so rewards opposite codes.
+    It is 1 where all codes are parallel and 0 where they are orthogonal, and couples the batch.
+    A public reproduction leaves out the square, and so rewards opposite codes.
 
     Args:
       codes: [B, Z].
@@ -40,9 +46,13 @@ def pulling_away(codes, weight):
     References:
       Zhao et al., "Energy-based Generative Adversarial Network", 2017, arXiv:1609.03126.
 
-    >>> round(float(pulling_away(jnp.array([[1., 0.], [0., 2.], [3., 0.]]), jnp.ones(3))), 4)
+    >>> codes = jnp.array([[1., 0.], [0., 2.], [3., 0.]])
+    >>> round(float(pulling_away(codes, jnp.ones(3))), 4)
     0.3333
     """
+    chex.assert_rank([codes, weight], [2, 1])
+    chex.assert_equal_shape_prefix([codes, weight], 1)
+    chex.assert_type([codes, weight], float)
     unit = codes / jnp.sqrt((codes**2).sum(-1, keepdims=True) + 1e-12)
     pairs = weight[:, None] * weight * (1 - jnp.eye(len(weight)))
     return (pairs * (unit @ unit.T)**2).sum() / jnp.maximum(pairs.sum(), 1.)

@@ -1,252 +1,270 @@
-"""The registry: every method by name, with its factory, its numbers and its paper."""
+"""The registry: every method by name, with its factory, its numbers and its papers."""
 import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vaebench.errors import UserError, unknown
 from vaebench.methods import (
-    adversarial,
     adversarial_autoencoders,
-    aggregate,
-    amortised,
+    aggregate_posterior,
     autoencoders,
     baselines,
-    codes,
-    embeddings,
-    energy,
+    conditional,
+    energy_gans,
+    gans,
+    geometry,
     implicit,
     lagging,
-    manifolds,
-    moments,
+    manifold_learning,
+    moment_matching,
     priors,
-    stepwise,
+    semi_amortized,
     text_decoders,
+    timestep_posteriors,
+    vector_quantized,
 )
 
 GROUP = 'vaebench.methods'
 
-BOTH = ('text', 'image')
-TEXT = ('text',)
-IMAGE = ('image',)
+# What methods need of a kit: names of networks, of options of its decoders, and of columns it
+# reads.
+NOTHING = ()
+DATA = ('x',)
+AUTOENCODER = 'encoder', 'head', 'decoder'
+LANGUAGE_MODEL = 'decoder', 'decoder.unconditional'
+DENOISING = *AUTOENCODER, 'corrupt'
+SKIP, DILATED = (*AUTOENCODER, 'decoder.skip'), (*AUTOENCODER, 'decoder.dilations')
+DUAL, PSEUDO, PSEUDO_DUAL = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo'), (*AUTOENCODER,
+                                                                              'mlp', 'pseudo')
+BAG, STEPS = (*DUAL, 'tokens'), (*AUTOENCODER, 'encoder.states', 'decoder.steps')
+SEQUENCE = *AUTOENCODER, 'encoder.states', 'sequence', 'length'
+ATTENTION = *SEQUENCE, 'decoder.attention'
+ADVERSARIAL, CONDITIONAL = (*DUAL, 'x'), (*DUAL, 'context')
+CLASSIFIER = 'encoder', 'head'
+GAN, ENERGY, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
-LI = 'Li et al., A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text, 2019, arXiv:1909.00868'
-BOWMAN = 'Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349'
-FU = ('Fu et al., Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing, 2019, '
-      'arXiv:1903.10145')
-SHAO = 'Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988'
-ZHU = 'Zhu et al., A Batch Normalized Inference Network Keeps the KL Vanishing Away, 2020, arXiv:2004.12585'
-RAZAVI = 'Razavi et al., Preventing Posterior Collapse with delta-VAEs, 2019, arXiv:1901.03416'
-XU = 'Xu and Durrett, Spherical Latent Spaces for Stable Variational Autoencoders, 2018, arXiv:1808.10805'
-YANG = ('Yang et al., Improved Variational Autoencoders for Text Modeling using Dilated Convolutions, 2017, '
-        'arXiv:1702.08139')
-TWR = ('Li et al., Improving Variational Autoencoder for Text Modelling with Timestep-Wise Regularisation, 2020, '
-       'arXiv:2011.01136')
-FANG = 'Fang et al., Implicit Deep Latent Variable Models for Text Generation, 2019, arXiv:1908.11527'
-DAI = 'Dai et al., APo-VAE: Text Generation in Hyperbolic Space, 2021, arXiv:2005.00054'
-DING = ('Ding and Gimpel, FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models, '
-        'NAACL 2021')
-TOMCZAK = 'Tomczak and Welling, VAE with a VampPrior, 2018, arXiv:1705.07120'
-TOLSTIKHIN = 'Tolstikhin et al., Wasserstein Auto-Encoders, 2018, arXiv:1711.01558'
-BAHULEYAN = ('Bahuleyan et al., Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation, 2019, '
-             'arXiv:1806.08462')
-SHEN = ('Shen et al., Educating Text Autoencoders: Latent Representation Guidance via Denoising, 2020, '
-        'arXiv:1905.12777')
-ZHANG = 'Zhang et al., Improving Variational Autoencoders with Density Gap-based Regularization, 2022'
-DAVAM = ('Fang et al., Discrete Auto-regressive Variational Attention Models for Text Modeling, 2021, '
-         'arXiv:2106.08571')
-GOODFELLOW = 'Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661'
-NOWOZIN = ('Nowozin et al., f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization, '
-           '2016, arXiv:1606.00709')
-ENERGY = 'Zhao et al., Energy-based Generative Adversarial Network, 2017, arXiv:1609.03126'
-MAKHZANI = 'Makhzani et al., Adversarial Autoencoders, 2016, arXiv:1511.05644'
-MOMENTS = 'Li et al., Generative Moment Matching Networks, 2015, arXiv:1502.02761'
-INFO = 'Zhao et al., InfoVAE: Information Maximizing Variational Autoencoders, 2017, arXiv:1706.02262'
-BURGESS = 'Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599'
 MAPS = {
-    'pca': ('Pearson, On Lines and Planes of Closest Fit to Systems of Points in Space, 1901', {}),
-    'kernel_pca': ('Schoelkopf, Smola and Mueller, Nonlinear Component Analysis as a Kernel Eigenvalue Problem, 1998',
-                   {}),
-    'isomap': ('Tenenbaum, de Silva and Langford, A Global Geometric Framework for Nonlinear Dimensionality '
-               'Reduction, 2000', {}),
-    'lle': ('Roweis and Saul, Nonlinear Dimensionality Reduction by Locally Linear Embedding, 2000', {}),
-    'laplacian': ('Belkin and Niyogi, Laplacian Eigenmaps for Dimensionality Reduction and Data Representation, 2003',
-                  {}),
-    'tsne': ('van der Maaten and Hinton, Visualizing Data using t-SNE, 2008', {}),
+    'pca': 'pearson1901lines', 'kernel_pca': 'schoelkopf1998nonlinear',
+    'isomap': 'tenenbaum2000global', 'lle': 'roweis2000nonlinear',
+    'laplacian': 'belkin2003laplacian', 'tsne': 'vandermaaten2008visualizing',
 }
 
 
 class Entry(NamedTuple):
     """One method of the registry."""
-    factory: Callable                  # (kit, plan, **options) -> Method
-    hp: Mapping[str, float]            # defaults of the traced numbers; 'lr' and 'lr_scale' are the table's
-    paper: str
-    track: tuple[str, ...]
-    options: Mapping[str, Any] = {}    # defaults of the factory's static options that make this row
+    factory: Callable                  # (kit, recipe, **options) -> Method
+    hp: Mapping[str, float]            # defaults of the traced numbers, less lr and lr_scale
+    cite: tuple[str, ...]              # its papers: keys of `references.bib`
+    needs: tuple[str, ...]             # of a kit: see `networks.KitEntry.offers`
+    options: Mapping[str, Any] = {}    # defaults of the factory's static options in this row
+    note: str = ''                     # what it is in its papers, or what it is without any
+    meanings: Mapping[str, str] = {}   # of hp that `hyperparameters` lacks or means otherwise
 
 
-def against(**hp):
+def against(**hp: float) -> dict[str, float]:
     """hp of `adversarial_autoencoders.play`."""
     return {'critic_lr': 2e-4, 'adversarial': 1., **hp}
 
 
-def weight(beta=1., warmup=0., period=0., start=0.):
-    """hp of `parts.scheduled`."""
+def weight(beta: float = 1., warmup: float = 0., period: float = 0.,
+           start: float = 0.) -> dict[str, float]:
+    """hp of `objectives.scheduled_weight`."""
     return {'beta': beta, 'beta_start': start, 'warmup': warmup, 'delay': 0., 'period': period}
 
 
 METHODS = {
     # baselines
-    'source': Entry(baselines.source, {}, 'the synthetic corpus itself', TEXT),
-    'lstm_lm': Entry(baselines.language_model, {}, f'{BOWMAN} (its baseline)', TEXT),
-    'ae': Entry(autoencoders.vae, weight(0.), f'{LI} (its first stage: beta 0, stochastic code)', BOTH,
-                {'select': 'rec'}),
-    'dae': Entry(autoencoders.deterministic_ae, {}, f'{BAHULEYAN} (its DAE: a deterministic code)', BOTH),
-    'denoising_ae': Entry(autoencoders.deterministic_ae, {}, SHEN, BOTH, {'corrupt': .3}),
+    'source': Entry(baselines.source, {}, (), NOTHING, note='the synthetic corpus itself'),
+    'lstm_lm': Entry(baselines.language_model, {}, ('bowman2016generating',), LANGUAGE_MODEL,
+                     note='its baseline'),
+    'ae': Entry(autoencoders.vae, weight(0.), ('li2019surprisingly',), AUTOENCODER,
+                {'select': 'rec'}, note='its first stage: beta 0, stochastic code'),
+    'dae': Entry(autoencoders.deterministic_ae, {}, ('bahuleyan2019stochastic',), AUTOENCODER,
+                 note='its DAE: a deterministic code'),
+    'denoising_ae': Entry(autoencoders.deterministic_ae, {}, ('shen2020educating',), DENOISING,
+                          {'corrupt': .3}),
     # weight of the rate
-    'vae': Entry(
-        autoencoders.vae, weight(), 'Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114', BOTH),
-    'anneal': Entry(autoencoders.vae, weight(warmup=10.), BOWMAN, BOTH),
-    'cost_anneal': Entry(autoencoders.vae, weight(warmup=10.), f'{SHAO} (its cost annealing)', BOTH,
-                         {'shape': 'sigmoid'}),
-    'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), FU, BOTH),
-    'beta_vae': Entry(
-        autoencoders.vae, weight(.5),
-        'Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework, 2017',
-        BOTH),
-    'capacity_vae': Entry(
-        autoencoders.capacity_vae, {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
-        BURGESS, BOTH),
-    'control_vae': Entry(
-        autoencoders.control_vae, {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.}, SHAO, BOTH),
+    'vae': Entry(autoencoders.vae, weight(), ('kingma2014autoencoding',), AUTOENCODER),
+    'anneal': Entry(autoencoders.vae, weight(warmup=10.), ('bowman2016generating',),
+                    AUTOENCODER),
+    'cost_anneal': Entry(autoencoders.vae, weight(warmup=10.), ('shao2020controlvae',),
+                         AUTOENCODER, {'shape': 'sigmoid'}, note='its cost annealing'),
+    'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), ('fu2019cyclical',),
+                      AUTOENCODER),
+    'beta_vae': Entry(autoencoders.vae, weight(.5), ('higgins2017betavae',), AUTOENCODER),
+    'capacity_vae': Entry(autoencoders.capacity_vae,
+                          {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
+                          ('burgess2018understanding',), AUTOENCODER),
+    'control_vae': Entry(autoencoders.control_vae,
+                         {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.},
+                         ('shao2020controlvae',), AUTOENCODER,
+                         meanings={'target': 'KL to be held, nats per example'}),
     # free bits and pretraining
-    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, f'{LI} (its VAE + FB)', BOTH),
-    'fb_max': Entry(
-        autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
-        'Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016, arXiv:1606.04934',
-        BOTH, {'reduce': 'batch', 'form': 'max'}),
+    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+                ('li2019surprisingly',), AUTOENCODER, note='its VAE + FB'),
+    'fb_max': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+                    ('kingma2016improving',), AUTOENCODER, {'reduce': 'batch', 'form': 'max'}),
     'fbp': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
-                 f'{LI} (its baseline: one threshold on the total)', BOTH, {'scope': 'total'}),
-    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.}, LI, BOTH, {'pretrain': True}),
-    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), f'{ZHU} (its comparison)', BOTH,
-                             {'pretrain': True}),
-    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), f'{ZHU} (its comparison)', BOTH,
-                          {'rate': .15, 'pretrain': True}),
-    'pre_ae_vmf': Entry(manifolds.vmf_vae, weight(), f'{ZHU} (its comparison)', BOTH,
-                        {'kappa': 13., 'pretrain': True}),
-    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, BOTH, {'pretrain': True}),
+                 ('li2019surprisingly',), AUTOENCODER, {'scope': 'total'},
+                 note='its baseline: one threshold on the total'),
+    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+                       ('li2019surprisingly',), AUTOENCODER, {'pretrain': True}),
+    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5.,
+                                                      period=10.), ('zhu2020batch',),
+                             AUTOENCODER, {'pretrain': True}, note='its comparison'),
+    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), ('zhu2020batch',),
+                          AUTOENCODER, {'rate': .15, 'pretrain': True}, note='its comparison'),
+    'pre_ae_vmf': Entry(geometry.vmf_vae, weight(), ('zhu2020batch',), AUTOENCODER,
+                        {'kappa': 13., 'pretrain': True}, note='its comparison'),
+    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
+                       ('zhu2020batch',), AUTOENCODER, {'pretrain': True}),
     # inference
-    'lagging': Entry(
-        lagging.lagging, weight(warmup=10., start=.1),
-        'He et al., Lagging Inference Networks and Posterior Collapse in Variational Autoencoders, 2019, '
-        'arXiv:1901.05534', BOTH),
-    'sa_vae': Entry(
-        amortised.semi_amortised, weight(warmup=10., start=.1),
-        'Kim et al., Semi-Amortized Variational Autoencoders, 2018, arXiv:1802.02550', BOTH),
+    'lagging': Entry(lagging.lagging, weight(warmup=10., start=.1), ('he2019lagging',),
+                     AUTOENCODER),
+    'sa_vae': Entry(semi_amortized.semi_amortised, weight(warmup=10., start=.1),
+                    ('kim2018semiamortized',), AUTOENCODER),
     # structure
-    'skip_vae': Entry(
-        text_decoders.skip_vae, weight(warmup=10., start=.1),
-        'Dieng et al., Avoiding Latent Variable Collapse With Generative Skip Models, 2019, arXiv:1807.04863', TEXT),
-    'bow_vae': Entry(
-        text_decoders.bow_vae, {**weight(warmup=10.), 'bow': 1.},
-        'Zhao et al., Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational '
-        'Autoencoders, 2017, arXiv:1703.10960', TEXT),
-    'scnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4)}),
-    'mcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4, 8, 16)}),
-    'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), YANG, TEXT, {'dilations': (1, 2, 4, 8, 16) * 2}),
-    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), RAZAVI, BOTH, {'rate': .1}),
-    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6}, ZHU, BOTH),
-    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.), f'{ZHU} (its extension)', BOTH),
-    'twr': Entry(stepwise.twr_vae, weight(), TWR, TEXT),
-    'twr_mean': Entry(stepwise.twr_vae, weight(), TWR, TEXT, {'reads': 'mean'}),
-    'twr_sum': Entry(stepwise.twr_vae, weight(), TWR, TEXT, {'reads': 'sum'}),
+    'skip_vae': Entry(text_decoders.skip_vae, weight(warmup=10., start=.1),
+                      ('dieng2019avoiding',), SKIP),
+    'bow_vae': Entry(text_decoders.bow_vae, {**weight(warmup=10.), 'bow': 1.},
+                     ('zhao2017learning',), BAG),
+    'scnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), ('yang2017improved',),
+                      DILATED, {'dilations': (1, 2, 4)}),
+    'mcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), ('yang2017improved',),
+                      DILATED, {'dilations': (1, 2, 4, 8, 16)}),
+    'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), ('yang2017improved',),
+                      DILATED, {'dilations': (1, 2, 4, 8, 16) * 2}),
+    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), ('razavi2019preventing',),
+                       AUTOENCODER, {'rate': .1}),
+    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
+                    ('zhu2020batch',), AUTOENCODER),
+    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.),
+                              ('zhu2020batch',), AUTOENCODER, note='its extension'),
+    'twr': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS),
+    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS,
+                      {'reads': 'mean'}),
+    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS,
+                     {'reads': 'sum'}),
     # posterior and geometry
-    'vmf_vae': Entry(manifolds.vmf_vae, weight(), XU, BOTH, {'kappa': 13.}),
-    'p_vae': Entry(
-        manifolds.p_vae, weight(warmup=10.),
-        'Mathieu et al., Continuous Hierarchical Representations with Poincare Variational Auto-Encoders, 2019, '
-        'arXiv:1901.06033', BOTH, {'c': .1}),
-    'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, DAI, BOTH, {'c': .1}),
-    'apo_vae_vp': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
-                        f'{DAI} (its +VP)', BOTH, {'c': .1, 'pseudo': 50}),
+    'vmf_vae': Entry(geometry.vmf_vae, weight(), ('xu2018spherical',), AUTOENCODER,
+                     {'kappa': 13.}),
+    'p_vae': Entry(geometry.p_vae, weight(warmup=10.), ('mathieu2019continuous',), AUTOENCODER,
+                   {'c': .1}),
+    'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
+                     ('dai2021apovae',), DUAL, {'c': .1}),
+    'apo_vae_vp': Entry(
+        implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
+        ('dai2021apovae',), PSEUDO_DUAL, {'c': .1, 'pseudo': 50}, note='its +VP'),
     # prior
-    'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), DING, BOTH),
-    'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its +FB)', BOTH,
-                           {'free': 'both'}),
-    'mog_vae': Entry(priors.mog_vae, weight(warmup=10.), f'{DING} (its MoG-VAE)', BOTH),
-    'mog_vae_fb': Entry(priors.mog_vae, {**weight(warmup=10.), 'target': 8.}, f'{DING} (its MoG-VAE + FB)', BOTH,
-                        {'free': 'both'}),
-    'vamp_vae': Entry(priors.vamp_vae, weight(warmup=10.), f'{TOMCZAK}; {DING}', BOTH),
+    'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), ('ding2021flowprior',), DUAL),
+    'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.},
+                           ('ding2021flowprior',), DUAL, {'free': 'both'}, note='its +FB'),
+    'mog_vae': Entry(priors.mog_vae, weight(warmup=10.), ('ding2021flowprior',), AUTOENCODER,
+                     note='its MoG-VAE'),
+    'mog_vae_fb': Entry(priors.mog_vae, {**weight(warmup=10.), 'target': 8.},
+                        ('ding2021flowprior',), AUTOENCODER, {'free': 'both'},
+                        note='its MoG-VAE + FB'),
+    'vamp_vae': Entry(priors.vamp_vae, weight(warmup=10.),
+                      ('tomczak2018vae', 'ding2021flowprior'), PSEUDO),
     'vamp_vae_fb': Entry(priors.vamp_vae, {**weight(warmup=10.), 'target': 8.},
-                         f'{TOMCZAK}; {DING} (its Vamp-VAE + FB)', BOTH, {'free': 'both'}),
+                         ('tomczak2018vae', 'ding2021flowprior'), PSEUDO, {'free': 'both'},
+                         note='its Vamp-VAE + FB'),
     # aggregated posterior
-    'wae_gan': Entry(aggregate.wae_gan, {**weight(10.), 'critic_lr': 5e-4}, f'{TOLSTIKHIN}; {SHEN}', BOTH),
-    'wae_mmd': Entry(autoencoders.wae_mmd, weight(100.), f'{TOLSTIKHIN}; {BAHULEYAN}', BOTH),
-    'wae_s': Entry(aggregate.wae_s, {**weight(32.), 'kl_weight': .106}, f'{BAHULEYAN} (its WAE-S)', BOTH),
-    'ivae': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, BOTH),
-    'ivae_mi': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5}, FANG, BOTH, {'marginal': True}),
-    'dg_vae': Entry(aggregate.dg_vae, weight(warmup=10.), ZHANG, BOTH, {'chunk': 32}),
-    'dg_vmf': Entry(aggregate.dg_vmf, weight(warmup=10.), f'{ZHANG} (its DG-vMF-VAE)', BOTH,
-                    {'chunk': 32, 'kappa': 13.}),
+    'wae_gan': Entry(aggregate_posterior.wae_gan, {**weight(10.), 'critic_lr': 5e-4},
+                     ('tolstikhin2018wasserstein', 'shen2020educating'), DUAL),
+    'wae_mmd': Entry(autoencoders.wae_mmd, weight(100.),
+                     ('tolstikhin2018wasserstein', 'bahuleyan2019stochastic'), AUTOENCODER),
+    'wae_s': Entry(aggregate_posterior.wae_s, {**weight(32.), 'kl_weight': .106},
+                   ('bahuleyan2019stochastic',), AUTOENCODER, note='its WAE-S'),
+    'ivae': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
+                  ('fang2019implicit',), DUAL),
+    'ivae_mi': Entry(implicit.ivae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
+                     ('fang2019implicit',), DUAL, {'marginal': True}),
+    'dg_vae': Entry(aggregate_posterior.dg_vae, weight(warmup=10.), ('zhang2022improving',),
+                    AUTOENCODER, {'chunk': 32}),
+    'dg_vmf': Entry(aggregate_posterior.dg_vmf, weight(warmup=10.), ('zhang2022improving',),
+                    AUTOENCODER, {'chunk': 32, 'kappa': 13.}, note='its DG-vMF-VAE'),
     # discrete
-    'gavam': Entry(codes.gavam, weight(), f'{DAVAM} (its Gaussian baseline)', TEXT),
-    'davam': Entry(codes.davam, {'commit': .25, 'decay': .99}, DAVAM, TEXT, {'codes': 512}),
-    'davam_q': Entry(codes.davam, {'commit': .25, 'decay': .99}, f'{DAVAM} (without attention: one code)', TEXT,
-                     {'codes': 512, 'attention': False}),
+    'gavam': Entry(vector_quantized.gavam, weight(), ('fang2021discrete',), ATTENTION,
+                   note='its Gaussian baseline'),
+    'davam': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
+                   ('fang2021discrete',), ATTENTION, {'codes': 512}),
+    'davam_q': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
+                     ('fang2021discrete',), SEQUENCE, {'codes': 512, 'attention': False},
+                     note='without attention: one code'),
+    # conditional
+    'cvae': Entry(conditional.cvae, weight(), ('sohn2015learning', 'zhao2017learning'),
+                  CONDITIONAL),
+    'cvae_standard': Entry(conditional.cvae, weight(), ('sohn2015learning',), CONDITIONAL,
+                           {'prior': 'standard'}),
     # autoencoders of images
-    'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, 'an autoencoder, and a mixture fitted to its codes',
-                    IMAGE),
-    'decreasing_beta': Entry(autoencoders.vae, weight(start=100., warmup=10.), f'{BURGESS} (a falling weight instead)',
-                             IMAGE, {'shape': 'exponential'}),
-    'info_vae': Entry(autoencoders.info_vae, {'alpha': .5, 'mmd': 10.}, INFO, IMAGE),
-    'mmd_vae': Entry(autoencoders.info_vae, {'alpha': 1., 'mmd': 10.}, f'{INFO} (alpha 1)', IMAGE),
-    'aae': Entry(adversarial_autoencoders.aae, against(), MAKHZANI, IMAGE),
-    'aae_supervised': Entry(adversarial_autoencoders.supervised_aae, against(), MAKHZANI, IMAGE),
-    'aae_semi': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, IMAGE),
-    'aae_cluster': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3), MAKHZANI, IMAGE,
+    'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, (), AUTOENCODER,
+                    note='an autoencoder, and a mixture fitted to its codes'),
+    'decreasing_beta': Entry(autoencoders.vae, weight(start=100., warmup=10.),
+                             ('burgess2018understanding',), AUTOENCODER,
+                             {'shape': 'exponential'}, note='a falling weight instead'),
+    'info_vae': Entry(autoencoders.info_vae, {'alpha': .5, 'mmd': 10.}, ('zhao2017infovae',),
+                      AUTOENCODER),
+    'mmd_vae': Entry(autoencoders.info_vae, {'alpha': 1., 'mmd': 10.}, ('zhao2017infovae',),
+                     AUTOENCODER, note='alpha 1'),
+    'aae': Entry(adversarial_autoencoders.aae, against(), ('makhzani2016adversarial',),
+                 ADVERSARIAL),
+    'aae_supervised': Entry(adversarial_autoencoders.supervised_aae, against(),
+                            ('makhzani2016adversarial',), ADVERSARIAL),
+    'aae_semi': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3),
+                      ('makhzani2016adversarial',), ADVERSARIAL),
+    'aae_cluster': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3),
+                         ('makhzani2016adversarial',), ADVERSARIAL,
                          {'clusters': 16, 'labelled': False}),
-    'aae_heads': Entry(adversarial_autoencoders.categorical_aae, against(label_noise=.3, eta=4., apart=1.), MAKHZANI,
-                       IMAGE, {'clusters': 20, 'labelled': False, 'heads': True}),
-    'classifier': Entry(baselines.classifier, {}, 'supervised reference: cross-entropy on every label', IMAGE),
+    'aae_heads': Entry(adversarial_autoencoders.categorical_aae,
+                       against(label_noise=.3, eta=4., apart=1.), ('makhzani2016adversarial',),
+                       ADVERSARIAL, {'clusters': 20, 'labelled': False, 'heads': True}),
+    'classifier': Entry(baselines.classifier, {}, (), CLASSIFIER,
+                        note='supervised reference: cross-entropy on every label'),
     # games
-    'gan': Entry(adversarial.gan, {}, GOODFELLOW, IMAGE),
-    'gan_minmax': Entry(adversarial.gan, {}, GOODFELLOW, IMAGE, {'form': 'minmax'}),
-    'dcgan': Entry(
-        adversarial.gan, {}, 'Radford et al., Unsupervised Representation Learning with Deep Convolutional Generative '
-        'Adversarial Networks, 2016, arXiv:1511.06434', IMAGE, {'noise': 'uniform', 'norm': True}),
-    **{f'f_gan_{name}': Entry(adversarial.f_gan, {}, NOWOZIN, IMAGE, {'divergence': name})
-       for name in ('kl', 'reverse_kl', 'pearson', 'hellinger', 'js', 'gan')},
-    'wgan': Entry(adversarial.wgan, {'clip': .01}, 'Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875', IMAGE),
-    'wgan_gp': Entry(
-        adversarial.wgan_gp, {'penalty': 10.},
-        'Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028', IMAGE),
-    'lsgan': Entry(adversarial.lsgan, {},
-                   'Mao et al., Least Squares Generative Adversarial Networks, 2017, arXiv:1611.04076', IMAGE),
-    'ebgan': Entry(energy.ebgan, {'margin': .1, 'pulling': 0.}, ENERGY, IMAGE),
-    'ebgan_pt': Entry(energy.ebgan, {'margin': .1, 'pulling': .1}, f'{ENERGY} (its EBGAN-PT)', IMAGE),
+    'gan': Entry(gans.gan, {}, ('goodfellow2014generative',), GAN),
+    'gan_minmax': Entry(gans.gan, {}, ('goodfellow2014generative',), GAN, {'form': 'minmax'}),
+    'dcgan': Entry(gans.gan, {}, ('radford2016unsupervised',), GAN,
+                   {'noise': 'uniform', 'norm': True}),
+    **{
+        f'f_gan_{name}': Entry(gans.f_gan, {}, ('nowozin2016fgan',), GAN, {'divergence': name})
+        for name in ('kl', 'reverse_kl', 'pearson', 'hellinger', 'js', 'gan')
+    },
+    'wgan': Entry(gans.wgan, {'clip': .01}, ('arjovsky2017wasserstein',), GAN),
+    'wgan_gp': Entry(gans.wgan_gp, {'penalty': 10.}, ('gulrajani2017improved',), GAN),
+    'lsgan': Entry(gans.lsgan, {}, ('mao2017least',), GAN),
+    'ebgan': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': 0.}, ('zhao2017energybased',),
+                   ENERGY),
+    'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1},
+                      ('zhao2017energybased',), ENERGY, note='its EBGAN-PT'),
     'began': Entry(
-        energy.began, {'gamma': .5, 'lambda_k': 1e-3},
-        'Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717', IMAGE),
-    'infogan': Entry(
-        adversarial.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
-        'Chen et al., InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial '
-        'Nets, 2016, arXiv:1606.03657', IMAGE),
+        energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3}, ('berthelot2017began',), ENERGY,
+        meanings={
+            'gamma': "ratio of the samples' error to the data's that is held: low for "
+            'quality, high for diversity'
+        }),
+    'infogan': Entry(gans.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
+                     ('chen2016infogan',), GAN),
     # moments
-    'gmmn': Entry(moments.gmmn, {}, MOMENTS, IMAGE),
-    'gmmn_ae': Entry(moments.gmmn_ae, {}, f'{MOMENTS} (its GMMN+AE)', IMAGE),
-    'mmd_gan': Entry(
-        moments.mmd_gan, {'rank': 16., 'rec': 8., 'clip': .01},
-        'Li et al., MMD GAN: Towards Deeper Understanding of Moment Matching Network, 2017, arXiv:1705.08584', IMAGE),
+    'gmmn': Entry(moment_matching.gmmn, {}, ('li2015generative',), GENERATOR),
+    'gmmn_ae': Entry(moment_matching.gmmn_ae, {}, ('li2015generative',), DUAL,
+                     note='its GMMN+AE'),
+    'mmd_gan': Entry(moment_matching.mmd_gan, {'rank': 16., 'rec': 8., 'clip': .01},
+                     ('li2017mmd',), GAN,
+                     meanings={'clip': "bound of the encoder's parameters"}),
     # maps of scikit-learn's
-    **{name: Entry(embeddings.embedding, {}, paper, IMAGE, {'estimator': name, **options})
-       for name, (paper, options) in MAPS.items()},
-    'mlle': Entry(embeddings.embedding, {}, 'Zhang and Wang, MLLE: Modified Locally Linear Embedding Using Multiple '
-                  'Weights, 2007', IMAGE, {'estimator': 'lle', 'method': 'modified'}),
+    **{
+        name: Entry(manifold_learning.embedding, {}, (paper,), DATA, {'estimator': name})
+        for name, paper in MAPS.items()
+    },
+    'mlle': Entry(manifold_learning.embedding, {}, ('zhang2007mlle',), DATA,
+                  {'estimator': 'lle', 'method': 'modified'}),
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 
 
-def find(name):
-    """The entry of a method, ours or that of an installed package (entry points of the group `vaebench.methods`).
+def find(name: str) -> Entry:
+    """The entry of a method, ours or of an installed package (entry points `vaebench.methods`).
 
     Args:
       name: of the method; a name of our own cannot be taken over.
@@ -268,5 +286,5 @@ def find(name):
     try:
         return others[name].load()
     except Exception as error:
-        raise UserError(f'method {name!r} of an installed package ({others[name].value}) cannot be imported: '
-                        f'{error}') from error
+        raise UserError(f'method {name!r} of an installed package ({others[name].value}) '
+                        f'cannot be imported: {error}') from error

@@ -3,15 +3,15 @@ import jax
 import jax.numpy as jnp
 
 from vaebench.core import Method, Phase, Player, derive, mean
-from vaebench.errors import UserError
+from vaebench.schema import field
 
 
-def language_model(kit, plan):
+def language_model(kit, recipe):
     """The decoder alone, with no latent: an exact likelihood.
 
     Args:
       kit: `decoder(latent=0)` is used.
-      plan: the protocol.
+      recipe: the protocol.
 
     Returns:
       A `Method` that offers 'score' and 'sample'.
@@ -20,11 +20,12 @@ def language_model(kit, plan):
       minimise -sum_t log p(x_t | x_<t), over the words and </s>
 
     Deviations:
-      Learning rate and its decay are the table's, as for every row; Li et al.'s language model has a larger rate and no
-      least number of epochs before a decay.
+      Learning rate and its decay are the table's, as for every row; Li et al.'s language model
+      has a larger rate and no least number of epochs before a decay.
 
     References:
-      Bowman et al., "Generating Sentences from a Continuous Space", 2016, arXiv:1511.06349 (its baseline).
+      Bowman et al., "Generating Sentences from a Continuous Space", 2016, arXiv:1511.06349 (its
+      baseline).
     """
     dec = kit.decoder(latent=0)
 
@@ -34,21 +35,24 @@ def language_model(kit, plan):
 
     evals = {
         'score': lambda params, carry, batch: dec.log_prob(params['dec'], None, batch),
-        'sample': lambda params, carry, key, n, mode: dec.generate(params['dec'], jnp.zeros((n, 0)), key, mode),
+        'sample': lambda params, carry, key, n, mode: dec.generate(params['dec'],
+                                                                   jnp.zeros(
+                                                                       (n, 0)), key, mode),
     }
-    player = Player('lm', loss, ('dec',), plan.tx)
-    return Method(lambda key, data: ({'dec': dec.init(key)}, {}), (Phase('main', (player,), plan.steps),), evals)
+    player = Player('lm', loss, ('dec',), recipe.optimizer)
+    return Method(lambda key, data: ({'dec': dec.init(key)}, {}),
+                  (Phase('main', (player,), recipe.steps),), evals)
 
 
-def classifier(kit, plan):
+def classifier(kit, recipe):
     """An encoder and a linear layer that are shown every label: cross-entropy.
 
     Args:
-      kit: `encoder` and `head` are used, and `classes`.
-      plan: the protocol.
+      kit: `encoder` and `head` are used; the data has labels.
+      recipe: the protocol.
 
     Returns:
-      A `Method` that offers 'classify'.
+      A `Method` that offers 'classify' and 'error', the cross-entropy of an example, nats.
 
     Equation:
       minimise -log softmax(W h(x))_y
@@ -56,33 +60,40 @@ def classifier(kit, plan):
     Deviations:
       None: it is no method of a paper, but what labels alone can do with these networks.
     """
-    if kit.classes is None:
-        raise UserError('a classifier needs data with labels: choose another dataset, or leave its row out')
-    enc, head = kit.encoder(), kit.head(kit.classes)
+    enc, head = kit.encoder(), kit.head(kit.size('label'))
 
     def init(key, data):
         return {'enc': enc.init(derive(key, 0)), 'head': head.init(derive(key, 1))}, {}
 
     def classify(params, batch, key=None):
-        return jax.nn.log_softmax(head.apply(params['head'], enc.apply(params['enc'], batch, key).last))
+        return jax.nn.log_softmax(
+            head.apply(params['head'],
+                       enc.apply(params['enc'], batch, key).last))
+
+    def entropies(log_p, batch):
+        return -jnp.take_along_axis(log_p, batch['label'][:, None], 1)[:, 0]
 
     def loss(params, carry, batch, ctx):
         log_p = classify(params, batch, ctx.key)
-        entropy = -mean(jnp.take_along_axis(log_p, batch['label'][:, None], 1)[:, 0], batch)
+        entropy = mean(entropies(log_p, batch), batch)
         right = mean((log_p.argmax(1) == batch['label']).astype(log_p.dtype), batch)
         return entropy, (carry, {'cross_entropy': entropy, 'accuracy': right})
 
-    player = Player('classifier', loss, ('enc', 'head'), plan.tx)
-    return Method(init, (Phase('main', (player,), plan.steps),),
-                  {'classify': lambda params, carry, batch: classify(params, batch)})
+    player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
+    return Method(
+        init, (Phase('main', (player,), recipe.steps),), {
+            'classify': lambda params, carry, batch: classify(params, batch),
+            'error': lambda params, carry, batch: entropies(classify(params, batch), batch)
+        })
 
 
-def source(kit, plan):
-    """The process that made a synthetic corpus: its exact log probability, and nothing to train.
+def source(kit, recipe):
+    """The process that made a synthetic corpus: its exact log probability, and nothing to
+    train.
 
     Args:
-      kit: unused.
-      plan: unused.
+      kit: only its schema: the data must hold 'log_p'.
+      recipe: unused.
 
     Returns:
       A `Method` without phases; batches must hold 'log_p' [B].
@@ -93,4 +104,6 @@ def source(kit, plan):
     Deviations:
       None: it is no method of a paper, but the best that any row can reach.
     """
-    return Method(lambda key, data: ({}, {}), (), {'score': lambda params, carry, batch: batch['log_p']})
+    field(kit.schema, 'log_p')             # or one clear line
+    return Method(lambda key, data: ({}, {}), (),
+                  {'score': lambda params, carry, batch: batch['log_p']})

@@ -1,27 +1,65 @@
 """A row's method on its kit."""
+from collections.abc import Mapping
+from typing import Any
+
 from vaebench import networks
+from vaebench.core import Method, Recipe
 from vaebench.errors import UserError
-from vaebench.methods import find
+from vaebench.methods import Entry, find
+from vaebench.schema import Schema
 
 
-def build(config, info, plan):
+def fitting(entry: Entry) -> tuple[str, ...]:
+    """Names of our kits that have all the networks an entry needs.
+
+    >>> from vaebench.methods import METHODS
+    >>> fitting(METHODS['twr'])
+    ('lstm',)
+    """
+    return tuple(
+        name for name, kit in networks.KITS.items() if set(entry.needs) <= set(kit.offers))
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuses a row whose kit lacks a network that its method needs; reads no data.
+
+    Args:
+      config: the row's resolved config.
+
+    Raises:
+      UserError: one line that names what is missing.
+
+    >>> check({'method': 'vae', 'kit': {'name': 'lstm'}})
+    """
+    entry, kit = find(config['method']), networks.find(config['kit']['name'])
+    if missing := sorted(set(entry.needs) - set(kit.offers)):
+        raise UserError(
+            f"method {config['method']} needs {', '.join(missing)}, which kit.name={config['kit']['name']} "
+            f"has not ({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with --config.rows"
+        )
+
+
+def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
     """A row's `Method` on its kit.
 
     Args:
       config: the row's resolved config.
-      info: the dataset's `info`.
-      plan: a `core.Plan`.
+      schema: the dataset's.
+      recipe: what the table's protocol asks.
 
     Returns:
       A `Method`.
+
+    Raises:
+      UserError: the kit lacks what the method needs, the data what the kit reads, or an option
+      is unknown.
     """
-    entry = find(config['method'])
-    if networks.TRACKS[info['kind']] not in entry.track:
-        raise UserError(f"method {config['method']} is for {' and '.join(entry.track)}, dataset {info['name']} is "
-                        f"{info['kind']}: choose other rows with --config.rows")
+    check(config)
     try:
-        return entry.factory(networks.build(info, config['kit']), plan, **config['options'])
+        return find(config['method']).factory(networks.build(schema, config['kit']), recipe,
+                                              **config['options'])
     except TypeError as error:
         if 'argument' not in str(error):
             raise
-        raise UserError(f"method {config['method']} or its kit: {error}; mend the row's options") from error
+        raise UserError(
+            f"method {config['method']} or its kit: {error}; mend the row's options") from error

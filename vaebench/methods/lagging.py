@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import optax
 
 from vaebench.core import DONE, RUNNING, Method, Phase, Player
-from vaebench.methods import parts, posteriors
+from vaebench.methods import models, objectives, posteriors, regularizers
 
 
 def moving(tx, names):
@@ -26,21 +26,28 @@ def moving(tx, names):
     {'a': -0.6, 'b': 0.0}
     """
     def still(updates, params):
-        return {k: v if k in names else jax.tree.map(jnp.zeros_like, v) for k, v in updates.items()}
+        return {
+            k: v if k in names else jax.tree.map(jnp.zeros_like, v)
+            for k, v in updates.items()
+        }
 
     return optax.chain(tx, optax.stateless(still))
 
 
-def lagging(kit, plan, *, max_inner=99, window=15):
+def lagging(kit, recipe, *, max_inner=99, window=15):
     """VAE whose encoder is trained until it stops improving before every step of the decoder.
 
-    hp: those of `vae`; the schedule counts outer steps over both phases. Aggressive phase: encoder updates on the
-    outer batch, then on fresh ones, until the mean loss per word of `window` updates exceeds that of the window
-    before; then one update of the decoder. It ends for good when the validation's mutual information falls.
+    The schedule counts outer steps over both phases. Aggressive phase: encoder updates on the
+    outer batch, then on fresh ones, until the mean loss per word of `window` updates exceeds
+    that of the window before; then one update of the decoder. It ends for good when the
+    validation's mutual information falls.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks.
-      plan: the protocol; the two phases together take `plan.steps`.
+      recipe: the protocol; the two phases together take `recipe.steps`.
       max_inner: most encoder updates per step of the decoder.
       window: encoder updates between two comparisons.
 
@@ -48,22 +55,24 @@ def lagging(kit, plan, *, max_inner=99, window=15):
       A `Method` of two phases, 'aggressive' and 'joint'.
 
     Equation:
-      aggressive: encoder steps on rec + w_t KL until the mean loss per word of 15 of them exceeds that of the 15 before
+      aggressive: encoder steps on rec + w_t KL until the mean loss per word of 15 of them
+        exceeds that of the 15 before
       (at most 99 steps), then one decoder step on it
-      joint, once the mutual information of the validation split has fallen: steps on rec + w_t KL
+      joint, once the mutual information of the validation split has fallen: steps on rec + w_t
+      KL
 
     Deviations:
-      Fresh batches come from the step's length class, in the published code from all of the training split. Images
-      count one word each.
+      Fresh batches come from the step's length class, in the published code from all of the
+      training split. Images count one word each.
 
     References:
-      He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019,
-      arXiv:1901.05534.
+      He et al., "Lagging Inference Networks and Posterior Collapse in Variational
+      Autoencoders", 2019, arXiv:1901.05534.
     """
-    model = parts.model(kit, posteriors.gaussian(kit))
-    weight = parts.scheduled(plan)
-    plain = parts.objective(model, parts.kl_rate, weight)
-    start = parts.starter(model, weight)
+    model = models.model(kit, posteriors.gaussian(kit))
+    weight = objectives.scheduled_weight(recipe)
+    plain = objectives.objective(model, regularizers.kl, weight)
+    start = objectives.starter(model, weight)
 
     def init(key, data):
         params, carry = start(key, data)
@@ -91,14 +100,17 @@ def lagging(kit, plan, *, max_inner=99, window=15):
         last, running = state.carry['mi'], state.status == RUNNING
         over = running & (seen['mi'] < last)
         mi = jnp.where(running, seen['mi'], last).astype(last.dtype)
-        return state._replace(carry={**state.carry, 'mi': mi}, status=jnp.where(over, DONE, state.status))
+        return state._replace(carry={**state.carry, 'mi': mi}, status=jnp.where(
+            over, DONE, state.status))
 
     def moves(*names):
-        return lambda hp: moving(plan.tx(hp), names)
+        return lambda hp: moving(recipe.optimizer(hp), names)
 
-    inference = [name for name in model.parts if name != 'dec']
-    aggressive = (Player('encoder', encoder, model.parts, moves(*inference), max_inner, True, going),
-                  Player('decoder', plain, model.parts, moves('dec')))
-    joint = (Player('vae', plain, model.parts, plan.tx),)
-    return Method(init, (Phase('aggressive', aggressive, plan.steps, feedback=fallen, needs=('mi',)),
-                         Phase('joint', joint, plan.steps, until=plan.steps, continues=True)), model.evals)
+    inference = [name for name in model.names if name != 'dec']
+    aggressive = (Player('encoder', encoder, model.names, moves(*inference), max_inner, True,
+                         going), Player('decoder', plain, model.names, moves('dec')))
+    joint = (Player('vae', plain, model.names, recipe.optimizer),)
+    return Method(
+        init, (Phase('aggressive', aggressive, recipe.steps, feedback=fallen, needs=('mi',)),
+               Phase('joint', joint, recipe.steps, until=recipe.steps, continues=True)),
+        model.evals)

@@ -17,16 +17,18 @@ FLOOR = 1e-8       # variance added to a normalised standard deviation, which ma
 
 
 class Posterior(NamedTuple):
-    """q(z|x). A function that the family lacks is None; KLs are those from N(0, I)."""
-    parts: tuple[str, ...]                     # keys of its params
+    """q(z|x). A function that the family lacks is None; KLs are those from `kl_from`."""
+    names: tuple[str, ...]                     # keys of its params
     init: Callable[..., tuple[Mapping, Any]]   # key -> (params, carry)
-    apply: Callable[..., tuple[Any, Any]]   # (params, carry, features, weight, hp) -> (q, carry); no hp: evaluation
+    # (params, carry, features, weight, hp) -> (q, carry); no hp: evaluation
+    apply: Callable[..., tuple[Any, Any]]
     mean: Callable[..., jax.Array]             # (params, q) -> [B, Z]
     sample: Callable[..., jax.Array]           # (params, q, key) -> [B, Z]
     log_q: Callable[..., jax.Array] | None = None        # (params, q, z) -> [B], nats
     log_q_dims: Callable[..., jax.Array] | None = None   # (params, q, z) -> [B, Z], nats
     kl: Callable[..., jax.Array] | None = None           # (params, q) -> [B], nats
     kl_dims: Callable[..., jax.Array] | None = None      # (params, q) -> [B, Z], nats
+    kl_from: str = 'normal'        # family of the one prior that `kl` and `kl_dims` are from
 
 
 def gaussian(kit, head_init=None):
@@ -75,7 +77,8 @@ def delta(kit, head_init=None):
 
 
 def variance_bounds(rate):
-    """Variances of the two zero-mean Gaussians whose KL from N(0, 1) is `rate`: the roots of ln s - s + 2 rate + 1.
+    """Variances of the two zero-mean Gaussians whose KL from N(0, 1) is `rate`: the roots of ln
+    s - s + 2 rate + 1.
 
     Args:
       rate: nats, above 0.
@@ -87,7 +90,8 @@ def variance_bounds(rate):
     [0.7023, 1.3313]
     """
     roots = []
-    for s in np.exp(-1 - 2 * rate), 4 * (rate + 1):     # concave: Newton's method nears each root from its own side
+    # concave: Newton's method nears each root from its own side
+    for s in np.exp(-1 - 2 * rate), 4 * (rate + 1):
         for _ in range(100):
             s -= (np.log(s) - s + 2 * rate + 1) / (1 / s - 1)
         roots.append(float(s))
@@ -95,11 +99,13 @@ def variance_bounds(rate):
 
 
 def committed(kit, rate=.1, head_init=None):
-    """Diagonal Gaussian whose KL from N(0, I) is at least `rate` in every dimension, whatever the features.
+    """Diagonal Gaussian whose KL from N(0, I) is at least `rate` in every dimension, whatever
+    the features.
 
-    The head gives m and a: the standard deviation lies between the bounds that `rate` sets, by sigmoid(a); the
-    mean, always positive, makes the KL rate + relu(m) / 2 + 5e-7. This is the text tables' independent version,
-    without the paper's autoregressive prior over a sequence of codes.
+    The head gives m and a: the standard deviation lies between the bounds that `rate` sets, by
+    sigmoid(a); the mean, always positive, makes the KL rate + relu(m) / 2 + 5e-7. This is the
+    text tables' independent version, without the paper's autoregressive prior over a sequence
+    of codes.
 
     Args:
       kit: `head` is used.
@@ -113,15 +119,18 @@ def committed(kit, rate=.1, head_init=None):
       Razavi et al., "Preventing Posterior Collapse with delta-VAEs", 2019, arXiv:1901.03416.
     """
     if not rate > 0:
-        raise UserError(f'rate={rate} commits to nothing: choose a rate above 0 nats per dimension')
+        raise UserError(
+            f'rate={rate} commits to nothing: choose a rate above 0 nats per dimension')
     base, (low, high) = gaussian(kit, head_init), (s**.5 for s in variance_bounds(rate))
 
     def apply(params, carry, features, weight=None, hp=None):
         q, carry = base.apply(params, carry, features)
         std = low + (high - low) * jax.nn.sigmoid(q['log_var'])
         log_var = 2 * jnp.log(std)
-        spent = jnp.maximum(2 * rate + 1 + log_var - std**2, 0)       # rounding may fall below 0 at the bounds
-        return {'mean': jnp.sqrt(spent + jax.nn.relu(q['mean']) + MARGIN), 'log_var': log_var}, carry
+        # rounding may fall below 0 at the bounds
+        spent = jnp.maximum(2 * rate + 1 + log_var - std**2, 0)
+        return {'mean': jnp.sqrt(spent + jax.nn.relu(q['mean']) + MARGIN),
+                'log_var': log_var}, carry
 
     return base._replace(apply=apply)
 
@@ -146,31 +155,43 @@ def batch_moments(x, weight):
 
 
 def _statistics(x, running, weight, training):
-    """Mean [D] and variance [D] to normalise x [B, D] with, and the running ones as evaluation will see them."""
+    """Mean [D] and variance [D] to normalise x [B, D] with, and the running ones as evaluation
+    will see them.
+    """
     mean, var = running['mean'], running['var']
     if not training:
         return mean, var, {'mean': mean, 'var': var}
     m, v, n = batch_moments(x, weight)
     rate = jnp.where(n > 1, MOMENTUM, 0.)
-    running = {'mean': mean + rate * (m - mean), 'var': var + rate * (v * n / jnp.maximum(n - 1, 1) - var)}
+    running = {
+        'mean': mean + rate * (m - mean),
+        'var': var + rate * (v * n / jnp.maximum(n - 1, 1) - var)
+    }
     return jnp.where(n > 1, m, mean), jnp.where(n > 1, v, var), running
 
 
 def batch_norm(kit, head_init='torch'):
-    """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation gamma (fixed).
+    """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation
+    gamma (fixed).
 
-    hp: `gamma`. The carry keeps running statistics, and the gamma in force for evaluation, which sees no hp.
-    Fewer than two filled slots use, and leave, the running statistics; the published code skips a batch of one.
+    The carry keeps running statistics, and the gamma in force for evaluation, which sees no hp.
+    Fewer than two filled slots use, and leave, the running statistics; the published code skips
+    a batch of one.
+
+    Hyperparameters:
+      gamma.
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head: the published heads keep PyTorch's while the LSTMs are small.
+      head_init: initialisation of the head: the published heads keep PyTorch's while the LSTMs
+        are small.
 
     Returns:
       A `Posterior`; q as for `gaussian`.
 
     References:
-      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020,
+      arXiv:2004.12585.
     """
     base = gaussian(kit, head_init)
 
@@ -186,16 +207,18 @@ def batch_norm(kit, head_init='torch'):
         scaled = gamma * (q['mean'] - mean) / jnp.sqrt(var + EPSILON) + params['shift']
         return {**q, 'mean': scaled}, {**running, 'gamma': gamma}
 
-    return base._replace(parts=('head', 'shift'), init=init, apply=apply)
+    return base._replace(names=('head', 'shift'), init=init, apply=apply)
 
 
 def batch_norm_learnable(kit, tau=.5, head_init='torch'):
-    """Diagonal Gaussian whose means and standard deviations are both batch-normalised and share a learnt scale.
+    """Diagonal Gaussian whose means and standard deviations are both batch-normalised and share
+    a learnt scale.
 
-    A normalised mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a normalised standard deviation
-    by sqrt((1 - tau) sigmoid(-theta)), so that their squares' batch means add up to 1; neither is shifted. The
-    paper does not print what it does to standard deviations. Normalised they may be negative or 0: only their
-    square counts, plus 1e-8. The carry keeps running statistics of the raw pairs.
+    A normalised mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a
+    normalised standard deviation by sqrt((1 - tau) sigmoid(-theta)), so that their squares'
+    batch means add up to 1; neither is shifted. The paper does not print what it does to
+    standard deviations. Normalised they may be negative or 0: only their square counts, plus
+    1e-8. The carry keeps running statistics of the raw pairs.
 
     Args:
       kit: `head` is used.
@@ -206,7 +229,8 @@ def batch_norm_learnable(kit, tau=.5, head_init='torch'):
       A `Posterior` with params['theta'] [Z]; q as for `gaussian`.
 
     References:
-      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
+      Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020,
+      arXiv:2004.12585.
     """
     if not 0 < tau < 1:
         raise UserError(f'tau={tau} leaves nothing to learn: choose a number between 0 and 1')
@@ -226,7 +250,7 @@ def batch_norm_learnable(kit, tau=.5, head_init='torch'):
         mean, std = jnp.split(jnp.sqrt(scale) * (raw - mean) / jnp.sqrt(var + EPSILON), 2, -1)
         return {'mean': mean, 'log_var': jnp.log(std**2 + FLOOR)}, carry
 
-    return base._replace(parts=('head', 'theta'), init=init, apply=apply)
+    return base._replace(names=('head', 'theta'), init=init, apply=apply)
 
 
 def linear_implicit(kit, noise=None, noise_scale=.1):
@@ -241,15 +265,19 @@ def linear_implicit(kit, noise=None, noise_scale=.1):
       A `Posterior`; q is {'mean': [B, Z]}, the covariance is in params['noise'] [E, Z].
 
     References:
-      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527.
+      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019,
+      arXiv:1908.11527.
     """
     noise = kit.latent if noise is None else noise
     if noise < kit.latent:
-        raise UserError(f'noise={noise} is less than the latent size {kit.latent}: choose at least {kit.latent}')
+        raise UserError(
+            f'noise={noise} is less than the latent size {kit.latent}: choose at least {kit.latent}'
+        )
     head = kit.head(kit.latent, bias=True)
 
     def init(key):
-        factor = jax.random.uniform(derive(key, 1), (noise, kit.latent), minval=-noise_scale, maxval=noise_scale)
+        factor = jax.random.uniform(derive(key, 1), (noise, kit.latent), minval=-noise_scale,
+                                    maxval=noise_scale)
         return {'head': head.init(derive(key, 0)), 'noise': factor}, {}
 
     def apply(params, carry, features, weight=None, hp=None):
@@ -261,5 +289,6 @@ def linear_implicit(kit, noise=None, noise_scale=.1):
 
     return Posterior(
         ('head', 'noise'), init, apply, mean=lambda params, q: q['mean'], sample=sample,
-        log_q=lambda params, q, z: distributions.linear_normal_log_prob(z, q['mean'], params['noise']),
+        log_q=lambda params, q, z: distributions.linear_normal_log_prob(
+            z, q['mean'], params['noise']),
         kl=lambda params, q: divergences.linear_normal_kl(q['mean'], params['noise']))

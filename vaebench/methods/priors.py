@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from vaebench.core import Method, Phase, Player, derive, mean
 from vaebench.errors import UserError, unknown
-from vaebench.methods import parts, posteriors
+from vaebench.methods import models, objectives, posteriors
 from vaebench.ops import density_gap, distributions, flows
 
 FREE = {'': 0, 'elbo': 1, 'both': 2}
@@ -20,13 +20,15 @@ def flow(kit, layers=6, hidden=64):
       hidden: width of their networks.
 
     Returns:
-      A `parts.Prior` with params 'flow'.
+      A `models.Prior` with params 'flow'.
 
     References:
-      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
+      Models", NAACL 2021.
     """
     if kit.latent < 2:
-        raise UserError('a coupling flow splits the code in two: choose a latent size of at least 2')
+        raise UserError(
+            'a coupling flow splits the code in two: choose a latent size of at least 2')
     net = flows.coupling(kit.latent, layers, kit.mlp, hidden)
 
     def log_prob(params, z):
@@ -36,7 +38,8 @@ def flow(kit, layers=6, hidden=64):
     def sample(params, key, n):
         return net.forward(params['flow'], jax.random.normal(key, (n, kit.latent)))[0]
 
-    return parts.Prior(('flow',), lambda key, data, params: {'flow': net.init(key)}, log_prob, sample)
+    return models.Prior(('flow',), lambda key, data, params: {'flow': net.init(key)}, log_prob,
+                        sample)
 
 
 def mog(kit, k=50, spread=.5):
@@ -48,11 +51,13 @@ def mog(kit, k=50, spread=.5):
       spread: standard deviation of the means at the start.
 
     Returns:
-      A `parts.Prior` with params 'mog'.
+      A `models.Prior` with params 'mog'.
     """
     def init(key, data, params):
         means = spread * jax.random.normal(key, (k, kit.latent))
-        return {'mog': {'mean': means, 'log_var': jnp.zeros_like(means), 'logits': jnp.zeros(k)}}
+        return {
+            'mog': {'mean': means, 'log_var': jnp.zeros_like(means), 'logits': jnp.zeros(k)}
+        }
 
     def log_prob(params, z):
         p = params['mog']
@@ -64,27 +69,32 @@ def mog(kit, k=50, spread=.5):
         pick = jax.random.categorical(derive(key, 0), p['logits'], shape=(n,))
         return distributions.normal_sample(derive(key, 1), p['mean'][pick], p['log_var'][pick])
 
-    return parts.Prior(('mog',), init, log_prob, sample)
+    return models.Prior(('mog',), init, log_prob, sample)
 
 
 def full_mixture(size, k=10):
     """Mixture of k Gaussians with full covariances.
 
-    Component j's precision is P^T P with P = (I + N) / s: s > 0 scales the columns, N is strictly lower triangular.
-    Scales and correlations are thus numbers without unit, and a density needs no equations solved.
+    Component j's precision is P^T P with P = (I + N) / s: s > 0 scales the columns, N is
+    strictly lower triangular. Scales and correlations are thus numbers without unit, and a
+    density needs no equations solved.
 
     Args:
       size: Z.
       k: components.
 
     Returns:
-      A `parts.Prior` with params 'mixture': 'mean' [k, Z], 'log_std' [k, Z], ln s; 'below' [k, Z, Z], N below its
-      diagonal; 'logits' [k].
+      A `models.Prior` with params 'mixture': 'mean' [k, Z], 'log_std' [k, Z], ln s; 'below' [k,
+      Z, Z], N below its diagonal; 'logits' [k].
     """
     def init(key, data, params):
         means = .5 * jax.random.normal(key, (k, size))
-        return {'mixture': {'mean': means, 'log_std': jnp.zeros_like(means), 'below': jnp.zeros((k, size, size)),
-                            'logits': jnp.zeros(k)}}
+        return {
+            'mixture': {
+                'mean': means, 'log_std': jnp.zeros_like(means), 'below': jnp.zeros(
+                    (k, size, size)), 'logits': jnp.zeros(k)
+            }
+        }
 
     def log_prob(params, z):
         p = params['mixture']
@@ -101,11 +111,12 @@ def full_mixture(size, k=10):
         v = jnp.einsum('nij,nj->ni', factor[pick], e)
         return p['mean'][pick] + jnp.exp(p['log_std'][pick]) * v
 
-    return parts.Prior(('mixture',), init, log_prob, sample)
+    return models.Prior(('mixture',), init, log_prob, sample)
 
 
 def full_mixture_start(key, codes, weight, k):
-    """Where a `full_mixture` starts: at codes of a batch, with their covariance shrunk so that k fill their volume.
+    """Where a `full_mixture` starts: at codes of a batch, with their covariance shrunk so that
+    k fill their volume.
 
     Args:
       key: [].
@@ -123,22 +134,28 @@ def full_mixture_start(key, codes, weight, k):
     size = codes.shape[-1]
     centre, variance, count = posteriors.batch_moments(codes, weight)
     apart = codes - centre
-    cov = (weight[:, None] * apart).T @ apart / jnp.maximum(count, 1) + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
+    cov = (weight[:, None] * apart).T @ apart / jnp.maximum(
+        count, 1) + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
     factor = jnp.linalg.cholesky(cov * k**(-2 / size))
     std = jnp.diagonal(factor)
     inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(size), lower=True)
-    order = jnp.argsort(jnp.where(weight > 0, jax.random.uniform(derive(key, 0), weight.shape), 2.))
+    order = jnp.argsort(
+        jnp.where(weight > 0, jax.random.uniform(derive(key, 0), weight.shape), 2.))
     rows = order[jnp.arange(k) % jnp.maximum(count, 1).astype(jnp.int32)]
-    noise = .1 * jax.random.normal(derive(key, 1), (k, size), codes.dtype) @ factor.T      # twins would stay twins
-    return {'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
-            'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)), 'logits': jnp.zeros(k, codes.dtype)}
+    # twins would stay twins
+    noise = .1 * jax.random.normal(derive(key, 1), (k, size), codes.dtype) @ factor.T
+    return {
+        'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
+        'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)), 'logits': jnp.zeros(
+            k, codes.dtype)
+    }
 
 
 def vamp(kit, posterior, k=50):
     """The posterior's mean over k learnt pseudo-inputs: (1/k) sum_j q(z | s_j).
 
-    Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so that a prior has no
-    noise of its own.
+    Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so
+    that a prior has no noise of its own.
 
     Args:
       kit: `pseudo` and `encoder` are used.
@@ -146,13 +163,11 @@ def vamp(kit, posterior, k=50):
       k: pseudo-inputs.
 
     Returns:
-      A `parts.Prior` with params 'pseudo', which `kit.pseudo` draws from the data.
+      A `models.Prior` with params 'pseudo', which `kit.pseudo` draws from the data.
 
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
     """
-    if kit.pseudo is None:
-        raise UserError('this kit has no pseudo-inputs: choose other networks or another prior')
     enc = kit.encoder()
 
     def components(params):
@@ -162,7 +177,8 @@ def vamp(kit, posterior, k=50):
         q = components(params)
 
         def one(z):
-            return density_gap.log_mixture(posterior.log_q(params, q, jnp.broadcast_to(z, (k, *z.shape))), jnp.ones(k))
+            return density_gap.log_mixture(
+                posterior.log_q(params, q, jnp.broadcast_to(z, (k, *z.shape))), jnp.ones(k))
 
         return jax.vmap(one)(z.reshape(-1, z.shape[-1])).reshape(z.shape[:-1])
 
@@ -171,51 +187,60 @@ def vamp(kit, posterior, k=50):
         q = jax.tree.map(lambda x: x[pick], components(params))
         return posterior.sample(params, q, derive(key, 1))
 
-    return parts.Prior(('pseudo',), lambda key, data, params: {'pseudo': kit.pseudo(params['enc'], data, key, k)},
-                       log_prob, sample)
+    return models.Prior(
+        ('pseudo',),
+        lambda key, data, params: {'pseudo': kit.pseudo(params['enc'], data, key, k)}, log_prob,
+        sample)
 
 
-def two_bounds(kit, plan, posterior, prior, *, draws=10, free='', scale=.5):
-    """A method that maximises the importance-weighted bound plus the ELBO, both from the same draws.
+def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
+    """A method that maximises the importance-weighted bound plus the ELBO, both from the same
+    draws.
 
-    The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log p(x|z_i) - beta r_i and
-    r_i = log q(z_i|x) - log p(z_i); gradients reach everything through both. Half the sum is the default, which lies
-    between two bounds on log p(x) and pulls like one. All draws of an example share the decoder's dropout.
+    The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log
+    p(x|z_i) - beta r_i and r_i = log q(z_i|x) - log p(z_i); gradients reach everything through
+    both. Half the sum is the default, which lies between two bounds on log p(x) and pulls like
+    one. All draws of an example share the decoder's dropout.
 
-    The paper does not say how its free bits treat a KL that does not factorise. Here r's mean over the draws, r_bar,
-    becomes max(target, r_bar), example by example, in the ELBO ('elbo') or also inside the weights ('both'): a KL
-    free in one bound only would still be pulled by the other with half the force. Below the target 'both' leaves of
-    the KL only what the weights compare between draws.
+    The paper does not say how its free bits treat a KL that does not factorise. Here r's mean
+    over the draws, r_bar, becomes max(target, r_bar), example by example, in the ELBO ('elbo')
+    or also inside the weights ('both'): a KL free in one bound only would still be pulled by
+    the other with half the force. Below the target 'both' leaves of the KL only what the
+    weights compare between draws.
 
     Args:
       kit: `encoder` and `decoder` are used, and what the posterior and the prior need.
-      plan: the protocol.
+      recipe: the protocol.
       posterior: a `posteriors.Posterior` with `log_q`.
-      prior: a `parts.Prior`.
+      prior: a `models.Prior`.
       draws: N.
       free: '', 'elbo' or 'both': which bounds have free bits, of hp['target'] nats.
       scale: what multiplies the sum of the bounds; 1 is the paper's.
 
     Returns:
-      A `Method`; aux 'iw' is minus the importance-weighted bound at weight 1, 'kl' the mean of r.
+      A `Method`; aux 'iw' is minus the importance-weighted bound at weight 1, 'kl' the mean of
+      r.
 
     References:
-      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
+      Models", NAACL 2021.
     """
     if free not in FREE:
         raise unknown('kind of free bits', free, FREE)
-    dec, weight = kit.decoder(), parts.scheduled(plan)
-    model = parts.model(kit, posterior, prior, decoder=dec)
+    dec, weight = kit.decoder(), objectives.scheduled_weight(recipe)
+    model = models.model(kit, posterior, prior, decoder=dec)
 
     def loss(params, carry, batch, ctx):
-        q, _, _, state = model.draw(params, carry['posterior'], batch, derive(ctx.key, 0), ctx.hp)
+        q, _, _, state = model.draw(params, carry['posterior'], batch, derive(ctx.key, 0),
+                                    ctx.hp)
 
         def draw(key):
             z = posterior.sample(params, q, key)
             return (dec.log_prob(params['dec'], z, batch, derive(ctx.key, 1)),
                     posterior.log_q(params, q, z) - prior.log_prob(params, z))
 
-        log_lik, r = jax.vmap(draw)(jax.random.split(derive(ctx.key, 2), draws))         # [N, B]
+        # [N, B]
+        log_lik, r = jax.vmap(draw)(jax.random.split(derive(ctx.key, 2), draws))
         kl = r.mean(0)
         beta, own = weight.apply(carry['weight'], mean(kl, batch), ctx)
 
@@ -225,22 +250,26 @@ def two_bounds(kit, plan, posterior, prior, *, draws=10, free='', scale=.5):
         bounds = weighted(beta) + (log_lik - beta * r).mean(0)
         if FREE[free]:
             bounds -= FREE[free] * beta * (jnp.maximum(ctx.hp['target'], kl) - kl)
-        aux = {'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch), 'iw': -mean(weighted(1.), batch),
-               'beta': beta}
+        aux = {
+            'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch),
+            'iw': -mean(weighted(1.), batch), 'beta': beta
+        }
         return -scale * mean(bounds, batch), ({**carry, 'posterior': state, 'weight': own}, aux)
 
-    player = Player('vae', loss, model.parts, plan.tx)
-    return Method(parts.starter(model, weight), (Phase('main', (player,), plan.steps),), model.evals)
+    player = Player('vae', loss, model.names, recipe.optimizer)
+    return Method(objectives.starter(model, weight),
+                  (Phase('main', (player,), recipe.steps),), model.evals)
 
 
-def flow_prior(kit, plan, *, layers=6, hidden=64, **options):
+def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
     """VAE whose prior is a Real-NVP flow.
 
-    hp: those of `vae`; `target`, nats that are free, with free bits.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.
-      plan: the protocol.
+      recipe: the protocol.
       layers: coupling layers.
       hidden: width of their networks.
       **options: `draws`, `free`, `scale` of `two_bounds`.
@@ -254,25 +283,29 @@ def flow_prior(kit, plan, *, layers=6, hidden=64, **options):
       z = f_L(...f_1(u)), u ~ N(0, I), f_l: (a, b) to (a, b exp s(a) + t(a)), halves in turn
 
     Deviations:
-      Half the sum is maximised, which pulls like one bound. The paper does not say how its free bits treat a KL that
-      does not factorise: here its mean over the draws has a floor, in both bounds (see `two_bounds`). The paper gives
-      no sizes and no code was found: 6 layers, 64 units, 10 draws and log scales bounded by 2 are this suite's. Its
-      coupling formula has an output's index on the right-hand side, corrected here.
+      Half the sum is maximised, which pulls like one bound. The paper does not say how its free
+      bits treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      bounds (see `two_bounds`). The paper gives no sizes and no code was found: 6 layers, 64
+      units, 10 draws and log scales bounded by 2 are this suite's. Its coupling formula has an
+      output's index on the right-hand side, corrected here.
 
     References:
-      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
+      Models", NAACL 2021.
     """
-    return two_bounds(kit, plan, posteriors.gaussian(kit), flow(kit, layers, hidden), **options)
+    return two_bounds(kit, recipe, posteriors.gaussian(kit), flow(kit, layers, hidden),
+                      **options)
 
 
-def mog_vae(kit, plan, *, components=50, **options):
+def mog_vae(kit, recipe, *, components=50, **options):
     """VAE whose prior is a mixture of Gaussians.
 
-    hp: those of `vae`; `target`, nats that are free, with free bits.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.
-      plan: the protocol.
+      recipe: the protocol.
       components: of the mixture.
       **options: `draws`, `free`, `scale` of `two_bounds`.
 
@@ -285,25 +318,29 @@ def mog_vae(kit, plan, *, components=50, **options):
       p(z) = sum_k pi_k N(z; m_k, diag s_k^2)
 
     Deviations:
-      Half the sum is maximised, which pulls like one bound. The paper does not say how its free bits treat a KL that
-      does not factorise: here its mean over the draws has a floor, in both bounds (see `two_bounds`). Number and start
-      of the components are unpublished: 50, with means from N(0, 0.25 I), are this suite's.
+      Half the sum is maximised, which pulls like one bound. The paper does not say how its free
+      bits treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      bounds (see `two_bounds`). Number and start of the components are unpublished: 50, with
+      means from N(0, 0.25 I), are this suite's.
 
     References:
-      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
+      Models", NAACL 2021.
     """
-    return two_bounds(kit, plan, posteriors.gaussian(kit), mog(kit, components), **options)
+    return two_bounds(kit, recipe, posteriors.gaussian(kit), mog(kit, components), **options)
 
 
-def vamp_vae(kit, plan, *, components=50, **options):
+def vamp_vae(kit, recipe, *, components=50, **options):
     """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
 
-    hp: those of `vae`; `target`, nats that are free, with free bits. A pseudo-sentence is a sequence of vectors in the
-    embeddings' place.
+    A pseudo-sentence is a sequence of vectors in the embeddings' place.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, target.
 
     Args:
       kit: the networks.
-      plan: the protocol.
+      recipe: the protocol.
       components: pseudo-inputs.
       **options: `draws`, `free`, `scale` of `two_bounds`.
 
@@ -316,14 +353,16 @@ def vamp_vae(kit, plan, *, components=50, **options):
       p(z) = (1 / K) sum_k q(z|s_k), s_k learnt
 
     Deviations:
-      The objective is Ding and Gimpel's; Tomczak and Welling maximise the ELBO alone. Half the sum is maximised, which
-      pulls like one bound. The paper does not say how its free bits treat a KL that does not factorise: here its mean
-      over the draws has a floor, in both bounds (see `two_bounds`). The number of pseudo-inputs for text is
-      unpublished; they start from training examples, and the encoder is in evaluation mode for them.
+      The objective is Ding and Gimpel's; Tomczak and Welling maximise the ELBO alone. Half the
+      sum is maximised, which pulls like one bound. The paper does not say how its free bits
+      treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      bounds (see `two_bounds`). The number of pseudo-inputs for text is unpublished; they start
+      from training examples, and the encoder is in evaluation mode for them.
 
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
-      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", NAACL 2021.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
+      Models", NAACL 2021.
     """
     posterior = posteriors.gaussian(kit)
-    return two_bounds(kit, plan, posterior, vamp(kit, posterior, components), **options)
+    return two_bounds(kit, recipe, posterior, vamp(kit, posterior, components), **options)

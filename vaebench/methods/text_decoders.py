@@ -1,21 +1,23 @@
-"""VAEs of sentences that differ from the standard one in the decoder, or in what else its code must tell."""
+"""VAEs of sentences that differ from the standard one in the decoder, or in what else its code
+must tell.
+"""
 import jax
 import jax.numpy as jnp
 
 from vaebench.core import mean
-from vaebench.errors import UserError
-from vaebench.methods import parts, posteriors
+from vaebench.methods import objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
 
 
-def skip_vae(kit, plan):
+def skip_vae(kit, recipe):
     """VAE whose code also reaches the words' softmax directly: logits = W [h_t; z].
 
-    hp: those of `autoencoders.vae`.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks, of sentences.
-      plan: the protocol.
+      recipe: the protocol.
 
     Returns:
       A `Method`.
@@ -24,25 +26,30 @@ def skip_vae(kit, plan):
       minimise rec + w_t KL(q(z|x) || N(0, I)), log p(x_t | x_<t, z) = log softmax(W [h_t; z])
 
     Deviations:
-      The decoder is one LSTM layer, as in every row; the paper's skips also reach the inputs of further layers.
+      The decoder is one LSTM layer, as in every row; the paper's skips also reach the inputs of
+      further layers.
 
     References:
-      Dieng et al., "Avoiding Latent Variable Collapse With Generative Skip Models", 2019, arXiv:1807.04863.
+      Dieng et al., "Avoiding Latent Variable Collapse With Generative Skip Models", 2019,
+      arXiv:1807.04863.
     """
-    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan),
-                       decoder=kit.decoder(skip=True))
+    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
+                       objectives.scheduled_weight(recipe), decoder=kit.decoder(skip=True))
 
 
-def cnn_vae(kit, plan, *, dilations=(1, 2, 4), channels=None):
+def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
     """VAE whose decoder is a stack of causal dilated convolutions of width 3.
 
-    hp: those of `autoencoders.vae`. A word depends on the code and on the 1 + 2 sum(dilations) words before it.
+    A word depends on the code and on the 1 + 2 sum(dilations) words before it.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
 
     Args:
       kit: the networks, of sentences.
-      plan: the protocol.
-      dilations: of the layers; the paper's small, medium and large decoders have 1 2 4, 1 2 4 8 16, and the latter
-        twice.
+      recipe: the protocol.
+      dilations: of the layers; the paper's small, medium and large decoders have 1 2 4, 1 2 4 8
+        16, and the latter twice.
       channels: of the layers, 512 in the paper; None is the kit's hidden size.
 
     Returns:
@@ -50,22 +57,25 @@ def cnn_vae(kit, plan, *, dilations=(1, 2, 4), channels=None):
 
     Equation:
       minimise rec + w_t KL(q(z|x) || N(0, I))
-      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation; the first h: a linear layer of [word; z]
+      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation; the first h: a linear
+        layer of [word; z]
 
     Deviations:
-      No code was found. The layers are as wide as the table's LSTM and half as wide inside a block; the paper has 512,
-      half of it inside.
+      No code was found. The layers are as wide as the table's LSTM and half as wide inside a
+      block; the paper has 512, half of it inside.
 
     References:
-      Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated Convolutions", 2017,
-      arXiv:1702.08139.
+      Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated
+      Convolutions", 2017, arXiv:1702.08139.
     """
-    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan),
-                       decoder=kit.decoder(dilations=tuple(dilations), channels=channels))
+    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
+                       objectives.scheduled_weight(recipe), decoder=kit.decoder(
+                           dilations=tuple(dilations), channels=channels))
 
 
 def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
-    """hp['bow'] times the negative log probability of a sentence's words, in any order, under one softmax of its code.
+    """hp['bow'] times the negative log probability of a sentence's words, in any order, under
+    one softmax of its code.
 
     Args:
       kit: `mlp` and `vocab` are used.
@@ -74,35 +84,37 @@ def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
       reduce: 'sum' over the predicted tokens, `</s>` included, or their 'mean'.
 
     Returns:
-      A `parts.Extra` with params['bow']; aux holds 'bow', its batch mean in nats without the weight.
+      A `objectives.AuxiliaryLoss` with params['bow']; aux holds 'bow', its batch mean in nats
+      without the weight.
 
     References:
-      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational
-      Autoencoders", 2017, arXiv:1703.10960.
+      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
+      Conditional Variational Autoencoders", 2017, arXiv:1703.10960.
     """
-    if kit.vocab is None:
-        raise UserError('a bag of words needs sentences: take this row out of a table of images')
-    net = kit.mlp((kit.latent, hidden, kit.vocab), activation)
+    net = kit.mlp((kit.latent, hidden, kit.size('tokens')), activation)
     share = {'sum': lambda count: 1., 'mean': lambda count: 1. / count}[reduce]
 
     def apply(params, terms, batch, ctx):
         log_p = jax.nn.log_softmax(net.apply(params['bow'], terms.z))
         targets, length = batch['tokens'][:, 1:], batch['length']
-        told = jnp.where(jnp.arange(targets.shape[1]) < length[:, None], jnp.take_along_axis(log_p, targets, 1), 0)
+        told = jnp.where(
+            jnp.arange(targets.shape[1]) < length[:, None],
+            jnp.take_along_axis(log_p, targets, 1), 0)
         nats = mean(-told.sum(1) * share(jnp.maximum(length, 1)), batch)
         return ctx.hp['bow'] * nats, {'bow': nats}
 
-    return parts.Extra(('bow',), lambda key: {'bow': net.init(key)}, apply)
+    return objectives.AuxiliaryLoss(('bow',), lambda key: {'bow': net.init(key)}, apply)
 
 
-def bow_vae(kit, plan, *, hidden=400, activation='tanh', reduce='sum'):
+def bow_vae(kit, recipe, *, hidden=400, activation='tanh', reduce='sum'):
     """VAE whose code must also tell which words its sentence has.
 
-    hp: those of `autoencoders.vae`; `bow`, weight of what tells the words, which no reported rec contains.
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period, bow.
 
     Args:
       kit: the networks, of sentences.
-      plan: the protocol.
+      recipe: the protocol.
       hidden: width of the hidden layer; a later code base has Z.
       activation: of the hidden layer; a later code base has 'sigmoid'.
       reduce: 'sum' or 'mean' over tokens: see `bag_of_words`.
@@ -114,12 +126,12 @@ def bow_vae(kit, plan, *, hidden=400, activation='tanh', reduce='sum'):
       minimise rec + w_t KL(q(z|x) || N(0, I)) - bow sum_t log softmax(MLP(z))[x_t]
 
     Deviations:
-      The paper's model is conditional on a dialogue; this one has no context, as in later comparisons. Width, tanh and
-      the sum over words are the published code's.
+      The paper's model is conditional on a dialogue; this one has no context, as in later
+      comparisons. Width, tanh and the sum over words are the published code's.
 
     References:
-      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using Conditional Variational
-      Autoencoders", 2017, arXiv:1703.10960.
+      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
+      Conditional Variational Autoencoders", 2017, arXiv:1703.10960.
     """
-    return autoencoder(kit, plan, posteriors.gaussian(kit), parts.kl_rate, parts.scheduled(plan),
+    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl, objectives.scheduled_weight(recipe),
                        extra=bag_of_words(kit, hidden, activation, reduce))

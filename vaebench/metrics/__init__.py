@@ -1,27 +1,31 @@
 """Numbers with named estimators, computed from Method.evals alone."""
 from vaebench.errors import UserError
 from vaebench.metrics import (
+    classification,
     independence,
-    labels,
     latent,
     likelihood,
-    listings,
-    modes,
+    mode_coverage,
     probe,
+    qualitative,
     representation,
     samples,
     text,
 )
-from vaebench.metrics.samples import Space
-from vaebench.metrics.validate import validator
-from vaebench.metrics.view import Metric, Settings, Value, View
+from vaebench.metrics.evaluator import Data, Evaluator, Judge, Metric, Settings, Trained, Value
+from vaebench.metrics.validation import validator
 
-METRICS = {**likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS, **modes.METRICS,
-           **text.METRICS, **probe.METRICS, **labels.METRICS, **representation.METRICS}
+METRICS = {
+    **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
+    **mode_coverage.METRICS, **text.METRICS, **probe.METRICS, **classification.METRICS,
+    **representation.METRICS
+}
 """Every metric by the name of its column."""
 
-__all__ = ['METRICS', 'Metric', 'Settings', 'Space', 'Value', 'View', 'defined', 'entries', 'listings', 'measure',
-           'validator']
+__all__ = [
+    'METRICS', 'Data', 'Evaluator', 'Judge', 'Metric', 'Settings', 'Trained', 'Value',
+    'defined', 'entries', 'qualitative', 'measure', 'validator'
+]
 
 
 def defined(name, evals, fields):
@@ -41,14 +45,15 @@ def defined(name, evals, fields):
     if name not in METRICS:
         raise UserError(f"unknown metric '{name}': choose from {', '.join(METRICS)}")
     metric = METRICS[name]
-    return set(metric.fields) <= set(fields) and any(set(need) <= set(evals) for need in metric.needs)
+    return set(metric.fields) <= set(fields) and any(
+        set(need) <= set(evals) for need in metric.needs)
 
 
 def measure(view, names):
     """Metrics of a trained group.
 
     Args:
-      view: a `View`.
+      view: an `Evaluator`.
       names: keys of METRICS.
 
     Returns:
@@ -57,7 +62,8 @@ def measure(view, names):
     out = {}
     for name in names:
         view.pause()
-        out[name] = METRICS[name].compute(view) if defined(name, view.evals, view.names) else None
+        out[name] = METRICS[name].compute(view) if defined(name, view.evals,
+                                                           view.data.names) else None
     return out
 
 
@@ -66,19 +72,21 @@ def entries(values, view, seed):
 
     Args:
       values: what `measure` gave.
-      view: the `View` it came from.
+      view: the `Evaluator` it came from.
       seed: place in the group.
 
     Returns:
-      name -> dict with value, estimator, n, samples, unit, better, stderr, warning, note; undefined metrics are left
-      out.
+      name -> dict with value, estimator, n, samples, unit, better, stderr, warning, note;
+      undefined metrics are left out.
     """
     out = {}
     for name, v in values.items():
         if v is not None:
-            out[name] = {'value': float(v.value[seed]), 'estimator': v.estimator, 'n': v.n, 'samples': v.samples,
-                         'unit': METRICS[name].unit.format(item=view.item, part=view.part),
-                         'better': METRICS[name].better,
-                         'stderr': None if v.stderr is None else float(v.stderr[seed]),
-                         'warning': None if v.warning is None else v.warning[seed], 'note': v.note}
+            out[name] = {
+                'value': float(v.value[seed]), 'estimator': v.estimator, 'n': v.n,
+                'samples': v.samples, 'unit': METRICS[name].unit.format(
+                    item=view.data.item, part=view.data.part), 'better': METRICS[name].better,
+                'stderr': None if v.stderr is None else float(v.stderr[seed]),
+                'warning': None if v.warning is None else v.warning[seed], 'note': v.note
+            }
     return out

@@ -1,8 +1,8 @@
 """Whether the dimensions of codes depend on one another, by kernels."""
 import numpy as np
 
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import Metric, Value, warnings
+from vaebench.metrics.evaluator import Metric, Value, warnings
+from vaebench.ops import two_sample
 
 ROWS = 200             # codes behind the estimate: every pair of dimensions costs ROWS^2
 DIMENSIONS = 32        # at most, those of largest variance
@@ -28,29 +28,6 @@ def grams(codes):
     return np.float32(kernels)
 
 
-def pairwise(kernels):
-    """Unbiased HSIC of every two dimensions.
-
-    Args:
-      kernels: [Z, n, n] with zero diagonals, n > 3.
-
-    Returns:
-      [Z, Z]; the diagonal is each dimension's with itself.
-
-    References:
-      Song et al., "Feature Selection via Dependence Maximization", JMLR 2012.
-
-    >>> k = np.float32(1 - np.eye(5))[None]
-    >>> np.abs(pairwise(np.concatenate([k, k]))).max().round(6).item()
-    0.0
-    """
-    z, n, _ = kernels.shape
-    flat, rows = kernels.reshape(z, -1), kernels.sum(2, dtype=np.float64)
-    total = rows.sum(1)
-    both = np.float64(flat @ flat.T)
-    return (both + np.outer(total, total) / ((n - 1) * (n - 2)) - 2 / (n - 2) * rows @ rows.T) / (n * (n - 3))
-
-
 def dependence(codes, permutations=PERMUTATIONS, seed=0):
     """Mean HSIC over the pairs of dimensions, and the p value of the largest.
 
@@ -66,17 +43,17 @@ def dependence(codes, permutations=PERMUTATIONS, seed=0):
       (float, float at least 1 / (1 + permutations)).
 
     References:
-      Gretton et al., "A Kernel Statistical Test of Independence", 2008.
+      Gretton et al., "A Kernel Statistical Test of Independence", 2007.
     """
     kernels, rng = grams(codes), np.random.default_rng(seed)
     z, n, _ = kernels.shape
     pairs = np.triu_indices(z, 1)
-    values = pairwise(kernels)[pairs]
+    values = two_sample.hsic(kernels)[pairs]
     above = 0
     for _ in range(permutations):
         order = [rng.permutation(n) for _ in range(z)]
         moved = np.stack([k.take(o, 0).take(o, 1) for k, o in zip(kernels, order, strict=True)])
-        above += pairwise(moved)[pairs].max() >= values.max()
+        above += two_sample.hsic(moved)[pairs].max() >= values.max()
     return float(values.mean()), float((1 + above) / (1 + permutations))
 
 
@@ -95,7 +72,7 @@ def _codes(view):
 
 
 def _value(view, which, estimator):
-    values = keep(view, 'hsic', lambda: _codes(view))
+    values = view.cached('hsic', lambda: _codes(view))
     if values is None:
         return None
     more = f', the {DIMENSIONS} of largest variance' if view.codes.shape[2] > DIMENSIONS else ''

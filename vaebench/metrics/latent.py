@@ -1,10 +1,12 @@
 """What the code knows of the data: mutual information, active and consistent units."""
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from vaebench.metrics.view import DUAL, Metric, Value, alone, average, first, slots, warnings
+from vaebench.metrics.evaluator import DUAL, Metric, Value, alone, average, each, slots, warnings
 
 PAIRS = 2**16          # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
 WIDTH = 32
@@ -79,8 +81,24 @@ def batch_information(log_q, q, z):
     return terms.reshape(-1)[:n]
 
 
-def _log_q(view, params, carry, name='log_q'):
-    return lambda q, z: view.evals[name](params, carry, q, z)
+def _information(evals, block, params, carry, key, own):
+    q, z = own
+    log_q = functools.partial(evals['log_q'], params, carry)
+    return log_q(q, z) - aggregate(log_q, q, z, block)
+
+
+def _batch_information(evals, params, carry, key, own):
+    return batch_information(functools.partial(evals['log_q'], params, carry), *own)
+
+
+def _density(evals, block, params, carry, key, q, z):
+    return aggregate(functools.partial(evals['log_q_dims'], params, carry), q, z, block)
+
+
+def _gap(evals, block, params, carry, key, own):
+    q, z = own
+    log_q = aggregate(functools.partial(evals['log_q_dims'], params, carry), q, z, block)
+    return (log_q + 0.5 * z**2).mean(0) + 0.5 * np.log(2 * np.pi)
 
 
 def mi_full(view):
@@ -92,21 +110,13 @@ def mi_full(view):
     References:
       Hoffman and Johnson, "ELBO surgery: yet another way to carve up the variational evidence lower bound", 2016.
     """
-    def terms(params, carry, key, own):
-        q, z = own
-        log_q = _log_q(view, params, carry)
-        return log_q(q, z) - aggregate(log_q, q, z, view.settings.block)
-
-    x = jax.device_get(view.jit(terms)((view.states, view.draws)))
+    x = jax.device_get(view.jit(_information, view.settings.block)((view.states, view.draws)))
     return average(x, f'aggregate of all N={view.n}, own index included, 1 sample, cap ln N = {np.log(view.n):.2f}', 1)
 
 
 def mi_32(view):
     """Mutual information inside batches of 32 examples of one bucket, size-weighted: never mix with `mi_full`."""
-    def terms(params, carry, key, own):
-        return batch_information(_log_q(view, params, carry), *own)
-
-    terms, place, start, parts = view.jit(terms), np.argsort(view.order), 0, []
+    terms, place, start, parts = view.jit(_batch_information), np.argsort(view.order), 0, []
     for index in view.index:
         at = place[start:start + len(index)]
         parts.append(jax.device_get(terms(jax.tree.map(lambda x, at=at: x[:, at], (view.states, view.draws)))))
@@ -121,11 +131,7 @@ def mi_dual(view):
     References:
       Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527.
     """
-    def terms(params, carry, key, keys, batch):
-        one = lambda example, key: first(view.evals['dual_mi'](params, carry, alone(example), key))
-        return jax.vmap(one)(batch, keys)
-
-    return average(view.once(terms, DUAL), 'dual estimate by the method\'s own critics, no cap')
+    return average(view.once(each, 'dual_mi', tag=DUAL), 'dual estimate by the method\'s own critics, no cap')
 
 
 def au(view):
@@ -152,22 +158,15 @@ def prior_to_aggregate(view):
     p /= p.sum()
     z = np.float32(np.repeat(t[:, None], view.draws.shape[-1], 1))
 
-    def density(params, carry, key, q):
-        return aggregate(_log_q(view, params, carry, 'log_q_dims'), q, z, view.settings.block)
-
-    log_q = np.float64(jax.device_get(view.jit(density)(view.states)))
+    density = view.jit(_density, view.settings.block)
+    log_q = np.float64(jax.device_get(density(view.states, z)))
     log_p = -0.5 * t**2 - 0.5 * np.log(2 * np.pi)
     return np.einsum('p,gpz->gz', p, log_p[:, None] - log_q)
 
 
 def aggregate_to_prior(view):
     """[G, Z] KL(aggregate posterior || N(0, 1)) of every unit, nats, at one draw per example, own index included."""
-    def gap(params, carry, key, own):
-        q, z = own
-        log_q = aggregate(_log_q(view, params, carry, 'log_q_dims'), q, z, view.settings.block)
-        return (log_q + 0.5 * z**2).mean(0) + 0.5 * np.log(2 * np.pi)
-
-    return np.float64(jax.device_get(view.jit(gap)((view.states, view.draws))))
+    return np.float64(jax.device_get(view.jit(_gap, view.settings.block)((view.states, view.draws))))
 
 
 def cu(view):

@@ -8,7 +8,7 @@ from jax.scipy.special import logsumexp
 
 from vaebench.core import derive
 from vaebench.metrics import proposal
-from vaebench.metrics.view import (
+from vaebench.metrics.evaluator import (
     DEGENERATE,
     GENERATED,
     PRIOR,
@@ -18,10 +18,10 @@ from vaebench.metrics.view import (
     WEIGHTS,
     Metric,
     Value,
-    alone,
     average,
     deviation,
     draw,
+    each,
     first,
     warnings,
 )
@@ -160,11 +160,7 @@ def _paired(view, nll, source):
 
 def _replica(view):
     """`_Nats` and words [G, N] of what the method's paper printed; a key of its own for every example."""
-    def printed(params, carry, key, keys, batch):
-        one = lambda example, key: first(view.evals['replica'](params, carry, alone(example), key))
-        return jax.vmap(one)(batch, keys)
-
-    nats, words = view.once(printed, REPLICA)
+    nats, words = view.once(each, 'replica', tag=REPLICA)
     return _Nats(nats, 'as the paper printed it, not a bound on -ln p(x)'), words
 
 
@@ -183,30 +179,29 @@ def excess_paper(view):
     return _paired(view, _replica(view)[0], 'exact ln p*(x)')
 
 
+def _both_ways(evals, chunk, params, carry, key, keys, batch):
+    q = evals['posterior'](params, carry, batch)
+
+    def weigh(z):
+        log_p, log_q = evals['log_prior'](params, carry, z), evals['log_q'](params, carry, q, z)
+        rest = evals['log_lik'](params, carry, z, batch) - jnp.logaddexp(log_p, log_q) + np.log(2)
+        return rest + log_p, rest + log_q
+
+    def one(s):
+        own = jax.vmap(lambda key: derive(key, s))(keys)
+        from_prior = jax.vmap(lambda key: first(evals['sample_prior'](params, carry, derive(key, 1), 1)))(own)
+        from_q = draw(evals, params, carry, q, jax.vmap(lambda key: derive(key, 0))(own))
+        return jnp.stack([jnp.stack(weigh(z)) for z in (from_prior, from_q)])     # [2 sources, 2, B]
+
+    x = jax.lax.map(one, jnp.arange(DRAWN), batch_size=chunk)
+    return tuple(logsumexp(x, axis=(0, 1)) - np.log(2 * DRAWN))
+
+
 def _mixed(view):
     """ln of E_p(z) p(x|z) and of E_q(z|x) p(x|z), each [G, N], from draws of both; None where the length has a part."""
     if 'log_length' in view.evals:          # a prior draw has not the sentence's number of latents
         return None
-    evals = view.evals
-
-    def terms(params, carry, key, keys, batch):
-        q = evals['posterior'](params, carry, batch)
-
-        def weigh(z):
-            log_p, log_q = evals['log_prior'](params, carry, z), evals['log_q'](params, carry, q, z)
-            rest = evals['log_lik'](params, carry, z, batch) - jnp.logaddexp(log_p, log_q) + np.log(2)
-            return rest + log_p, rest + log_q
-
-        def one(s):
-            own = jax.vmap(lambda key: derive(key, s))(keys)
-            from_prior = jax.vmap(lambda key: first(evals['sample_prior'](params, carry, derive(key, 1), 1)))(own)
-            from_q = draw(evals, params, carry, q, jax.vmap(lambda key: derive(key, 0))(own))
-            return jnp.stack([jnp.stack(weigh(z)) for z in (from_prior, from_q)])     # [2 sources, 2, B]
-
-        x = jax.lax.map(one, jnp.arange(DRAWN), batch_size=min(DRAWN, view.settings.chunk))
-        return tuple(logsumexp(x, axis=(0, 1)) - np.log(2 * DRAWN))
-
-    return view.once(terms, PRIOR)
+    return view.once(_both_ways, min(DRAWN, view.settings.chunk), tag=PRIOR)
 
 
 def _mixture(view, which):
@@ -231,20 +226,24 @@ def post_ll(view):
     return _mixture(view, 1)
 
 
+def _squared_error(evals, params, carry, key, keys, batch):
+    if {'encode', 'decode'} <= set(evals):
+        z = evals['encode'](params, carry, batch)
+        y = evals['decode'](params, carry, z, derive(key, GENERATED, 1), 'mean')['x']
+    else:
+        y = evals['reconstruct'](params, carry, batch)['x']
+    return ((y - batch['x'])**2).reshape(len(keys), -1).mean(-1)
+
+
 def mse(view):
     """Squared error per pixel of the mean decoding of the posterior mean, or of the method's own reconstruction."""
-    coded = {'encode', 'decode'} <= set(view.evals)
-
-    def error(params, carry, key, keys, batch):
-        if coded:
-            z = view.evals['encode'](params, carry, batch)
-            y = view.evals['decode'](params, carry, z, derive(key, GENERATED, 1), 'mean')['x']
-        else:
-            y = view.evals['reconstruct'](params, carry, batch)['x']
-        return ((y - batch['x'])**2).reshape(len(keys), -1).mean(-1)
-
-    what = 'mean decoding of the posterior mean' if coded else 'reconstruction by codes that have no prior'
-    return average(view.over_examples(error), f'{what}, per {view.part}')
+    if {'encode', 'decode'} <= set(view.evals):
+        what = 'mean decoding of the posterior mean'
+    elif 'log_prior' in view.evals:
+        what = "mean reconstruction by the method's own code"
+    else:
+        what = 'reconstruction by codes that have no prior'
+    return average(view.over_examples(_squared_error), f'{what}, per {view.data.part}')
 
 
 METRICS = {

@@ -3,8 +3,8 @@ import functools
 
 import numpy as np
 
-from vaebench.metrics import text
-from vaebench.metrics.view import Metric, Value, warnings
+from vaebench.metrics.evaluator import Metric, Value, warnings
+from vaebench.schema import select
 
 SIZES = 100, 500, 1000, 2000, 10000
 DRAWS = 5          # choices of the labelled sentences
@@ -62,11 +62,11 @@ def accuracy(codes, labels, test_codes, test_labels):
 
 def encoded(view, rows, arrays):
     """[G, R, Z] codes of training sentences; those that a smaller probe has encoded are taken over."""
-    known = text.keep(view, 'probe', dict)
+    known = view.cached('probe', dict)
     new = np.array([i for i, row in enumerate(rows) if row not in known], int)
     if len(new):
         new = new[np.argsort(arrays['length'][new], kind='stable')] if 'length' in arrays else new
-        codes = view.codes_of({k: v[new] for k, v in arrays.items()})
+        codes = view.codes_of(select(arrays, new))
         known.update(zip(rows[new].tolist(), np.moveaxis(codes, 0, 1), strict=True))
     return np.stack([known[row] for row in rows.tolist()], 1)
 
@@ -81,12 +81,12 @@ def probe(view, n):
     References:
       Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020, arXiv:2004.12585.
     """
-    labels, test = np.asarray(view.train['label']), view.field('label')
+    labels, test = np.asarray(view.data.train['label']), view.field('label')
     if len(labels) < n or len(np.unique(labels)) < 2:
         return None
     draws = [balanced(labels, np.random.default_rng(i))[:n] for i in range(DRAWS)]
     rows, place = np.unique(np.concatenate(draws), return_inverse=True)
-    arrays = {k: np.asarray(v)[rows] for k, v in view.train.items() if np.ndim(v) and len(v) == len(labels)}
+    arrays = select(view.data.train, rows)
     codes, place = encoded(view, rows, arrays), place.reshape(DRAWS, n)
     score = np.array([[accuracy(codes[g, at], labels[rows[at]], view.codes[g], test) for at in place]
                       for g in range(view.seeds)])

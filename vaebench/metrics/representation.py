@@ -7,8 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vaebench.core import derive
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import Metric, Value, average, warnings
+from vaebench.metrics.evaluator import Metric, Value, average, warnings
 from vaebench.ops.interpolate import lerp, slerp
 
 MOST = 5000            # examples: distances between all of them are in memory at once
@@ -40,7 +39,7 @@ def embedding(view):
                 codes.append(view.evals['embed'](x, seed))
         return rows, np.stack(codes), _said(codes[0], FITTED)
 
-    return keep(view, 'embedding', make)
+    return view.cached('embedding', make)
 
 
 def _said(codes, how):
@@ -139,6 +138,16 @@ def unroll(view, column):
     return _value(view, score, f'largest |Spearman correlation| of a code dimension with the {column}')
 
 
+def _lengths(evals, path, params, carry, key, own):
+    def say(z):
+        x = evals['decode'](params, carry, z, derive(key, PATH), 'mean')['x']
+        return x.reshape(len(x), -1)
+
+    x = jax.lax.map(say, path(*own, jnp.linspace(0, 1, POINTS)))
+    steps = jnp.sqrt(((x[1:] - x[:-1])**2).sum(-1))
+    return steps.sum(0), jnp.sqrt(((x[-1] - x[0])**2).sum(-1))
+
+
 def path_ratio(view, path, name):
     """Length of the decoded path between two examples over the distance of its ends: 1 is a straight line of images.
 
@@ -152,17 +161,8 @@ def path_ratio(view, path, name):
     if not half:
         return None
 
-    def lengths(params, carry, key, own):
-        def say(z):
-            x = view.evals['decode'](params, carry, z, derive(key, PATH), 'mean')['x']
-            return x.reshape(len(x), -1)
-
-        x = jax.lax.map(say, path(*own, jnp.linspace(0, 1, POINTS)))
-        steps = jnp.sqrt(((x[1:] - x[:-1])**2).sum(-1))
-        return steps.sum(0), jnp.sqrt(((x[-1] - x[0])**2).sum(-1))
-
     ends = view.codes[:, order[:half]], view.codes[:, order[half:2 * half]]
-    way, direct = (np.float64(v) for v in jax.device_get(view.jit(lengths)(ends)))
+    way, direct = (np.float64(v) for v in jax.device_get(view.jit(_lengths, path)(ends)))
     with np.errstate(divide='ignore', invalid='ignore'):
         ratio = np.where(direct < SAME, np.nan, way / direct)
     return average(ratio, f'{name} of posterior means, {POINTS} points, {half} fixed pairs of the split, mean decoding')

@@ -1,7 +1,5 @@
 """Samples against held-out data, in features of both: distances with their floors, support, two-sample tests."""
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +7,7 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist, squareform
 
 from vaebench.core import derive
-from vaebench.metrics.text import keep
-from vaebench.metrics.view import GENERATED, Metric, Value, warnings
+from vaebench.metrics.evaluator import GENERATED, Judge, Metric, Value, warnings
 from vaebench.ops.kernels import mmd, rbf, rbf_mixture
 from vaebench.ops.two_sample import mmd_test
 
@@ -26,19 +23,18 @@ RIDGE = 1e-6               # what a singular covariance gets on its diagonal
 PER_DIMENSION = 10         # rows per feature below which a Frechet distance says so
 
 
-class Space(NamedTuple):
-    """Where samples and data are compared."""
-    apply: Callable[[np.ndarray], np.ndarray]      # x [N, ...] -> features [N, D]
-    name: str                                      # for the estimator
-    classify: Callable[[np.ndarray], np.ndarray] | None = None   # features -> [N, K], log probability of every class
-
-
 # What is compared.
 
 def space(view):
-    """The view's `Space`, made when first asked for; pixels or coordinates where it has none."""
-    raw = Space(lambda x: x.reshape(len(x), -1), 'coordinates' if view.item == 'point' else 'pixels')
-    return keep(view, 'space', lambda: raw if view.features is None else view.features())
+    """The judge in whose features samples and data are compared; the values themselves where there is none.
+
+    It offers `features`: x [N, ...] -> [N, D] and, where it knows classes, `classify`: features -> [N, K], log p.
+    """
+    return view.judge('space') or Judge(f'{view.data.part}s', functions={'features': lambda x: x.reshape(len(x), -1)})
+
+
+def _drawn(evals, params, carry, key, own, i):
+    return evals['sample'](params, carry, derive(key, GENERATED, 0, i), DRAW, 'mean')['x']
 
 
 def generated(view, n):
@@ -51,12 +47,7 @@ def generated(view, n):
     Returns:
       [G, n, ...].
     """
-    evals = view.evals
-
-    def draw(params, carry, key, own, i):
-        return evals['sample'](params, carry, derive(key, GENERATED, 0, i), DRAW, 'mean')['x']
-
-    parts, draw = keep(view, 'generated', list), view.jit(draw)
+    parts, draw = view.cached('generated', list), view.jit(_drawn)
     while DRAW * len(parts) < n:
         view.pause()
         parts.append(jax.device_get(draw((), np.int32(len(parts)))))
@@ -66,8 +57,8 @@ def generated(view, n):
 def features(view, x):
     """[N, D] float64 features of x [N, ...]; images are first cut to [0, 1] and rounded to 8 bits, on every side."""
     x = np.asarray(x, np.float32)
-    x = np.round(np.clip(x, 0, 1) * 255) / 255 if view.item == 'image' else x
-    return np.float64(space(view).apply(np.float32(x)))
+    x = np.round(np.clip(x, 0, 1) * 255) / 255 if view.schema['x'].bounds else x
+    return np.float64(space(view).features(np.float32(x)))
 
 
 def _real(view):
@@ -75,7 +66,7 @@ def _real(view):
 
     The others are of the split too where it has enough of them, else of the validation data.
     """
-    x, valid = view.field('x'), () if view.valid is None else view.valid.get('x', ())
+    x, valid = view.field('x'), () if view.data.valid is None else view.decoded(view.data.valid, 'x')
     order, n = np.random.default_rng(0).permutation(len(x)), min(view.settings.images, len(x))
     half = min(n, len(x) // 2)
     if min(n, len(valid)) > half:
@@ -86,7 +77,7 @@ def _real(view):
 
 def real(view):
     """Features of held-out data: (real [n, D], other [m, D] with m <= n, where the others come from)."""
-    return keep(view, 'real', lambda: _real(view))
+    return view.cached('real', lambda: _real(view))
 
 
 def fake(view):
@@ -95,7 +86,7 @@ def fake(view):
         x = generated(view, len(real(view)[0]))
         return features(view, x.reshape(-1, *x.shape[2:])).reshape(*x.shape[:2], -1)
 
-    return keep(view, 'fake', make)
+    return view.cached('fake', make)
 
 
 def _value(view, pairs, estimator, n, note=None):
@@ -110,9 +101,9 @@ def against(view, f, estimator, note=None):
     """f(features of samples, of data) of every seed, with as many samples as data.
 
     Args:
-      view: a `View`.
+      view: an `Evaluator`.
       f: (fake [n, D], real [n, D]) -> float, or (float, standard error).
-      estimator: text; the name of the `Space` is added.
+      estimator: text; the name of the `Judge` is added.
       note: (value for real against real, real [n, D]) -> text or None.
 
     Returns:
@@ -340,21 +331,21 @@ def sharpness(x):
 
 def class_score(view):
     """`confidence` of the classifier in the samples; None where the features are of no classifier."""
-    classify = space(view).classify
+    classify = space(view).functions.get('classify')
     return classify and against(view, lambda fake, real: confidence(classify(fake)),
                                 'exp E KL(p(y|x) || p(y))', _held_out)
 
 
 def class_kl(view):
     """`label_divergence` from samples to data; None where the features are of no classifier."""
-    classify = space(view).classify
+    classify = space(view).functions.get('classify')
     return classify and against(view, lambda fake, real: label_divergence(classify(fake), classify(real)),
                                 'KL(classes of samples || classes of data)', _held_out)
 
 
 def sample_sharpness(view):
     """`sharpness` of the samples, cut to [0, 1]; None where they are no images or too small."""
-    if view.item != 'image' or min(view.field('x').shape[1:3]) < 3:
+    if len(view.schema['x'].shape) != 3 or min(view.schema['x'].shape[:2]) < 3:
         return None
     n = min(view.settings.images, view.n)
     values = [sharpness(np.clip(x, 0, 1)) for x in generated(view, n)]

@@ -5,26 +5,27 @@ import jax
 import numpy as np
 
 from vaebench.core import derive
-from vaebench.metrics import ngrams
-from vaebench.metrics.view import GENERATED, Metric, Value, average, deviation, slots, warnings
+from vaebench.metrics.evaluator import GENERATED, Metric, Value, average, deviation, slots, warnings
 
 CHUNK = 100            # most sentences of one dispatch: part of what is drawn, hence no setting
 DRAWN, DECODED = 2, 3  # tags of the key, after GENERATED
-ORDER = 5              # of the n-gram model behind the fluencies
 AMONG = 200            # most sentences of a self-BLEU
 PAIRS = 100            # most pairs of sentences that are interpolated
 STEPS = 11             # points of an interpolation, both ends included
 SMOOTH = .1            # what method 1 puts in place of no match
 
 
-def keep(view, name, make):
-    """make(), computed once per view and name."""
-    if name not in view.kept:
-        view.kept[name] = make()
-    return view.kept[name]
-
-
 # Making sentences.
+
+def _draw(evals, size, mode, params, carry, key, own, i):
+    out = evals['sample'](params, carry, derive(key, GENERATED, DRAWN, i), size, mode)
+    return out['tokens'], out['length']
+
+
+def _say(evals, mode, params, carry, key, z, i):
+    out = evals['decode'](params, carry, z, derive(key, GENERATED, DECODED, i), mode)
+    return out['tokens'], out['length']
+
 
 def drawn_chunk(view, mode, i):
     """The i-th min(100, settings.generated) sentences from the prior; their codes are the same in every mode.
@@ -37,14 +38,9 @@ def drawn_chunk(view, mode, i):
     Returns:
       (tokens [G, n, L], length [G, n]).
     """
-    evals, size = view.evals, min(CHUNK, view.settings.generated)
     view.pause()
-
-    def draw(params, carry, key, own, i):
-        out = evals['sample'](params, carry, derive(key, GENERATED, DRAWN, i), size, mode)
-        return out['tokens'], out['length']
-
-    return keep(view, (mode, i), lambda: jax.device_get(view.jit(draw)((), np.int32(i))))
+    draw = view.jit(_draw, min(CHUNK, view.settings.generated), mode)
+    return view.cached((mode, i), lambda: jax.device_get(draw((), np.int32(i))))
 
 
 def drawn(view, mode):
@@ -73,13 +69,7 @@ def decode(view, z, mode):
     Returns:
       (tokens [G, M, L], length [G, M]).
     """
-    evals, n, parts = view.evals, jax.tree.leaves(z)[0].shape[1], []
-
-    def say(params, carry, key, z, i):
-        out = evals['decode'](params, carry, z, derive(key, GENERATED, DECODED, i), mode)
-        return out['tokens'], out['length']
-
-    say = view.jit(say)
+    n, parts, say = jax.tree.leaves(z)[0].shape[1], [], view.jit(_say, mode)
     for i, idx in enumerate(slots(n, min(CHUNK, n))):
         view.pause()
         some = jax.tree.map(lambda x, at=idx: x[:, np.maximum(at, 0)], z)
@@ -89,8 +79,8 @@ def decode(view, z, mode):
 
 def split_sentences(view):
     """The split's tokens [N, L], as wide as its widest bucket, and lengths [N], in the split's order."""
-    width = max(b['tokens'].shape[1] for b in view.data)
-    tokens = [np.pad(b['tokens'], ((0, 0), (0, width - b['tokens'].shape[1]))) for b in view.data]
+    width = max(b['tokens'].shape[1] for b in view.buckets)
+    tokens = [np.pad(b['tokens'], ((0, 0), (0, width - b['tokens'].shape[1]))) for b in view.buckets]
     return np.concatenate(tokens)[view.order], view.field('length')
 
 
@@ -104,6 +94,21 @@ def lines(tokens, length):
 
 
 # Measures of sentences.
+
+def words_of(tokens, length):
+    """All words of the sentences in a row, without `<s>` and `</s>`: int64 [M].
+
+    Args:
+      tokens: int [N, L], `<s>` w1..wn `</s>` and anything after.
+      length: int [N] = n + 1.
+
+    >>> words_of(np.array([[1, 4, 2, 0], [1, 4, 5, 2]]), np.array([2, 3])).tolist()
+    [4, 4, 5]
+    """
+    place = np.arange(tokens.shape[1])
+    mask = (place > 0) & (place < np.asarray(length)[:, None])
+    return np.asarray(tokens)[mask].astype(np.int64)
+
 
 def distinct(words, n):
     """Number of different n-grams in a row of words [M].
@@ -293,7 +298,7 @@ _HOW = {'greedy': 'greedy decodings of {} prior draws', 'sample': '{} sentences 
 
 def _of_each(view, mode, f):
     """[G] f(words of all sentences of a seed)."""
-    return np.array([f(ngrams.words(*s)) for s in zip(*drawn(view, mode), strict=True)], np.float64)
+    return np.array([f(words_of(*s)) for s in zip(*drawn(view, mode), strict=True)], np.float64)
 
 
 def _made(view, value, mode, estimator):
@@ -332,7 +337,7 @@ def uni_kl(view, mode='greedy'):
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence Generation", 2019,
       arXiv:1806.08462.
     """
-    real = ngrams.words(view.train['tokens'], view.train['length'])
+    real = words_of(view.data.train['tokens'], view.data.train['length'])
 
     def gap(words):
         size = max(real.max(initial=0), words.max(initial=0)) + 1
@@ -353,12 +358,6 @@ def avg_len(view, mode='greedy'):
     return average(length - 1, f'words without </s>, {_HOW[mode].format(length.shape[1])}')
 
 
-def judge(view):
-    """The Kneser-Ney model of the training split."""
-    fit = lambda: ngrams.fit(view.train['tokens'], view.train['length'], len(view.vocab), ORDER)
-    return keep(view, 'judge', fit)
-
-
 def _per_word(nll, words, estimator):
     """`Value` of exp(sum nll / sum words), both [G, N]; standard error over sentences by the delta method."""
     n, total = nll.shape[-1], words.sum(-1)
@@ -377,19 +376,18 @@ def fluency(view, mode='greedy'):
     References:
       Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527 (forward PPL).
     """
-    model, said = judge(view), drawn(view, mode)
-    nll = np.stack([ngrams.word_nll(model, *s) for s in zip(*said, strict=True)])
-    return _per_word(nll, said[1] - 1, f'{_HOW[mode].format(nll.shape[1])} under a Kneser-Ney {ORDER}-gram model of '
-                                       'the training split')
+    judge, said = view.judge('language'), drawn(view, mode)
+    nll = np.stack([judge.word_nll(*s) for s in zip(*said, strict=True)])
+    return _per_word(nll, said[1] - 1,
+                     f'{_HOW[mode].format(nll.shape[1])} under {judge.name} of the training split')
 
 
 def fluency_reverse(view, mode='sample'):
     """Perplexity of the split under an n-gram model of generated sentences: high where these miss its words."""
-    real = split_sentences(view)
-    nll = np.stack([ngrams.word_nll(ngrams.fit(*s, len(view.vocab), ORDER), *real)
-                    for s in zip(*drawn(view, mode), strict=True)])
+    judge, real = view.judge('language'), split_sentences(view)
+    nll = np.stack([judge.fit(*s).word_nll(*real) for s in zip(*drawn(view, mode), strict=True)])
     return _per_word(nll, np.broadcast_to(real[1] - 1, nll.shape),
-                     f'the split under a Kneser-Ney {ORDER}-gram model of {_HOW[mode].format(view.settings.generated)}')
+                     f'the split under {judge.name} of {_HOW[mode].format(view.settings.generated)}')
 
 
 def bleu(view, mode='greedy'):
@@ -440,8 +438,8 @@ METRICS = {
     'uni_kl': Metric(uni_kl, _PRIOR, 'nats/token', 'lower', _TEXT + _TRAIN),
     'entropy': Metric(entropy, _PRIOR, 'nats/token', None, _TEXT),
     'avg_len': Metric(avg_len, _PRIOR, 'words', None, _TEXT),
-    'fluency': Metric(fluency, _PRIOR, 'per word', None, (*_TEXT, *_TRAIN, 'vocab')),
-    'fluency_reverse': Metric(fluency_reverse, _PRIOR, 'per word', 'lower', (*_TEXT, 'vocab')),
+    'fluency': Metric(fluency, _PRIOR, 'per word', None, (*_TEXT, *_TRAIN, 'judge/language')),
+    'fluency_reverse': Metric(fluency_reverse, _PRIOR, 'per word', 'lower', (*_TEXT, 'judge/language')),
     'bleu': Metric(bleu, _RECONSTRUCT, 'BLEU x 100', 'higher', _TEXT),
     'bleu_beam': Metric(functools.partial(bleu, mode='beam'), _RECONSTRUCT, 'BLEU x 100', 'higher', _TEXT),
     'rouge_interpolation': Metric(rouge_interpolation, _RECONSTRUCT, 'F1', 'higher', _TEXT),

@@ -1,29 +1,89 @@
-"""Kits: the networks a method may ask for, built for one modality and one size."""
-from vaebench.errors import UserError
+"""Kits by name: the networks a method may ask for, built for one modality and one size."""
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vaebench.core import Kit
+from vaebench.errors import UserError, unknown
 from vaebench.networks import image, text
+from vaebench.schema import Schema, of_kind
 
-KITS = {'text': {'lstm': text.lstm}, 'image': {'mlp': image.mlp, 'conv': image.conv}, 'points': {'mlp': image.mlp}}
-TRACKS = {'text': 'text', 'image': 'image', 'points': 'image'}
-"""Kind of data -> the track of methods that it takes."""
+GROUP = 'vaebench.kits'
 
 
-def build(info, config):
+class KitEntry(NamedTuple):
+    """One kit of the registry.
+
+    Attributes:
+      make: (schema, config) -> `Kit`.
+      reads: kinds of column, one of which the data must have.
+      offers: names of the networks it has, 'decoder.option' for every option of its decoders,
+        'encoder.states' where the encoder gives a state per position, and the columns that it
+        reads.
+    """
+    make: Callable[[Schema, Mapping[str, Any]], Kit]
+    reads: tuple[str, ...]
+    offers: tuple[str, ...]
+
+
+COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context'
+IMAGE = *COMMON, 'gen', 'critic', 'x'
+TEXT = (*COMMON, 'sequence', 'decoder.unconditional', 'decoder.skip', 'decoder.dilations',
+        'decoder.attention', 'decoder.steps', 'encoder.states', 'tokens', 'length')
+KITS = {
+    'lstm': KitEntry(text.lstm, ('tokens',), TEXT),
+    'mlp': KitEntry(image.mlp, ('image', 'vector'), IMAGE),
+    'conv': KitEntry(image.conv, ('image',), IMAGE),
+}
+"""Kits by name. Installed packages add theirs under the entry-point group `vaebench.kits`."""
+
+
+def find(name: str) -> KitEntry:
+    """The entry of a kit, ours or that of an installed package.
+
+    Raises:
+      UserError: there is no such kit, or its package cannot be imported.
+
+    >>> find('conv').reads
+    ('image',)
+    """
+    if name in KITS:
+        return KITS[name]
+    others = {e.name: e for e in importlib.metadata.entry_points(group=GROUP)}
+    if name not in others:
+        raise unknown('kit', name, [*KITS, *others])
+    try:
+        return others[name].load()
+    except Exception as error:
+        raise UserError(
+            f'kit {name!r} of an installed package ({others[name].value}) cannot be imported: '
+            f'{error}') from error
+
+
+def build(schema: Schema, config: Mapping[str, Any]) -> Kit:
     """The kit that a table's config names.
 
     Args:
-      info: the dataset's; 'kind' is 'text', 'image' or 'points'.
-      config: mapping with 'name' and the sizes of that kit: see `text.lstm`, `image.mlp`, `image.conv`.
+      schema: the dataset's.
+      config: mapping with 'name' and the sizes of that kit: see `text.lstm`, `image.mlp`,
+        `image.conv`.
 
     Returns:
       A `Kit`.
 
-    >>> kit = build({'kind': 'image', 'shape': (8, 8, 1)}, {'name': 'mlp', 'latent': 2, 'hidden': (16,)})
+    Raises:
+      UserError: there is no such kit, or it cannot read such data.
+
+    >>> from vaebench.schema import image as images
+    >>> kit = build({'x': images((8, 8, 1))}, {'name': 'mlp', 'latent': 2, 'hidden': (16,)})
     >>> enc = kit.encoder()
     >>> enc.apply(enc.init(jax.random.key(0)), {'x': jnp.zeros((5, 8, 8, 1))}).last.shape
     (5, 16)
     """
-    kits = KITS[info['kind']]
-    if config['name'] not in kits:
-        raise UserError(f'kit.name={config["name"]!r} does not fit {info["kind"]} data: choose one of '
-                        f'{", ".join(kits)}')
-    return kits[config['name']](info, config)
+    entry = find(config['name'])
+    if of_kind(schema, *entry.reads) is None:
+        fit = [name for name, other in KITS.items() if of_kind(schema, *other.reads)]
+        raise UserError(
+            f"kit.name={config['name']!r} reads columns of kind {' or '.join(entry.reads)}, which the data "
+            f"has not: it has {', '.join(schema)}; choose one of {', '.join(fit)}")
+    return entry.make(schema, config)

@@ -1,18 +1,24 @@
-"""What every kit shares: parameters from one draw, dropout, and plain stacks of linear layers."""
+"""What every kit shares: parameters from one draw, dropout, and plain stacks of linear
+layers."""
 import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Features, Net
+from vaebench.core import Context, Features, Net
+from vaebench.schema import of_kind
 
-zeros = nn.initializers.zeros          # values come from `initialiser`; modules only declare shapes
-ACTIVATIONS = {'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2), 'linear': lambda x: x, 'tanh': jnp.tanh}
+# values come from `initialiser`; modules only declare shapes
+zeros = nn.initializers.zeros
+ACTIVATIONS = {
+    'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2), 'linear': lambda x: x, 'tanh': jnp.tanh
+}
 
 
 def activation(name):
-    """The elementwise function of that name: 'leaky_relu' has slope 0.2, the rest is jax.nn's."""
+    """The elementwise function of that name: 'leaky_relu' has slope 0.2, the rest is
+    jax.nn's."""
     return ACTIVATIONS.get(name) or getattr(jax.nn, name)
 
 
@@ -27,16 +33,20 @@ def by_name(default, **scales):
 
 
 def torch_linear(path, shapes):
-    """Rule: PyTorch's default for linear and convolution layers, kernel and bias U(+-1/sqrt(fan in))."""
+    """Rule: PyTorch's default for linear and convolution layers, kernel and bias U(+-1/sqrt(fan
+    in)).
+    """
     return math.prod(shapes[(*path[:-1], 'kernel')][:-1]) ** -.5
 
 
 def initialiser(module, rule, *args):
-    """Parameters of a linen module from one flat uniform draw: a dozen draws would cost seconds of compilation.
+    """Parameters of a linen module from one flat uniform draw: a dozen draws would cost seconds
+    of compilation.
 
     Args:
       module: a linen module whose only collection is 'params'.
-      rule: (path, {path: shape}) -> bound of the parameter's uniform law; a path is a tuple of names.
+      rule: (path, {path: shape}) -> bound of the parameter's uniform law; a path is a tuple of
+        names.
       *args: inputs that `module` can be traced with; only their shapes matter.
 
     Returns:
@@ -112,7 +122,8 @@ def net(module, rule, *args):
     Returns:
       A `Net`; its apply ignores `key`.
     """
-    return Net(initialiser(module, rule, *args), lambda params, *x, key=None: module.apply({'params': params}, *x))
+    return Net(initialiser(module, rule, *args),
+               lambda params, *x, key=None: module.apply({'params': params}, *x))
 
 
 def linear(n_in, n_out, rule, bias):
@@ -142,7 +153,8 @@ def mlp(sizes, activation='relu', init='torch', bias=True, final=False):
 
 
 def rows(key, batch, k):
-    """Rows of k examples in random order, empty slots left out; when k exceeds the batch they come again.
+    """Rows of k examples in random order, empty slots left out; when k exceeds the batch they
+    come again.
 
     Args:
       key: [].
@@ -164,12 +176,37 @@ def rows(key, batch, k):
 
 
 def apart(key, x, again):
-    """x [k, ...] with a little noise (standard deviation 0.01) where `again` [k]: twins would stay twins for ever."""
+    """x [k, ...] with a little noise (standard deviation 0.01) where `again` [k]: twins would
+    stay twins for ever.
+    """
     noise = .01 * jax.random.normal(key, x.shape, x.dtype)
     return jnp.where(again.reshape(-1, *(1,) * (x.ndim - 1)), x + noise, x)
 
 
 def image_encoder(module, shape):
-    """A `Net` (params, batch, key=None) -> Features(last [B, H]) of a module that reads images."""
+    """A `Net` (params, batch, key=None) -> Features(last [B, H]) of a module that reads
+    images."""
     init = initialiser(module, torch_linear, jnp.zeros((1, *shape)))
-    return Net(init, lambda params, batch, key=None: Features(module.apply({'params': params}, batch['x'])))
+    return Net(
+        init,
+        lambda params, batch, key=None: Features(module.apply({'params': params}, batch['x'])))
+
+
+def contexts(schema):
+    """Makers of what a conditional model is told: {'context': ...} where the data has labels, else {}.
+
+    The maker gives a `Context` of the label, one-hot; to draw one, all classes are as likely.
+    """
+    name = of_kind(schema, 'class')
+    if name is None:
+        return {}
+    classes = schema[name].size
+
+    def context():
+        return Context(
+            lambda key: {},
+            lambda params, batch, key=None: jax.nn.one_hot(batch[name], classes), classes,
+            (name,),
+            lambda key, n: jax.nn.one_hot(jax.random.randint(key, (n,), 0, classes), classes))
+
+    return {'context': context}

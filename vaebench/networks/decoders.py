@@ -10,7 +10,9 @@ from vaebench.ops import recurrent, softmax
 
 
 class Lstm(nn.Module):
-    """The weights of one LSTM layer. Like PyTorch's it has two bias vectors: both are drawn, both are trained."""
+    """The weights of one LSTM layer. Like PyTorch's it has two bias vectors: both are drawn,
+    both are trained.
+    """
     inputs: int
     hidden: int
 
@@ -22,12 +24,16 @@ class Lstm(nn.Module):
         self.b_h = self.param('b_h', common.zeros, (width,))
 
     def const(self, z=None):
-        """The part of the pre-activations that no word changes: [4H], or [..., 4H] with z [..., Z]."""
+        """The part of the pre-activations that no word changes: [4H], or [..., 4H] with z [...,
+        Z].
+        """
         bias = self.b_x + self.b_h
         return bias if z is None else bias + z @ self.w_x[self.inputs - z.shape[-1]:]
 
     def project(self, x):
-        """The part of the pre-activations that comes from x [..., E], the first E inputs: [..., 4H]."""
+        """The part of the pre-activations that comes from x [..., E], the first E inputs: [...,
+        4H].
+        """
         return x @ self.w_x[:x.shape[-1]]
 
     def step(self, x, const, h, c):
@@ -35,7 +41,9 @@ class Lstm(nn.Module):
         return recurrent.cell(self.project(x) + const + h @ self.w_h, c)
 
     def __call__(self, x, z=None, h0=None, c0=None):
-        """Hidden states [T, B, H] over x [T, B, E] and z: None, [B, Z] or [T, B, Z]; all products outside the loop."""
+        """Hidden states [T, B, H] over x [T, B, E] and z: None, [B, Z] or [T, B, Z]; all
+        products outside the loop.
+        """
         zero = jnp.zeros((x.shape[1], self.hidden), x.dtype)
         if z is not None and z.ndim == 3:
             x, z = jnp.concatenate([x, z], -1), None
@@ -44,7 +52,9 @@ class Lstm(nn.Module):
 
 
 class Sequence(nn.Module):
-    """[B, T, n_in] to [B, T, n_out]: an LSTM and a linear layer; output t has seen inputs 0 to t."""
+    """[B, T, n_in] to [B, T, n_out]: an LSTM and a linear layer; output t has seen inputs 0 to
+    t.
+    """
     n_in: int
     hidden: int
     n_out: int
@@ -61,10 +71,12 @@ def _at(x, t):
 
 
 class Sentence(nn.Module):
-    """p(sentence | z): what all decoders share is the words' embedding, dropout and the softmax.
+    """p(sentence | z): what all decoders share is the words' embedding, dropout and the
+    softmax.
 
-    A decoder adds `body` (z, x [T, B, E]) -> [T, B, H], all steps at once, and the same in single steps: `begin`
-    z -> (state, const) and `advance` (const, state, x [B, E], t) -> (state, [B, H]).
+    A decoder adds `body` (z, x [T, B, E]) -> [T, B, H], all steps at once, and the same in
+    single steps: `begin` z -> (state, const) and `advance` (const, state, x [B, E], t) ->
+    (state, [B, H]).
     """
     vocab: int
     embed: int
@@ -78,14 +90,17 @@ class Sentence(nn.Module):
         width = self.out_width() + self.latent * self.skip
         self.embedding = self.param('embedding', common.zeros, (self.vocab, self.embed))
         self.w_out = self.param('w_out', common.zeros, (width, self.vocab))
-        self.b_out = self.param('b_out', common.zeros, (self.vocab,)) if self.family == 'B' else None
+        self.b_out = self.param('b_out', common.zeros,
+                                (self.vocab,)) if self.family == 'B' else None
 
     def out_width(self):
         """Width of what `body` returns."""
         return self.hidden
 
     def timed(self, z, steps=None):
-        """z as the steps read it: None, [B, Z], or [B, T, Z] turned into its first steps [steps, B, Z]."""
+        """z as the steps read it: None, [B, Z], or [B, T, Z] turned into its first steps
+        [steps, B, Z].
+        """
         return z if z is None or z.ndim == 2 else z.swapaxes(0, 1)[:steps]
 
     def beside(self, h, z):
@@ -103,7 +118,8 @@ class Sentence(nn.Module):
 
     def __call__(self, z, batch, key=None):
         tokens = batch['tokens'].T
-        nll = softmax.nll(self.features(z, tokens[:-1], key), self.w_out, tokens[1:], self.b_out)
+        nll = softmax.nll(self.features(z, tokens[:-1], key), self.w_out, tokens[1:],
+                          self.b_out)
         return -jnp.where(jnp.arange(len(nll))[:, None] < batch['length'], nll, 0).sum(0)
 
     def first(self, z):
@@ -120,7 +136,9 @@ class Sentence(nn.Module):
 
 
 class LstmDecoder(Sentence):
-    """z sets the first state and is an input of every step; of z [B, T, Z] the first step sets the state."""
+    """z sets the first state and is an input of every step; of z [B, T, Z] the first step sets
+    the state.
+    """
 
     def setup(self):
         super().setup()
@@ -164,8 +182,8 @@ def shift(x, steps):
 class ConvDecoder(Sentence):
     """Causal dilated convolutions of width 3 in residual blocks; z is an input of every step.
 
-    A step sees the last 1 + 2 sum(dilations) tokens. Every block is ReLU, 1x1 to half the channels, ReLU, dilated
-    convolution, ReLU, 1x1 back, and adds to its input.
+    A step sees the last 1 + 2 sum(dilations) tokens. Every block is ReLU, 1x1 to half the
+    channels, ReLU, dilated convolution, ReLU, 1x1 back, and adds to its input.
     """
     dilations: tuple = (1, 2, 4)
     channels: int | None = None          # None is `hidden`
@@ -178,14 +196,17 @@ class ConvDecoder(Sentence):
         width, blocks = self.out_width(), range(len(self.dilations))
         self.half = max(width // 2, 1)
         self.words = nn.Dense(width)
-        if self.latent:                  # one layer of [x; z] in two parts: samples of z share the words' part
+        # one layer of [x; z] in two parts: samples of z share the words' part
+        if self.latent:
             self.codes = nn.Dense(width, use_bias=False)
         self.narrow = [nn.Dense(self.half) for _ in blocks]
         self.conv = [nn.Dense(self.half) for _ in blocks]
         self.widen = [nn.Dense(width) for _ in blocks]
 
     def layers(self, x, taps):
-        """The blocks, over all steps or one; taps (i, a) yields a of steps t - 2d, t - d and t, concatenated."""
+        """The blocks, over all steps or one; taps (i, a) yields a of steps t - 2d, t - d and t,
+        concatenated.
+        """
         for i in range(len(self.dilations)):
             a = nn.relu(self.narrow[i](nn.relu(x)))
             x = x + self.widen[i](nn.relu(self.conv[i](taps(i, a))))
@@ -200,7 +221,8 @@ class ConvDecoder(Sentence):
     def begin(self, z):
         """The state holds every block's last 2 d inputs, oldest first."""
         past = [jnp.zeros((z.shape[-2], 2 * d, self.half), z.dtype) for d in self.dilations]
-        return past, self.codes(z) if self.latent else jnp.zeros((len(z), self.out_width()), z.dtype)
+        return past, self.codes(z) if self.latent else jnp.zeros(
+            (len(z), self.out_width()), z.dtype)
 
     def advance(self, const, state, x, t):
         past = list(state)
@@ -216,8 +238,9 @@ class ConvDecoder(Sentence):
 class AttentionDecoder(LstmDecoder):
     """An LSTM whose outputs attend over a memory: z is {'memory': [B, M, Z], 'mask': [B, M]}.
 
-    The memory's masked mean sets the first state; the query is a projection of the output, weights are softmax of
-    scaled dot products, and [output; context] goes to the words' softmax: a tanh layer before it learns worse by SGD.
+    The memory's masked mean sets the first state; the query is a projection of the output,
+    weights are softmax of scaled dot products, and [output; context] goes to the words'
+    softmax: a tanh layer before it learns worse by SGD.
     """
 
     def setup(self):
@@ -236,8 +259,10 @@ class AttentionDecoder(LstmDecoder):
     def attend(self, z, h):
         """[output; context], [..., B, H + Z], of outputs h [..., B, H]."""
         mask = z['mask'] > 0
-        score = jnp.einsum('...bz,bmz->...bm', self.query(h), z['memory']) / math.sqrt(self.latent)
-        weight = jax.nn.softmax(jnp.where(mask, score, -1e9), -1) * mask      # no memory at all: no context
+        score = jnp.einsum('...bz,bmz->...bm', self.query(h), z['memory']) / math.sqrt(
+            self.latent)
+        # no memory at all: no context
+        weight = jax.nn.softmax(jnp.where(mask, score, -1e9), -1) * mask
         context = jnp.einsum('...bm,bmz->...bz', weight, z['memory'])
         return jnp.concatenate([h, context], -1)
 

@@ -4,12 +4,14 @@ import jax.numpy as jnp
 
 from vaebench.errors import UserError
 
-PAD, START, END = 0, 1, 2
+PAD, START, END, UNKNOWN = range(4)
 MODES = 'greedy', 'sample', 'beam'
 
 
 def _rule(mode, key, width):
-    """How to go on: (scores [n, W], done [n, W], logits [n, W, V], legal [V], t) -> (scores, rows, tokens), [n, W]."""
+    """How to go on: (scores [n, W], done [n, W], logits [n, W, V], legal [V], t) -> (scores,
+    rows, tokens), [n, W].
+    """
     def single(pick):
         def choose(scores, done, logits, legal, t):
             token = pick(jnp.where(legal, logits, -jnp.inf), t)
@@ -19,24 +21,31 @@ def _rule(mode, key, width):
 
     def beam(scores, done, logits, legal, t):
         vocab = logits.shape[-1]
-        kept = jnp.where(jnp.arange(vocab) == PAD, 0., -jnp.inf)       # a finished sentence stays as it is
-        value = jnp.where(done[..., None], kept, jnp.where(legal, jax.nn.log_softmax(logits), -jnp.inf))
-        scores, best = jax.lax.top_k((scores[..., None] + value).reshape(len(scores), -1), width)
+        # a finished sentence stays as it is
+        kept = jnp.where(jnp.arange(vocab) == PAD, 0., -jnp.inf)
+        value = jnp.where(done[..., None], kept,
+                          jnp.where(legal, jax.nn.log_softmax(logits), -jnp.inf))
+        scores, best = jax.lax.top_k((scores[..., None] + value).reshape(len(scores), -1),
+                                     width)
         return scores, best // vocab, best % vocab
 
-    return {'greedy': single(lambda logits, t: jnp.argmax(logits, -1)),
-            'sample': single(lambda logits, t: jax.random.categorical(jax.random.fold_in(key, t), logits)),
-            'beam': beam}[mode]
+    return {
+        'greedy': single(lambda logits, t: jnp.argmax(logits, -1)), 'sample': single(
+            lambda logits, t: jax.random.categorical(jax.random.fold_in(key, t), logits)),
+        'beam': beam
+    }[mode]
 
 
 def sentences(begin, step, z, words, key=None, mode='greedy', width=5):
-    """Sentences of at most `words` words, closed by `</s>`; never `<pad>` or `<s>` among the words.
+    """Sentences of at most `words` words, closed by `</s>`; never `<pad>` or `<s>` among the
+    words.
 
-    The loop ends when no open sentence can become the best. A beam's scores are log p(sentence | z), without a
-    length penalty; a forced `</s>` counts with its probability.
+    The loop ends when no open sentence can become the best. A beam's scores are log p(sentence
+    | z), without a length penalty; a forced `</s>` counts with its probability.
 
     Args:
-      begin: z with leaves [n, ...] -> (state, const); leaves of state are [n, ...], const belongs to z alone.
+      begin: z with leaves [n, ...] -> (state, const); leaves of state are [n, ...], const
+        belongs to z alone.
       step: (const, state, token [n], t) -> (state, logits [n, V]).
       z: pytree with leaves [n, ...].
       words: most words of a sentence.
@@ -53,7 +62,8 @@ def sentences(begin, step, z, words, key=None, mode='greedy', width=5):
     ([[1, 3, 3, 2]], [3])
     """
     if mode not in MODES:
-        raise UserError(f'mode={mode!r} is unknown for sentences: choose one of {", ".join(MODES)}')
+        raise UserError(
+            f'mode={mode!r} is unknown for sentences: choose one of {", ".join(MODES)}')
     n, width = len(jax.tree.leaves(z)[0]), width if mode == 'beam' else 1
     state, const = begin(jax.tree.map(lambda x: jnp.repeat(x, width, 0), z))
     choose, group = _rule(mode, key, width), lambda x: x.reshape(n, width, *x.shape[1:])

@@ -1,4 +1,6 @@
-"""The image kits: fully connected and convolutional encoders and decoders, and the decoders' likelihoods."""
+"""The image kits: fully connected and convolutional encoders and decoders, and the decoders'
+likelihoods.
+"""
 import functools
 import math
 
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 from vaebench.core import Decoder, Kit, Net, StatNet, derive
 from vaebench.errors import UserError
 from vaebench.networks import common
+from vaebench.schema import field
 
 
 class Norm(nn.Module):
@@ -22,16 +25,20 @@ class Norm(nn.Module):
         size = x.shape[-1:]
         mean = self.variable('stats', 'mean', jnp.zeros, size)
         var = self.variable('stats', 'var', jnp.ones, size)
-        gain, shift = self.param('gain', common.zeros, size), self.param('shift', common.zeros, size)
+        gain, shift = self.param('gain', common.zeros, size), self.param(
+            'shift', common.zeros, size)
         if not self.train:
             return (x - mean.value) * jax.lax.rsqrt(var.value + self.eps) * (1 + gain) + shift
         share = jnp.ones(len(x), x.dtype) if weight is None else weight
-        share = (share / jnp.maximum(share.sum(), 1.)).reshape(-1, *(1,) * (x.ndim - 1)) / math.prod(x.shape[1:-1])
+        share = (share / jnp.maximum(share.sum(), 1.)).reshape(
+            -1,
+            *(1,) * (x.ndim - 1)) / math.prod(x.shape[1:-1])
         axes = tuple(range(x.ndim - 1))
         m = (share * x).sum(axes)
         v = (share * (x - m)**2).sum(axes)
         if not self.is_initializing():
-            mean.value, var.value = (self.decay * old.value + (1 - self.decay) * jax.lax.stop_gradient(new)
+            mean.value, var.value = (self.decay * old.value +
+                                     (1 - self.decay) * jax.lax.stop_gradient(new)
                                      for old, new in ((mean, m), (var, v)))
         return (x - m) * jax.lax.rsqrt(v + self.eps) * (1 + gain) + shift
 
@@ -46,7 +53,8 @@ class MlpEncoder(nn.Module):
     hidden: tuple
     activation: str
     n_out: int = 0                       # width of one more, linear layer
-    norm: bool = False                   # whether hidden layers but the first are batch-normalised, in train mode
+    # whether hidden layers but the first are batch-normalised, in train mode
+    norm: bool = False
 
     @nn.compact
     def __call__(self, x, weight=None):
@@ -55,7 +63,8 @@ class MlpEncoder(nn.Module):
             x = common.Mlp(self.hidden, self.activation, final=True, name='body')(x)
         for i, size in enumerate(self.hidden if self.norm else ()):
             x = nn.Dense(size, name=f'layer{i}')(x)
-            x = common.activation(self.activation)(Norm(True, name=f'norm{i}')(x, weight) if i else x)
+            x = common.activation(
+                self.activation)(Norm(True, name=f'norm{i}')(x, weight) if i else x)
         return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
 
 
@@ -79,7 +88,8 @@ class MlpDecoder(nn.Module):
 
 
 def _taps(x, axis, kernel):
-    """Windows of 3 or 4 along an axis [n], two pixels apart, zeros beyond the border: [ceil(n / 2), kernel].
+    """Windows of 3 or 4 along an axis [n], two pixels apart, zeros beyond the border: [ceil(n /
+    2), kernel].
 
     Of contiguous halves: a gradient that is scattered with strides costs a CPU twice as much.
     """
@@ -95,8 +105,8 @@ def _taps(x, axis, kernel):
 def patches(x, kernel=3):
     """Overlapping square patches, two pixels apart, zeros beyond the border.
 
-    A strided convolution is a linear layer over these: on a CPU, and for several seeds at once, that is an order of
-    magnitude faster than convolution operations and their gradients.
+    A strided convolution is a linear layer over these: on a CPU, and for several seeds at once,
+    that is an order of magnitude faster than convolution operations and their gradients.
 
     Args:
       x: [B, H, W, C].
@@ -108,12 +118,14 @@ def patches(x, kernel=3):
     >>> patches(jnp.arange(9.).reshape(1, 3, 3, 1))[0, 1, 1].tolist()
     [4.0, 5.0, 0.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0]
     """
-    taps = _taps(_taps(x, 1, kernel), 3, kernel).swapaxes(2, 3)              # [B, H / 2, W / 2, K, K, C]
+    # [B, H / 2, W / 2, K, K, C]
+    taps = _taps(_taps(x, 1, kernel), 3, kernel).swapaxes(2, 3)
     return taps.reshape(*taps.shape[:3], -1)
 
 
 def unpatch(y, shape, kernel=3):
-    """The transpose of `patches`: overlapping patches are added up, of 4 pixels equally many everywhere.
+    """The transpose of `patches`: overlapping patches are added up, of 4 pixels equally many
+    everywhere.
 
     Args:
       y: [B, ceil(H / 2), ceil(W / 2), K K C].
@@ -190,7 +202,9 @@ class ConvDecoder(nn.Module):
 
 
 class Observed(nn.Module):
-    """A decoder body and its likelihood: Bernoulli logits, or a Gaussian's mean and log variance."""
+    """A decoder body and its likelihood: Bernoulli logits, or a Gaussian's mean and log
+    variance.
+    """
     body: nn.Module
     likelihood: str
     sigma: float
@@ -211,13 +225,17 @@ LIKELIHOODS = {'bernoulli': 1, 'gaussian_fixed': 1, 'gaussian_shared': 1, 'gauss
 
 
 def _flat(x):
-    """[B, ...] to [B, P], before the arithmetic: a fused loop over one channel costs XLA's CPU backend milliseconds."""
+    """[B, ...] to [B, P], before the arithmetic: a fused loop over one channel costs XLA's CPU
+    backend milliseconds.
+    """
     return x.reshape(x.shape[0], -1)
 
 
 @jax.custom_jvp
 def _softplus(a):
-    """log(1 + e^a); four times as fast on a CPU as jax.nn.softplus, which a small net's step would feel."""
+    """log(1 + e^a); four times as fast on a CPU as jax.nn.softplus, which a small net's step
+    would feel.
+    """
     return jnp.maximum(a, 0) + jnp.log1p(jnp.exp(-jnp.abs(a)))
 
 
@@ -225,7 +243,8 @@ _softplus.defjvps(lambda tangent, out, a: tangent * jax.nn.sigmoid(a))
 
 
 def bernoulli(x, logits):
-    """log p(x) of independent pixels, summed over all but the first axis; a density only for x in {0, 1}.
+    """log p(x) of independent pixels, summed over all but the first axis; a density only for x
+    in {0, 1}.
 
     >>> round(float(bernoulli(jnp.ones((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 1)))[0]), 4)
     -2.7726
@@ -254,7 +273,8 @@ def observe(body, likelihood, sigma, latent):
       latent: Z.
 
     Returns:
-      A `Decoder`; generate's modes are 'mean' and 'sample'. Gaussian means are not forced into [0, 1].
+      A `Decoder`; generate's modes are 'mean' and 'sample'. Gaussian means are not forced into
+      [0, 1].
     """
     module = Observed(body, likelihood, sigma)
 
@@ -263,7 +283,8 @@ def observe(body, likelihood, sigma, latent):
 
     def log_prob(params, z, batch, key=None):
         out, log_var = module.apply({'params': params}, z)
-        return bernoulli(batch['x'], out) if likelihood == 'bernoulli' else gaussian(batch['x'], out, log_var)
+        return bernoulli(batch['x'], out) if likelihood == 'bernoulli' else gaussian(
+            batch['x'], out, log_var)
 
     def generate(params, z, key=None, mode='mean'):
         out, log_var = module.apply({'params': params}, z)
@@ -296,7 +317,9 @@ def corrupt(key, batch, rate):
 
 
 def pseudo(params, batch, key, k):
-    """{'x': [k, H, W, C]}: images of the batch, as inputs that can be trained; see `common.rows`, `common.apart`."""
+    """{'x': [k, H, W, C]}: images of the batch, as inputs that can be trained; see
+    `common.rows`, `common.apart`.
+    """
     rows, again = common.rows(derive(key, 0), batch, k)
     return {'x': common.apart(derive(key, 1), batch['x'][rows], again)}
 
@@ -315,20 +338,23 @@ def generator(make, latent, bounded):
     init = common.initialiser(make(False), unit, jnp.zeros((1, latent)))
 
     def start(key):
-        stats = jax.eval_shape(lambda: make(False).init(jax.random.key(0), jnp.zeros((1, latent)))).get('stats', {})
+        stats = jax.eval_shape(lambda: make(False).init(jax.random.key(0), jnp.zeros(
+            (1, latent)))).get('stats', {})
         full = jax.tree_util.tree_map_with_path(
             lambda path, x: jnp.full(x.shape, float(path[-1].key == 'var'), x.dtype), stats)
         return init(key), full
 
     def apply(params, stats, z, weight=None, train=False):
-        x, new = make(train).apply({'params': params, 'stats': stats}, z, weight, mutable=['stats'])
+        x, new = make(train).apply({'params': params, 'stats': stats}, z, weight,
+                                   mutable=['stats'])
         return (jax.nn.sigmoid(x) if bounded else x), (new.get('stats', {}) if train else stats)
 
     return StatNet(start, apply)
 
 
 def scorer(module, blank, flat):
-    """A critic `Net` (x [B, ...], weight=None) -> [B] if `flat`, else [B, n_out]; what it normalises by is the batch's.
+    """A critic `Net` (x [B, ...], weight=None) -> [B] if `flat`, else [B, n_out]; what it
+    normalises by is the batch's.
 
     Args:
       module: linen module of images.
@@ -342,11 +368,11 @@ def scorer(module, blank, flat):
     return Net(common.initialiser(module, unit, blank), apply)
 
 
-def image_kit(info, config, down, up, features):
+def image_kit(schema, config, down, up, features):
     """What the image kits share.
 
     Args:
-      info: 'shape' (H, W, C), or (D,) of points; 'classes' where there are labels.
+      schema: 'x' is a `Field` of shape (H, W, C), or (D,) of points.
       config: latent (Z), likelihood 'bernoulli', sigma 1.
       down: (activation, n_out, norm=False) -> linen module of images.
       up: (shape, norm=False, train=False) -> linen module of latents.
@@ -355,19 +381,20 @@ def image_kit(info, config, down, up, features):
     Returns:
       A `Kit`; every layer has PyTorch's default for linear layers unless a head asks otherwise.
     """
-    shape, latent, likelihood = tuple(info['shape']), config['latent'], config.get('likelihood', 'bernoulli')
+    x, latent, likelihood = field(schema, 'x'), config['latent'], config.get(
+        'likelihood', 'bernoulli')
     if likelihood not in LIKELIHOODS:
-        raise UserError(f'kit.likelihood={likelihood!r} is unknown: choose one of {", ".join(LIKELIHOODS)}')
-    blank = jnp.zeros((1, *shape))
+        raise UserError(
+            f'kit.likelihood={likelihood!r} is unknown: choose one of {", ".join(LIKELIHOODS)}')
+    blank = jnp.zeros((1, *x.shape))
 
-    def decoder(latent=latent, **options):
-        if options:
-            raise UserError(f'decoders of images have no option {", ".join(options)}: such methods need text')
-        wide = (*shape[:-1], shape[-1] * LIKELIHOODS[likelihood])
+    def decoder(latent=latent):
+        wide = (*x.shape[:-1], x.shape[-1] * LIKELIHOODS[likelihood])
         return observe(up(wide), likelihood, config.get('sigma', 1.), latent)
 
     def gen(latent=latent, norm=False):
-        return generator(lambda train: up(shape, norm=norm, train=train), latent, len(shape) > 1)
+        return generator(lambda train: up(x.shape, norm=norm, train=train), latent, x.bounds
+                         is not None)
 
     def critic(n_out=None, norm=False):
         return scorer(down('leaky_relu', n_out or 1, norm=norm), blank, n_out is None)
@@ -377,35 +404,41 @@ def image_kit(info, config, down, up, features):
         return common.linear(features, n_out, rule, bias is None or bias)
 
     def encoder(init=None):          # these keep PyTorch's law anyway
-        return common.image_encoder(down(config.get('activation', 'relu'), 0), shape)
+        return common.image_encoder(down(config.get('activation', 'relu'), 0), x.shape)
 
-    return Kit(latent, features, encoder, head, decoder, common.mlp, gen, critic, corrupt=corrupt, pseudo=pseudo,
-               classes=info.get('classes'))
+    nets = {
+        'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp, 'gen': gen,
+        'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo, **common.contexts(schema)
+    }
+    return Kit(latent, features, schema, nets)
 
 
-def mlp(info, config):
+def mlp(schema, config):
     """The fully connected kit; the decoder mirrors the encoder.
 
     Args:
-      info: 'shape' (H, W, C).
-      config: latent (Z), hidden, the encoder's widths; activation 'relu', likelihood, sigma: see `image_kit`.
+      schema: see `image_kit`.
+      config: latent (Z), hidden, the encoder's widths; activation 'relu', likelihood, sigma:
+        see `image_kit`.
 
     Returns:
       A `Kit`.
     """
     hidden, act = tuple(config['hidden']), config.get('activation', 'relu')
-    return image_kit(info, config, lambda act, n_out, **norm: MlpEncoder(hidden, act, n_out, **norm),
-                     lambda shape, **norm: MlpDecoder(hidden[::-1], act, shape, **norm), hidden[-1])
+    return image_kit(
+        schema, config, lambda act, n_out, **norm: MlpEncoder(hidden, act, n_out, **norm),
+        lambda shape, **norm: MlpDecoder(hidden[::-1], act, shape, **norm), hidden[-1])
 
 
-def conv(info, config):
+def conv(schema, config):
     """The small convolutional kit: every stage halves the size, rounding up.
 
     Args:
-      info: 'shape' (H, W, C).
-      config: latent (Z), channels (32, 64), one stage each; kernel 3 or 4, pixels a side: of 4 the transposed
-        convolution has no checkerboard, from which a critic would know it; hidden 128, the linear layer's width;
-        activation 'relu', likelihood, sigma: see `image_kit`.
+      schema: see `image_kit`.
+      config: latent (Z), channels (32, 64), one stage each; kernel 3 or 4, pixels a side: of 4
+        the transposed convolution has no checkerboard, from which a critic would know it;
+        hidden 128, the linear layer's width; activation 'relu', likelihood, sigma: see
+        `image_kit`.
 
     Returns:
       A `Kit`.
@@ -414,5 +447,7 @@ def conv(info, config):
     hidden, act = config.get('hidden', 128), config.get('activation', 'relu')
     if kernel not in (3, 4):
         raise UserError(f'kernel={kernel}: convolutions have 3 or 4 pixels a side')
-    return image_kit(info, config, lambda act, n_out, **norm: ConvEncoder(channels, kernel, hidden, act, n_out, **norm),
-                     lambda shape, **norm: ConvDecoder(channels, kernel, hidden, act, shape, **norm), hidden)
+    return image_kit(
+        schema, config,
+        lambda act, n_out, **norm: ConvEncoder(channels, kernel, hidden, act, n_out, **norm),
+        lambda shape, **norm: ConvDecoder(channels, kernel, hidden, act, shape, **norm), hidden)

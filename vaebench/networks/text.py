@@ -1,20 +1,25 @@
-"""The LSTM kit: the standard text VAE's encoder, the decoders, and what else a text method may ask for."""
+"""The LSTM kit: the standard text VAE's encoder, the decoders, and what else a text method may
+ask for.
+"""
 import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from vaebench.core import Decoder, Features, Kit, Net, derive
+from vaebench.core import Codec, Decoder, Features, Kit, Net, derive
 from vaebench.errors import UserError
 from vaebench.networks import common, decoders
-from vaebench.networks.generate import END, PAD, START, sentences
+from vaebench.networks.generate import END, PAD, START, UNKNOWN, sentences
+from vaebench.schema import field
 
-__all__ = ['END', 'PAD', 'START', 'corrupt', 'lstm', 'pseudo']
+__all__ = ['END', 'PAD', 'START', 'UNKNOWN', 'corrupt', 'lstm', 'pseudo', 'sentences_codec']
 
 
 class Encoder(nn.Module):
-    """Reads the entire sentence, `<s>` and `</s>` included; padding cannot reach the last state. No dropout.
+    """Reads the entire sentence, `<s>` and `</s>` included; padding cannot reach the last
+    state. No dropout.
 
     In place of a batch it also reads {'embedded': [B, L, embed]}, all of whose positions count.
     """
@@ -29,7 +34,8 @@ class Encoder(nn.Module):
     def __call__(self, batch):
         if 'embedded' in batch:
             states = self.lstm(batch['embedded'].swapaxes(0, 1))
-            return Features(states[-1], states.swapaxes(0, 1), jnp.ones(batch['embedded'].shape[:2], bool))
+            return Features(states[-1], states.swapaxes(0, 1),
+                            jnp.ones(batch['embedded'].shape[:2], bool))
         tokens, last = batch['tokens'].T, batch['length']
         states = self.lstm(self.embedding[tokens])
         mask = jnp.arange(tokens.shape[0]) <= last[:, None]
@@ -37,7 +43,8 @@ class Encoder(nn.Module):
 
 
 def corrupt(key, batch, rate):
-    """The batch with words left out: every word is dropped with probability `rate`, but for one of a sentence.
+    """The batch with words left out: every word is dropped with probability `rate`, but for one
+    of a sentence.
 
     Args:
       key: [].
@@ -48,7 +55,8 @@ def corrupt(key, batch, rate):
       The batch with shorter sentences; `<s>` and `</s>` stay.
 
     References:
-      Shen et al., "Educating Text Autoencoders: Latent Representation Guidance via Denoising", 2020.
+      Shen et al., "Educating Text Autoencoders: Latent Representation Guidance via Denoising",
+      2020.
 
     >>> batch = {'tokens': jnp.array([[1, 7, 8, 9, 2, 0]]), 'length': jnp.array([4])}
     >>> out = corrupt(jax.random.key(0), batch, 1.)
@@ -58,10 +66,12 @@ def corrupt(key, batch, rate):
     tokens, length = batch['tokens'], batch['length'][:, None]
     place = jnp.arange(tokens.shape[1])
     words, draw = (place > 0) & (place < length), jax.random.uniform(key, tokens.shape)
-    last = jnp.argmax(jnp.where(words, draw, -1.), 1)[:, None]         # the one that stays if all others go
+    # the one that stays if all others go
+    last = jnp.argmax(jnp.where(words, draw, -1.), 1)[:, None]
     keep = (place <= length) & (~words | (draw >= rate) | (place == last))
     target = jnp.where(keep, keep.cumsum(1) - 1, tokens.shape[1])      # beyond the end: dropped
-    short = jnp.zeros_like(tokens).at[jnp.arange(len(tokens))[:, None], target].set(tokens, mode='drop')
+    short = jnp.zeros_like(tokens).at[jnp.arange(len(tokens))[:, None], target].set(
+        tokens, mode='drop')
     return {**batch, 'tokens': short, 'length': (keep.sum(1) - 1).astype(batch['length'].dtype)}
 
 
@@ -81,39 +91,77 @@ def pseudo(params, batch, key, k):
     """
     tokens, place = batch['tokens'], jnp.arange(batch['tokens'].shape[1])
     rows, again = common.rows(derive(key, 0), batch, k)
-    words = (place > 0) & (place < batch['length'][:, None]) & (batch.get('weight', batch['length'])[:, None] > 0)
+    words = (place > 0) & (place < batch['length'][:, None]) & (batch.get(
+        'weight', batch['length'])[:, None] > 0)
     odds = jnp.where(words.any(), words, jnp.ones_like(words)).reshape(-1).astype(float)
-    fill = jax.random.choice(derive(key, 1), tokens.reshape(-1), (k, len(place)), p=odds / odds.sum())
+    fill = jax.random.choice(derive(key, 1), tokens.reshape(-1), (k, len(place)),
+                             p=odds / odds.sum())
     inside = place <= batch['length'][rows][:, None]
     embedded = params['embedding'][jnp.where(inside, tokens[rows], fill)]
     return {'embedded': common.apart(derive(key, 2), embedded, again)}
 
 
-def lstm(info, config):
+def sentences_codec(vocabulary):
+    """The `Codec` of sentences: lists of strings, words between spaces; an unknown word is
+    `<unk>`.
+
+    >>> codec = sentences_codec(('<pad>', '<s>', '</s>', '<unk>', 'a', 'b'))
+    >>> codec.write(codec.read(['b a', 'b c']))
+    ['b a', 'b <unk>']
+    """
+    ids = {word: i for i, word in enumerate(vocabulary)}
+
+    def read(sentences):
+        rows = [[START, *(ids.get(w, UNKNOWN) for w in s.split()), END] for s in sentences]
+        tokens = np.full((len(rows), max(map(len, rows))), PAD, np.int32)
+        for row, sentence in zip(tokens, rows, strict=True):
+            row[:len(sentence)] = sentence
+        length = np.array([len(s) - 1 for s in rows], np.int32)
+        return {
+            'tokens': jnp.asarray(tokens), 'length': jnp.asarray(length), 'weight': jnp.ones(
+                len(rows))
+        }
+
+    def write(batch):
+        rows = zip(np.asarray(batch['tokens']), np.asarray(batch['length']), strict=True)
+        return [' '.join(vocabulary[i] for i in row[1:n + 1] if i > END) for row, n in rows]
+
+    return Codec(read, write, ('greedy', 'sample'))
+
+
+def lstm(schema, config):
     """The LSTM kit.
 
     Args:
-      info: 'vocab', whose length is V; 'max_length', the most words of a sentence.
-      config: latent (Z), embed, hidden (H); dropout 0.5, on the decoder's embeddings and outputs; beam 5, the
-        sentences that mode 'beam' keeps; family 'A' or 'B'; init_scale and embed_scale, the bounds of the uniform
-        laws. Family A: no biases in heads and output layer, c0 = W z, h0 = tanh(c0), bounds 0.01 and 0.1. Family B:
-        with biases, h0 = W z + b, c0 = 0, bounds 0.1.
+      schema: 'tokens', whose size is V, and 'length', whose size is the most predicted tokens
+        of a sentence.
+      config: latent (Z), embed, hidden (H); dropout 0.5, on the decoder's embeddings and
+        outputs; beam 5, the sentences that mode 'beam' keeps; family 'A' or 'B'; init_scale and
+        embed_scale, the bounds of the uniform laws. Family A: no biases in heads and output
+        layer, c0 = W z, h0 = tanh(c0), bounds 0.01 and 0.1. Family B: with biases, h0 = W z +
+        b, c0 = 0, bounds 0.1.
 
     Returns:
-      A `Kit`. decoder(latent=0) makes a language model: z is None for log_prob, [B, 0] for generate. Per-step
-      latents z [B, T, Z] are inputs of their steps, the first sets the first state, and those beyond the batch's
-      width count for nothing. Options of decoder: skip=True gives z to the softmax too; dilations=(1, 2, 4) makes
-      the decoder a causal convolution of so many blocks, with `channels` (hidden); attention=True makes it attend
-      over z = {'memory': [B, M, Z], 'mask': [B, M]}.
+      A `Kit`. decoder(latent=0) makes a language model: z is None for log_prob, [B, 0] for
+      generate. Per-step latents z [B, T, Z] are inputs of their steps, the first sets the first
+      state, and those beyond the batch's width count for nothing. Options of decoder: skip=True
+      gives z to the softmax too; dilations=(1, 2, 4) makes the decoder a causal convolution of
+      so many blocks, with `channels` (hidden); attention=True makes it attend over z =
+      {'memory': [B, M, Z], 'mask': [B, M]}.
 
     References:
-      He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019 (family A).
+      He et al., "Lagging Inference Networks and Posterior Collapse in Variational
+      Autoencoders", 2019 (family A).
       Kim et al., "Semi-Amortized Variational Autoencoders", 2018 (family B).
-      Dieng et al., "Avoiding Latent Variable Collapse with Generative Skip Models", 2019, arXiv:1807.04863 (skip).
-      Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated Convolutions", 2017,
-        arXiv:1702.08139 (dilations (1, 2, 4) are SCNN, (1, 2, 4, 8, 16) MCNN, those twice LCNN).
+      Dieng et al., "Avoiding Latent Variable Collapse with Generative Skip Models", 2019,
+      arXiv:1807.04863 (skip).
+      Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated
+        Convolutions", 2017, arXiv:1702.08139 (dilations (1, 2, 4) are SCNN, (1, 2, 4, 8, 16)
+        MCNN, those twice LCNN).
     """
-    vocab, latent, embed, hidden = len(info['vocab']), config['latent'], config['embed'], config['hidden']
+    tokens, words = field(schema, 'tokens'), field(schema, 'length').size - 1
+    vocab, latent, embed, hidden = tokens.size, config['latent'], config['embed'], config[
+        'hidden']
     family = config.get('family', 'A')
     scale = config.get('init_scale', .01 if family == 'A' else .1)
     rule = common.by_name(scale, embedding=config.get('embed_scale', .1))
@@ -121,7 +169,8 @@ def lstm(info, config):
 
     def encoder(init=None):
         module = Encoder(vocab, embed, hidden)
-        # PyTorch's embeddings are N(0, 1): a uniform law of the same variance keeps the draw one
+        # PyTorch's embeddings are N(0, 1): a uniform law of the same variance keeps the draw
+        # one
         law = {None: rule, 'torch': common.by_name(hidden**-.5, embedding=3**.5)}[init]
         return Net(common.initialiser(module, law, sentence),
                    lambda params, batch, key=None: module.apply({'params': params}, batch))
@@ -132,7 +181,9 @@ def lstm(info, config):
 
     def decoder(latent=latent, skip=False, dilations=None, attention=False, channels=None):
         if attention and (skip or dilations or not latent):
-            raise UserError('a decoder with attention=True needs latent > 0 and takes neither skip nor dilations')
+            raise UserError(
+                'a decoder with attention=True needs latent > 0 and takes neither skip nor dilations'
+            )
         sizes = vocab, embed, hidden, latent, config.get('dropout', .5), family
         if attention:
             module = decoders.AttentionDecoder(*sizes)
@@ -140,20 +191,25 @@ def lstm(info, config):
             module = decoders.ConvDecoder(*sizes, skip, tuple(dilations), channels)
         else:
             module = decoders.LstmDecoder(*sizes, skip)
-        z = {'memory': jnp.zeros((1, 1, latent)), 'mask': jnp.ones((1, 1))} if attention else jnp.zeros((1, latent))
+        z = {'memory': jnp.zeros((1, 1, latent)), 'mask': jnp.ones(
+            (1, 1))} if attention else jnp.zeros((1, latent))
 
         def log_prob(params, z, batch, key=None):
             return module.apply({'params': params}, z, batch, key)
 
         def generate(params, z, key=None, mode='greedy'):
             call = functools.partial(module.apply, {'params': params})
-            return sentences(functools.partial(call, method='first'), functools.partial(call, method='step'), z,
-                             info['max_length'], key, mode, config.get('beam', 5))
+            return sentences(functools.partial(call, method='first'),
+                             functools.partial(call, method='step'), z, words, key, mode,
+                             config.get('beam', 5))
 
         return Decoder(common.initialiser(module, rule, z, sentence), log_prob, generate)
 
     def sequence(n_in, n_out):
         return common.net(decoders.Sequence(n_in, hidden, n_out), rule, jnp.zeros((1, 1, n_in)))
 
-    return Kit(latent, hidden, encoder, head, decoder, common.mlp, vocab=vocab, length=info['max_length'] + 1,
-               sequence=sequence, corrupt=corrupt, pseudo=pseudo)
+    nets = {
+        'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
+        'sequence': sequence, 'corrupt': corrupt, 'pseudo': pseudo, **common.contexts(schema)
+    }
+    return Kit(latent, hidden, schema, nets, sentences_codec(tokens.names))

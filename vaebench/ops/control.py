@@ -1,33 +1,36 @@
 """Feedback control of a weight."""
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
 
 class PI(NamedTuple):
-    """State of a PI controller; both start at 0."""
-    control: jax.Array     # [] last control above the lower limit, before clipping
-    integral: jax.Array    # []
+    """State of a PI controller; both numbers start at 0."""
+    control: chex.Numeric     # [] last control above the lower limit, before clipping
+    integral: chex.Numeric    # []
 
 
-def pi_step(state, error, kp, ki, low, high):
-    """One step of a proportional-integral controller with a weight in [low, high].
+def pi_step(state: PI, error: chex.Numeric, kp: chex.Numeric, ki: chex.Numeric,
+            low: chex.Numeric, high: chex.Numeric) -> tuple[PI, jax.Array]:
+    """Takes one step of a proportional-integral controller with a weight in [low, high].
 
-    The paper prints the anti-windup test with the clipped weight, for which it can never fire; here the integral
-    is held while the unclipped control of the step before lies outside the limits. Reading the control above `low`
-    makes a state of zeros the right start for every lower limit.
+    The paper prints the anti-windup test with the clipped weight, for which it can never fire.
+    Here the integral is held while the unclipped control of the step before lies outside the
+    limits. Since the control is measured from `low`, a state of zeros is the right start for
+    every lower limit.
 
     Args:
       state: `PI`.
       error: [] set point minus measured value.
-      kp: proportional gain.
-      ki: integral gain per step.
-      low: lower limit of the weight.
-      high: upper limit of the weight.
+      kp: [] proportional gain.
+      ki: [] integral gain per step.
+      low: [] lower limit of the weight.
+      high: [] upper limit of the weight.
 
     Returns:
-      `PI` and the weight [].
+      The next `PI` and the weight [].
 
     References:
       Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988.
@@ -36,6 +39,9 @@ def pi_step(state, error, kp, ki, low, high):
     >>> round(float(weight), 6)
     0.005
     """
+    numbers = [*state, error, kp, ki, low, high]
+    chex.assert_rank(numbers, 0)
+    chex.assert_type(numbers, float)
     inside = (state.control >= 0) & (state.control <= high - low)
     integral = jnp.where(inside, state.integral - ki * error, state.integral)
     control = kp * jax.nn.sigmoid(-error) + integral

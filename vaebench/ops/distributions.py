@@ -1,12 +1,14 @@
-"""Densities and draws; every function reduces the last axis only."""
+"""Densities and draws of normal laws; every function reduces the last axis only."""
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 
 
-def normal_log_prob_dims(z, mean, log_var):
-    """Log density of each coordinate of N(mean, diag exp(log_var)).
+def normal_log_prob_dims(z: chex.Numeric, mean: chex.Numeric,
+                         log_var: chex.Numeric) -> jax.Array:
+    """Computes the log density of each coordinate of N(mean, diag exp(log_var)).
 
     Args:
       z: [..., Z].
@@ -19,11 +21,13 @@ def normal_log_prob_dims(z, mean, log_var):
     >>> round(float(normal_log_prob_dims(jnp.zeros(1), 0., 0.)[0]), 4)
     -0.9189
     """
+    chex.assert_type([z, mean, log_var], float)
     return -.5 * (math.log(2 * math.pi) + log_var + (z - mean)**2 * jnp.exp(-log_var))
 
 
-def normal_log_prob(z, mean=0., log_var=0.):
-    """Log density of N(mean, diag exp(log_var)), standard normal by default.
+def normal_log_prob(z: chex.Array, mean: chex.Numeric = 0.,
+                    log_var: chex.Numeric = 0.) -> jax.Array:
+    """Computes the log density of N(mean, diag exp(log_var)), standard normal by default.
 
     Args:
       z: [..., Z].
@@ -36,14 +40,15 @@ def normal_log_prob(z, mean=0., log_var=0.):
     >>> round(float(normal_log_prob(jnp.zeros((2, 3)))[0]), 4)
     -2.7568
     """
+    chex.assert_shape(z, (..., None))
     return normal_log_prob_dims(z, mean, log_var).sum(-1)
 
 
-def normal_sample(key, mean, log_var):
-    """A reparameterised draw of N(mean, diag exp(log_var)).
+def normal_sample(key: chex.PRNGKey, mean: chex.Array, log_var: chex.Array) -> jax.Array:
+    """Draws from N(mean, diag exp(log_var)); gradients reach both parameters.
 
     Args:
-      key: typed key.
+      key: [] typed key.
       mean: [..., Z].
       log_var: [..., Z].
 
@@ -53,17 +58,20 @@ def normal_sample(key, mean, log_var):
     >>> normal_sample(jax.random.key(0), jnp.ones(2), jnp.full(2, -jnp.inf)).tolist()
     [1.0, 1.0]
     """
+    chex.assert_rank(key, 0)
+    chex.assert_equal_shape([mean, log_var])
+    chex.assert_type([mean, log_var], float)
     return mean + jnp.exp(.5 * log_var) * jax.random.normal(key, mean.shape, mean.dtype)
 
 
-def linear_normal_log_prob(z, mean, factor):
-    """Log density of z = mean + e @ factor with e ~ N(0, I).
+def linear_normal_log_prob(z: chex.Array, mean: chex.Array, factor: chex.Array) -> jax.Array:
+    """Computes the log density of z = mean + e @ factor with e ~ N(0, I).
 
-    Works on the triangular part of `factor`: its square would lose half the digits.
+    It works on the triangular part of `factor`, whose square would lose half the digits.
 
     Args:
       z: [..., Z].
-      mean: [..., Z].
+      mean: [..., Z], broadcast against z.
       factor: [E, Z] of rank Z.
 
     Returns:
@@ -72,7 +80,12 @@ def linear_normal_log_prob(z, mean, factor):
     >>> round(float(linear_normal_log_prob(jnp.zeros(1), jnp.zeros(1), jnp.eye(1))), 4)
     -0.9189
     """
+    chex.assert_rank(factor, 2)
+    chex.assert_axis_dimension_gteq(factor, 0, factor.shape[1])
+    chex.assert_shape([z, mean], (..., factor.shape[1]))
+    chex.assert_type([z, mean, factor], float)
     r = jnp.linalg.qr(factor, mode='r')
-    flat = jnp.broadcast_to(z - mean, jnp.broadcast_shapes(z.shape, mean.shape))
-    e = jax.scipy.linalg.solve_triangular(r.T, flat.reshape(-1, flat.shape[-1]).T, lower=True).T.reshape(flat.shape)
+    gap = jnp.broadcast_to(z - mean, jnp.broadcast_shapes(z.shape, mean.shape))
+    rows = gap.reshape(-1, gap.shape[-1])
+    e = jax.scipy.linalg.solve_triangular(r.T, rows.T, lower=True).T.reshape(gap.shape)
     return normal_log_prob(e) - jnp.log(jnp.abs(jnp.diagonal(r))).sum()

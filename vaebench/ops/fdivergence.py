@@ -1,23 +1,25 @@
-"""f-divergences D_f(p || q) = E_q f(p / q) and their variational bounds, as pure functions of scalars."""
+"""f-divergences D_f(p || q) = E_q f(p / q) and their variational bounds."""
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
 LOG2 = math.log(2)
+Elementwise = Callable[[chex.Array], jax.Array]
 
 
 class FDivergence(NamedTuple):
-    """What one divergence is made of; every function is elementwise. Its critic's output v is any real number."""
-    f: Callable                 # u = p / q > 0 -> f(u), convex; f(1) = 0 but for 'gan'
-    slope: Callable             # u -> f'(u), the best dual function T* where the ratio is u
-    activation: Callable        # v -> g(v), increasing, onto the domain of the conjugate
-    conjugate: Callable         # t -> f*(t) = sup_u (u t - f(u)); Pearson's over all real u
-    composite: Callable         # v -> f*(g(v)), which the detour over g would turn into inf - inf
+    """Functions that define one divergence; the critic's output v is any real number."""
+    f: Elementwise              # u = p / q > 0 -> f(u), convex; f(1) = 0 but for 'gan'
+    slope: Elementwise          # u -> f'(u), the best dual function T* where the ratio is u
+    activation: Elementwise     # v -> g(v), increasing, onto the domain of the conjugate
+    conjugate: Elementwise      # t -> f*(t) = sup_u (u t - f(u)); Pearson's over all real u
+    composite: Elementwise      # v -> f*(g(v)), which by way of g would become inf - inf
     threshold: float            # f'(1): the best dual function where p = q
-    ceiling: float = math.inf   # larger v count as this one, beyond which the composite explodes
+    ceiling: float = math.inf   # larger v count as this one: beyond it the composite explodes
 
 
 def _js(u):
@@ -43,30 +45,36 @@ DIVERGENCES = {
         lambda v: jax.nn.softplus(v) - LOG2, 0.),
     'gan': FDivergence(
         lambda u: u * jnp.log(u) - (u + 1) * jnp.log(u + 1), lambda u: jnp.log(u / (1 + u)),
-        lambda v: -jax.nn.softplus(-v), lambda t: -jnp.log(1 - jnp.exp(t)), jax.nn.softplus, -LOG2),
+        lambda v: -jax.nn.softplus(-v), lambda t: -jnp.log(1 - jnp.exp(t)),
+        jax.nn.softplus, -LOG2),
 }
-"""KL(p || q); KL(q || p); the integral of (p - q)^2 / q; that of (sqrt p - sqrt q)^2; twice the Jensen-Shannon
-divergence; the same less log 4.
+"""KL(p || q); KL(q || p); the integral of (p - q)^2 / q; the integral of (sqrt p - sqrt q)^2;
+twice the Jensen-Shannon divergence; the same less log 4.
 
 References:
-  Nowozin et al., "f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization", 2016,
-  arXiv:1606.00709.
+  Nowozin et al., "f-GAN: Training Generative Neural Samplers using Variational Divergence
+  Minimization", 2016, arXiv:1606.00709.
 """
 
 
-def bound(divergence, data, samples):
-    """Variational lower bound: its mean is at most D_f(p || q), whatever the critic; tight at g(v) = f'(p / q).
+def bound(divergence: FDivergence, data: chex.Array, samples: chex.Array) -> jax.Array:
+    """Computes a variational lower bound of D_f(p || q).
+
+    Its mean is at most the divergence for any critic, and equals it where g(v) = f'(p / q).
 
     Args:
       divergence: an `FDivergence`.
-      data: [...] the critic's outputs v at draws of p.
-      samples: [...] at draws of q.
+      data: [...] outputs v of the critic at draws of p.
+      samples: [...] outputs at draws of q.
 
     Returns:
-      [...] g(v) of the data less f*(g(v)) of the samples; outputs above the ceiling count as the ceiling.
+      [...] g(v) of the data less f*(g(v)) of the samples. Outputs above the ceiling count as
+      the ceiling.
 
     >>> round(float(bound(DIVERGENCES['gan'], jnp.zeros(()), jnp.zeros(()))), 4)
     -1.3863
     """
+    chex.assert_equal_shape([data, samples])
+    chex.assert_type([data, samples], float)
     data, samples = (jnp.minimum(v, divergence.ceiling) for v in (data, samples))
     return divergence.activation(data) - divergence.composite(samples)

@@ -1,23 +1,26 @@
 """Real-NVP: an invertible map whose every layer leaves half of its input as it is."""
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
 BOUND = 2.
 """Limit of a layer's log scale."""
+Mapped = tuple[jax.Array, jax.Array]
+"""(image [..., Z], log of the absolute determinant of the Jacobian [...])."""
 
 
 class Flow(NamedTuple):
     """An invertible map of the last axis as pure functions of its parameters."""
-    init: Callable[..., Any]           # key -> params
-    forward: Callable[..., tuple]      # (params, x [..., Z]) -> (y [..., Z], ln |det dy/dx| [...])
-    inverse: Callable[..., tuple]      # (params, y [..., Z]) -> (x [..., Z], ln |det dx/dy| [...])
+    init: Callable[[chex.PRNGKey], chex.ArrayTree]             # key -> params
+    forward: Callable[[chex.ArrayTree, chex.Array], Mapped]    # (params, x [..., Z]) -> y
+    inverse: Callable[[chex.ArrayTree, chex.Array], Mapped]    # (params, y [..., Z]) -> x
 
 
-def bounded(raw):
-    """Log scale between -2 and 2, with slope 1 at 0.
+def bounded(raw: chex.Array) -> jax.Array:
+    """Squashes a number into a log scale between -2 and 2, with slope 1 at 0.
 
     Args:
       raw: [...].
@@ -28,19 +31,22 @@ def bounded(raw):
     >>> bounded(jnp.array([0., 1e9])).tolist()
     [0.0, 2.0]
     """
+    chex.assert_type(raw, float)
     return BOUND * jnp.tanh(raw / BOUND)
 
 
-def coupling(size, layers, mlp, hidden=64):
-    """Affine coupling layers that copy the first and the second half in turn; the identity at the start.
+def coupling(size: int, layers: int, mlp: Callable, hidden: int = 64) -> Flow:
+    """Builds affine coupling layers that copy the first and the second half in turn.
 
-    A layer maps the half b to b exp(s(a)) + t(a), where a is the half it copies; s and t share their hidden
-    layers. The paper has y's index on both sides of its formula; here the right-hand side is the layer's input.
+    A layer maps the half b to b exp(s(a)) + t(a), where a is the half that it copies; s and t
+    share their hidden layers. At the start the flow is the identity. The paper has y's index
+    on both sides of its formula; here the right-hand side is the layer's input.
 
     Args:
-      size: Z, at least 2; of an odd Z the second half has one more.
-      layers: how many.
-      mlp: (sizes, activation) -> net with init(key) -> params and apply(params, x [..., n]) -> [..., m].
+      size: Z, at least 2. The second half of an odd Z is the larger one.
+      layers: number of layers.
+      mlp: maps (sizes, activation) to a net with init(key) -> params and
+        apply(params, x [..., n]) -> [..., m].
       hidden: width of the two hidden layers.
 
     Returns:
@@ -48,7 +54,8 @@ def coupling(size, layers, mlp, hidden=64):
 
     References:
       Dinh et al., "Density estimation using Real NVP", 2017, arXiv:1605.08803.
-      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence Models", 2021.
+      Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
+      Models", 2021.
 
     >>> from vaebench.networks.common import mlp
     >>> flow = coupling(3, 2, mlp)
@@ -61,8 +68,10 @@ def coupling(size, layers, mlp, hidden=64):
     trunks = [mlp((n, hidden, hidden), 'tanh') for n in copied]
 
     def init(key):
-        return [{'trunk': net.init(k), 'w': jnp.zeros((hidden, 2 * (size - n))), 'b': jnp.zeros(2 * (size - n))}
-                for net, n, k in zip(trunks, copied, jax.random.split(key, layers), strict=True)]
+        keys = jax.random.split(key, layers)
+        return [{'trunk': net.init(k), 'w': jnp.zeros((hidden, 2 * (size - n))),
+                 'b': jnp.zeros(2 * (size - n))}
+                for net, n, k in zip(trunks, copied, keys, strict=True)]
 
     def move(i, params, x, backwards):
         first, second = x[..., :half], x[..., half:]
@@ -74,6 +83,8 @@ def coupling(size, layers, mlp, hidden=64):
         return jnp.concatenate((a, b) if i % 2 == 0 else (b, a), -1), s.sum(-1)
 
     def forward(params, x):
+        chex.assert_shape(x, (..., size))
+        chex.assert_type(x, float)
         log_det = jnp.zeros(x.shape[:-1], x.dtype)
         for i in range(layers):
             x, d = move(i, params[i], x, False)
@@ -81,6 +92,8 @@ def coupling(size, layers, mlp, hidden=64):
         return x, log_det
 
     def inverse(params, y):
+        chex.assert_shape(y, (..., size))
+        chex.assert_type(y, float)
         log_det = jnp.zeros(y.shape[:-1], y.dtype)
         for i in reversed(range(layers)):
             y, d = move(i, params[i], y, True)

@@ -1,12 +1,28 @@
-"""Kernels and the two-sample discrepancy they define; tests built on it are in `two_sample`."""
+"""Kernels and the discrepancy of two samples that they define; tests are in `two_sample`."""
+from collections.abc import Callable, Sequence
+
+import chex
+import jax
 import jax.numpy as jnp
+
+Kernel = Callable[[chex.Array, chex.Array], jax.Array]
+"""Maps x [N, Z] and y [M, Z] to the kernel [N, M] of every pair of rows."""
 
 SCALES = (.1, .2, .5, 1., 2., 5., 10.)
 """Multiples of the base width over which the inverse multiquadratic kernel is summed."""
 
 
-def squared_distances(x, y):
-    """Squared Euclidean distances between the rows of x and of y; in full precision, since large terms cancel.
+def _assert_rows(x, y):
+    """x [N, Z] and y [M, Z] are rows of one space."""
+    chex.assert_rank([x, y], 2)
+    chex.assert_equal_shape_suffix([x, y], 1)
+    chex.assert_type([x, y], float)
+
+
+def squared_distances(x: chex.Array, y: chex.Array) -> jax.Array:
+    """Computes the squared Euclidean distances between the rows of x and of y.
+
+    The product is in full precision, since large terms cancel.
 
     Args:
       x: [N, Z].
@@ -18,17 +34,18 @@ def squared_distances(x, y):
     >>> squared_distances(jnp.zeros((1, 2)), jnp.ones((2, 2))).tolist()
     [[2.0, 2.0]]
     """
-    r2 = (x**2).sum(-1)[:, None] + (y**2).sum(-1)[None] - jnp.matmul(2 * x, y.T, precision='highest')
-    return jnp.maximum(r2, 0)
+    _assert_rows(x, y)
+    squares = (x**2).sum(-1)[:, None] + (y**2).sum(-1)[None]
+    return jnp.maximum(squares - jnp.matmul(2 * x, y.T, precision='highest'), 0)
 
 
-def rbf(x, y, variance):
-    """Gaussian kernel exp(-r^2 / (2 variance)).
+def rbf(x: chex.Array, y: chex.Array, variance: chex.Numeric) -> jax.Array:
+    """Evaluates the Gaussian kernel exp(-r^2 / (2 variance)).
 
     Args:
       x: [N, Z].
       y: [M, Z].
-      variance: squared width of the kernel.
+      variance: [] squared width of the kernel.
 
     Returns:
       [N, M] in (0, 1].
@@ -36,16 +53,18 @@ def rbf(x, y, variance):
     >>> round(float(rbf(jnp.zeros((1, 2)), jnp.ones((1, 2)), 1.)[0, 0]), 4)
     0.3679
     """
+    chex.assert_rank(variance, 0)
     return jnp.exp(-squared_distances(x, y) / (2 * variance))
 
 
-def imq(x, y, base, scales=SCALES):
-    """Inverse multiquadratic kernel, summed over widths: sum_s s C / (s C + r^2).
+def imq(x: chex.Array, y: chex.Array, base: chex.Numeric,
+        scales: Sequence[float] = SCALES) -> jax.Array:
+    """Evaluates the inverse multiquadratic kernel, summed over widths: sum_s s C / (s C + r^2).
 
     Args:
       x: [N, Z].
       y: [M, Z].
-      base: C; 2 Z sigma^2 is the expected squared distance of two draws of N(0, sigma^2 I).
+      base: [] C; the expected squared distance of two draws of N(0, sigma^2 I) is 2 Z sigma^2.
       scales: multiples s of C.
 
     Returns:
@@ -57,35 +76,38 @@ def imq(x, y, base, scales=SCALES):
     >>> float(imq(jnp.zeros((1, 2)), jnp.zeros((1, 2)), 4.)[0, 0])
     7.0
     """
+    chex.assert_rank(base, 0)
     r2 = squared_distances(x, y)
     return sum(s * base / (s * base + r2) for s in scales)
 
 
-def rbf_mixture(x, y, variances, less_one=False, mean=False):
-    """Gaussian kernels of several widths, summed: sum_v exp(-r^2 / (2 v)).
+def rbf_mixture(x: chex.Array, y: chex.Array, variances: Sequence[chex.Numeric],
+                less_one: bool = False, mean: bool = False) -> jax.Array:
+    """Evaluates Gaussian kernels of several widths, summed: sum_v exp(-r^2 / (2 v)).
 
     Args:
       x: [N, Z].
       y: [M, Z].
-      variances: squared widths v.
-      less_one: whether each kernel is lowered by its value at distance 0. No discrepancy notices a constant, and
-        points close together keep their digits.
+      variances: squared widths v, each [].
+      less_one: whether each kernel is lowered by its value at distance 0. No discrepancy
+        notices a constant, and points close together keep their digits.
       mean: whether their mean is taken in place of their sum.
 
     Returns:
-      [N, M] in (0, len(variances)], or lower by len(variances); in (0, 1] or (-1, 0] for the mean.
+      [N, M] in (0, len(variances)], or lower by len(variances); the mean in (0, 1] or (-1, 0].
 
     >>> x = jnp.array([[0.], [1e-5]])
     >>> [f'{float(rbf_mixture(x, x, (1., 2.), less)[0, 1]):.2e}' for less in (False, True)]
     ['2.00e+00', '-7.50e-11']
     """
+    chex.assert_rank(list(variances), 0)
     r2 = squared_distances(x, y)
     total = sum((jnp.expm1 if less_one else jnp.exp)(-r2 / (2 * v)) for v in variances)
     return total / len(variances) if mean else total
 
 
-def linear(x, y):
-    """Inner products: the discrepancy they define is the squared distance between two means.
+def linear(x: chex.Array, y: chex.Array) -> jax.Array:
+    """Computes inner products; their discrepancy is the squared distance between two means.
 
     Args:
       x: [N, Z].
@@ -97,58 +119,45 @@ def linear(x, y):
     >>> linear(jnp.ones((1, 2)), jnp.ones((2, 2))).tolist()
     [[2.0, 2.0]]
     """
+    _assert_rows(x, y)
     return jnp.matmul(x, y.T, precision='highest')
 
 
-def polynomial(x, y, degree=3):
-    """(x . y / Z + 1)^degree; of degree 3 on features, the kernel of the kernel Inception distance.
+def median(values: chex.Array, where: chex.Array) -> jax.Array:
+    """Computes the upper median of the values that count, such as a kernel's squared width.
 
     Args:
-      x: [N, Z].
-      y: [M, Z].
-      degree: which moments count: those up to it.
+      values: [...].
+      where: bool [...], whether a value counts.
 
     Returns:
-      [N, M].
+      []; 0 where nothing counts.
 
-    References:
-      Binkowski et al., "Demystifying MMD GANs", 2018, arXiv:1801.01401.
-
-    >>> float(polynomial(jnp.ones((1, 4)), jnp.ones((1, 4)))[0, 0])
-    8.0
-    """
-    return (linear(x, y) / x.shape[-1] + 1)**degree
-
-
-def median_distance(x):
-    """Median Euclidean distance between different rows: the usual width of a Gaussian kernel.
-
-    Args:
-      x: [N, Z], N > 1.
-
-    Returns:
-      [] > 0.
-
-    >>> float(median_distance(jnp.array([[0.], [1.], [3.]])))
+    >>> float(median(jnp.array([5., 1., 9., 2.]), jnp.array([True, True, False, True])))
     2.0
     """
-    rows, columns = jnp.triu_indices(len(x), 1)
-    return jnp.maximum(jnp.median(jnp.sqrt(squared_distances(x, x)[rows, columns])), 1e-6)
+    chex.assert_equal_shape([values, where])
+    chex.assert_type([values, where], [float, bool])
+    ranked = jnp.sort(jnp.where(where, values, jnp.inf).reshape(-1))
+    n = where.sum()
+    return jnp.where(n > 0, ranked[n // 2], 0.)
 
 
-def mmd(x, y, kernel, weight_x=None, weight_y=None, biased=False):
-    """Squared maximum mean discrepancy: couples the batch.
+def mmd(x: chex.Array, y: chex.Array, kernel: Kernel, weight_x: chex.Array | None = None,
+        weight_y: chex.Array | None = None, biased: bool = False) -> jax.Array:
+    """Estimates the squared maximum mean discrepancy; couples the batch.
 
-    Unbiased, it may be negative. Biased, each row also meets itself: it is never negative, 0 for equal sets, and for
-    k(x, x) = 1 too large by (1 - E k(x, x')) / N + (1 - E k(y, y')) / M.
+    The unbiased estimate may be negative. In the biased one each row also meets itself: it is
+    never negative, 0 for equal sets, and for k(x, x) = 1 too large by
+    (1 - E k(x, x')) / N + (1 - E k(y, y')) / M.
 
     Args:
       x: [N, Z].
       y: [M, Z].
-      kernel: (x, y) -> [N, M].
+      kernel: maps two samples to [N, M].
       weight_x: [N], 0 for a row that does not count; all count by default.
       weight_y: [M].
-      biased: V-statistic in place of U-statistic.
+      biased: whether the V-statistic takes the place of the U-statistic.
 
     Returns:
       []; a side's own term is 0 where it has no pair.
@@ -160,8 +169,11 @@ def mmd(x, y, kernel, weight_x=None, weight_y=None, biased=False):
     >>> float(mmd(x, x, linear)), float(mmd(x, x, linear, biased=True))
     (-0.5, 0.0)
     """
+    _assert_rows(x, y)
     wx = jnp.ones(x.shape[0], x.dtype) if weight_x is None else weight_x
     wy = jnp.ones(y.shape[0], y.dtype) if weight_y is None else weight_y
+    chex.assert_shape([wx, wy], [(len(x),), (len(y),)])
+    chex.assert_type([wx, wy], float)
 
     def within(a, w):
         pairs = w[:, None] * w[None]

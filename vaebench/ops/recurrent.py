@@ -1,22 +1,26 @@
 """One LSTM layer over time."""
+import chex
 import jax
 import jax.numpy as jnp
 
 
-def cell(gates, c):
-    """One LSTM step from its pre-activations, gates in PyTorch's order (input, forget, cell, output).
+def cell(gates: chex.Array, c: chex.Array) -> tuple[jax.Array, jax.Array]:
+    """Takes one LSTM step from its pre-activations.
 
     Args:
-      gates: [..., 4H] pre-activations.
+      gates: [..., 4H] pre-activations in PyTorch's order: input, forget, cell, output.
       c: [..., H] cell state.
 
     Returns:
-      h [..., H], c [..., H].
+      h [..., H] and c [..., H].
 
     >>> h, c = cell(jnp.zeros(4), jnp.ones(1))
     >>> float(c[0]), round(float(h[0]), 4)
     (0.5, 0.2311)
     """
+    chex.assert_shape(c, (..., None))
+    chex.assert_shape(gates, (..., 4 * c.shape[-1]))
+    chex.assert_type([gates, c], float)
     i, f, g, o = _gates(gates)
     c = f * c + i * g
     return o * jnp.tanh(c), c
@@ -49,8 +53,8 @@ def _bwd(saved, grad):
         grad, ((i, f, g, o), tanh, c) = x
         dh = dh + grad
         dc = dc + dh * o * (1 - tanh * tanh)
-        d = jnp.concatenate([dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g),
-                             dh * tanh * o * (1 - o)], -1)
+        d = jnp.concatenate([dc * g * i * (1 - i), dc * c * f * (1 - f),
+                             dc * i * (1 - g * g), dh * tanh * o * (1 - o)], -1)
         return (d @ w.T, dc * f), d
 
     zero = jnp.zeros_like(h0)
@@ -71,17 +75,20 @@ def _lstm(x, const, w, h0, c0):
 _lstm.defvjp(_fwd, _bwd)
 
 
-def lstm(x, const, w, h0, c0):
-    """Hidden states of an LSTM layer, with a gradient of its own.
+def lstm(x: chex.Array, const: chex.Array, w: chex.Array, h0: chex.Array,
+         c0: chex.Array) -> jax.Array:
+    """Computes the hidden states of an LSTM layer, with a gradient of its own.
 
-    All products but the recurrent one are the caller's, over all steps at once, and so is what they cost under
-    vmap: samples of a latent variable that enters by `const` share x. Differentiable in reverse any number of times.
+    All products but the recurrent one are the caller's, over all steps at once, and so is what
+    they cost under vmap: samples of a latent variable that enters by `const` share x. The layer
+    can be differentiated in reverse any number of times.
 
     Args:
       x: [T, B, 4H] the inputs' part of the pre-activations, gates as in `cell`.
       const: [B, 4H] or [4H], the part that is the same at every step.
       w: [H, 4H] recurrent weights.
-      h0, c0: [B, H].
+      h0: [B, H] first hidden state.
+      c0: [B, H] first cell state.
 
     Returns:
       [T, B, H].
@@ -93,4 +100,10 @@ def lstm(x, const, w, h0, c0):
     >>> lstm(jnp.zeros((5, 2, 12)), jnp.zeros(12), jnp.zeros((3, 12)), zero, zero).shape
     (5, 2, 3)
     """
+    chex.assert_rank([x, const, w, h0], [3, {1, 2}, 2, 2])
+    chex.assert_equal_shape([h0, c0])
+    chex.assert_shape(w, (h0.shape[1], 4 * h0.shape[1]))
+    chex.assert_shape(x, (None, len(h0), w.shape[1]))
+    chex.assert_shape(const, (len(h0), w.shape[1])[-const.ndim:])
+    chex.assert_type([x, const, w, h0, c0], float)
     return _lstm(x, jnp.broadcast_to(const, x.shape[1:]), w, h0, c0)

@@ -1,6 +1,7 @@
-"""The von Mises-Fisher law on the unit sphere of R^d, d >= 2; kappa and d are Python numbers."""
+"""The von Mises-Fisher law on the unit sphere of R^d; kappa and d >= 2 are Python numbers."""
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,7 @@ POINTS = 4097         # of that table
 
 
 def _log_hyp(b, kappa):
-    """ln 0F1(b; kappa^2 / 4): a sum of positive terms, exact from kappa = 0 on, where Bessel functions underflow."""
+    """ln 0F1(b; kappa^2 / 4): positive terms only, exact where Bessel functions underflow."""
     if kappa == 0:
         return 0.
     k = np.arange(int(kappa) + 100)
@@ -19,31 +20,40 @@ def _log_hyp(b, kappa):
                                    - special.gammaln(b + k) + special.gammaln(b)))
 
 
-def log_area(d):
-    """ln of the surface of the unit sphere in R^d.
+def _assert_law(kappa, d):
+    """A concentration and a dimension."""
+    chex.assert_scalar_non_negative(kappa)
+    chex.assert_scalar_positive(d - 1)
+
+
+def log_area(d: int) -> float:
+    """Computes the log of the surface of the unit sphere in R^d.
 
     >>> round(log_area(2) - math.log(2 * math.pi), 12)
     0.0
     """
+    chex.assert_scalar_positive(d - 1)
     return math.log(2) + d / 2 * math.log(math.pi) - math.lgamma(d / 2)
 
 
-def log_normaliser(kappa, d):
-    """What `kappa mu.z` lacks to be the log density, in nats; -ln(area) at kappa 0."""
+def log_normalizer(kappa: float, d: int) -> float:
+    """Computes what `kappa mu.z` lacks to be the log density, in nats; -ln(area) at kappa 0."""
+    _assert_law(kappa, d)
     return -log_area(d) - _log_hyp(d / 2, kappa)
 
 
-def mean_cosine(kappa, d):
-    """E[z.mu] = I_{d/2}(kappa) / I_{d/2-1}(kappa).
+def mean_cosine(kappa: float, d: int) -> float:
+    """Computes E[z.mu] = I_{d/2}(kappa) / I_{d/2-1}(kappa).
 
     >>> round(mean_cosine(13., 32), 6)
     0.356931
     """
+    _assert_law(kappa, d)
     return kappa / d * math.exp(_log_hyp(d / 2 + 1, kappa) - _log_hyp(d / 2, kappa))
 
 
-def kl(kappa, d):
-    """KL(vMF(mu, kappa) || uniform), which does not depend on mu.
+def kl(kappa: float, d: int) -> float:
+    """Computes KL(vMF(mu, kappa) || uniform), which does not depend on mu.
 
     The published implementations print the value of dimension d + 2.
 
@@ -55,7 +65,8 @@ def kl(kappa, d):
       Python float, nats.
 
     References:
-      Xu and Durrett, "Spherical Latent Spaces for Stable Variational Autoencoders", 2018, arXiv:1808.10805.
+      Xu and Durrett, "Spherical Latent Spaces for Stable Variational Autoencoders", 2018,
+      arXiv:1808.10805.
 
     >>> round(kl(13., 32), 6)
     2.172591
@@ -63,12 +74,12 @@ def kl(kappa, d):
     return kappa * mean_cosine(kappa, d) - _log_hyp(d / 2, kappa)
 
 
-def log_prob(z, mean, kappa):
-    """Log density with respect to the surface.
+def log_prob(z: chex.Array, mean: chex.Array, kappa: float) -> jax.Array:
+    """Computes the log density with respect to the surface.
 
     Args:
       z: [..., d], on the sphere.
-      mean: [..., d], on the sphere.
+      mean: [..., d], on the sphere, broadcast against z.
       kappa: concentration.
 
     Returns:
@@ -77,47 +88,53 @@ def log_prob(z, mean, kappa):
     >>> round(float(log_prob(jnp.array([1., 0.]), jnp.array([0., 1.]), 0.)), 4)
     -1.8379
     """
-    return kappa * (z * mean).sum(-1) + log_normaliser(kappa, z.shape[-1])
+    chex.assert_shape(z, (..., None))
+    chex.assert_equal_shape_suffix([z, mean], 1)
+    chex.assert_type([z, mean], float)
+    return kappa * (z * mean).sum(-1) + log_normalizer(kappa, z.shape[-1])
 
 
-def angles(kappa, d):
-    """Table of the angle between a draw and the mean, as a function of a standard normal number.
+def angles(kappa: float, d: int) -> np.ndarray:
+    """Tabulates the angle between a draw and the mean by standard normal numbers.
 
-    The angle's density, e^(kappa cos a) sin(a)^(d-2), has no pole at any d >= 2, unlike the cosine's; as a function
-    of a normal number its quantiles are smooth, so that a table needs no search.
+    The angle's density, e^(kappa cos a) sin(a)^(d-2), has no pole at any d >= 2, unlike the
+    cosine's. As a function of a normal number its quantiles are smooth, so that a table needs
+    no search.
 
     Args:
-      kappa: concentration.
-      d: dimension.
+      kappa: concentration, at least 0.
+      d: dimension of the space.
 
     Returns:
-      float64 [POINTS], NumPy: angles at equally spaced normal numbers from -REACH to REACH.
+      float64 [POINTS] angles at equally spaced normal numbers from -REACH to REACH.
     """
+    _assert_law(kappa, d)
     grid = math.pi * np.sin(np.linspace(0, math.pi / 2, 2**17 + 1))**2      # dense at the ends
 
     def log_density(a):
         with np.errstate(divide='ignore'):
-            return kappa * (np.cos(a) - 1) + (d - 2) * np.log(np.abs(np.sin(a)) if d > 2 else np.ones_like(a))
+            sine = np.abs(np.sin(a)) if d > 2 else np.ones_like(a)
+            return kappa * (np.cos(a) - 1) + (d - 2) * np.log(sine)
 
     ends, middle = log_density(grid), log_density((grid[1:] + grid[:-1]) / 2)
     top = ends.max()
     ends, middle = np.exp(ends - top), np.exp(middle - top)
     cells = (ends[:-1] + 4 * middle + ends[1:]) * np.diff(grid)
     below, above = np.cumsum(cells), np.cumsum(cells[::-1])[::-1]
-    below, above = below[:-1] / below[-1], above[1:] / above[0]         # at the inner points of the grid
+    below, above = below[:-1] / below[-1], above[1:] / above[0]         # at inner points
     normal = np.where(below < .5, special.ndtri(below), -special.ndtri(above))
     keep = np.flatnonzero(np.isfinite(normal))
     keep = keep[np.r_[True, np.diff(normal[keep]) > 0]]
     return np.interp(np.linspace(-REACH, REACH, POINTS), normal[keep], grid[1:-1][keep])
 
 
-def sample(key, mean, table):
-    """A draw; gradients reach `mean`, the angle has none.
+def sample(key: chex.PRNGKey, mean: chex.Array, table: chex.Array) -> jax.Array:
+    """Draws from the law; gradients reach `mean`, the angle has none.
 
     Args:
-      key: typed key.
+      key: [] typed key.
       mean: [..., d], on the sphere.
-      table: [POINTS], of `angles`.
+      table: [POINTS], from `angles`.
 
     Returns:
       [..., d], on the sphere.
@@ -126,6 +143,9 @@ def sample(key, mean, table):
     >>> bool(jnp.allclose((z**2).sum(-1), 1, atol=1e-6))
     True
     """
+    chex.assert_rank(key, 0)
+    chex.assert_shape([mean, table], [(..., None), (POINTS,)])
+    chex.assert_type([mean, table], float)
     noise = jax.random.normal(key, (*mean.shape[:-1], mean.shape[-1] + 1), mean.dtype)
     place = jnp.clip((noise[..., 0] + REACH) / (2 * REACH), 0, 1) * (POINTS - 1)
     low = jnp.minimum(place.astype(int), POINTS - 2)
@@ -136,8 +156,8 @@ def sample(key, mean, table):
     return jnp.cos(angle)[..., None] * mean + jnp.sin(angle)[..., None] * across
 
 
-def unit(x):
-    """x / |x|, and the first axis where x is zero.
+def unit(x: chex.Array) -> jax.Array:
+    """Scales x to unit length; where x is zero it gives the first axis.
 
     Args:
       x: [..., d].
@@ -145,15 +165,27 @@ def unit(x):
     Returns:
       [..., d], on the sphere.
 
-    >>> bool(jnp.allclose(unit(jnp.array([[3., 4.], [0., 0.]])), jnp.array([[.6, .8], [1., 0.]])))
-    True
+    >>> np.float64(unit(jnp.array([[3., 4.], [0., 0.]]))).round(4).tolist()
+    [[0.6, 0.8], [1.0, 0.0]]
     """
+    chex.assert_shape(x, (..., None))
+    chex.assert_type(x, float)
     square = (x**2).sum(-1, keepdims=True)
     zero = square < 1e-30
     x = jnp.where(zero, jnp.zeros_like(x).at[..., 0].set(1.), x)
     return x * jax.lax.rsqrt(jnp.where(zero, 1., square))
 
 
-def uniform(key, n, d):
-    """Draws of the uniform law on the sphere, [n, d]."""
+def uniform(key: chex.PRNGKey, n: int, d: int) -> jax.Array:
+    """Draws from the uniform law on the sphere.
+
+    Args:
+      key: [] typed key.
+      n: number of draws.
+      d: dimension of the space.
+
+    Returns:
+      [n, d].
+    """
+    chex.assert_rank(key, 0)
     return unit(jax.random.normal(key, (n, d)))

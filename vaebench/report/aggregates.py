@@ -226,7 +226,9 @@ def improvement(found, draw=once):
       [rows, B]; a missing run is not better.
 
     References:
-      Mann and Whitney, Annals of Mathematical Statistics 1947; Agarwal et al., NeurIPS 2021.
+      Mann and Whitney, "On a Test of Whether one of Two Random Variables is Stochastically Larger
+      than the Other", 1947. Agarwal et al., "Deep Reinforcement Learning at the Edge of the
+      Statistical Precipice", NeurIPS 2021.
     """
     total = 0.
     for i, part in enumerate(found.parts):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vaebench.errors import UserError, unknown
-from vaebench.experiment.results import TRAINING
+from vaebench.experiment.config_keys import TRAINING
 from vaebench.files import canonical, one_line
 from vaebench.report import statistics, tables
 

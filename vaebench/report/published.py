@@ -1,19 +1,49 @@
-"""The papers' numbers, and whether ours may stand beside them."""
+"""The papers' numbers, and whether ours may stand beside them.
+
+`published.csv` has a line for each number as its paper prints it, with sign of bound (≤),
+spread (±) and unit. Its columns, all of them text, '' where there is nothing to say:
+
+  key        '<table>/<row>'; a row of a config answers to it, or to '<table>/<row>/<dataset>'
+  dataset    what the number was measured on
+  label      the row as printed; in A8 a '*' marks the rows run by BN-VAE's authors
+  metric, name, value, better, unit, estimator    theirs; a gap of their table has no line
+  ours       our metric of the same estimator, or else
+  why        why no metric of ours has it
+  samples    importance samples that ours must have used
+  source     key of `references.bib`
+  place      where in that paper, or what of it
+  deck       the slide decks that show it
+"""
+from __future__ import annotations
+
 import difflib
 import functools
 import pathlib
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaebench.errors import UserError
+from vaebench.report import references
+
+if TYPE_CHECKING:
+    import pandas
 
 SAME, DIFFERENT = 'same estimator', 'not comparable'
 REPLICAS = 'ppl_paper', 'nll_paper'
 """Our metrics that repeat what a paper printed where that is no bound."""
+SIZES = {
+    'ptb': {'train': 42_068, 'valid': 3_370, 'test': 3_761, 'vocab': 10_002},
+    'yahoo': {'train': 100_000, 'valid': 10_000, 'test': 10_000, 'vocab': 20_001},
+    'yelp': {'train': 100_000, 'valid': 10_000, 'test': 10_000, 'vocab': 19_997},
+    'short_yelp': {'train': 100_000, 'valid': 10_000, 'test': 10_000, 'vocab': 8_411},
+    'snli': {'train': 100_000, 'valid': 10_000, 'test': 10_000, 'vocab': 9_990},
+    'mnist_static': {'train': 50_000, 'valid': 10_000, 'test': 10_000},
+}
+"""Examples by split of the papers' data and, where sure, the vocabulary."""
 
 _NUMBER = re.compile(r'(?P<bound>[≤≥]?)→?(?P<number>[-−]?\d+(\.\d+)?)(?P<kilo>K?)[×%†]?'
                      r'( ± (?P<spread>\d+(\.\d+)?)(?P<kilo2>K?))?')
-_COLUMN = {'metric', 'name', 'better', 'unit', 'estimator'}
 
 
 class Value(NamedTuple):
@@ -28,18 +58,19 @@ class Value(NamedTuple):
     value: float
     spread: float | None    # what follows the ±
     bound: bool             # printed with ≤ or ≥
-    better: str | None
+    better: str | None      # 'lower', 'higher'
     unit: str
     estimator: str          # theirs
     ours: str | None        # our metric of the same estimator
     samples: int | None     # importance samples that ours must have used
     why: str | None         # why no metric of ours has the same estimator
-    paper: str
-    sizes: dict             # of their dataset: examples by split and 'vocab', as far as known
+    source: str             # key of `references.bib`
+    paper: str              # that paper in a few words, and the place there
+    sizes: dict[str, int]   # of their dataset: examples by split and 'vocab', as far as known
     deck: str               # the slide decks that show it, '' if none is named
 
 
-def number(text):
+def number(text: str) -> tuple[float, float | None, bool] | None:
     """The parts of a printed number.
 
     Args:
@@ -61,116 +92,95 @@ def number(text):
     return value, spread, bool(m['bound'])
 
 
-def _selects(rule, row, block, metric):
-    return all(x in rule.get(k, [x]) for k, x in (('rows', row), ('blocks', block), ('metrics', metric)))
+def _value(record: Any) -> Value:
+    """The number of one line of `published.csv`; ValueError names a line that is malformed."""
+    where = f'{record.key}/{record.dataset}/{record.metric}'
+    if (parsed := number(record.value)) is None:
+        raise ValueError(f'{where}: {record.value!r} is no number')
+    if bool(record.ours) == bool(record.why):
+        raise ValueError(f'{where}: needs ours or why')
+    if record.better not in ('lower', 'higher', ''):
+        raise ValueError(f'{where}: better is {record.better!r}')
+    table, row = record.key.split('/')
+    return Value(
+        table, row, record.label, record.dataset, record.metric, record.name, record.value,
+        *parsed, record.better or None, record.unit, record.estimator, record.ours or None,
+        int(record.samples) if record.samples else None, record.why or None, record.source,
+        references.short(record.source) + f' ({record.place})' * bool(record.place),
+        SIZES.get(record.dataset, {}), record.deck)
 
 
-def _verdict(column, rules, row, block):
-    """(ours, samples, why) of one cell."""
-    source = column
-    for rule in rules:
-        if _selects(rule, row, block, column['metric']):
-            source = rule
-    return source.get('ours'), source.get('samples'), source.get('why')
-
-
-def parse(document):
-    """The numbers of a document in the form of `published.yaml`.
+def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]]]:
+    """The numbers of a frame with the columns of `published.csv`.
 
     Args:
-      document: {'tables': {id: {'paper', 'deck', 'columns', 'except', 'blocks'}}, 'datasets': {name: sizes}}.
+      frame: all of its columns hold text.
 
     Returns:
-      {'A3': {'vae': {'ptb': [Value, ...]}}}: table, row, dataset. A gap has no Value.
+      {'A3': {'vae': {'ptb': [Value, ...]}}}: table, row, dataset.
 
     Raises:
-      ValueError: the document is malformed; names the place.
+      ValueError: a line is malformed, or is there twice; names it.
     """
-    out = {}
-    for table, body in document['tables'].items():
-        if unknown := body.keys() - {'paper', 'deck', 'columns', 'except', 'blocks'}:
-            raise ValueError(f'{table}: unknown field {min(unknown)!r}')
-        columns, rules, rows = body['columns'], body.get('except', []), {}
-        for column in columns:
-            if not column.keys() >= _COLUMN or ('ours' in column) == ('why' in column):
-                raise ValueError(f'{table}: column {column.get("metric")!r} needs {sorted(_COLUMN)} and ours or why')
-            if column['better'] not in ('lower', 'higher', None):
-                raise ValueError(f'{table}: column {column["metric"]!r}: better is {column["better"]!r}')
-        for block, text in body['blocks'].items():
-            for line in text.strip().splitlines():
-                row, label, *cells = (part.strip() for part in line.split(' | '))
-                where = f'{table}/{row}/{block}'
-                if len(cells) != len(columns):
-                    raise ValueError(f'{where}: {len(cells)} values for {len(columns)} columns')
-                if block in rows.setdefault(row, {}):
-                    raise ValueError(f'{where}: twice')
-                rows[row][block] = values = []
-                for column, cell in zip(columns, cells, strict=True):
-                    if cell == '-':
-                        continue
-                    if (parsed := number(cell)) is None:
-                        raise ValueError(f'{where}: {cell!r} is no number')
-                    ours, samples, why = _verdict(column, rules, row, block)
-                    values.append(Value(table, row, label, block, column['metric'], column['name'], cell, *parsed,
-                                        column['better'], column['unit'], column['estimator'], ours, samples, why,
-                                        body['paper'], document.get('datasets', {}).get(block, {}),
-                                        body.get('deck', '')))
-        for rule in rules:
-            known = {'rows': rows, 'blocks': body['blocks'], 'metrics': [c['metric'] for c in columns]}
-            if rule.keys() - {*known, 'ours', 'why', 'samples'} or ('ours' in rule) == ('why' in rule):
-                raise ValueError(f'{table}: an exception needs ours or why, and no other field than {sorted(known)}')
-            for field, names in known.items():
-                if lost := [x for x in rule.get(field, []) if x not in names]:
-                    raise ValueError(f'{table}: exception for an unknown name {lost[0]!r} in {field}')
-        out[table] = rows
+    out: dict = {}
+    for record in frame.itertuples():
+        value = _value(record)
+        rows = out.setdefault(value.table, {})
+        values = rows.setdefault(value.row, {}).setdefault(value.dataset, [])
+        if any(v.metric == value.metric for v in values):
+            raise ValueError(f'{record.key}/{record.dataset}/{record.metric}: twice')
+        values.append(value)
     return out
 
 
 @functools.cache
-def published():
-    """Every number of `published.yaml`; see `parse`."""
-    import yaml
-    text = pathlib.Path(__file__).with_name('published.yaml').read_text(encoding='utf-8')
-    return parse(yaml.load(text, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader)))
+def published() -> dict[str, dict[str, dict[str, list[Value]]]]:
+    """Every number of `published.csv`; see `parse`."""
+    import pandas
+    path = pathlib.Path(__file__).with_name('published.csv')
+    return parse(pandas.read_csv(path, dtype=str, keep_default_na=False))
 
 
-def base(dataset):
-    """The published dataset that a name refers to: 'ptb-small' and 'ptb:small' are cut from 'ptb'."""
+def base(dataset: str) -> str:
+    """The published dataset that a name refers to: 'ptb-small' and 'ptb:small' are of 'ptb'."""
     return re.split(r'[-:/]', dataset)[0]
 
 
-def values(key, dataset):
+def values(key: str, dataset: str) -> list[Value]:
     """The numbers that a key of a result stands for.
 
     Args:
-      key: 'A4/vae', or 'A3/vae/ptb' to name the block; without it, the block of the result's own dataset.
+      key: 'A4/vae', or 'A3/vae/ptb' to name the dataset; without it, the result's own counts
+        where the row has several.
       dataset: name of the result's dataset.
 
     Returns:
       List of `Value`.
 
     Raises:
-      UserError: no such key, or a block must be named.
+      UserError: no such key, or a dataset must be named.
 
     >>> [v.text for v in values('A4/vae', 'ptb')]
     ['101.40', '101.28', '0.00', '0', '0.00']
     """
     tables = published()
     table, _, rest = key.partition('/')
-    row, _, block = rest.partition('/')
-    blocks = tables.get(table, {}).get(row, {})
-    if not block:
-        block = next(iter(blocks)) if len(blocks) == 1 else base(dataset)
-    if block not in blocks:
-        known = [f'{t}/{r}{end}' for t, rows in tables.items() for r, bs in rows.items()
-                 for end in ('', *(f'/{b}' for b in bs))]
-        nearest = [f'{table}/{row}/{b}' for b in blocks] or difflib.get_close_matches(key, known, 1, 0.5)
-        hint = f'; use {" or ".join(nearest)}' if nearest else '; see published.yaml'
+    row, _, name = rest.partition('/')
+    found = tables.get(table, {}).get(row, {})
+    if not name:
+        name = next(iter(found)) if len(found) == 1 else base(dataset)
+    if name not in found:
+        known = [f'{t}/{r}{end}' for t, rows in tables.items() for r, measured in rows.items()
+                 for end in ('', *(f'/{d}' for d in measured))]
+        nearest = ([f'{table}/{row}/{d}' for d in found]
+                   or difflib.get_close_matches(key, known, 1, 0.5))
+        hint = f'; use {" or ".join(nearest)}' if nearest else '; see published.csv'
         raise UserError(f'no published numbers {key!r} for dataset {dataset!r}{hint}')
-    return blocks[block]
+    return found[name]
 
 
-def compare(value, dataset, metrics):
+def compare(value: Value, dataset: Mapping[str, Any],
+            metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
     """Whether a published number and ours answer the same question.
 
     Args:
@@ -179,12 +189,14 @@ def compare(value, dataset, metrics):
       metrics: {name: record} of the same row.
 
     Returns:
-      (`SAME` or `DIFFERENT`, reason or ''); of a replica the reason names it, for it must not pass for a bound.
+      (`SAME` or `DIFFERENT`, reason or ''); of a replica the reason names it, for it must not
+      pass for a bound.
     """
     name = dataset['name']
     reduced = dataset.get('reduced') or (name != value.dataset and base(name) == value.dataset)
     ours = {**(dataset.get('sizes') or {}), 'vocab': dataset.get('vocab')}
-    if reduced or name == value.dataset and any(ours.get(k) not in (None, n) for k, n in value.sizes.items()):
+    other = any(ours.get(k) not in (None, n) for k, n in value.sizes.items())
+    if reduced or (name == value.dataset and other):
         return DIFFERENT, 'reduced data'
     if name != value.dataset:
         return DIFFERENT, f'other data: {value.dataset}'

@@ -1,0 +1,125 @@
+"""The one list of config keys: what it decides, fills in and refuses."""
+import pytest
+import tiny_config
+
+from vaebench import metrics
+from vaebench.engine.trainer import Settings
+from vaebench.errors import UserError
+from vaebench.experiment import config_keys, configs, table
+
+
+def rows(**changes):
+    config = tiny_config.get_config().to_dict()
+    return {row.name: row for row in table.tables(config_keys.merge(config, changes))[0].rows}
+
+
+def test_keys_of_the_schema_are_those_of_the_engine():
+    assert tuple(config_keys.fields(config_keys.Evaluation)) == metrics.Settings._fields
+    others = {'epochs', 'batch', 'block', 'seeds_by', 'devices'}
+    assert {*config_keys.fields(config_keys.Protocol)} | others <= set(Settings._fields)
+
+
+def test_every_key_of_a_row_decides_one_thing_and_says_what_it_is():
+    decided = [config_keys.decided_by(x) for x in ('parameters', 'numbers', 'speed')]
+    assert sorted(sum(decided, ())) == sorted(config_keys.fields(config_keys.Row))
+    kinds = (config_keys.Table, config_keys.Row, config_keys.Tables, config_keys.Entry, config_keys.Named,
+             config_keys.Optimizer, config_keys.Protocol, config_keys.Evaluation)
+    for kind in kinds:
+        for name, field in config_keys.fields(kind).items():
+            assert field.metadata['help'].endswith('.'), name
+
+
+OTHER = {
+    'dataset': {'examples': 100}, 'cuts': 2, 'kit': {'latent': 3}, 'epochs': 5, 'batch': 16,
+    'block': 2, 'optimizer': {'lr': .1}, 'protocol': {'patience': 2}, 'table_seed': 1,
+    'method': 'anneal', 'hp': {'beta': 2.}, 'options': {'share': 2},
+    'evaluation': {'samples': 9}, 'metrics': ('elbo',), 'group': 1, 'seeds_by': 'map',
+    'devices': 2, 'save_every': 1., 'title': 'Other', 'seeds': 3, 'columns': ('elbo',),
+    'primary': 'elbo', 'baseline': 'beta_vae'}
+
+
+@pytest.mark.parametrize('key', OTHER)
+def test_a_hash_changes_with_what_it_is_of_and_with_nothing_else(key):
+    before = rows()['vae']
+    own = {key: OTHER[key]}
+    if key in ('method', 'hp', 'options'):
+        own = {'table': {'vae': own}}
+    after = rows(**own)['vae']
+    known = config_keys.fields(config_keys.Table) | config_keys.fields(config_keys.Row)
+    decides = known[key].metadata['decides']
+    assert (after.train_hash != before.train_hash) == (decides == 'parameters')
+    assert (after.config_hash != before.config_hash) == (decides != 'speed')
+
+
+def test_what_is_compiled_is_all_but_rates_numbers_and_names():
+    before = rows()['vae'].config
+    shared = {'table_seed', 'method', 'hp', 'evaluation', 'metrics', 'group', 'save_every',
+              'title', 'seeds', 'columns', 'primary', 'baseline', 'optimizer'}
+    for key, value in {**OTHER, 'clip': None}.items():
+        changed = {key: value} if value is not None else {'optimizer': {key: 1.}}
+        after = config_keys.compiled(config_keys.merge(before, changed))
+        assert (after != config_keys.compiled(before)) == (key not in shared), key
+
+
+def test_what_a_config_leaves_out_is_filled_in_and_what_it_says_stays():
+    tables = {'a': {'name': 'a', 'protocol': {'patience': 3}}, 'b': {'seeds': 4}}
+    full = config_keys.filled({'name': 'both', 'tables': tables})
+    assert (full['rows'], full['seeds'], full['tables']['b']['seeds']) == ('', 2, 4)
+    assert full['tables']['a']['protocol'] == {
+        'keep': 'best', 'patience': 3, 'first_epoch': 15, 'factor': .5, 'decays': 5}
+    assert full['tables']['a']['evaluation'] == {}
+    assert tables['a'] == {'name': 'a', 'protocol': {'patience': 3}}
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'epoch': 3}, "unknown key in the config 'epoch'; did you mean 'epochs'"),
+    ({'epochs': 'x'}, "epochs='x' in the config: give a whole number"),
+    ({'epochs': 2.5}, 'epochs=2.5 in the config: give a whole number'),
+    ({'epochs': True}, 'epochs=True in the config: give a whole number'),
+    ({'save_every': '1'}, "save_every='1' in the config: give a number"),
+    ({'metrics': 'elbo'}, "metrics='elbo' in the config: give a list of names"),
+    ({'kit': 'mlp'}, "kit='mlp' in the config: give a mapping"),
+    ({'optimizer': {'rate': .1}}, "unknown key in the config 'optimizer.rate'; did you mean"),
+    ({'optimizer': {'lr': 'high'}}, "optimizer.lr='high' in the config: give a number"),
+    ({'protocol': {'keep': 'first'}}, "protocol.keep='first' in the config: give best or last"),
+    ({'primary': 'nll'}, "unknown metric 'nll'; did you mean 'nll_iw'"),
+    ({'baseline': 'va'}, "unknown row for a baseline 'va'; did you mean 'vae'"),
+])
+def test_what_a_config_cannot_say_is_one_line_with_a_way_out(change, message):
+    with pytest.raises(UserError) as raised:
+        rows(**change)
+    assert message in str(raised.value) and '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'override': {}}, "unknown key in row vae 'override'; did you mean 'overrides'"),
+    ({'overrides': {'epoch': 1}}, "unknown override of row vae: 'epoch'; did you mean 'epochs"),
+    ({'overrides': {'seeds': 1}}, "unknown override of row vae: 'seeds'"),
+    ({'overrides': {'epochs': 'x'}}, "epochs='x' in row vae: give a whole number"),
+    ({'hp': {'beta': 'x'}}, "hp.beta='x' in row vae: give a number"),
+    ({'hp': {'bet': 1.}}, "unknown hp of row vae: 'bet'; did you mean 'beta'"),
+])
+def test_what_a_row_cannot_say_names_the_row(change, message):
+    with pytest.raises(UserError) as raised:
+        rows(table={'vae': change})
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize('key', ['name', 'title', 'dataset', 'kit', 'metrics', 'table'])
+def test_a_required_key_that_is_missing_is_named(key):
+    config = tiny_config.get_config().to_dict()
+    del config[key]
+    with pytest.raises(UserError, match=f'no {key} in the config: '):
+        table.tables(config)
+
+
+def test_several_tables_share_the_filter_and_the_seeds_of_the_command_line():
+    config = configs.load('quickstart').to_dict()
+    given = {'seeds': 5, 'tables.images.epochs': 3}
+    text, images = table.tables({**config, 'rows': 'source,vae'}, given)
+    assert [r.name for r in text.rows] == ['source', 'vae']
+    assert [r.name for r in images.rows] == ['vae']
+    assert text.seeds == images.seeds == (0, 1, 2, 3, 4)
+    assert (text.rows[1].config['epochs'], images.rows[0].config['epochs']) == (8, 3)
+    with pytest.raises(UserError, match="unknown key 'table'; did you mean 'tables'"):
+        table.tables({**config, 'table': {}})

@@ -1,0 +1,229 @@
+"""The rows that there are, as data: of text, of images and points, and of maps to the plane.
+
+Numbers are those of the papers, at the size of the papers. A config changes what depends on its
+data and on the length of its run: see `rows`.
+"""
+from vaebench.experiment.rows import Entry, Rows, change, having, hp, options, overrides, row
+
+RAMP = hp(warmup=10.)                       # epochs in which the weight of the KL term grows
+FREE = hp(target=8., warmup=10.)            # nats
+MIXTURE = RAMP | options(draws=10, components=50)
+FREE_MIXTURE = FREE | options(draws=10, components=50)
+DUAL = hp(warmup=10., nu_lr=1e-5) | options(hidden=(512, 512, 512))
+LAST = overrides(protocol=dict(keep='last', patience=0))     # neither selects nor decays
+
+TEXT: Rows = {
+    'lstm_lm': row('LSTM-LM', 'lstm_lm'),
+    'ae': row('AE (stochastic, beta {beta:g})', 'ae'),
+    'dae': row('DAE (deterministic)', 'dae'),
+    'dae_noise': row('denoising AE ({corrupt:g})', 'denoising_ae'),
+    'vae': row('VAE', 'vae'),
+    # weight of the KL term
+    'anneal': row('VAE + anneal', 'anneal', RAMP),
+    'cost_anneal': row('VAE + cost annealing', 'cost_anneal', RAMP),
+    'cyclical': row('VAE + cyclical', 'cyclical', hp(period=10., warmup=5.)),
+    'beta_05': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=.5)),
+    'beta_04': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=.4)),
+    'beta_02': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=.2)),
+    'beta_01': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=.1)),
+    'capacity_vae': row('capacity VAE ({capacity:g})', 'capacity_vae',
+                        hp(capacity=8., capacity_epochs=10.)),
+    'control_vae': row('ControlVAE ({target:g})', 'control_vae', hp(target=25., ki=1e-4)),
+    'control_vae_high': row('ControlVAE ({target:g})', 'control_vae', hp(target=35., ki=1e-4)),
+    # free bits, and a first stage without a KL term
+    'fb': row('FB ({target:g})', 'fb', FREE),
+    'fb_high': row('FB ({target:g})', 'fb', hp(target=16., warmup=10.)),
+    'fb_max': row('FB, classic max form ({target:g})', 'fb_max', FREE),
+    'fbp': row('FBP ({target:g})', 'fbp', FREE),
+    'pre_ae_fb_6': row('AE + FB ({target:g})', 'pre_ae_fb', hp(target=6., warmup=10.)),
+    'pre_ae_fb_8': row('AE + FB ({target:g})', 'pre_ae_fb', hp(target=8., warmup=10.)),
+    'pre_ae_fb_9': row('AE + FB ({target:g})', 'pre_ae_fb', hp(target=9., warmup=10.)),
+    'pre_ae_cyclical': row('AE + cyclical', 'pre_ae_cyclical', hp(period=20., warmup=10.)),
+    'pre_ae_delta': row('AE + delta-VAE ({rate:g})', 'pre_ae_delta', RAMP),
+    'pre_ae_vmf': row('AE + vMF-VAE ({kappa:g})', 'pre_ae_vmf', RAMP),
+    'pre_ae_bn_06': row('AE + BN-VAE ({gamma:g})', 'pre_ae_bn', RAMP, hp(gamma=.6)),
+    'pre_ae_bn_07': row('AE + BN-VAE ({gamma:g})', 'pre_ae_bn', RAMP, hp(gamma=.7)),
+    # inference
+    # window: updates between two comparisons
+    'lagging': row('Lagging (at most {max_inner} inner steps)', 'lagging', RAMP,
+                   options(max_inner=99, window=15)),
+    'sa_vae': row('SA-VAE ({refine} steps)', 'sa_vae', RAMP, options(refine=10)),
+    # structure
+    'skip_vae': row('skip-VAE', 'skip_vae', RAMP),
+    'bow_vae': row('bow-VAE', 'bow_vae', RAMP),
+    # channels: None for as many as the LSTM has units
+    'scnn_vae': row('CNN-VAE, small', 'scnn_vae', RAMP, options(channels=None)),
+    'mcnn_vae': row('CNN-VAE, medium', 'mcnn_vae', RAMP, options(channels=None)),
+    'lcnn_vae': row('CNN-VAE, large', 'lcnn_vae', RAMP, options(channels=None)),
+    'delta_vae': row('delta-VAE ({rate:g})', 'delta_vae', RAMP),
+    'delta_vae_15': row('delta-VAE ({rate:g})', 'delta_vae', RAMP, options(rate=.15)),
+    'bn_05': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=.5)),
+    'bn_06': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=.6)),
+    'bn_07': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=.7)),
+    'bn_09': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=.9)),
+    'bn_12': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=1.2)),
+    'bn_15': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=1.5)),
+    'bn_18': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP, hp(gamma=1.8)),
+    'bn_learnable': row('BN-VAE, learnable scale', 'bn_vae_learnable', RAMP),
+    'twr': row('TWR-VAE', 'twr'),
+    'twr_mean': row('TWR-VAE, mean', 'twr_mean'),
+    'twr_sum': row('TWR-VAE, sum', 'twr_sum'),
+    'twr_last25': row('TWR-VAE, last {share:.0%}', 'twr', options(share=.25)),
+    'twr_last50': row('TWR-VAE, last {share:.0%}', 'twr', options(share=.5)),
+    'twr_last75': row('TWR-VAE, last {share:.0%}', 'twr', options(share=.75)),
+    # posterior and geometry
+    'vmf_vae': row('vMF-VAE ({kappa:g})', 'vmf_vae'),
+    'p_vae': row('P-VAE', 'p_vae', RAMP),
+    'apo_vae': row('APo-VAE', 'apo_vae', DUAL, LAST),
+    'apo_vae_vp': row('APo-VAE + VP', 'apo_vae_vp', DUAL, LAST, options(pseudo=50)),
+    # prior
+    'flow_prior': row('FlowPrior', 'flow_prior', RAMP, options(draws=10)),
+    'flow_prior_fb': row('FlowPrior + FB ({target:g})', 'flow_prior_fb', FREE,
+                         options(draws=10)),
+    'mog_vae': row('MoG-VAE', 'mog_vae', MIXTURE),
+    'mog_vae_fb': row('MoG-VAE + FB ({target:g})', 'mog_vae_fb', FREE_MIXTURE),
+    'vamp_vae': row('Vamp-VAE', 'vamp_vae', MIXTURE),
+    'vamp_vae_fb': row('Vamp-VAE + FB ({target:g})', 'vamp_vae_fb', FREE_MIXTURE),
+    # aggregated posterior; beta and kl_weight of WAE-D and WAE-S are per word: see `text`
+    'wae_gan': row('WAE-GAN ({beta:g})', 'wae_gan', hp(beta=10., critic_lr=5e-4)),
+    'wae_d_3': row('WAE-D (3 x words)', 'wae_mmd', hp(beta=3.), options(width=2.)),
+    'wae_d_10': row('WAE-D (10 x words)', 'wae_mmd', hp(beta=10.), options(width=2.)),
+    'wae_s_0': row('WAE-S (0 x words)', 'wae_s', hp(beta=3., kl_weight=0.)),
+    'wae_s_001': row('WAE-S (0.01 x words)', 'wae_s', hp(beta=3., kl_weight=.01)),
+    'wae_s_01': row('WAE-S (0.1 x words)', 'wae_s', hp(beta=3., kl_weight=.1)),
+    'ivae': row('iVAE', 'ivae', DUAL, LAST, options(noise_scale=.1)),
+    'ivae_mi': row('iVAE_MI', 'ivae_mi', DUAL, LAST, options(noise_scale=.1)),
+    'dg_vae_1': row('DG-VAE (|b| = {chunk})', 'dg_vae', RAMP, options(chunk=1)),
+    'dg_vae_4': row('DG-VAE (|b| = {chunk})', 'dg_vae', RAMP, options(chunk=4)),
+    'dg_vae_32': row('DG-VAE (|b| = {chunk})', 'dg_vae', RAMP, options(chunk=32)),
+    'dg_vmf': row('DG-vMF-VAE', 'dg_vmf', RAMP),
+    # discrete
+    'gavam': row('GAVAM', 'gavam', RAMP),
+    'davam_q': row('DAVAM-q (K = {codes})', 'davam_q', options(codes=512)),
+    'davam': row('DAVAM (K = {codes})', 'davam', options(codes=128)),
+    'davam_large': row('DAVAM (K = {codes})', 'davam', options(codes=512)),
+}
+SOURCE: Rows = {'source': row('the source itself', 'source')}
+"""The row of a synthetic corpus whose true likelihood is known."""
+
+# rows of TEXT that are changed together
+ANNEALED = having(TEXT, 'warmup')
+EIGHT_NATS = 'fb fb_max fbp pre_ae_fb_8 flow_prior_fb mog_vae_fb vamp_vae_fb'
+MANY_DRAWS = 'flow_prior flow_prior_fb mog_vae mog_vae_fb vamp_vae vamp_vae_fb'
+MIXTURES = 'mog_vae mog_vae_fb vamp_vae vamp_vae_fb'
+DUALS = having(TEXT, 'nu_lr')
+PER_WORD = 'wae_d_3 wae_d_10 wae_s_0 wae_s_001 wae_s_01'
+
+
+def text(words: float) -> dict[str, Entry]:
+    """The rows of TEXT on a corpus: papers weigh a reconstruction per word, ours is summed.
+
+    Args:
+      words: predicted words of a sentence, on average.
+
+    >>> text(words=20.)['wae_d_3']['hp']
+    {'beta': 60.0}
+    """
+    def scaled(name: str) -> Entry:
+        return hp(**{k: weight * words for k, weight in TEXT[name]['hp'].items()})
+
+    return change(TEXT, {name: scaled(name) for name in PER_WORD.split()})
+
+
+def last(**optimizer: float | str) -> Entry:
+    """A change of rows without a bound to select by: they keep their last parameters."""
+    return overrides(optimizer=dict(clip=0., **optimizer), protocol=dict(keep='last'))
+
+
+GAME = last(lr=2e-4, b1=.5)
+CODE_GAME = hp(critic_lr=2e-4) | options(hidden=(512, 512)) | GAME       # hidden: of the critic
+
+IMAGES: Rows = {
+    'ae': row('AE', 'dae'),
+    'ae_gmm': row('AE + GMM', 'ae_gmm'),
+    'vae': row('VAE, Bernoulli', 'vae'),
+    'vae_fixed': row('VAE, Gaussian, variance 1', 'vae',
+                     overrides(kit=dict(likelihood='gaussian_fixed'))),
+    'vae_gaussian': row('VAE, Gaussian, shared variance', 'vae',
+                        overrides(kit=dict(likelihood='gaussian_shared'))),
+    'vae_full': row('VAE, Gaussian, variance per pixel', 'vae',
+                    overrides(kit=dict(likelihood='gaussian_full'))),
+    'beta_vae': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=4.)),
+    'capacity_vae': row('capacity VAE ({capacity:g})', 'capacity_vae',
+                        hp(beta=100., capacity=2., capacity_epochs=10.)),
+    'decreasing_beta': row('VAE, beta from {beta_start:g} to {beta:g}', 'decreasing_beta',
+                           RAMP),
+    'mmd_vae': row('MMD-VAE ({mmd:g})', 'mmd_vae', hp(mmd=10.)),
+    'info_vae': row('InfoVAE ({alpha:g}, {mmd:g})', 'info_vae', hp(mmd=10.)),
+    'vamp_vae': row('VampPrior', 'vamp_vae', options(components=50)),
+    'mog_vae': row('MoG prior', 'mog_vae', options(components=50)),
+    'flow_prior': row('Real-NVP prior', 'flow_prior'),
+    'bn_vae': row('BN-VAE ({gamma:g})', 'bn_vae'),
+    'fb': row('free bits ({target:g})', 'fb', hp(target=2.)),
+    'vmf_vae': row('vMF-VAE ({kappa:g})', 'vmf_vae'),
+    'p_vae': row('P-VAE', 'p_vae'),
+    # aggregated posterior; beta of WAE-MMD: for a reconstruction summed over pixels
+    'wae_mmd': row('WAE-MMD ({beta:g})', 'wae_mmd', hp(beta=100.)),
+    'wae_mmd_rbf': row('WAE-MMD, RBF ({beta:g})', 'wae_mmd', hp(beta=100.),
+                       options(kernel='rbf')),
+    'wae_gan': row('WAE-GAN ({beta:g})', 'wae_gan', hp(beta=10., critic_lr=2e-4),
+                   options(stochastic=False, hidden=(512, 512))),
+    'aae': row('AAE', 'aae', CODE_GAME),
+    'aae_supervised': row('AAE, supervised', 'aae_supervised', CODE_GAME),
+    'aae_semi': row('AAE, {dataset[labels]} labels', 'aae_semi', CODE_GAME,
+                    overrides(dataset=dict(labels=100))),
+    'aae_cluster': row('AAE, {clusters} clusters', 'aae_cluster', CODE_GAME,
+                       options(clusters=16)),
+    'aae_heads': row('AAE, {clusters} cluster heads, {kit[latent]}-D', 'aae_heads', CODE_GAME,
+                     options(clusters=16), overrides(kit=dict(latent=2))),
+    # games
+    'gan_minmax': row('GAN, min-max', 'gan_minmax', GAME),
+    'gan': row('GAN, non-saturating', 'gan', GAME),
+    'dcgan': row('DCGAN', 'dcgan', GAME),
+    'f_gan_kl': row('f-GAN, KL', 'f_gan_kl', GAME),
+    'f_gan_reverse_kl': row('f-GAN, reverse KL', 'f_gan_reverse_kl', GAME),
+    'f_gan_pearson': row('f-GAN, Pearson', 'f_gan_pearson', GAME),
+    'f_gan_hellinger': row('f-GAN, squared Hellinger', 'f_gan_hellinger', GAME),
+    'f_gan_js': row('f-GAN, Jensen-Shannon', 'f_gan_js', GAME),
+    'f_gan_gan': row('f-GAN, GAN', 'f_gan_gan', GAME),
+    'wgan': row('WGAN (clipping)', 'wgan', hp(clip=.01), last(name='rmsprop', lr=5e-5)),
+    'wgan_gp': row('WGAN-GP', 'wgan_gp', hp(penalty=10.), last(lr=2e-4, b1=.5, b2=.9)),
+    'lsgan': row('LSGAN', 'lsgan', GAME),
+    'ebgan': row('EBGAN', 'ebgan', hp(margin=.1), GAME),      # mean squared error per pixel
+    'ebgan_pt': row('EBGAN + pulling away', 'ebgan_pt', hp(margin=.1), GAME),
+    'began': row('BEGAN', 'began', hp(lambda_k=1e-3, gamma=.5), GAME),
+    'infogan': row('InfoGAN', 'infogan', hp(critic_lr=2e-4), GAME),
+    # moments
+    'gmmn': row('GMMN', 'gmmn', last()),
+    'gmmn_ae': row('GMMN + AE', 'gmmn_ae', last()),
+    'mmd_gan': row('MMD-GAN', 'mmd_gan', hp(clip=.01, rec=32.), options(size=16),
+                   last(name='rmsprop', lr=5e-5, decay=.99)),
+}
+
+# told the label: their likelihoods are of log p(x | label), never ranked with the others'
+CONDITIONAL: Rows = {
+    'cvae': row('CVAE, learned prior', 'cvae'),
+    'cvae_standard': row('CVAE, prior N(0, I)', 'cvae_standard'),
+}
+
+# rows of IMAGES that are changed together
+ADVERSARIAL_AES = 'aae aae_supervised aae_semi aae_cluster aae_heads'
+GAMES = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '
+         'f_gan_js f_gan_gan wgan_gp lsgan ebgan ebgan_pt began infogan')
+LIKELIHOODS = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_vae mog_vae '
+               'flow_prior bn_vae fb vmf_vae p_vae')
+
+# maps of the evaluated split itself, beside an AE and a VAE that have not seen it;
+# only networks are called parametric, though PCA, kernel PCA, Isomap and LLE do map new points
+EMBEDDINGS: Rows = {
+    'ae': row('AE (parametric, not convex)', 'dae', overrides(protocol=dict(keep='last'))),
+    'vae': row('VAE (parametric, not convex)', 'vae'),
+    'pca': row('PCA (convex)', 'pca'),
+    'kernel_pca': row('kernel PCA (convex)', 'kernel_pca'),
+    'isomap': row('Isomap, 10 neighbours (convex)', 'isomap'),
+    'lle': row('LLE, 12 neighbours (convex)', 'lle'),
+    'mlle': row('modified LLE, {n_neighbors} neighbours (convex)', 'mlle',
+                options(n_neighbors=10)),
+    'laplacian': row('Laplacian eigenmaps, 10 neighbours (convex)', 'laplacian'),
+    'tsne': row('t-SNE, perplexity 30 (neither)', 'tsne'),
+}

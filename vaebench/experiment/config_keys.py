@@ -1,0 +1,320 @@
+"""Every key of a config in one place: type, default, meaning, and what it decides.
+
+A config is a mapping with the keys of `Table`, or with those of `Tables` where one file makes
+several tables. Everything that must know the keys asks here: what a cell's hashes are of
+(`parameters`, `numbers`), which rows share compiled programs (`compiled`), what a config may
+leave out (`filled`) and what it may say (`check`).
+"""
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+from vaebench.errors import UserError, unknown
+from vaebench.files import one_line
+
+Decides = Literal['parameters', 'numbers', 'speed']
+"""What a key changes: what is trained, what is measured, or neither."""
+
+ABSENT = object()
+"""The default of a key that is left out where the config does not name it."""
+
+
+def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *,
+        least: int | None = None, choices: tuple[str, ...] = (),
+        compiled: bool | None = None) -> Any:
+    """A field of a schema.
+
+    Args:
+      decides: see `Decides`.
+      help: one sentence for the user.
+      default: its value where the config has none; without one the key is required.
+      least: smallest value; of a mapping, smallest value of every whole number in it.
+      choices: the values there are; () for any.
+      compiled: whether it is built into compiled programs, so that rows which differ in it
+        cannot share theirs. None: if it decides the parameters.
+
+    Returns:
+      A `dataclasses.field`.
+    """
+    facts = {'decides': decides, 'help': help, 'least': least, 'choices': choices,
+             'compiled': decides == 'parameters' if compiled is None else compiled}
+    if isinstance(default, Mapping):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
+    return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Named:
+    """A dataset or a kit; its other keys are options that it checks itself."""
+    open: ClassVar[bool] = True
+    name: str = key('parameters', 'Which one.')
+
+
+@dataclasses.dataclass(kw_only=True)
+class Optimizer:
+    """The update rule; rows share programs whatever their rate."""
+    name: str = key('parameters', 'adam, sgd or rmsprop.', 'adam')
+    lr: float = key('parameters', 'Learning rate.', 1e-3, compiled=False)
+    clip: float = key('parameters', 'Largest norm of a gradient; 0 never clips.', 5.)
+    momentum: float = key('parameters', 'Of sgd.', ABSENT)
+    b1: float = key('parameters', 'Of adam: decay of the first moment.', ABSENT)
+    b2: float = key('parameters', 'Of adam: decay of the second moment.', ABSENT)
+    decay: float = key('parameters', 'Of rmsprop: decay of the second moment.', ABSENT)
+    eps: float = key('parameters', 'Of adam and rmsprop: added to the denominator.', ABSENT)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Protocol:
+    """What validation does: which parameters it keeps, when the rate decays."""
+    keep: str = key('parameters', 'Parameters to evaluate: best (on validation) or last.',
+                    'best', choices=('best', 'last'))
+    patience: int = key('parameters', 'Epochs without improvement before a decay; 0 never.', 0)
+    first_epoch: int = key('parameters', 'First epoch that may be without improvement.', 15)
+    factor: float = key('parameters', 'What a decay multiplies the rate by.', .5)
+    decays: int = key('parameters', 'Decays after which training ends.', 5)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Evaluation:
+    """Cost of an evaluation; a key that is left out has the default of `metrics.Settings`."""
+    samples: int = key('numbers', 'Importance samples per example.', ABSENT, least=1)
+    chunk: int = key('numbers', 'Importance samples per dispatch.', ABSENT, least=1)
+    batch: int = key('numbers', 'Examples per dispatch.', ABSENT, least=1)
+    block: int = key('numbers', 'Posteriors per block of an aggregate.', ABSENT, least=1)
+    points: int = key('numbers', 'Quadrature points.', ABSENT, least=1)
+    images: int = key('numbers', 'Most images or points on each side.', ABSENT, least=1)
+    drawn: int = key('numbers', 'Samples in which modes are looked for.', ABSENT, least=1)
+    generated: int = key('numbers', 'Sentences drawn from the prior.', ABSENT, least=1)
+    refine: int = key('numbers', 'Steps of a proposal of our own.', ABSENT, least=1)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Settings:
+    """What rows may override: how they train and how they are measured."""
+    dataset: Named = key('parameters', 'Dataset by name, with its options.')
+    cuts: int = key('parameters', 'Length classes that sentences are cut into.', 1, least=1)
+    kit: Named = key('parameters', 'Networks by name, with their sizes.', least=1)
+    epochs: int = key('parameters', 'Epochs of the longest phase.', 10, least=1)
+    batch: int = key('parameters', 'Examples per train step.', 64, least=1)
+    block: int = key('parameters', 'Most train steps per dispatch.', 10, least=1)
+    optimizer: Optimizer = key('parameters', 'Update rule and its numbers.', {})
+    protocol: Protocol = key('parameters', 'What validation does.', {})
+    table_seed: int = key('parameters', 'Seed of the order of data.', 0, compiled=False)
+    evaluation: Evaluation = key('numbers', 'Cost of an evaluation.', {})
+    metrics: tuple[str, ...] = key('numbers', 'What is measured.')
+    group: int = key('speed', 'Most seeds that train together.', 8, least=1)
+    seeds_by: str = key('speed', 'How seeds train together.', 'auto',
+                        choices=('auto', 'vmap', 'map'), compiled=True)
+    devices: int = key('speed', 'Devices that share a batch.', 1, least=1, compiled=True)
+    save_every: float = key('speed', 'Seconds between checkpoints.', 60.)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Row(Settings):
+    """A row, resolved. Programs hold the factory of its method and the names of its numbers."""
+    method: str = key('parameters', 'Method by name.', compiled=False)
+    hp: Mapping[str, float] = key('parameters', "The method's traced numbers.", {},
+                                  compiled=False)
+    options: Mapping[str, Any] = key('parameters', "The method's static options.", {})
+
+
+@dataclasses.dataclass(kw_only=True)
+class Table(Settings):
+    """A table."""
+    name: str = key('speed', 'Names the table in reports, and its default folder.')
+    title: str = key('speed', 'Shown above the table.')
+    rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
+    seeds: int = key('speed', 'Seeds of every row.', 2, least=1)
+    columns: tuple[str, ...] = key('speed', 'Metrics to show; () for all of them.', ())
+    primary: str = key('speed', "The metric that the table is read by; '' for none.", '')
+    baseline: str = key('speed', "The row that others are compared with; '' for none.", '')
+    table: Mapping[str, Any] = key('speed', 'The rows by name: see `rows.row`.')
+
+
+@dataclasses.dataclass(kw_only=True)
+class Tables:
+    """Several tables; `rows` and `seeds` of the command line reach each of them."""
+    name: str = key('speed', 'Names the default folder.')
+    rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
+    seeds: int = key('speed', 'Seeds of every row, if the command line says so.', 2, least=1)
+    tables: Mapping[str, Any] = key('speed', 'The tables by name.')
+
+
+@dataclasses.dataclass(kw_only=True)
+class Entry:
+    """A row as a config writes it."""
+    label: str = key('speed', 'Shown in the table; {NAME} is one of its numbers.', ABSENT)
+    method: str = key('parameters', 'Method by name.')
+    hp: Mapping[str, float] = key('parameters', "Numbers that differ from the method's.", {})
+    options: Mapping[str, Any] = key('parameters', "Options that differ from the method's.", {})
+    overrides: Mapping[str, Any] = key('parameters', 'Keys of `Settings` that are its own.', {})
+    published: tuple[str, ...] = key('speed', 'Published results it answers to.', ())
+
+
+def fields(schema: type) -> dict[str, dataclasses.Field]:
+    """The keys of a schema by name.
+
+    >>> list(fields(Named))
+    ['name']
+    """
+    return {f.name: f for f in dataclasses.fields(schema)}
+
+
+def decided_by(decides: Decides) -> tuple[str, ...]:
+    """The keys of a row that decide so much.
+
+    >>> decided_by('numbers')
+    ('evaluation', 'metrics')
+    """
+    return tuple(name for name, f in fields(Row).items() if f.metadata['decides'] == decides)
+
+
+TRAINING = decided_by('parameters')
+"""The keys that decide the parameters: those behind `train_hash`."""
+
+
+def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the parameters of a row: `train_hash` is of it."""
+    return {k: config[k] for k in TRAINING if k in config}
+
+
+def numbers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the results of a row: `config_hash` is of it."""
+    return {**parameters(config), **{k: config[k] for k in decided_by('numbers')}}
+
+
+def compiled(config: Mapping[str, Any], schema: type = Row) -> dict[str, Any]:
+    """What of a row's config is built into its compiled programs.
+
+    >>> compiled({'optimizer': {'name': 'adam', 'lr': 1e-3, 'clip': 5.}, 'table_seed': 0})
+    {'optimizer': {'name': 'adam', 'clip': 5.0}}
+    """
+    return {name: compiled(config[name], f.type) if _closed(f.type) else config[name]
+            for name, f in fields(schema).items() if name in config and f.metadata['compiled']}
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the entries of `over` put in, deep.
+
+    >>> merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    out = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(name), Mapping)
+        out[name] = merge(out[name], value) if both else value
+    return out
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with the defaults of what it leaves out.
+
+    Args:
+      config: of one table or of several.
+
+    Returns:
+      A new dict.
+
+    >>> filled({'name': 'mine', 'optimizer': {'lr': .1}})['optimizer']
+    {'name': 'adam', 'lr': 0.1, 'clip': 5.0}
+    """
+    if 'tables' not in config:
+        return merge(_defaults(Table), config)
+    tables = {name: filled(table) for name, table in config['tables'].items()}
+    return {**_defaults(Tables), **config, 'tables': tables}
+
+
+def _defaults(schema: type) -> dict[str, Any]:
+    out = {}
+    for name, f in fields(schema).items():
+        if f.default_factory is not dataclasses.MISSING:
+            out[name] = _defaults(f.type) if _closed(f.type) else f.default_factory()
+        elif f.default not in (dataclasses.MISSING, ABSENT):
+            out[name] = f.default
+    return out
+
+
+def _closed(kind: Any) -> bool:
+    """Whether a type is a schema that names all its keys."""
+    return dataclasses.is_dataclass(kind) and not getattr(kind, 'open', False)
+
+
+def check(config: Mapping[str, Any], schema: type, where: str = '') -> None:
+    """Refuses unknown keys, missing keys, and values that could only fail later.
+
+    Args:
+      config: what a config says.
+      schema: the class with the keys that it may say.
+      where: what it is the config of, for the message.
+
+    Raises:
+      UserError: one line that names the key and says what to give.
+
+    >>> check({'name': 'sgd', 'lr': 'x'}, Optimizer)
+    Traceback (most recent call last):
+    vaebench.errors.UserError: lr='x': give a number
+    """
+    _check(config, schema, '', f' in {where}' if where else '')
+
+
+def _check(config: Mapping[str, Any], schema: type, path: str, where: str) -> None:
+    known = fields(schema)
+    for name in config:
+        if name not in known and not getattr(schema, 'open', False):
+            raise unknown(f'key{where}', f'{path}{name}', [path + k for k in known])
+    for name, f in known.items():
+        if name in config:
+            _check_value(f'{path}{name}', config[name], f, where)
+        elif f.default is f.default_factory is dataclasses.MISSING:
+            raise UserError(f'no {path}{name}{where}: {f.metadata["help"]}')
+
+
+def _check_value(name: str, value: Any, f: dataclasses.Field, where: str) -> None:
+    _check_type(name, value, f.type, where)
+    choices, least = f.metadata['choices'], f.metadata['least']
+    if choices and value not in choices:
+        *most, last = choices
+        raise UserError(f'{name}={_shown(value)}{where}: give {", ".join(most)} or {last}')
+    inside = {f'{name}.{k}': v for k, v in value.items()} if isinstance(value, Mapping) else {}
+    for part, number in (inside or {name: value}).items():
+        if least is not None and _is(number, int) and number < least:
+            raise UserError(f'{part}={number}{where}: give {least} or more')
+    if dataclasses.is_dataclass(f.type):
+        _check(value, f.type, f'{name}.', where)
+    elif inside and get_args(f.type)[1] is not Any:
+        for part, each in inside.items():
+            _check_type(part, each, get_args(f.type)[1], where)
+
+
+def _check_type(name: str, value: Any, kind: Any, where: str) -> None:
+    if not _is(value, kind):
+        raise UserError(f'{name}={_shown(value)}{where}: give {_KINDS[_origin(kind)][1]}')
+
+
+def _shown(value: Any) -> str:
+    return one_line(repr(value), 40)
+
+
+_KINDS = {int: (int, 'a whole number'), float: ((int, float), 'a number'), str: (str, 'a text'),
+          tuple: ((tuple, list), 'a list of names'), Mapping: (Mapping, 'a mapping')}
+
+
+def _origin(kind: Any) -> type:
+    """The key of `_KINDS` that stands for a type."""
+    return Mapping if dataclasses.is_dataclass(kind) else get_origin(kind) or kind
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, _KINDS[_origin(kind)][0]) and not isinstance(value, bool)
+
+
+def described() -> str:
+    """The keys of a table, a line each, for the command's help."""
+    lines = []
+    for name, f in fields(Table).items():
+        plain = f.default not in (dataclasses.MISSING, ABSENT, '', ())
+        lines.append(f'  {name + (f"={f.default}" if plain else ""):18} {f.metadata["help"]}')
+        if _closed(f.type):
+            lines += [f'    .{part:15} {g.metadata["help"]}'
+                      for part, g in fields(f.type).items()]
+    return '\n'.join(lines)

@@ -1,0 +1,198 @@
+"""Autoencoders that are told a context c of every example, such as its label.
+
+The condition lives inside the code, z = {'z': [B, Z], 'context': [B, C]}: densities, bounds,
+importance weights and information read it there, and nothing outside this file knows of it.
+"""
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vaebench.core import Context, Decoder, Kit, Method, Net, Recipe, derive
+from vaebench.errors import unknown
+from vaebench.methods import models, objectives, posteriors, regularizers
+from vaebench.methods.autoencoders import autoencoder
+from vaebench.ops import distributions, divergences
+
+
+def conditioned(kit: Kit, context: Context) -> Kit:
+    """The kit whose encoder gives [h; c], and whose heads read both: W h + V c."""
+    def encoder(init=None):
+        enc = kit.encoder(init=init)
+
+        def apply(params, batch, key=None):
+            features = enc.apply(params['enc'], batch, key)
+            c = context.apply(params['context'], batch, key)
+            return features._replace(last=jnp.concatenate([features.last, c], -1))
+
+        return Net(lambda key: {'enc': enc.init(derive(key, 0)),
+                                'context': context.init(derive(key, 1))}, apply)
+
+    def head(n_out, init=None, bias=None):
+        own = kit.head(n_out, init=init, bias=bias)
+        told = kit.mlp((context.width, n_out))
+
+        def apply(params, last, key=None):
+            h, c = jnp.split(last, [kit.features], -1)
+            return own.apply(params['own'], h) + told.apply(params['context'], c)
+
+        return Net(lambda key: {'own': own.init(derive(key, 0)),
+                                'context': told.init(derive(key, 1))}, apply)
+
+    return kit.replace(encoder=encoder, head=head)
+
+
+def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
+    """q(z|x, c): a posterior over [B, Z], made with a `conditioned` kit, whose codes carry c.
+
+    Args:
+      posterior: over [B, Z]; its KL stays that from its own family of priors.
+      width: C; the context is the last C features.
+
+    Returns:
+      A `Posterior`; q is {'q': the posterior's, 'context': [B, C]}.
+    """
+    def apply(params, carry, features, weight=None, hp=None):
+        q, carry = posterior.apply(params, carry, features, weight, hp)
+        return {'q': q, 'context': features.last[..., -width:]}, carry
+
+    def own(f):
+        return f and (lambda params, q, *z: f(params, q['q'], *(code['z'] for code in z)))
+
+    def sample(params, q, key):
+        return {'z': posterior.sample(params, q['q'], key), 'context': q['context']}
+
+    functions = 'mean', 'log_q', 'log_q_dims', 'kl', 'kl_dims'
+    return posterior._replace(apply=apply, sample=sample,
+                              **{k: own(getattr(posterior, k)) for k in functions})
+
+
+def standard_prior(kit: Kit, context: Context) -> tuple[models.Prior, None]:
+    """p(z|c) = N(0, I), whatever c; no moments of its own."""
+    base = models.standard_normal(kit.latent)
+
+    def sample(params, key, n):
+        return {
+            'z': base.sample(params, derive(key, 0), n), 'context': context.draw(
+                derive(key, 1), n)
+        }
+
+    return base._replace(log_prob=lambda params, z: base.log_prob(params, z['z']),
+                         sample=sample), None
+
+
+def learned_prior(kit: Kit, context: Context,
+                  hidden: int = 100) -> tuple[models.Prior, Callable]:
+    """p(z|c) = N(m(c), diag s(c)^2), one hidden layer.
+
+    Returns:
+      The `models.Prior` with params 'prior', and (params, c [B, C]) -> (mean, log_var), [B, Z].
+    """
+    net = kit.mlp((context.width, hidden, 2 * kit.latent), activation='tanh')
+
+    def moments(params, c):
+        return jnp.split(net.apply(params['prior'], c), 2, -1)
+
+    def log_prob(params, z):
+        return distributions.normal_log_prob(z['z'], *moments(params, z['context']))
+
+    def sample(params, key, n):
+        c = context.draw(derive(key, 1), n)
+        return {
+            'z': distributions.normal_sample(derive(key, 0), *moments(params, c)), 'context': c
+        }
+
+    prior = models.Prior(('prior',), lambda key, data, params: {'prior': net.init(key)},
+                         log_prob, sample, family='given normal')
+    return prior, moments
+
+
+PRIORS = {'standard': standard_prior, 'learned': learned_prior}
+"""p(z|c) by name: (kit, context) -> (`models.Prior`, its moments or None)."""
+
+
+def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> posteriors.Posterior:
+    """A diagonal Gaussian `given` posterior with its closed-form KL from N(m(c), diag s(c)^2).
+
+    Args:
+      posterior: its q['q'] holds 'mean' and 'log_var'.
+      moments: (params, c) -> (mean, log_var); None leaves the KL from N(0, I).
+    """
+    if moments is None:
+        return posterior
+
+    def kl_dims(params, q):
+        mean, log_var = moments(params, q['context'])
+        apart = (q['q']['mean'] - mean) * jnp.exp(-log_var / 2)
+        return divergences.normal_kl_dims(apart, q['q']['log_var'] - log_var)
+
+    return posterior._replace(kl=lambda params, q: kl_dims(params, q).sum(-1), kl_dims=kl_dims,
+                              kl_from='given normal')
+
+
+def reads(decoder: Decoder) -> Decoder:
+    """A decoder of [z; c] as one of codes that carry c."""
+    def joined(z):
+        return jnp.concatenate([z['z'], z['context']], -1)
+
+    return Decoder(decoder.init,
+                   lambda params, z, *rest: decoder.log_prob(params, joined(z), *rest),
+                   lambda params, z, *rest: decoder.generate(params, joined(z), *rest))
+
+
+def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
+    """VAE that is told the label: encoder, decoder and, if it is learned, prior see it.
+
+    Hyperparameters:
+      beta, beta_start, warmup, delay, period.
+
+    Args:
+      kit: the networks; `context` is what is told.
+      recipe: the protocol.
+      prior: key of `PRIORS`.
+
+    Returns:
+      A `Method`. Bounds and likelihoods are of log p(x | c). A new example is of a class drawn
+      from all alike; codes alone cannot be decoded, which takes the label too.
+
+    Equation:
+      minimise -E_q log p(x|z, c) + w_t KL(q(z|x, c) || p(z|c)), KL in closed form
+      p(z|c): N(0, I), or N(m(c), diag s(c)^2) with m and ln s^2 of one hidden layer
+
+    Deviations:
+      The context is the label, one-hot, added to the heads' inputs; the paper's is a dialogue's
+      history, and its prior network likewise has one hidden layer.
+
+    References:
+      Sohn et al., "Learning Structured Output Representation using Deep Conditional Generative
+      Models", 2015.
+      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
+      Conditional Variational Autoencoders", 2017, arXiv:1703.10960 (learned prior).
+    """
+    if prior not in PRIORS:
+        raise unknown('prior', prior, PRIORS)
+    context = kit.context()
+    told, (law, moments) = conditioned(kit, context), PRIORS[prior](kit, context)
+    posterior = kl_from(given(posteriors.gaussian(told), context.width), moments)
+    decoder = reads(kit.decoder(latent=kit.latent + context.width))
+    method = autoencoder(told, recipe, posterior, regularizers.kl,
+                         objectives.scheduled_weight(recipe), prior=law, decoder=decoder)
+    return method._replace(evals=conditional_evals(kit, method.evals, decoder, context),
+                           given=context.columns)
+
+
+def conditional_evals(kit: Kit, evals: Mapping[str, Any], decoder: Decoder,
+                      context: Context) -> dict[str, Any]:
+    """The evals of a conditional model: nothing is decoded of codes alone; examples are
+    rebuilt.
+
+    Without a law of contexts nothing is drawn from the prior either.
+    """
+    def reconstruct(params, carry, batch):
+        q = evals['posterior'](params, carry, batch)
+        z = {'z': evals['encode'](params, carry, batch), 'context': q['context']}
+        return decoder.generate(params['dec'], z, jax.random.key(0), kit.codec.modes[0])
+
+    gone = {'decode'} if context.draw else {'decode', 'sample', 'sample_prior'}
+    return {**{k: f for k, f in evals.items() if k not in gone}, 'reconstruct': reconstruct}

@@ -1,0 +1,89 @@
+"""Representation baselines: scikit-learn's maps to a few dimensions, fitted to what they
+show."""
+import numpy as np
+
+from vaebench.core import Method
+from vaebench.errors import UserError, unknown
+
+ESTIMATORS = {
+    'pca': ('decomposition', 'PCA', {'svd_solver': 'full'}),
+    'kernel_pca': ('decomposition', 'KernelPCA', {'kernel': 'rbf'}),
+    'isomap': ('manifold', 'Isomap', {'n_neighbors': 10}),
+    'lle': ('manifold', 'LocallyLinearEmbedding', {'n_neighbors': 12}),
+    'laplacian': ('manifold', 'SpectralEmbedding', {'n_neighbors': 10}),
+    'tsne': ('manifold', 'TSNE', {'init': 'pca'}),
+}
+"""Name -> module and class of scikit-learn, and the options that are not its own defaults."""
+
+
+def fit_transform(estimator, x, seed, size=2, **options):
+    """Codes of all rows of x, by a map fitted to these rows.
+
+    Args:
+      estimator: key of `ESTIMATORS`.
+      x: [N, ...]; each row is flattened.
+      seed: int; of the estimators that draw.
+      size: D.
+      **options: the scikit-learn class's own.
+
+    Returns:
+      [N, D] float64 NumPy.
+
+    >>> fit_transform('pca', np.array([[0., 0.], [3., 4.]]), 0, size=1).round(6).ravel().tolist() in (
+    ...     [-2.5, 2.5], [2.5, -2.5])
+    True
+    """
+    return _make(estimator, seed, size, options).fit_transform(
+        np.float64(x).reshape(len(x), -1))
+
+
+def _make(estimator, seed, size, options):
+    import sklearn.decomposition
+    import sklearn.manifold  # here: the import is not every command's cost
+    module, name, ours = ESTIMATORS[estimator]
+    model = getattr(getattr(sklearn, module), name)(n_components=size, **{**ours, **options})
+    return model.set_params(
+        random_state=seed) if 'random_state' in model.get_params() else model
+
+
+def embedding(kit, recipe, *, estimator, size=2, **options):
+    """A map of scikit-learn's, with no training and no parameters.
+
+    Transductive: 'embed' fits it to all rows it is given, and only they have codes. A metric
+    that reads it has fitted it to the evaluated split itself, where an autoencoder's codes come
+    from the training split; the metrics' estimators say which.
+
+    Args:
+      kit: unused.
+      recipe: unused.
+      estimator: key of `ESTIMATORS`.
+      size: D, the codes' dimensions.
+      **options: the scikit-learn class's own, such as gamma of 'kernel_pca' or method of 'lle'.
+
+    Returns:
+      A `Method` without phases that offers 'embed'.
+
+    Equation:
+      pca: the directions of most variance; kernel_pca: those of features exp(-gamma |x - y|^2)
+      isomap: distances along the graph of neighbours, kept by classical scaling
+      lle: argmin_z sum_i |z_i - sum_j w_ij z_j|^2, w from neighbours (modified: several w each)
+      laplacian: argmin_z sum_ij w_ij |z_i - z_j|^2
+      tsne: argmin_z KL(P || Q), P of neighbours in data and Q of Student's t between codes
+
+    Deviations:
+      Those of scikit-learn's classes, whose defaults hold but for `ESTIMATORS`: 10 neighbours
+      of Isomap and of Laplacian eigenmaps, 12 of locally linear embedding, and t-SNE started
+      from the first principal components.
+
+    References:
+      Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011; the papers of the
+      maps are in the registry.
+    """
+    if estimator not in ESTIMATORS:
+        raise unknown('estimator', estimator, ESTIMATORS)
+    if not isinstance(size, int) or size < 1:
+        raise UserError(f'size={size!r}: give a whole number of dimensions, 1 or more')
+    # an option that the class does not know is refused here
+    _make(estimator, 0, size, options)
+    return Method(lambda key, data: ({}, {}), (), {
+        'embed': lambda x, seed: fit_transform(estimator, x, seed, size, **options)})

@@ -1,0 +1,124 @@
+"""A generative autoencoder as one: encoder, posterior, prior and decoder."""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from vaebench.core import Features, derive
+from vaebench.methods.posteriors import Posterior
+from vaebench.ops import distributions
+
+
+class Prior(NamedTuple):
+    """p(z) as pure functions."""
+    names: tuple[str, ...]         # keys of its params
+    init: Callable[..., Mapping]   # (key, data, params of encoder and posterior) -> params
+    # (params, z [B, Z]) -> [B], nats; params are all of the model's; None: can only be sampled
+    log_prob: Callable[..., jax.Array] | None
+    sample: Callable[..., jax.Array]     # (params, key, n) -> [n, Z]
+    # a posterior's closed-form KL counts if it is from this family
+    family: str = ''
+
+
+def standard_normal(size):
+    """The prior N(0, I) of `size` dimensions."""
+    return Prior((), lambda key, data, params: {},
+                 lambda params, z: distributions.normal_log_prob(z),
+                 lambda params, key, n: jax.random.normal(key, (n, size)), family='normal')
+
+
+class Terms(NamedTuple):
+    """What one pass over a batch yields."""
+    rec: jax.Array                     # [B], nats
+    z: jax.Array                       # [B, Z]
+    features: Features
+    q: Any                             # the posterior's pytree, leaves [B, ...]
+    kl: jax.Array | None               # [B], nats; None where q has no density
+    kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorise
+
+
+class Model(NamedTuple):
+    """Encoder, posterior, prior and decoder as one."""
+    names: tuple[str, ...]             # keys of its params
+    init: Callable[..., tuple[Mapping, Any]]   # (key, data) -> (params, carry of the posterior)
+    # (params, carry, batch, key, hp) -> (q, z, features, carry)
+    draw: Callable[..., tuple]
+    # (params, carry, batch, key, hp) -> (Terms, carry)
+    terms: Callable[..., tuple[Terms, Any]]
+    reset: Callable[..., Any]          # key -> fresh params['dec']
+    evals: Mapping[str, Callable]      # out of core.EVALS; they read carry['posterior']
+
+
+def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=None,
+          decoder=None, corrupt=0.):
+    """Binds the networks of a kit to a posterior and a prior.
+
+    Args:
+      kit: `encoder` and `decoder` are used, and what `posterior` needs.
+      posterior: a `Posterior`.
+      prior: a `Prior`; None is N(0, I).
+      encoder_init: initialisation of the encoder; None is the kit's.
+      decoder: a `Decoder`; None is `kit.decoder()`.
+      corrupt: share of the words or pixels that the encoder does not see in training.
+
+    Returns:
+      A `Model`.
+    """
+    enc, dec = kit.encoder(init=encoder_init), kit.decoder() if decoder is None else decoder
+    prior = standard_normal(kit.latent) if prior is None else prior
+    closed = posterior.kl is not None and posterior.kl_from == prior.family
+
+    def init(key, data):
+        params, carry = posterior.init(derive(key, 1))
+        params = {'enc': enc.init(derive(key, 0)), **params}
+        return {
+            **params, 'dec': dec.init(derive(key, 2)), **prior.init(
+                derive(key, 3), data, params)
+        }, carry
+
+    def draw(params, carry, batch, key, hp):
+        seen = kit.corrupt(derive(key, 3), batch, corrupt) if corrupt else batch
+        features = enc.apply(params['enc'], seen, derive(key, 0))
+        q, carry = posterior.apply(params, carry, features, batch['weight'], hp)
+        return q, posterior.sample(params, q, derive(key, 1)), features, carry
+
+    def rate(params, q, z):
+        if closed:
+            return posterior.kl(params, q)
+        if posterior.log_q is None or prior.log_prob is None:
+            return None
+        return posterior.log_q(params, q, z) - prior.log_prob(params, z)
+
+    def terms(params, carry, batch, key, hp):
+        q, z, features, carry = draw(params, carry, batch, key, hp)
+        rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
+        dims = posterior.kl_dims(params, q) if closed and posterior.kl_dims else None
+        return Terms(rec, z, features, q, rate(params, q, z), dims), carry
+
+    def infer(params, carry, batch):
+        return posterior.apply(params, carry['posterior'], enc.apply(params['enc'], batch))[0]
+
+    def decode(params, carry, z, key, mode):
+        return dec.generate(params['dec'], z, key, mode)
+
+    def sample(params, carry, key, n, mode):
+        return decode(params, carry, prior.sample(params, derive(key, 0), n), derive(key, 1),
+                      mode)
+
+    offered = {
+        'posterior': infer,
+        'sample_q': lambda params, carry, q, key: posterior.sample(params, q, key),
+        'log_q': posterior.log_q
+        and (lambda params, carry, q, z: posterior.log_q(params, q, z)),
+        'log_q_dims': posterior.log_q_dims
+        and (lambda params, carry, q, z: posterior.log_q_dims(params, q, z)),
+        'kl': (lambda params, carry, q: posterior.kl(params, q)) if closed else None,
+        'log_prior': prior.log_prob and (lambda params, carry, z: prior.log_prob(params, z)),
+        'log_lik': lambda params, carry, z, batch: dec.log_prob(params['dec'], z, batch),
+        'encode': lambda params, carry, batch: posterior.mean(params, infer(
+            params, carry, batch)), 'decode': decode,
+        'sample_prior': lambda params, carry, key, n: prior.sample(params, key, n),
+        'sample': sample,
+    }
+    return Model(('enc', *posterior.names, 'dec', *prior.names), init, draw, terms, dec.init,
+                 {k: f for k, f in offered.items() if f})

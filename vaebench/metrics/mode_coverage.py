@@ -1,0 +1,110 @@
+"""Samples in a space of few dimensions: how far they are from the data, and which modes of a mixture they meet."""
+import functools
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from vaebench.metrics.evaluator import Metric, Value, warnings
+from vaebench.metrics.samples import against, floor, generated
+
+ENOUGH = .2        # of the expected count: a mode with fewer samples is not captured
+REACH = 3.         # standard deviations around a mode within which a sample is of high quality
+
+
+def wasserstein(x, y):
+    """Wasserstein-2 distance of two samples of one size, exact, by optimal assignment.
+
+    Args:
+      x, y: [N, D].
+
+    Returns:
+      float.
+
+    >>> wasserstein(np.array([[0.], [1.]]), np.array([[4.], [3.]]))
+    3.0
+    """
+    cost = cdist(x, y, 'sqeuclidean')
+    return float(np.sqrt(cost[linear_sum_assignment(cost)].mean()))
+
+
+def nearest(x, modes, std):
+    """The nearest mode of every row and whether it is near.
+
+    Args:
+      x: [N, D].
+      modes: [K, D] centres.
+      std: standard deviation of every mode in every dimension.
+
+    Returns:
+      int [N], bool [N].
+
+    >>> [v.tolist() for v in nearest(np.array([[.1], [2.]]), np.array([[0.], [1.]]), .1)]
+    [[0, 1], [True, False]]
+    """
+    r = cdist(x, modes)
+    return r.argmin(1), r.min(1) <= REACH * std
+
+
+def scores(x, modes, std):
+    """What rows say of a mixture of equally likely modes.
+
+    Args:
+      x: [N, D].
+      modes, std: see `nearest`.
+
+    Returns:
+      Dict of floats: 'modes' with at least a fifth of N / K high-quality rows, 'modes_any' with at least one,
+      'high_quality' rows in per cent, 'mode_kl' from the histogram of nearest modes to the uniform one, nats.
+    """
+    at, good = nearest(x, modes, std)
+    k = len(modes)
+    good_count, count = (np.bincount(rows, minlength=k) for rows in (at[good], at))
+    p = count[count > 0] / len(x)
+    return {'modes': float((good_count >= ENOUGH * len(x) / k).sum()), 'modes_any': float((good_count > 0).sum()),
+            'high_quality': 100. * float(good.mean()), 'mode_kl': float((p * np.log(p * k)).sum())}
+
+
+ESTIMATORS = {
+    'modes': f'modes with >= {ENOUGH:g} of their expected samples within {REACH:g} std',
+    'modes_any': f'modes with a sample within {REACH:g} std',
+    'high_quality': f'share of samples within {REACH:g} std of a mode',
+    'mode_kl': 'KL(nearest modes || uniform)',
+}
+
+
+def coverage(view, name):
+    """One of `scores` of `settings.drawn` samples.
+
+    References:
+      Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", 2017,
+      arXiv:1705.07761 ('modes_any' and 'high_quality').
+    """
+    modes, std, n = np.float64(view.data.truth['modes']), float(view.data.truth['std']), view.settings.drawn
+
+    def every():
+        nothing = dict.fromkeys(ESTIMATORS, np.nan)
+        return [scores(x, modes, std) if np.isfinite(x).all() else nothing for x in np.float64(generated(view, n))]
+
+    values = np.array([s[name] for s in view.cached('modes', every)])
+    data = scores(view.field('x'), modes, std)[name]
+    return Value(values, f'{ESTIMATORS[name]}, of {len(modes)}', n, None, None, warnings(values[:, None]),
+                 f'held-out data: {data:.4g}')
+
+
+def _points(compute):
+    """A comparison that is made of points only."""
+    return lambda view: compute(view) if len(view.schema['x'].shape) == 1 else None
+
+
+W2 = 'Wasserstein-2 by optimal assignment of as many points'
+_FIELDS = ('x', 'truth/modes', 'truth/std')
+
+METRICS = {
+    'w2': Metric(_points(functools.partial(against, f=wasserstein, estimator=W2)), (('sample',),), 'distance', 'lower',
+                 ('x',)),
+    'w2_floor': Metric(_points(functools.partial(floor, f=wasserstein, estimator=W2)), ((),), 'distance', None, ('x',)),
+    **{name: Metric(functools.partial(coverage, name=name), (('sample',),), unit, better, _FIELDS)
+       for name, unit, better in (('modes', 'modes', 'higher'), ('modes_any', 'modes', 'higher'),
+                                  ('high_quality', '%', 'higher'), ('mode_kl', 'nats', 'lower'))},
+}

@@ -1,0 +1,103 @@
+"""The cheap measure that training takes every epoch."""
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vaebench.core import EVALS, take
+from vaebench.errors import UserError
+from vaebench.metrics.evaluator import fold_group, group_size, over_seeds, single, slots, split_index
+from vaebench.metrics.latent import ACTIVE, batch_information
+
+MEANS = tuple(e.mean.removeprefix('-') for e in EVALS.values() if e.mean)
+"""What is averaged over the data as far as the evals allow: whatever `core.EVALS` calls a mean."""
+EXTRA = {'mi': ('posterior', 'sample_q', 'log_q'), 'au': ('encode',)}
+"""What is measured beside these means -> the evals that it takes."""
+
+
+class Validator(NamedTuple):
+    """A validation as a pure function and what it reads beside the parameters, so that the caller may compile it."""
+    function: Callable      # (params, carry, *inputs) -> dict of [G]
+    inputs: Callable        # (G, key [] or [G]) -> arrays; () where there is nothing to measure
+
+    def __call__(self, params, carry, key):
+        inputs = self.inputs(group_size(params, carry, key), key)
+        return jax.jit(self.function)(params, carry, *inputs) if inputs else {}
+
+
+def validator(evals, buckets, needs=(), batch=128, decode=None):
+    """One-sample validation of a group of seeds.
+
+    The data goes to the device once. Each example's draw comes from `key` folded with its index.
+
+    Args:
+      evals: name -> f(params, carry, ...), any of core.EVALS.
+      buckets: list of dicts with leaves [N_b, ...], 'index' [N_b] optional.
+      needs: quantities beside the bound that must be there.
+      batch: examples at once.
+      decode: see `core.take`.
+
+    Returns:
+      A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split as far as the evals allow: in
+      nats 'rec', 'kl' and 'elbo' = rec + kl - log_length, 'nll' and 'elbo' = nll of a model with an exact 'score',
+      and 'error' of a predictor; of codes 'mi', the mutual information inside batches of 32 of one bucket, and 'au',
+      the number of active units. A model with none of 'nll', 'rec' and 'error' gets {}.
+
+    >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
+    >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
+    >>> {k: v.tolist() for k, v in f(jnp.ones(2), (), jax.random.key(0)).items()}
+    {'elbo': [2.0, 2.0], 'nll': [2.0, 2.0]}
+    """
+    for name in needs:
+        if name not in EXTRA:
+            raise UserError(f'validation cannot give {name}: a phase may need only {" or ".join(EXTRA)}')
+        if missing := [n for n in EXTRA[name] if n not in evals]:
+            raise UserError(f'validation of {name!r} needs the evals {", ".join(missing)}, which the method lacks')
+    informed, coded = (set(EXTRA[name]) <= set(evals) for name in EXTRA)
+    kept = ('q', 'z') * informed + ('code',) * coded
+    if not ({'score', 'error'} & set(evals) or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
+        return Validator(lambda params, carry: {}, lambda size, key: ())
+    data, index = split_index(buckets)
+    data = [jax.tree.map(jnp.asarray, b) for b in data]
+    total = sum(map(len, index))
+
+    def bucket(params, carry, keys, data):
+        n = len(keys)
+
+        def one(idx):
+            out = single(evals, params, carry, take(data, idx, decode), keys[jnp.maximum(idx, 0)])
+            sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in MEANS if k in out}
+            return sums, {k: out[k] for k in kept}
+
+        sums, all_of = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))
+        sums = {k: v.sum() for k, v in sums.items()}
+        all_of = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], all_of)
+        if informed:
+            log_q = functools.partial(evals['log_q'], params, carry)
+            sums['mi'] = batch_information(log_q, all_of['q'], all_of['z']).sum()
+        return sums, all_of.get('code')
+
+    def every(params, carry, key, keys, data):
+        sums, codes = zip(*(bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)), strict=True)
+        out = {k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
+        if coded and total > 1:
+            out['au'] = (jnp.concatenate(codes).var(0, ddof=1) >= ACTIVE).sum().astype(np.float32)
+        log_length = out.pop('log_length', None)
+        if 'nll' in out:
+            out['elbo'] = out['nll']
+        elif 'rec' in out and 'kl' in out:
+            out['elbo'] = out['rec'] + out['kl'] - (0. if log_length is None else log_length)
+        return out
+
+    def group(params, carry, key, keys, data):
+        return over_seeds(every, len(key))(params, carry, key, keys, data)
+
+    def inputs(size, key):
+        key = jnp.broadcast_to(key, (size,)) if key.ndim == 0 else key
+        keys = [fold_group(key, i, np.zeros(1, np.int32))[:, 0] for i in index]   # a program that models share
+        return key, keys, data
+
+    return Validator(group, inputs)
