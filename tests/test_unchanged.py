@@ -61,7 +61,8 @@ CHOSEN = {'source': [], 'pca': [], 'vae': ['best'], 'ae_gmm': ['best', 'last'],
 
 def chosen(workdir):
     """`CHOSEN` as the results in a folder have it."""
-    found = [json.loads(path.read_text()) for path in (pathlib.Path(workdir) / 'results').glob('*.json')]
+    found = [json.loads(path.read_text())
+             for path in (pathlib.Path(workdir) / 'results').glob('*.json')]
     return {r['row']: [p['kept'] for p in r['parameters']] for r in found if r['row'] in CHOSEN}
 
 

@@ -112,7 +112,7 @@ def run(trainer: Trainer, seeds: Sequence[int], hp: Mapping[str, float],
     Args:
       trainer: a `Trainer` of width len(seeds).
       seeds: ints.
-      hp: name -> number.
+      hp: name -> number, or [G], one for each seed.
       options: how it is carried out.
 
     Returns:

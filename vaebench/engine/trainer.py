@@ -141,7 +141,8 @@ class Trainer:
     def _begun(self, group, hp):
         """What `_init` takes."""
         return (jax.vmap(jax.random.key)(jnp.array(group, jnp.uint32)),
-                {k: jnp.full(len(group), v, jnp.float32) for k, v in hp.items()}, self.sample)
+                {k: jnp.broadcast_to(jnp.asarray(v, jnp.float32), (len(group),))
+                 for k, v in hp.items()}, self.sample)
 
     def shapes(self, hp: Mapping[str, float], phase: int = 0) -> State:
         """Shapes of a group's state in a phase; computes nothing.
@@ -202,7 +203,7 @@ class Trainer:
 
         Args:
           group: the seeds, `width` of them.
-          hp: name -> number, shared by the seeds.
+          hp: name -> number, shared by the seeds, or [G], one for each: a sweep is a group.
 
         Returns:
           `State` with a leading seed axis.
