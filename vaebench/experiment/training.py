@@ -43,8 +43,8 @@ def programs_key(config: Mapping[str, Any]) -> str:
       A text.
     """
     factory = methods.find(config['method']).factory
-    return files.canonical([config_keys.compiled(config),
-                            f'{factory.__module__}.{factory.__qualname__}', sorted(config['hp'])])
+    name = f'{factory.__module__}.{factory.__qualname__}'
+    return files.canonical([config_keys.compiled(config), name, sorted(config['hp'])])
 
 
 def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, list],
@@ -70,7 +70,8 @@ def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, l
     method = build(config, data.schema, recipe)
     validator = functools.partial(metrics.validator, method.evals, parts['valid'],
                                   batch=VALIDATION, decode=data.decode)
-    return Trainer(method, parts['train'], validator, settings, width, data.augment, data.decode)
+    return Trainer(method, parts['train'], validator, settings, width, data.augment,
+                   data.decode)
 
 
 def stage(config: Mapping[str, Any], trainer: Trainer, seeds: Sequence[int], sha256: str,
