@@ -31,7 +31,7 @@ class Position(NamedTuple):
 class Options(NamedTuple):
     """How a run is carried out. Only `table_seed` decides a number."""
     table_seed: int = 0            # orders the steps of all rows alike
-    folder: str | os.PathLike | None = None   # of checkpoints; None keeps none
+    folder: str | os.PathLike | None = None     # of checkpoints; None keeps none
     fingerprint: str = ''          # of the data; a checkpoint of other data is refused
     save_every: float = 60.        # seconds between checkpoints
     deadline: float | None = None  # `time.monotonic()` at which to stop
@@ -128,7 +128,8 @@ def run(trainer: Trainer, seeds: Sequence[int], hp: Mapping[str, float],
 class Run:
     """One group on its way through the phases of its method; arguments as for `run`."""
 
-    def __init__(self, trainer, seeds, hp, options):
+    def __init__(self, trainer: Trainer, seeds: Sequence[int], hp: Mapping[str, float],
+                 options: Options):
         self.trainer, self.seeds, self.hp, self.options = trainer, list(seeds), hp, options
         self.phases = trainer.method.phases
         self.steps = sum(phase.steps for phase in self.phases)
@@ -293,7 +294,6 @@ class Run:
             raise UserError(f'checkpoint {folder} is of other data; choose another --workdir')
         at = Position(*(host[field] for field in Position._fields))
         return trainer.place(state), at, Record.of(host['record'])
-
 
     def _shared(self):
         """(state, position, record) at the end of the stage that another run left, or None."""
