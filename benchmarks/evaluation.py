@@ -33,6 +33,7 @@ from vaebench import datasets, metrics
 from vaebench.experiment import evaluate
 
 SIZE = throughput.PTB
+COLUMNS = throughput.columns(SIZE)
 NAMES = ('nll_iw', 'ppl_iw', 'elbo', 'prior_ll', 'post_ll', 'mi_full', 'au', 'cu')
 OPTIONS = {'sentences': 32, 'samples': 500, 'chunk': 100, 'batch': 16, 'cuts': 2, 'repeats': 2}
 SIDES = {'ours': 'ours, {batch} sentences x {chunk} samples at a time', 'single': 'ours, one sentence at a time',
@@ -55,9 +56,9 @@ def corpus(n):
 
 
 def classes(o):
-    """The sentences in their length classes, as `View` reads them."""
+    """The sentences in their length classes, as an `Evaluator` reads them."""
     data = {**corpus(o['sentences']), 'index': np.arange(o['sentences'], dtype=np.int32)}
-    return datasets.buckets(data, o['cuts'])
+    return datasets.buckets(data, o['cuts'], COLUMNS)
 
 
 def parameters(o):
@@ -77,7 +78,8 @@ def ours(o, given):
     settings = metrics.Settings(samples=o['samples'], chunk=o['chunk'], batch=o['batch'])
 
     def work():
-        view = metrics.View(evals, params, carry, buckets, jax.random.key(0), settings, programs=programs)
+        trained = metrics.Trained(evals, params, carry, jax.random.key(0), programs)
+        view = metrics.Evaluator(trained, metrics.Data(buckets, COLUMNS), settings)
         return {k: float(v.value[0]) for k, v in metrics.measure(view, NAMES).items()}
 
     return work, evaluate.peak_memory

@@ -1,14 +1,12 @@
-"""Seconds that `vaebench-report` takes for each format, on result files made from committed ones.
+"""Seconds that `vaebench-report` takes for each format, on copies of committed result files.
 
     python benchmarks/report.py [--tables=10] [--rows=120] [--seeds=5] [--folder=DIR]
 
-The files are those of one committed table over and over, with other names, seeds and values. They go to a temporary
-folder; with --folder=DIR they stay there, a folder for each table. Only the seconds are printed: the numbers in the
-tables mean nothing.
+The files are those of one committed table over and over, with other names, seeds and values.
+They go to a temporary folder; with --folder=DIR they stay there, a folder for each table. Only
+the seconds are printed: the numbers in the tables mean nothing.
 """
 import argparse
-import copy
-import json
 import pathlib
 import subprocess
 import sys
@@ -16,13 +14,25 @@ import tempfile
 import time
 
 import numpy as np
+from msgspec.structs import replace
 
 from vaebench.experiment import results
+from vaebench.experiment.records import Result
 
 SOURCE = pathlib.Path(__file__).parent / 'results' / 'ptb-small'
 
 
-def make(folder, tables=10, rows=120, seeds=5, source=SOURCE):
+def noisy(model: Result, rng: np.random.Generator, **changes) -> Result:
+    """Makes another result: values 2% away, and other fields."""
+    def moved(m):
+        factor = 1 + 0.02 * rng.standard_normal()
+        return m if m.value is None else replace(m, value=m.value * factor)
+
+    return replace(model, metrics={k: moved(m) for k, m in model.metrics.items()}, **changes)
+
+
+def make(folder: str | pathlib.Path, tables: int = 10, rows: int = 120, seeds: int = 5,
+         source: pathlib.Path = SOURCE) -> list[pathlib.Path]:
     """Writes `tables` folders of `rows` times `seeds` result files.
 
     Args:
@@ -31,31 +41,46 @@ def make(folder, tables=10, rows=120, seeds=5, source=SOURCE):
       source: folder of results to copy.
 
     Returns:
-      List of folders.
+      The folders.
     """
     known, rng, out = results.read_all(source)[0], np.random.default_rng(0), []
-    names = list(dict.fromkeys(r['row'] for r in known))
-    models = [next(r for r in known if r['row'] == name and r['status'] == 'done') for name in names]
+    names = list(dict.fromkeys(r.row for r in known))
+    models = [next(r for r in known if r.row == name and r.status == 'done') for name in names]
     for t in range(tables):
         home = pathlib.Path(folder) / f't{t:02}'
         home.mkdir(parents=True, exist_ok=True)
         for i in range(rows):
             model = models[i % len(models)]
+            again = f'_{i // len(models)}' * (i >= len(models))
             for seed in range(seeds):
-                result = copy.deepcopy(model)
-                again = f'_{i // len(models)}' * (i >= len(models))
-                result |= {'table': f'{model["table"]}-{t}', 'row': model['row'] + again,
-                           'label': model['label'] + again.replace('_', ' '), 'order': i, 'seed': seed}
-                for metric in result['metrics'].values():
-                    if isinstance(metric['value'], float):
-                        metric['value'] *= 1 + 0.02 * rng.standard_normal()
+                result = noisy(model, rng, table=f'{model.table}-{t}', row=model.row + again,
+                               label=model.label + again.replace('_', ' '), order=i, seed=seed)
                 # Not results.write: six thousand fsyncs are no part of what is timed.
-                (home / results.filename(result)).write_text(json.dumps(result, indent=1, ensure_ascii=False) + '\n')
+                (home / results.filename(result)).write_bytes(results.dumped(result))
         out.append(home)
     return out
 
 
-def main():
+def measure(folders: list[pathlib.Path]) -> None:
+    """Prints the seconds of reading and of each format."""
+    from vaebench.report import cli, tables
+    clock = lambda: np.array([time.perf_counter(), time.process_time()])
+
+    def line(name, s, more=''):
+        print(f'  {name:<10} {s[0]:6.2f} s, {s[1]:6.2f} of one core{more}')
+
+    start = last = clock()
+    found, problems = tables.collect(folders)
+    assert len(found) == len(folders) and not problems
+    line('read', (last := clock()) - start)
+    for name in cli.EXTENSIONS:
+        text, before, last = cli.convert(found, name), last, clock()
+        line(name, last - before, f' {len(text) / 1e6:7.2f} MB')
+    line('all', last - start)
+
+
+def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (('tables', 10), ('rows', 120), ('seeds', 5)):
         parser.add_argument(f'--{name}', type=int, default=default)
@@ -64,21 +89,12 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folders = make(args.folder or temporary, args.tables, args.rows, args.seeds)
         print(f'{args.tables} tables of {args.rows} rows and {args.seeds} seeds')
-        from vaebench import report
-        from vaebench.report import tables
-        clock = lambda: np.array([time.perf_counter(), time.process_time()])
-        line = lambda name, s, more='': print(f'  {name:<10} {s[0]:6.2f} s, {s[1]:6.2f} of one core{more}')
-        start = last = clock()
-        found, problems = tables.collect(folders)
-        assert len(found) == args.tables and not problems
-        line('read', (last := clock()) - start)
-        for name in report.EXTENSIONS:
-            text, before, last = report.convert(found, name), last, clock()
-            line(name, last - before, f' {len(text) / 1e6:7.2f} MB')
-        line('all', last - start)
+        measure(folders)
         begun = time.perf_counter()
-        command = [sys.executable, '-m', 'vaebench.report', *(f'--results={f}' for f in folders), '--format=all']
-        subprocess.run([*command, f'--out={pathlib.Path(temporary) / "out"}'], check=True, capture_output=True)
+        flags = [*(f'--results={f}' for f in folders), '--format=all',
+                 f'--out={pathlib.Path(temporary) / "out"}']
+        subprocess.run([sys.executable, '-m', 'vaebench.report', *flags], check=True,
+                       capture_output=True)
         print(f'  --format=all, as a command: {time.perf_counter() - begun:.2f} s')
 
 

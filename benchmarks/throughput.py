@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.engine import optimizers
 from vaebench.engine.seeds import over_seeds, resolve
 from vaebench.methods import METHODS
@@ -54,9 +54,10 @@ def spread(values, unit):
 class Run:
     """A method of the project, trained by the project's engine: calling it trains `steps` steps in one dispatch."""
 
-    def __init__(self, info, config, data, batch, steps, optimizer, seeds=None, how='vmap', method='vae', **options):
-        kit = networks.build(info, config)
-        recipe = core.Recipe(steps, steps, optimizers.optimizer(optimizer))
+    def __init__(self, columns, config, data, batch, steps, optimizer, seeds=None, how='vmap',
+                 method='vae', **options):
+        kit = networks.build(columns, config)
+        recipe = core.Recipe(steps, steps, schema.count(data), optimizers.optimizer(optimizer))
         entry = METHODS[method]
         self.method = entry.factory(kit, recipe, **{**entry.options, **options})
         self.data, self.rng = jax.device_put(data), np.random.default_rng(0)
@@ -71,7 +72,7 @@ class Run:
         self.state, self.block = jax.jit(start)(key), jax.jit(block, donate_argnums=0)
 
     def __call__(self):
-        n = len(next(iter(self.data.values())))
+        n = schema.count(self.data)
         order = np.concatenate([self.rng.permutation(n) for _ in range(-(-self.steps * self.batch // n))])
         idx = order[:self.steps * self.batch].astype(np.int32).reshape(self.steps, 1, self.batch)
         self.state, metrics = self.block(self.state, self.data, idx, jnp.int32(self.steps))
@@ -85,11 +86,15 @@ def sentences(vocab, steps, n, **_):
     return {'tokens': tokens, 'length': np.full(n, steps, np.int32)}
 
 
+def columns(size):
+    """The schema of such sentences."""
+    return schema.text(tuple(map(str, range(size['vocab']))), size['steps'] - 1)
+
+
 def lstm_run(size, steps, **options):
     """A `Run` of the LSTM-VAE."""
-    info = {'kind': 'text', 'vocab': tuple(range(size['vocab'])), 'max_length': size['steps'] - 1}
     config = {'name': 'lstm', **{k: size[k] for k in ('latent', 'embed', 'hidden')}}
-    return Run(info, config, sentences(n=8 * size['batch'], **size), size['batch'], steps,
+    return Run(columns(size), config, sentences(n=8 * size['batch'], **size), size['batch'], steps,
                {'name': 'sgd', 'clip': 5., 'lr': 1.}, **options)
 
 
@@ -200,7 +205,7 @@ def pixels():
 
 def images_run(config, **options):
     """A `Run` over one epoch of images."""
-    return Run({'kind': 'image', 'shape': (28, 28, 1)}, config, {'x': pixels()}, BATCH, IMAGES // BATCH,
+    return Run({'x': schema.image((28, 28, 1))}, config, {'x': pixels()}, BATCH, IMAGES // BATCH,
                {'name': 'adam', 'lr': 1e-3}, **options)
 
 
@@ -321,7 +326,7 @@ def seeds_images(repeats):
 def dispatch(repeats):
     """A tiny VAE's step inside a block: what the engine itself costs."""
     k = 1000
-    run = Run({'kind': 'image', 'shape': (2, 2, 1)}, {'name': 'mlp', 'hidden': (4,), 'latent': 1},
+    run = Run({'x': schema.image((2, 2, 1))}, {'name': 'mlp', 'hidden': (4,), 'latent': 1},
               {'x': np.zeros((16, 2, 2, 1), np.float32)}, 4, k, {'name': 'sgd', 'lr': .1})
     a, _ = turns(run, lambda: None, repeats)
     return '<= 0.2 ms', spread(1e3 * a / k, 'ms/step'), '', None

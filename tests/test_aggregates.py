@@ -11,12 +11,16 @@ from scipy import stats
 from test_results import fake, metric
 
 from vaebench.errors import UserError
-from vaebench.experiment import results
+from vaebench.experiment import records, results
 from vaebench.report import aggregates, drawing, formats, profiles, statistics, tables
 
 
-def build(many, better='lower', own=None):
-    """Tables of {table: {row: values by seed}}; None is a failed seed; `own` is {(table, row): {metric: record}}."""
+def build(many, better='lower', own=None, primary='m', baseline='vae'):
+    """Tables of {table: {row: values by seed}}, where None is a failed seed.
+
+    `own` is {(table, row): {metric: record}}; the manifest of each table names `primary` and
+    `baseline`.
+    """
     out = []
     for table, rows in many.items():
         found = []
@@ -24,10 +28,14 @@ def build(many, better='lower', own=None):
             for seed, x in enumerate(values):
                 metrics = (own or {}).get((table, row), {'m': metric(x, better=better)})
                 failed = {'status': 'failed', 'reason': 'kl is nan'} if x is None else {}
-                result = fake(row, seed, table=table, order=order, metrics={} if failed else metrics, **failed)
-                assert results.validate(result) is None
+                result = results.checked(fake(row, seed, table=table, order=order,
+                                              metrics={} if failed else metrics, **failed))
                 found.append(tables.Found(pathlib.Path(results.filename(result)), result))
-        out.append(tables.build(table, found))
+        listed = tuple(records.ManifestRow(row=row, label=row.upper(), order=order, hash='0' * 10)
+                       for order, row in enumerate(rows))
+        plan = records.ManifestTable(table=table, title=table, primary=primary,
+                                    baseline=baseline, rows=listed)
+        out.append(tables.build(table, found, plan))
     return out
 
 
@@ -178,18 +186,37 @@ def test_missing_cells_are_named():
 
 
 def test_which_metric():
-    """Without names, that which most rows have; with names, the first; the others' directions are no metric."""
-    first, second = aggregates.METRICS[:2]
+    """Without names, the primary metric; with names, the first that has a direction."""
     many = {'a': {r: [0.] for r in ('vae', 'r1', 'r2')}}
-    own = {('a', 'vae'): {first: metric(1.), second: metric(2.), 'kl': metric(3., better=None)},
-           ('a', 'r1'): {first: metric(2.), second: metric(3.), 'kl': metric(4., better=None)},
-           ('a', 'r2'): {second: metric(3.)}}
-    chosen = lambda *names: [p.metric for p in aggregates.pool(build(many, own=own), names).parts]
-    assert chosen() == [second] and chosen(first, second) == [first] and chosen('none', second) == [second]
-    own['a', 'r2'] = {}
-    assert chosen() == [first]
+    own = {('a', 'vae'): {'x': metric(1.), 'y': metric(2.), 'kl': metric(3., better=None)},
+           ('a', 'r1'): {'x': metric(2.), 'y': metric(3.), 'kl': metric(4., better=None)},
+           ('a', 'r2'): {'y': metric(3.)}}
+    chosen = lambda primary, *names: [p.metric for p in aggregates.pool(
+        build(many, own=own, primary=primary), names).parts]
+    assert chosen('y') == ['y'] and chosen('x') == ['x']
+    assert chosen('y', 'x', 'y') == ['x'] and chosen('y', 'none', 'y') == ['y']
+    assert chosen(None, 'x') == ['x']
     with pytest.raises(UserError, match=r"nothing to aggregate \(a: no kl that 'vae'"):
         chosen('kl')
+    with pytest.raises(UserError, match=r'\(a: its manifest names no primary metric\)'):
+        chosen(None)
+
+
+def test_a_table_without_a_primary_metric_is_left_out_by_name():
+    made = build(random(names=('a', 'b')))
+    table = aggregates.overall([made[0], made[1]._replace(primary=None)])
+    assert table.about[1] == 'Left out: b: its manifest names no primary metric.'
+    assert 'a by m ↓ (6 rows, 4 seeds).' in table.about[0]
+
+
+def test_the_baseline_is_that_of_most_tables():
+    made = build(random())
+    one = lambda *names: [t._replace(baseline=n) for t, n in zip(made, names, strict=True)]
+    base = lambda tables, *given: (p := aggregates.pool(tables, (), *given)).rows[p.baseline]
+    assert base(one('r1', 'vae', 'r1')) == 'r1' and base(one(None, None, 'r2')) == 'r2'
+    assert base(one('r1', 'r1', 'r1'), 'vae') == 'vae'
+    with pytest.raises(UserError, match='no manifest names a baseline'):
+        aggregates.pool(one(None, None, None))
 
 
 def test_tables_without_the_baseline_are_left_out_by_name():

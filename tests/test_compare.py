@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from test_results import fake, metric
+from test_results import fake, kept, metric
 
 from vaebench.errors import UserError
 from vaebench.experiment import results
@@ -84,7 +84,8 @@ def test_words_follow_the_direction(tmp_path):
      'the protocol differs (B -> A): optimizer.lr: 1 -> 2, optimizer.name: "adam" -> "sgd"'),
     ({'config': {'kit': dict.fromkeys('abcde', 1)}},
      'the protocol differs (B -> A): kit.a: absent -> 1, kit.b: absent -> 1, kit.c: absent -> 1 and 2 more'),
-    ({'parameters': 'last'}, 'the protocol differs (B -> A): parameters evaluated: "best" -> "last"'),
+    ({'parameters': kept('last')},
+     'the protocol differs (B -> A): parameters evaluated: "best" -> "last"'),
     ({'method': 'other'}, 'the protocol differs (B -> A): method: "vae" -> "other"'),
 ])
 def test_other_data_and_protocols_are_refused(tmp_path, parts, reason):
@@ -112,8 +113,9 @@ def test_same_meaning_is_no_difference(tmp_path):
     assert found.notes == ('VAE: the protocol differs (B -> A): kit.beta: 1 -> true',)
 
 
-@pytest.mark.parametrize('changes', [{'estimator': 'exact'}, {'n': 11}, {'samples': 50}, {'unit': 'bits'},
-                                     {'better': 'higher'}])
+@pytest.mark.parametrize('changes', [
+    {'estimator_id': 'exact', 'estimator': 'exact'}, {'n': 11}, {'samples': 50},
+    {'unit': 'bits'}, {'better': 'higher'}])
 def test_other_estimators_are_refused_by_cell(tmp_path, changes):
     for side, extra in (('a', changes), ('b', {})):
         put(tmp_path / side, *(fake('vae', s, metrics={'m': {**metric(1.), **extra}, 'other': metric(s + 1.)})
@@ -123,6 +125,14 @@ def test_other_estimators_are_refused_by_cell(tmp_path, changes):
     assert cell.text == compare.REFUSED and cell.summary is None
     assert found.notes[cell.notes[0] - 1].startswith('m of VAE: estimators differ: ')
     assert found.rows[0].cells['other A − B'].summary.mean == 0.
+
+
+def test_the_wording_of_an_estimator_refuses_nothing(tmp_path):
+    for side, words in (('a', 'importance sampling'), ('b', 'importance weights')):
+        put(tmp_path / side, *(fake('vae', s, metrics={'m': {**metric(1.), 'estimator': words}})
+                               for s in range(2)))
+    found = one(tmp_path / 'a', tmp_path / 'b')
+    assert cells(found, 'm A − B')['vae'].text == compare.SAME and found.notes == ()
 
 
 def test_rows_seeds_and_failures_of_one_side(tmp_path):

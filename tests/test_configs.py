@@ -203,16 +203,15 @@ def test_a_text_table_from_corpus_to_listing(tmp_path):
     full['evaluation'] |= {'samples': 10, 'chunk': 10, 'generated': 50, 'refine': 10}
     one, = table.tables(full)
     assert not any(runner.Runner(one, tmp_path, say=lambda text: None).run().values())
-    found = {r['row']: r for r in map(results.read, (tmp_path / 'results').glob('*.json'))}
+    found = {r.row: r for r in map(results.read, (tmp_path / 'results').glob('*.json'))}
     assert set(found) == {'vae', 'davam', 'dae'}
     for row, result in found.items():
-        metric = result['metrics']['excess']
-        assert metric['value'] > -3 * metric['stderr'], row
+        metric = result.metrics['excess']
+        assert metric.value > -3 * metric.stderr, row
         text = next((tmp_path / 'listings').glob(f'{row}.*.txt')).read_text()
         assert 'Prior samples, greedy decoding' in text
         assert ('Interpolation between posterior means' in text) == (row != 'davam')
-    davam = found['davam']['metrics']
-    assert davam['nll_paper']['value'] < davam['elbo']['value'] - 3
-    assert 'probe_100' in davam and 'bleu' in found['dae']['metrics']
-    assert 'prior_ll' in found['vae']['metrics']
-    assert found['dae']['metrics']['nll_iw']['note'].startswith('proposal')
+    davam = found['davam'].metrics
+    assert davam['nll_paper'].value < davam['elbo'].value - 3
+    assert 'probe_100' in davam and 'bleu' in found['dae'].metrics and 'prior_ll' in found['vae'].metrics
+    assert found['dae'].metrics['nll_iw'].note.startswith('proposal')

@@ -1,7 +1,7 @@
 """The literature's corpora: small files of the same form, and the counts that full ones must have."""
 import numpy as np
 import pytest
-from test_datasets import real, words
+from test_datasets import facts, real, words
 
 from vaebench import datasets
 from vaebench.datasets import corpora, store
@@ -35,17 +35,18 @@ def test_labelled_files(load, tmp_path, name):
     d = load(name, place(tmp_path / 'x', name, LABELLED[name]), check=False)
     train = [line.split('\t') for line in LABELLED[name]['train'].split('\n') if line.split('\t')[-1]]
     assert words(d, 'train') == [f'<s> {text} </s>' for _, text in train]
-    assert d.info['labels'] == tuple(sorted({label for label, _ in train}, key=int))
-    assert [d.info['labels'][i] for i in d.splits['train']['label']] == [label for label, _ in train]
-    assert d.name == d.info['name'] == name and d.info['kind'] == 'text'
+    assert d.schema['label'].names == tuple(sorted({label for label, _ in train}, key=int))
+    assert [d.schema['label'].names[i] for i in d.splits['train']['label']] == [label for label, _ in train]
+    assert d.name == name and 'tokens' in d.schema
 
 
 def test_ids_are_those_of_the_literature(load, tmp_path):
     d = load('yahoo', place(tmp_path / 'x', 'yahoo', LABELLED['yahoo']), check=False)
-    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'how', 'do', 'i', '_UNK', '?', 'what', 'is', 'it')
+    assert d.schema['tokens'].names == ('<pad>', '<s>', '</s>', '<unk>', 'how', 'do', 'i',
+                                        '_UNK', '?', 'what', 'is', 'it')
     assert d.splits['train']['tokens'].tolist() == [
         [1, 4, 5, 6, 7, 8, 2], [1, 9, 10, 11, 8, 2, 0], [1, 6, 5, 2, 0, 0, 0]]
-    assert d.splits['train']['label'].tolist() == [1, 2, 0] and d.info['labels'] == ('1', '3', '10')
+    assert d.splits['train']['label'].tolist() == [1, 2, 0] and d.schema['label'].names == ('1', '3', '10')
     assert words(d, 'valid') == ['<s> is it <unk> ? </s>']
     assert words(d, 'test') == ['<s> how how how </s>', '<s> <unk> </s>']
     assert d.splits['test']['label'].tolist() == [0, 1]
@@ -54,9 +55,9 @@ def test_ids_are_those_of_the_literature(load, tmp_path):
 def test_plain_files(load, tmp_path):
     for name in corpora.CORPORA:
         d = load(name, place(tmp_path / name, name, PLAIN), check=False)
-        assert 'label' not in d.splits['train'] and 'labels' not in d.info
+        assert 'label' not in d.splits['train'] and 'label' not in d.schema
         assert words(d, 'train') == ['<s> a man sleeps . </s>', '<s> a dog runs . </s>']
-        assert words(d, 'valid') == ['<s> a <unk> sleeps </s>'] and d.info['reduced']
+        assert words(d, 'valid') == ['<s> a <unk> sleeps </s>'] and d.source.facts['reduced']
     tabs = {s: ''.join(f'1\t{line}\n' for line in lines.splitlines()) for s, lines in PLAIN.items()}
     d = load('snli', place(tmp_path / 'tabs', 'snli', tabs), check=False)      # has no labels, so a tab is a space
     assert words(d, 'test') == ['<s> 1 a dog . </s>'] and 'label' not in d.splits['test']
@@ -65,14 +66,14 @@ def test_plain_files(load, tmp_path):
 @pytest.mark.parametrize('sub', ['', 'yahoo', 'yahoo_data', 'yahoo_label_data'])
 def test_folders(load, tmp_path, sub):
     place(tmp_path / 'x' / sub, 'yahoo', LABELLED['yahoo'])
-    assert load('yahoo', tmp_path / 'x', check=False).info['sizes'] == {'train': 3, 'valid': 1, 'test': 2}
+    assert load('yahoo', tmp_path / 'x', check=False).source.sizes == {'train': 3, 'valid': 1, 'test': 2}
 
 
 def test_labelled_files_before_plain_ones(load, tmp_path):
     place(tmp_path / 'x' / 'yahoo_data', 'yahoo', PLAIN)
     place(tmp_path / 'x' / 'yahoo_label_data', 'yahoo', LABELLED['yahoo'])
-    assert 'labels' in load('yahoo', tmp_path / 'x', check=False).info
-    assert 'labels' not in load('yahoo', tmp_path / 'x' / 'yahoo_data', check=False).info
+    assert 'label' in load('yahoo', tmp_path / 'x', check=False).schema
+    assert 'label' not in load('yahoo', tmp_path / 'x' / 'yahoo_data', check=False).schema
 
 
 def test_missing_files(load, tmp_path):
@@ -96,8 +97,8 @@ def test_options_cut(load, tmp_path):
     folder = place(tmp_path / 'x', 'yahoo', LABELLED['yahoo'])
     d = load('yahoo', folder, check=False, max_words=4, sentences=1, eval_sentences=1, vocab=6)
     assert words(d, 'train') == ['<s> what <unk> <unk> ? </s>']      # all tie on what is left; these came first
-    assert d.info['sizes'] == {'train': 1, 'valid': 1, 'test': 1}
-    assert d.splits['train']['label'].tolist() == [2] and len(d.info['vocab']) == 6
+    assert d.source.sizes == {'train': 1, 'valid': 1, 'test': 1}
+    assert d.splits['train']['label'].tolist() == [2] and len(d.schema['tokens'].names) == 6
     with pytest.raises(UserError, match='max_words=0'):
         load('yahoo', folder, max_words=0)
     with pytest.raises(UserError, match="option of dataset 'yahoo': 'labels'"):
@@ -128,9 +129,9 @@ def tiny_counts(monkeypatch):
 def test_files_that_count_as_published(load, tiny_counts, tmp_path):
     folder = place(tmp_path / 'x', 'yelp', LABELLED['yelp'])
     d = load('yelp', folder)
-    assert not d.info['reduced'] and load('yelp', folder, check=False).info == d.info
-    assert load('yelp', folder, sentences=1).info['reduced']
-    assert not load('snli', place(tmp_path / 'y', 'snli', PLAIN)).info['reduced']
+    assert not d.source.facts['reduced'] and facts(load('yelp', folder, check=False)) == facts(d)
+    assert load('yelp', folder, sentences=1).source.facts['reduced']
+    assert not load('snli', place(tmp_path / 'y', 'snli', PLAIN)).source.facts['reduced']
 
 
 @pytest.mark.parametrize('change,message', [
@@ -173,7 +174,7 @@ def test_cache_is_keyed_by_contents(load, tmp_path):
     place(folder, 'snli', PLAIN | {'test': 'a man runs\n'})
     assert words(load('snli', folder, check=False), 'test') == ['<s> a man runs </s>']
     place(folder, 'snli', PLAIN)
-    assert load('snli', folder, check=False).info == first.info
+    assert facts(load('snli', folder, check=False)) == facts(first)
     assert len([p for p in (store.cache_folder(tmp_path / 'cache') / 'snli').iterdir() if p.is_dir()]) == 2
 
 
@@ -188,7 +189,7 @@ def test_labelled_folder_of_real_sentences(load, tmp_path):
         (tmp_path / 'own' / f'{split}.txt').write_text(''.join(f'{k}\t{x}\n' for k in (0, 1) for x in pair[k]))
     d = load('text_dir', tmp_path / 'own', labelled=True)
     train = [x for pair in found['train'] for x in pair if x.split()]
-    assert d.info['labels'] == ('0', '1') and d.info['sizes']['train'] == len(train)
+    assert d.schema['label'].names == ('0', '1') and d.source.sizes['train'] == len(train)
     assert words(d, 'train') == [f'<s> {" ".join(x.split())} </s>' for x in train]
     assert d.splits['train']['label'].sum() == sum(bool(x.split()) for x in found['train'][1])
     assert (d.splits['test']['tokens'] == 3).sum() > 0               # words that train lacks

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from vaebench import datasets
+from vaebench import datasets, schema
 from vaebench.datasets import store, text
 from vaebench.errors import UserError
 
@@ -33,8 +33,13 @@ def load(tmp_path):
     return load
 
 
+def facts(dataset):
+    """What a dataset says of itself."""
+    return dataset._replace(splits=None, decode=None, augment=None, observe=None, symmetry=None)
+
+
 def words(dataset, split):
-    vocab, part = dataset.info['vocab'], dataset.splits[split]
+    vocab, part = dataset.schema['tokens'].names, dataset.splits[split]
     return [' '.join(vocab[i] for i in row[:n + 1]) for row, n in zip(part['tokens'], part['length'], strict=True)]
 
 
@@ -49,20 +54,20 @@ def real(name):
 
 def test_text_dir(load):
     d = load()
-    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'b', 'a', 'c', 'd', 'e')
+    assert d.schema['tokens'].names == ('<pad>', '<s>', '</s>', '<unk>', 'b', 'a', 'c', 'd', 'e')
     assert words(d, 'train') == ['<s> b a b </s>', '<s> c b <unk> b </s>', '<s> d a </s>', '<s> e </s>']
     assert words(d, 'valid') == ['<s> a <unk> </s>', '<s> b b b b b b </s>']
     assert d.splits['train']['tokens'].tolist()[2] == [1, 7, 5, 2, 0, 0]
     assert d.splits['train']['tokens'].dtype == d.splits['train']['length'].dtype == np.int32
-    assert d.info['kind'] == 'text' and d.info['name'] == d.name == 'text_dir'
-    assert d.info['sizes'] == {'train': 4, 'valid': 2, 'test': 1}
-    assert d.info['tokens'] == {'train': 14, 'valid': 10, 'test': 2}
+    assert 'tokens' in d.schema and d.name == 'text_dir'
+    assert d.source.sizes == {'train': 4, 'valid': 2, 'test': 1}
+    assert d.source.facts['tokens'] == {'train': 14, 'valid': 10, 'test': 2}
     assert 'label' not in d.splits['train']
 
 
 def test_dos_lines_and_byte_order_mark(load, tmp_path):
     raw = b'\xef\xbb\xbf' + LINES['train'].replace('\n', '\r\n').encode()
-    assert load(data_dir=folder(tmp_path / 'dos', train=raw)).info['sha256'] == load().info['sha256']
+    assert load(data_dir=folder(tmp_path / 'dos', train=raw)).source.sha256 == load().source.sha256
 
 
 @pytest.mark.parametrize('options,train,valid', [
@@ -82,15 +87,15 @@ def test_text_options(load, options, train, valid):
 
 def test_vocabulary_is_counted_on_the_remaining_sentences(load, tmp_path):
     d = load(data_dir=folder(tmp_path / 'd', train='x y z z z z\ny x\nx\n'), max_words=2, vocab=5)
-    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'x')
+    assert d.schema['tokens'].names == ('<pad>', '<s>', '</s>', '<unk>', 'x')
     d = load(data_dir=folder(tmp_path / 'd', train='x y z z z z\ny x\nx\n'), max_words=2, vocab=99)
-    assert d.info['vocab'] == ('<pad>', '<s>', '</s>', '<unk>', 'x', 'y')   # z is not left
+    assert d.schema['tokens'].names == ('<pad>', '<s>', '</s>', '<unk>', 'x', 'y')   # z is not left
 
 
 def test_labels(load, tmp_path):
     d = load(data_dir=folder(tmp_path / 'l', train='10\ta b\n2\tb\n\n2\tc\n', valid='2\ta\n', test='10\tb b\n'),
              labelled=True)
-    assert d.info['labels'] == ('2', '10')
+    assert d.schema['label'].names == ('2', '10')
     assert [d.splits[s]['label'].tolist() for s in ('train', 'valid', 'test')] == [[1, 0, 0], [0], [1]]
     assert words(d, 'train')[0] == '<s> a b </s>'
 
@@ -146,8 +151,8 @@ def tiny_ptb(monkeypatch, tmp_path):
 def test_ptb_reads_either_folder_and_then_the_cache_alone(load, tiny_ptb, tmp_path):
     d = load('ptb', tiny_ptb / 'ptb')
     assert words(d, 'train') == words(load(), 'train') and d.name == 'ptb'
-    assert load('ptb', tiny_ptb).info == d.info
-    assert datasets.load('ptb', cache_dir=tmp_path / 'cache').info == d.info
+    assert facts(load('ptb', tiny_ptb)) == facts(d)
+    assert facts(datasets.load('ptb', cache_dir=tmp_path / 'cache')) == facts(d)
     (tiny_ptb / 'ptb' / 'ptb.test.txt').unlink()
     with pytest.raises(UserError, match='misses ptb.test.txt'):   # a folder that is named must be whole
         load('ptb', tiny_ptb)
@@ -171,22 +176,23 @@ def test_ptb_is_checked(load, tiny_ptb, tmp_path):
 @pytest.mark.slow
 def test_real_ptb(tmp_path):
     d = datasets.load('ptb', data_dir=real('ptb').parent, cache_dir=tmp_path)
-    assert d.info['sizes'] == {'train': 42_068, 'valid': 3_370, 'test': 3_761}
-    assert d.info['tokens'] == {'train': 929_589, 'valid': 73_760, 'test': 82_430}   # words and one </s> a line
-    assert len(d.info['vocab']) == 10_002
+    assert d.source.sizes == {'train': 42_068, 'valid': 3_370, 'test': 3_761}
+    assert d.source.facts['tokens'] == {'train': 929_589, 'valid': 73_760, 'test': 82_430}   # words and one </s> a line
+    assert len(d.schema['tokens'].names) == 10_002
     tokens, length = d.splits['train']['tokens'], d.splits['train']['length']
     assert (tokens == text.UNK).sum() == 45_020
     # By another road: the file's words, looked up one by one, are the flattened array.
     flat = real('ptb').joinpath('ptb.train.txt').read_text().split()
     inside = (np.arange(tokens.shape[1]) >= 1) & (np.arange(tokens.shape[1]) < length[:, None])
-    same = [d.info['vocab'][i] for i in tokens[inside]] == flat
+    same = [d.schema['tokens'].names[i] for i in tokens[inside]] == flat
     assert same, 'the treebank read back differs from its file'   # no text of it in a report
     assert tokens.max() == 10_001 and (tokens[~inside] < 3).all()
     padded = {k: sum(b['tokens'][:, 1:].size for b in d.buckets('train', k)) / length.sum() for k in (1, 3, 7)}
     assert padded[1] > 3.7 and padded[3] < 1.45 and padded[7] < 1.16
 
     small = datasets.load('ptb', cache_dir=tmp_path, max_words=20, sentences=10_000, eval_sentences=500, vocab=2000)
-    assert small.info['sizes'] == {'train': 10_000, 'valid': 500, 'test': 500} and len(small.info['vocab']) == 2000
+    assert small.source.sizes == {'train': 10_000, 'valid': 500, 'test': 500}
+    assert len(small.schema['tokens'].names) == 2000
     assert small.splits['train']['length'].max() == 21 and small.splits['train']['tokens'].max() == 1999
 
 
@@ -195,8 +201,8 @@ def test_real_ptb(tmp_path):
 def test_changed_sources_are_never_stale(load, tmp_path):
     first = load()
     changed = load(data_dir=folder(tmp_path / 'data', test='d\n'))
-    assert words(changed, 'test') == ['<s> d </s>'] and changed.info['sha256'] != first.info['sha256']
-    assert load(data_dir=folder(tmp_path / 'data')).info == first.info
+    assert words(changed, 'test') == ['<s> d </s>'] and changed.source.sha256 != first.source.sha256
+    assert facts(load(data_dir=folder(tmp_path / 'data'))) == facts(first)
     labelled = {s: ''.join(f'1\t{line}\n' for line in lines.split('\n') if line.strip()) for s, lines in LINES.items()}
     path = folder(tmp_path / 'tabs', **labelled)
     assert words(load(data_dir=path, labelled=True), 'train') == words(first, 'train')
@@ -209,14 +215,14 @@ def test_damaged_cache_is_made_anew(load, tmp_path):
     raw = record.read_bytes()
     for damage in (raw[:-1], raw[:-40] + bytes(40), b''):
         record.write_bytes(damage)
-        assert load().info == first.info
+        assert facts(load()) == facts(first)
     next((tmp_path / 'cache').rglob(store.MANIFEST)).write_text('{')
-    assert load().info == first.info
+    assert facts(load()) == facts(first)
     metadata, = (tmp_path / 'cache').rglob('metadata.json')
     metadata.write_text(metadata.read_text().replace('"b"', '"q"'))
-    assert load().info == first.info
+    assert facts(load()) == facts(first)
     metadata.unlink()
-    assert load().info == first.info
+    assert facts(load()) == facts(first)
 
 
 def test_leftovers_of_a_dead_process_go(load, tmp_path):
@@ -257,12 +263,12 @@ from vaebench import datasets
 assert not {{'tensorflow_datasets', 'sklearn'}} & set(sys.modules), 'heavy imports are for those who load'
 d = datasets.load('text_dir', data_dir={str(folder(tmp_path / 'data'))!r}, cache_dir={str(tmp_path / 'cache')!r})
 assert 'tensorflow' not in sys.modules
-print(d.info['sha256'])
+print(d.source.sha256)
 '''
     runs = [subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)]
     outs = [p.communicate(timeout=120) for p in runs]
-    expected = datasets.load('text_dir', data_dir=tmp_path / 'data', cache_dir=tmp_path / 'own').info['sha256']
+    expected = datasets.load('text_dir', data_dir=tmp_path / 'data', cache_dir=tmp_path / 'own').source.sha256
     assert outs == [(expected + '\n', '')] * 2
     assert len([p for p in (tmp_path / 'cache' / 'text_dir').iterdir() if p.is_dir()]) == 1
 
@@ -286,21 +292,22 @@ def test_cuts_pad_least(n):
 
 
 def test_buckets_keep_every_row(load):
-    split = load().splits['train']
+    d = load()
+    split, columns = d.splits['train'], d.schema
     for cuts in (0, 1, 2, 3, 99, [3], [2, 9]):
-        buckets = datasets.buckets(split, cuts)
+        buckets = datasets.buckets(split, cuts, columns)
         rows = [tuple(row[:n + 1].tolist()) for b in buckets for row, n in zip(b['tokens'], b['length'], strict=True)]
         assert sorted(rows) == sorted(tuple(r[:n + 1].tolist()) for r, n in zip(*split.values(), strict=True))
         for b in buckets:
             assert b['tokens'].shape[1] - 1 >= b['length'].max()
             beyond = np.arange(b['tokens'].shape[1]) > b['length'][:, None]
             assert (b['tokens'][beyond] == 0).all()
-    assert len(datasets.buckets(split, 0)) == len(datasets.buckets(split, 1)) == 1
+    assert len(datasets.buckets(split, 0, columns)) == len(datasets.buckets(split, 1, columns)) == 1
     # Bounds of one split give another the same widths, and one more where it is longer.
-    assert [b['tokens'].shape for b in datasets.buckets(split, [3, 9, 20])] == [(2, 4), (2, 10)]
+    assert [b['tokens'].shape for b in datasets.buckets(split, [3, 9, 20], columns)] == [(2, 4), (2, 10)]
     assert [b['tokens'].shape for b in load().buckets('valid', [3])] == [(1, 4), (1, 8)]
     with pytest.raises(UserError, match='cuts=-1'):
-        datasets.buckets(split, -1)
+        datasets.buckets(split, -1, columns)
 
 
 def test_images_are_one_bucket():
@@ -335,7 +342,7 @@ def digits(data_dir=None, cache_dir=None):
     (info / 'entry_points.txt').write_text('[vaebench.datasets]\ntoy = toys_for_vaebench:toy\n'
                                            'digits = toys_for_vaebench:digits\nbroken = toys_for_vaebench:nothing\n')
     monkeypatch.syspath_prepend(tmp_path)
-    assert datasets.load('toy', n=3).info['sizes'] == {'test': 3}
+    assert datasets.load('toy', n=3).source.sizes == {'test': 3}
     assert 'toy' in datasets.names() and datasets.load('digits').name == 'digits'
     with pytest.raises(UserError, match="unknown dataset 'toyy'; did you mean 'toy'"):
         datasets.load('toyy')
@@ -346,10 +353,39 @@ def digits(data_dir=None, cache_dir=None):
 
 
 def test_fingerprint_sees_every_column_but_the_derived():
-    splits = {'test': {'tokens': np.arange(6).reshape(2, 3), 'log_p': np.zeros(2)}}
-    first = datasets.fingerprint(splits, ('a', 'b'))
-    splits['test'] |= {'log_p': np.ones(2), 'partner': np.zeros(2, np.int32)}
-    assert datasets.fingerprint(splits, ('a', 'b')) == first
-    assert datasets.fingerprint(splits, ('a', 'c')) != first
+    def of(words='ab', **columns):
+        fields = {'tokens': schema.Field('tokens', size=2, names=tuple(words)),
+                  'log_p': schema.Field('real', derived=True), 'partner': schema.Field('rows', derived=True),
+                  'context': {'x': schema.vector(1), 'log_p': schema.Field('real', derived=True)}}
+        return datasets.fingerprint({'test': {'tokens': np.arange(6).reshape(2, 3), **columns}}, fields)
+
+    first = of(log_p=np.zeros(2))
+    assert of(log_p=np.ones(2), partner=schema.Rows(np.zeros(2, np.int32))) == first
+    assert of('ac') != first
     others = [np.arange(6).reshape(3, 2), np.arange(1, 7).reshape(2, 3), np.arange(6).reshape(2, 3).astype(np.int32)]
-    assert len({first, *(datasets.fingerprint({'test': {'tokens': a}}, ('a', 'b')) for a in others)}) == 4
+    assert len({first, *(of(tokens=a) for a in others)}) == 4
+    # Nested columns count like others, by their place; of their derived ones none does.
+    nested = of(context={'x': np.zeros(2), 'log_p': np.zeros(2)})
+    assert nested == of(context={'x': np.zeros(2), 'log_p': np.ones(2)}) == of(context={'x': np.zeros(2)})
+    assert len({first, nested, of(context={'x': np.ones(2)})}) == 3
+
+
+def test_buckets_keep_nested_columns_and_partners_beside_their_rows():
+    """A conditional corpus: sentences of 2, 4, 1 and 3 words, each told by another."""
+    n, own = 4, np.array([2, 4, 1, 3]) + 1
+    context = {'tokens': np.arange(n * 6).reshape(n, 6), 'length': np.array([5, 1, 3, 2])}
+    split = {'tokens': np.arange(n)[:, None] + np.zeros((n, 6), int), 'length': own, 'context': context,
+             'partner': schema.Rows(np.array([1, 0, 0, 2]))}
+    columns = {**schema.text(tuple('abcd'), 4), 'context': schema.text(tuple('abcdefghijklmnopqrstuvwx'), 4),
+               'partner': schema.Field('rows', derived=True)}
+    short, long = datasets.buckets(split, [3, 5], columns)
+    for bucket, rows, width in ((short, [0, 2], 4), (long, [1, 3], 6)):
+        assert bucket['tokens'].tolist() == [[r] * width for r in rows]      # cut to the class by their own length
+        for name in ('tokens', 'length'):                                   # the context is as wide as before
+            np.testing.assert_array_equal(bucket['context'][name], context[name][rows])
+        partners = split['partner'].index[rows]                             # by value: their rows are elsewhere
+        assert bucket['partner']['tokens'][:, 0].tolist() == partners.tolist()
+        np.testing.assert_array_equal(bucket['partner']['context']['length'], context['length'][partners])
+    whole, = datasets.buckets(split, 1, columns)
+    np.testing.assert_array_equal(whole['partner'].index, split['partner'].index)
+    np.testing.assert_array_equal(whole['context']['tokens'], context['tokens'])

@@ -4,13 +4,15 @@ import hashlib
 import io
 import lzma
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_datasets import real
+from test_datasets import facts, real
 
-from vaebench import core, datasets
+from vaebench import core, datasets, schema
 from vaebench.datasets import images
+from vaebench.datasets.transforms import binarize
 from vaebench.errors import UserError
 
 IDX = 'mnist', 'fashion_mnist'
@@ -89,27 +91,30 @@ def test_idx_files(load, tiny, name):
     path, every = tiny
     x, y, x_test, y_test = every[name]
     d = load(name, path)
-    assert d.name == d.info['name'] == name and d.info['kind'] == 'image' and d.info['classes'] == 10
-    assert d.info['sizes'] == {'train': 20, 'valid': 10, 'test': 5} and d.info['shape'] == (28, 28, 1)
-    assert 'augment' not in d.info
+    assert d.name == name and d.schema['x'].kind == 'image' and d.schema['label'].size == 10
+    assert d.source.sizes == {'train': 20, 'valid': 10, 'test': 5} and d.schema['x'].shape == (28, 28, 1)
+    assert d.augment is None
     for split, a, b in (('train', x[:20], y[:20]), ('valid', x[20:], y[20:]), ('test', x_test, y_test)):
         part = d.splits[split]
         assert part['x'].dtype == np.float32 and part['label'].dtype == np.int32 and set(part) == {'x', 'label'}
         np.testing.assert_array_equal(part['x'][..., 0], a.astype(np.float32) / 255)
         np.testing.assert_array_equal(part['label'], b)
-    assert load(name).info == d.info      # of the cache alone
+    assert facts(load(name)) == facts(d)      # of the cache alone
 
     binary = load(name, path / name, binarise='threshold', examples=7, eval_examples=3)
-    assert binary.name == binary.info['name'] == f'{name}_threshold'
-    assert binary.info['sizes'] == {'train': 7, 'valid': 3, 'test': 3}
+    assert binary.name == f'{name}_threshold'
+    assert binary.source.sizes == {'train': 7, 'valid': 3, 'test': 3}
     np.testing.assert_array_equal(binary.splits['valid']['x'], d.splits['valid']['x'][:3] > .5)
 
 
 def test_dynamic_binarisation(load, tiny):
     path, _ = tiny
     grey, d = load('mnist', path), load('mnist', path, binarise='dynamic')
-    assert d.name == d.info['name'] == 'mnist_dynamic' and d.info['augment'] == 'binarise'
+    assert d.name == 'mnist_dynamic'
     np.testing.assert_array_equal(d.splits['train']['x'], grey.splits['train']['x'])
+    x, drawn = grey.splits['train']['x'], np.asarray(d.augment(jax.random.key(0), d.splits['train'])['x'])
+    assert set(np.unique(drawn)) == {0, 1} and (drawn[x == 0] == 0).all() and (drawn[x == 1] == 1).all()
+    assert abs(drawn.mean(dtype=np.float64) - x.mean(dtype=np.float64)) < 4 * (.25 / x.size) ** .5
     for split in ('valid', 'test'):
         x, p = d.splits[split]['x'], grey.splits[split]['x'].astype(np.float64)
         assert x.dtype == np.float32 and set(np.unique(x)) == {0, 1}
@@ -118,8 +123,26 @@ def test_dynamic_binarisation(load, tiny):
         assert abs((x - p).sum()) < 4 * spread and abs(((x - p) * (p > .5)).sum()) < 4 * spread
     again = load('mnist', path, binarise='dynamic', eval_examples=3)
     np.testing.assert_array_equal(again.splits['test']['x'], d.splits['test']['x'][:3])   # one draw, for good
-    assert load('mnist', path, binarise='dynamic').info == d.info
+    assert facts(load('mnist', path, binarise='dynamic')) == facts(d)
     assert not np.array_equal(d.splits['valid']['x'][:5], d.splits['test']['x'])
+
+
+def test_dynamic_binarisation_draws_training_batches_anew():
+    """Frequencies of the drawn pixels against their grey levels; partners are drawn too, where a batch has them."""
+    d = datasets.load('digits', labels=10)
+    augment, batch = binarize('partner'), core.take(jax.tree.map(jnp.asarray, d.splits['train']), jnp.arange(2))
+    keys = jax.random.split(jax.random.key(0), 3000)
+    drawn = jax.jit(jax.vmap(lambda key: augment(key, batch)))(keys)
+    pairs = (drawn['x'], batch['x']), (drawn['partner']['x'], batch['partner']['x'])
+    for got, p in pairs:
+        assert set(np.unique(got)) == {0, 1} and got.dtype == jnp.float32
+        assert (abs(got.mean(0) - p) <= 4.5 * np.sqrt(p * (1 - p) / 3000)).all()
+    centred = [np.asarray(got - p) for got, p in pairs]
+    assert abs((centred[0] * centred[1]).mean(0)).max() < 4.5 * .25 / 3000 ** .5      # streams of their own
+    assert (drawn['label'] == batch['label']).all() and (drawn['weight'] == 1).all()
+    alone = augment(keys[0], {k: v for k, v in batch.items() if k != 'partner'})
+    np.testing.assert_array_equal(alone['x'], drawn['x'][0])
+    assert set(alone) == {'x', 'label', 'weight'}
 
 
 def test_the_sets_share_names_of_files_and_are_told_apart(load, tiny, tmp_path):
@@ -147,7 +170,7 @@ def test_idx_sets_as_tfds_prepares_them_are_the_same(load, tiny, tmp_path, name,
     mnist_by_tfds(tmp_path / 'tfds', every[name], keep_order, name)
     d = load(name, tmp_path / 'tfds')
     assert not (tmp_path / 'cache').exists()
-    assert d.info == load(name, path).info
+    assert facts(d) == facts(load(name, path))
 
     record, = (tmp_path / 'tfds').rglob('*train.array_record*')
     record.write_bytes(record.read_bytes()[:-9])
@@ -195,30 +218,33 @@ def test_partners(load, tiny):
     path, _ = tiny
     d = load('mnist', path, labels=10)
     train = d.splits['train']
-    assert set(train) == {'x', 'label', 'partner'} and train['partner'].dtype == np.int32
-    rows, times = np.unique(train['partner'], return_counts=True)
+    assert set(train) == {'x', 'label', 'partner'} and train['partner'].index.dtype == np.int32
+    partner = train['partner'].index
+    rows, times = np.unique(partner, return_counts=True)
     assert (times == 2).all() and sorted(train['label'][rows]) == list(range(10))
-    assert 'partner' not in d.splits['valid'] and 'partner' not in d.splits['test'] and d.info['labelled'] == 10
+    assert 'partner' not in d.splits['valid'] and 'partner' not in d.splits['test'] and d.source.facts['labelled'] == 10
     plain = load('mnist', path)
     np.testing.assert_array_equal(plain.splits['train']['x'], train['x'])
-    assert d.info == {**plain.info, 'labelled': 10}       # the same data: such rows stand beside the others
-    np.testing.assert_array_equal(load('mnist', path, labels=10).splits['train']['partner'], train['partner'])
-    batch = core.take({k: jnp.asarray(v) for k, v in train.items()}, jnp.array([3, 0, -1]))
-    np.testing.assert_array_equal(batch['partner']['x'][:2], train['x'][train['partner'][[3, 0]]])
-    other = load('mnist', path, labels=10, label_seed=1).splits['train']['partner']
+    assert d.source == plain.source._replace(facts={'labelled': 10})   # the same data: rows stand beside the others
+    assert d.schema == {**plain.schema, 'partner': schema.Field('rows', derived=True)}
+    np.testing.assert_array_equal(load('mnist', path, labels=10).splits['train']['partner'].index, partner)
+    batch = core.take(jax.tree.map(jnp.asarray, train), jnp.array([3, 0, -1]))
+    np.testing.assert_array_equal(batch['partner']['x'][:2], train['x'][partner[[3, 0]]])
+    other = load('mnist', path, labels=10, label_seed=1).splits['train']['partner'].index
     assert not np.array_equal(np.unique(other), rows)
 
 
 @pytest.mark.parametrize('labels', [10, 30, 100, 1000])
 def test_partners_are_balanced(labels):
     train = datasets.load('digits', labels=labels).splits['train']
-    rows, times = np.unique(train['partner'], return_counts=True)
-    assert len(rows) == labels and times.max() - times.min() <= 1 and len(train['partner']) == len(train['x'])
+    partner = train['partner'].index
+    rows, times = np.unique(partner, return_counts=True)
+    assert len(rows) == labels and times.max() - times.min() <= 1 and len(partner) == len(train['x'])
     assert (np.bincount(train['label'][rows]) == labels // 10).all()
-    seen = np.bincount(train['label'][train['partner']])
+    seen = np.bincount(train['label'][partner])
     assert seen.max() - seen.min() <= 1         # classes are shown equally often, too
     if labels <= 100:                           # shuffled: first and last labels of train's order meet no order
-        first = train['partner'][:len(rows)]
+        first = partner[:len(rows)]
         assert len(np.unique(first)) < len(rows)
 
 
@@ -259,16 +285,16 @@ def tiny_static(monkeypatch, tmp_path):
 def test_static_binarisation(load, tiny_static, tmp_path):
     path, arrays = tiny_static
     d = load('mnist_static', path)
-    assert d.name == d.info['name'] == 'mnist_static' and 'classes' not in d.info and 'augment' not in d.info
+    assert d.name == 'mnist_static' and 'label' not in d.schema and d.augment is None
     shuffled = arrays[2][np.argsort(np.random.default_rng(0).random(4), kind='stable')]
     for split, a in zip(('train', 'valid', 'test'), (*arrays[:2], shuffled), strict=True):
         assert set(d.splits[split]) == {'x'} and d.splits[split]['x'].dtype == np.float32
         np.testing.assert_array_equal(d.splits[split]['x'][..., 0], a)
-    assert load('mnist_static').info == d.info
-    assert load('mnist_static', examples=2, eval_examples=1).info['sizes'] == {'train': 2, 'valid': 1, 'test': 1}
+    assert facts(load('mnist_static')) == facts(d)
+    assert load('mnist_static', examples=2, eval_examples=1).source.sizes == {'train': 2, 'valid': 1, 'test': 1}
     rows = {s: [{'image': png(x)} for x in a] for s, a in zip(('train', 'validation', 'test'), arrays, strict=True)}
     stock(tmp_path / 'tfds', 'binarized_mnist', '1.0.0', lambda f: {'image': f.Image(shape=(28, 28, 1))}, rows)
-    assert load('mnist_static', tmp_path / 'tfds').info == d.info
+    assert facts(load('mnist_static', tmp_path / 'tfds')) == facts(d)
 
 
 def test_bad_static_binarisation(load, tiny_static):
@@ -302,8 +328,8 @@ def test_frey_faces(load, tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / 'npz' / 'freyfaces' / 'freyfaces.npz', images=frames)
     savemat(tmp_path / 'mat' / 'frey_rawface.mat', {'ff': frames.reshape(1965, 560).T})
     d = load('frey_faces', tmp_path / 'npz')
-    assert d.info == load('frey_faces', tmp_path / 'mat').info
-    assert d.info['sizes'] == {'train': 1565, 'valid': 200, 'test': 200} and d.info['shape'] == (28, 20, 1)
+    assert facts(d) == facts(load('frey_faces', tmp_path / 'mat'))
+    assert d.source.sizes == {'train': 1565, 'valid': 200, 'test': 200} and d.schema['x'].shape == (28, 20, 1)
     every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid', 'test')])[..., 0] * 255
     order = np.argsort(np.random.default_rng(0).random(1965), kind='stable')
     np.testing.assert_array_equal(np.round(every), frames[order])
@@ -336,10 +362,10 @@ def test_digits():
     data = load_digits()
     assert ours == sorted(zip(data.data.astype(int).tolist(), data.target.tolist(), strict=True))   # a permutation
     assert whole.min() == 0 and whole.max() == 1 and whole.dtype == np.float32
-    assert d.info['shape'] == (8, 8, 1) and d.info['classes'] == 10
-    assert d.info['sha256'] == 'c91bd4084e4775ac3d3ed49a3d2d9c422b5d2f679218a107cd7913aaaa632f82'
+    assert d.schema['x'].shape == (8, 8, 1) and d.schema['label'].size == 10
+    assert d.source.sha256 == 'c91bd4084e4775ac3d3ed49a3d2d9c422b5d2f679218a107cd7913aaaa632f82'
     small = datasets.load('digits', examples=10, eval_examples=5)
-    assert small.info['sizes'] == {'train': 10, 'valid': 5, 'test': 5}
+    assert small.source.sizes == {'train': 10, 'valid': 5, 'test': 5}
     np.testing.assert_array_equal(small.splits['test']['x'], d.splits['test']['x'][:5])
 
 
@@ -348,15 +374,15 @@ def test_digits():
 @pytest.mark.slow
 def test_real_mnist(tmp_path):
     d = datasets.load('mnist', data_dir=real('mnist'), cache_dir=tmp_path)
-    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert d.source.sizes == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
     assert d.splits['train']['label'][:5].tolist() == [5, 0, 4, 1, 9]
     assert d.splits['test']['label'][:5].tolist() == [7, 2, 1, 0, 4]
     every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
     assert abs(every.mean(dtype=np.float64) - .1306604) < 1e-6   # the well-known mean of the 60,000
 
     labelled = datasets.load('mnist', cache_dir=tmp_path, binarise='dynamic', labels=100)
-    assert labelled.info['labelled'] == 100
-    assert (np.unique(labelled.splits['train']['partner'], return_counts=True)[1] == 500).all()
+    assert labelled.source.facts['labelled'] == 100
+    assert (np.unique(labelled.splits['train']['partner'].index, return_counts=True)[1] == 500).all()
     x, p = (s.splits['test']['x'].mean(dtype=np.float64) for s in (labelled, d))
     assert abs(x - p) < 4 * (.25 / 7.84e6) ** .5
 
@@ -364,7 +390,7 @@ def test_real_mnist(tmp_path):
 @pytest.mark.slow            # the code of MNIST's, on other files
 def test_real_fashion_mnist(tmp_path):
     d = datasets.load('fashion_mnist', data_dir=real('.'), cache_dir=tmp_path)
-    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert d.source.sizes == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
     assert d.splits['train']['label'][:5].tolist() == [9, 0, 0, 3, 0]
     assert (np.bincount(d.splits['test']['label']) == 1000).all()
     every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
@@ -374,7 +400,7 @@ def test_real_fashion_mnist(tmp_path):
 @pytest.mark.slow
 def test_real_mnist_static(tmp_path):
     d = datasets.load('mnist_static', data_dir=real('.'), cache_dir=tmp_path)
-    assert d.info['sizes'] == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
+    assert d.source.sizes == {'train': 50_000, 'valid': 10_000, 'test': 10_000}
     assert all(set(np.unique(part['x'])) == {0, 1} for part in d.splits.values())
     # Drawn with probability x, so the means are those of MNIST's two halves; which images are valid is another choice.
     every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid')])
@@ -387,7 +413,7 @@ def test_real_mnist_static(tmp_path):
 
 def test_real_frey_faces(tmp_path):
     d = datasets.load('frey_faces', data_dir=real('.'))
-    assert d.info['sizes'] == {'train': 1565, 'valid': 200, 'test': 200}
+    assert d.source.sizes == {'train': 1565, 'valid': 200, 'test': 200}
     test, train = (d.splits[s]['x'].reshape(-1, 560) for s in ('test', 'train'))
     gap = (test ** 2).sum(1)[:, None] + (train ** 2).sum(1) - 2 * test @ train.T
     assert np.median(gap.min(1)) < .2 * np.median(gap)    # frames of a film: most have a near neighbour

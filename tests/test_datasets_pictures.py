@@ -1,6 +1,8 @@
 """Pictures brought to one size: sets that TFDS has prepared, and folders of the user's own."""
+import jax
 import numpy as np
 import pytest
+from test_datasets import facts
 from test_datasets_images import png, stock
 
 from vaebench import datasets
@@ -31,13 +33,13 @@ def test_cifar10(load, sizes, tmp_path):
           {s: [{'id': f'{s}_{i:05}', 'image': png(a), 'label': i % 10} for i, a in enumerate(rows)]
            for s, rows in x.items()})
     d = load('cifar10', tmp_path / 'tfds', labels=10)
-    assert d.info['sizes'] == {'train': 27, 'valid': 3, 'test': 4} and d.info['shape'] == (32, 32, 3)
+    assert d.source.sizes == {'train': 27, 'valid': 3, 'test': 4} and d.schema['x'].shape == (32, 32, 3)
     for split, rows in (('train', x['train'][:27]), ('valid', x['train'][27:]), ('test', x['test'])):
         np.testing.assert_array_equal(d.splits[split]['x'], rows.astype(np.float32) / 255)     # in the files' order
-    assert d.splits['valid']['label'].tolist() == [7, 8, 9] and d.info['classes'] == 10
+    assert d.splits['valid']['label'].tolist() == [7, 8, 9] and d.schema['label'].size == 10
     assert sorted(d.splits['train']['label'][np.unique(d.splits['train']['partner'])]) == list(range(10))
     small = load('cifar10', tmp_path / 'tfds', examples=5, eval_examples=2)
-    assert small.info['sizes'] == {'train': 5, 'valid': 2, 'test': 2}
+    assert small.source.sizes == {'train': 5, 'valid': 2, 'test': 2}
     np.testing.assert_array_equal(small.splits['train']['x'], d.splits['train']['x'][:5])
 
     record, = (tmp_path / 'tfds').rglob('*test.array_record*')
@@ -64,8 +66,8 @@ def test_celeb_a(load, sizes, tmp_path):
                                                       for a in names}} for v in values]
            for s, values in shades.items()}, keep_order=True)
     d = load('celeb_a', tmp_path / 'tfds')
-    assert d.info['shape'] == (64, 64, 3) and d.info['sizes'] == {'train': 5, 'valid': 2, 'test': 3}
-    assert set(d.splits['train']) == {'x'} and 'classes' not in d.info
+    assert d.schema['x'].shape == (64, 64, 3) and d.source.sizes == {'train': 5, 'valid': 2, 'test': 3}
+    assert set(d.splits['train']) == {'x'} and 'label' not in d.schema
     for split, theirs in (('train', 'train'), ('valid', 'validation'), ('test', 'test')):
         want = np.stack([np.full((64, 64), v) for v in shades[theirs]])
         np.testing.assert_allclose(d.splits[split]['x'] * 255,     # nothing of the white border is left
@@ -73,7 +75,7 @@ def test_celeb_a(load, sizes, tmp_path):
     young = load('celeb_a', tmp_path / 'tfds', attribute='Young')
     assert young.splits['train']['label'].tolist() == [v >> 4 & 1 for v in shades['train']]
     assert load('celeb_a', tmp_path / 'tfds', attribute='Bald').splits['test']['label'].tolist() == [1, 1, 1]
-    assert young.info['classes'] == 2
+    assert young.schema['label'].size == 2
     assert len([p for p in (tmp_path / 'cache' / 'celeb_a').iterdir() if p.is_dir()]) == 1   # labels share the pictures
     wide = load('celeb_a', tmp_path / 'tfds', size=32, crop=178, examples=1)
     assert wide.splits['train']['x'].shape == (1, 32, 32, 3)
@@ -91,13 +93,16 @@ def test_omniglot(load, sizes, tmp_path):
     stock(tmp_path / 'tfds', 'omniglot', '3.0.0', lambda f: {'image': f.Image(shape=(105, 105, 3)), 'label': np.int64},
           {s: [{'image': png(a), 'label': 7}] * n for s, n in (('train', 10), ('test', 2), ('small1', 1))})
     d = load('omniglot', tmp_path / 'tfds')
-    assert d.info['sizes'] == {'train': 9, 'valid': 1, 'test': 2} and d.info['shape'] == (28, 28, 1)
+    assert d.source.sizes == {'train': 9, 'valid': 1, 'test': 2} and d.schema['x'].shape == (28, 28, 1)
     assert set(d.splits['train']) == {'x'}
     x = d.splits['test']['x'][0, ..., 0]
     assert (x[:, :11] > .99).all() and (x[:, 17:] < .01).all() and x.min() >= 0 and x.max() <= 1
     binary = load('omniglot', tmp_path / 'tfds', size=32, binarise='dynamic')
-    assert binary.name == 'omniglot_dynamic' and binary.info['augment'] == 'binarise'
-    assert set(np.unique(binary.splits['valid']['x'])) == {0, 1} and binary.info['shape'] == (32, 32, 1)
+    assert binary.name == 'omniglot_dynamic'
+    drawn = np.asarray(binary.augment(jax.random.key(0), binary.splits['train'])['x'])
+    grey = binary.splits['train']['x']
+    assert set(np.unique(drawn)) == {0, 1} and (drawn[grey == 0] == 0).all() and (drawn[grey == 1] == 1).all()
+    assert set(np.unique(binary.splits['valid']['x'])) == {0, 1} and binary.schema['x'].shape == (32, 32, 1)
 
 
 @pytest.mark.parametrize('name', pictures.SIZES)
@@ -138,18 +143,18 @@ def test_image_dir(load, tmp_path):
     (tmp_path / 'x' / 'notes.txt').write_text('not a picture')
     (tmp_path / 'x' / '.hidden.png').write_text('not a picture')
     d = load('image_dir', tmp_path / 'x', size=4)
-    assert d.name == 'image_dir' and d.info['shape'] == (4, 4, 3) and 'classes' not in d.info
-    assert d.info['sizes'] == {'train': 16, 'valid': 2, 'test': 2} and set(d.splits['train']) == {'x'}
+    assert d.name == 'image_dir' and d.schema['x'].shape == (4, 4, 3) and 'label' not in d.schema
+    assert d.source.sizes == {'train': 16, 'valid': 2, 'test': 2} and set(d.splits['train']) == {'x'}
     every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid', 'test')])
     order = np.argsort(np.random.default_rng(0).random(20), kind='stable')
     np.testing.assert_allclose(every, np.broadcast_to(order[:, None, None, None] * 10 / 255, every.shape), atol=1e-6)
-    assert load('image_dir', tmp_path / 'x', size=4).info == d.info
+    assert facts(load('image_dir', tmp_path / 'x', size=4)) == facts(d)
     small = load('image_dir', tmp_path / 'x', size=4, examples=3, eval_examples=1)
-    assert small.info['sizes'] == {'train': 3, 'valid': 1, 'test': 1}
+    assert small.source.sizes == {'train': 3, 'valid': 1, 'test': 1}
     save(tmp_path / 'x' / '00.png', shade(255))
-    assert load('image_dir', tmp_path / 'x', size=4).info['sha256'] != d.info['sha256']    # never stale
+    assert load('image_dir', tmp_path / 'x', size=4).source.sha256 != d.source.sha256    # never stale
     grey = load('image_dir', tmp_path / 'x', size=8, grey=True)
-    assert grey.info['shape'] == (8, 8, 1)
+    assert grey.schema['x'].shape == (8, 8, 1)
 
 
 def test_image_dir_with_labels_and_splits(load, tmp_path):
@@ -158,14 +163,15 @@ def test_image_dir_with_labels_and_splits(load, tmp_path):
             for i in range(n):
                 save(tmp_path / 'x' / s / label / f'{i}.jpg', shade({'2': 40, '10': 120, 'cat': 200}[label]))
     d = load('image_dir', tmp_path / 'x', size=8, labels=6)
-    assert d.info['labels'] == ('2', '10', 'cat') and d.info['classes'] == 3
-    assert d.info['sizes'] == {'train': 12, 'valid': 3, 'test': 6}
+    assert d.schema['label'].names == ('2', '10', 'cat') and d.schema['label'].size == 3
+    assert d.source.sizes == {'train': 12, 'valid': 3, 'test': 6}
     for part in d.splits.values():
         np.testing.assert_allclose(part['x'].mean((1, 2, 3)) * 255, np.array([40, 120, 200])[part['label']], atol=2)
     rows = np.unique(d.splits['train']['partner'])
     assert np.bincount(d.splits['train']['label'][rows]).tolist() == [2, 2, 2]
     flat = load('image_dir', tmp_path / 'x' / 'train', size=8)       # the same folders of labels, split here
-    assert flat.info['sizes'] == {'train': 10, 'valid': 1, 'test': 1} and flat.info['labels'] == ('2', '10', 'cat')
+    assert flat.source.sizes == {'train': 10, 'valid': 1, 'test': 1}
+    assert flat.schema['label'].names == ('2', '10', 'cat')
 
 
 def test_pictures_of_every_kind(load, tmp_path):
@@ -234,4 +240,4 @@ def test_bad_folders_of_pictures(load, tmp_path):
         save(tmp_path / 'z' / s / 'a.png', shade(1))
     bad('labels=2: image_dir has no labels', tmp_path / 'z', labels=2)
     save(tmp_path / 'z' / 'train' / 'b.png', shade(1))
-    assert load('image_dir', tmp_path / 'z').info['sizes'] == {'train': 2, 'valid': 1, 'test': 1}
+    assert load('image_dir', tmp_path / 'z').source.sizes == {'train': 2, 'valid': 1, 'test': 1}

@@ -19,25 +19,25 @@ SHA256 = {
 @pytest.mark.parametrize('name', SHA256)
 def test_points_are_the_same_everywhere(name):
     d = datasets.load(name)
-    assert d.name == d.info['name'] == name and d.info['kind'] == 'points'
-    assert d.info['shape'] == d.splits['train']['x'].shape[1:] and d.splits['train']['x'].dtype == np.float32
-    assert d.info['sha256'] == SHA256[name]
+    assert d.name == name and d.schema['x'].kind == 'vector'
+    assert d.schema['x'].shape == d.splits['train']['x'].shape[1:] and d.splits['train']['x'].dtype == np.float32
+    assert d.source.sha256 == SHA256[name]
     short = datasets.load(name, examples=20, eval_examples=10)
-    assert short.info['sizes'] == {'train': 20, 'valid': 10, 'test': 10}
+    assert short.source.sizes == {'train': 20, 'valid': 10, 'test': 10}
     for split, part in short.splits.items():     # the first of more; splits differ
         for column, a in part.items():
             np.testing.assert_array_equal(a, d.splits[split][column][:len(a)])
     assert len({part['x'][:10].tobytes() for part in short.splits.values()}) == 3
-    assert datasets.load(name, examples=20, eval_examples=10, seed=1).info['sha256'] != short.info['sha256']
+    assert datasets.load(name, examples=20, eval_examples=10, seed=1).source.sha256 != short.source.sha256
 
 
 @pytest.mark.parametrize('name', MIXTURES)
 def test_mixtures(name):
     k, std = MIXTURES[name]
     d = datasets.load(name)
-    modes = np.array(d.info['modes'])
-    assert modes.shape == (k, 2) and d.info['std'] == std and d.info['classes'] == k
-    assert isinstance(d.info['modes'], tuple) and isinstance(d.info['modes'][0], tuple)
+    modes = np.array(d.truth['modes'])
+    assert modes.shape == (k, 2) and d.truth['std'] == std and d.schema['label'].size == k
+    assert isinstance(d.truth['modes'], tuple) and isinstance(d.truth['modes'][0], tuple)
     np.testing.assert_allclose(modes.mean(0), 0, atol=1e-12)
     train = d.splits['train']
     n = len(train['x'])
@@ -57,9 +57,9 @@ def test_mixtures(name):
 
 
 def test_centres():
-    grid = np.array(datasets.load('gaussians25', examples=1, eval_examples=1).info['modes']) * 2.828 / 2
+    grid = np.array(datasets.load('gaussians25', examples=1, eval_examples=1).truth['modes']) * 2.828 / 2
     np.testing.assert_allclose(grid, [[i, j] for i in range(-2, 3) for j in range(-2, 3)], atol=1e-12)
-    circle = np.array(datasets.load('gaussians8', examples=1, eval_examples=1).info['modes']) * 1.414 / 2
+    circle = np.array(datasets.load('gaussians8', examples=1, eval_examples=1).truth['modes']) * 1.414 / 2
     np.testing.assert_allclose(circle @ [1, 1j], np.exp(2j * np.pi * np.arange(8) / 8), atol=1e-12)
 
 

@@ -184,7 +184,9 @@ def test_images_are_bytes():
     params, carry = method.init(KEY, batch)
     stack = lambda tree: jax.tree.map(lambda x: jnp.stack([x, x]), tree)
     x = np.asarray(batch['x'])
-    _, arrays = evaluate.evaluate(method, 2, stack(params), stack(carry), [{'x': x}], (), evaluate.metrics.Settings())
+    trained = evaluate.metrics.Trained(method.evals, stack(params), stack(carry), evaluate.keys(2))
+    settings = evaluate.metrics.Settings()
+    _, arrays = evaluate.evaluate(trained, toys.readable([{'x': x}]), (), settings)
     pictures = {k: v for k, v in arrays.items() if k.endswith('/x')}
     assert {k: v.shape[1:] for k, v in pictures.items()} == {
         'real/x': (64, 2, 2, 1), 'decoded/x': (64, 2, 2, 1), 'sample/x': (64, 2, 2, 1),

@@ -209,14 +209,11 @@ def test_a_table_finds_its_classifier(trained, never, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, 'run', lambda *args: (state, record))
     assert not any(run.run().values())
     (result,), problems = results.read_all(tmp_path / 'results')
-    got = result['metrics']
-    assert not problems and got['mse']['unit'] == 'per pixel'
-    # validation data is as long
-    assert got['frechet']['n'] == got['frechet_floor']['n'] == 100
-    assert got['frechet']['value'] > got['frechet_floor']['value'] > 0 and 1 <= got[
-        'class_score']['value'] <= 10
-    assert space.name in got['frechet']['estimator'] and 'validation data' in got[
-        'frechet_floor']['estimator']
+    got = result.metrics
+    assert not problems and got['mse'].unit == 'per pixel'
+    assert got['frechet'].n == got['frechet_floor'].n == 100                  # validation data is as long
+    assert got['frechet'].value > got['frechet_floor'].value > 0 and 1 <= got['class_score'].value <= 10
+    assert space.name in got['frechet'].estimator and 'validation data' in got['frechet_floor'].estimator
 
 
 def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):

@@ -30,7 +30,7 @@ MAY = {
         'jax', 'ml_collections', 'msgspec', 'numpy'}),
     'api': (BASE | {'core', 'engine', 'experiment', 'files', 'methods', 'networks'}, {'jax', 'numpy'}),
     'report': (BASE | {'experiment', 'files', 'methods', 'report'}, {
-        'absl', 'adjustText', 'jinja2', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex', 'pylatexenc', 'rich', 'scipy',
+        'absl', 'adjustText', 'jinja2', 'msgspec', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex', 'pylatexenc', 'rich', 'scipy',
         'sklearn', 'threadpoolctl'}),
     'cli': ({*BASE, 'experiment', 'files', 'report'}, {'absl', 'jax', 'ml_collections', 'rich'}),
     '__init__': ({'api', 'errors'}, set()),

@@ -334,7 +334,7 @@ def test_supervised_form_keeps_the_style_in_the_code():
 @functools.cache
 def linear_critic(labels, style='ring'):
     """The basic form in the plane with a critic that is linear in code and label."""
-    kit = toys.kit(latent=2)._replace(mlp=lambda sizes: toys.linear(sizes[0], 1))
+    kit = toys.kit(latent=2).replace(mlp=lambda sizes: toys.linear(sizes[0], 1))
     method = aae.aae(kit, toys.recipe(), style=style, labels=labels, hidden=())
     return method, *method.init(jax.random.key(5), toys.all_of(DATA))
 
@@ -524,10 +524,11 @@ def test_what_is_offered(form):
 
 def test_bad_input_is_refused():
     kit, recipe = toys.kit(), toys.recipe()
-    with pytest.raises(UserError, match='needs labels'):
-        aae.supervised_aae(kit._replace(classes=None), recipe)
-    with pytest.raises(UserError, match='needs labels'):
-        aae.aae(kit._replace(classes=None), recipe, labels='all')
+    unlabelled = "needs a column 'label', which the data has not"
+    with pytest.raises(UserError, match=unlabelled):
+        aae.supervised_aae(toys.without(kit, 'label'), recipe)
+    with pytest.raises(UserError, match=unlabelled):
+        aae.aae(toys.without(kit, 'label'), recipe, labels='all')
     with pytest.raises(UserError, match='cannot be named'):
         aae.categorical_aae(kit, recipe, clusters=7)
     with pytest.raises(UserError, match='latent=2 instead of 3'):
@@ -541,4 +542,5 @@ def test_bad_input_is_refused():
     with pytest.raises(UserError, match='labelled examples'):
         method.phases[0].players[3].loss(params, carry, batch, toys.ctx(HP))
     # ten petals
-    assert len(aae.aae(kit._replace(classes=None, latent=2), recipe, style='ring').evals) > 5
+    plane = toys.without(toys.kit(latent=2), 'label')
+    assert len(aae.aae(plane, recipe, style='ring').evals) > 5

@@ -387,7 +387,7 @@ def test_the_critic_may_move_last():
 
 def test_both_players_see_the_same_codes():
     """A critic linear in z tells the mean of the codes it saw."""
-    kit = toys.kit()._replace(mlp=lambda sizes: toys.linear(sizes[0], 1, False))
+    kit = toys.kit().replace(mlp=lambda sizes: toys.linear(sizes[0], 1, False))
     method = aggregate_posterior.wae_gan(kit, toys.recipe(), hidden=())
     params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
     params = {**params, 'critic': {'w': jnp.zeros((3, 1))}}

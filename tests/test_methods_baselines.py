@@ -1,17 +1,21 @@
 """Rows without latents."""
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import toys
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
+from vaebench.errors import UserError
 
 DATA = toys.sentences(20)
-INFO = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
+COLUMNS = schema.text(tuple('abcdefghi'), 5)
 
 
 def test_uniform_language_model_has_perplexity_of_its_vocabulary():
-    kit = networks.build(INFO, {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4})
+    kit = networks.build(COLUMNS, {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4})
     method = toys.make('lstm_lm', kit)
     batch = toys.all_of(DATA)
     params, carry = method.init(jax.random.key(0), batch)
@@ -37,7 +41,10 @@ def test_language_model_minimises_its_score():
 
 
 def test_source_is_the_corpus_itself():
-    method = toys.make('source')
+    known = {**COLUMNS, 'log_p': schema.Field('real', derived=True)}
+    method = toys.make('source', dataclasses.replace(toys.kit(), schema=known))
+    with pytest.raises(UserError, match="needs a column 'log_p', which the data has not"):
+        toys.make('source', dataclasses.replace(toys.kit(), schema=COLUMNS))
     batch = toys.all_of(DATA)
     state = core.init(method, jax.random.key(0), batch, {})
     assert int(state.status) == core.DONE and not method.phases and not state.params

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import toys
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import autoencoders, text_decoders
 
 RAMP = {'beta': .5, 'beta_start': .5, 'warmup': 0., 'delay': 0., 'period': 0., 'bow': 1.}
-TEXT = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
+TEXT = schema.text(tuple('abcdefghi'), 5)
 DATA = {k: v for k, v in toys.sentences(6).items() if k != 'log_p'}
 LATENT, HIDDEN = 2, 4
 
@@ -162,9 +162,9 @@ def test_bag_of_words_of_a_uniform_softmax(reduce, value):
 
 
 def test_bag_of_words_needs_words():
-    images = networks.build({'kind': 'image', 'shape': (3, 3, 1)},
+    images = networks.build({'x': schema.image((3, 3, 1))},
                             {'name': 'mlp', 'latent': 2, 'hidden': (6,)})
-    with pytest.raises(UserError, match='sentences'):
+    with pytest.raises(UserError, match="needs a column 'tokens', which the data has not"):
         text_decoders.bow_vae(images, toys.recipe())
 
 

@@ -9,7 +9,7 @@ import pytest
 import toys
 from scipy import stats
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import energy_gans, gans
 from vaebench.ops.fdivergence import DIVERGENCES
@@ -115,7 +115,7 @@ def normals(name):
     critic = core.Net(
         lambda key: {'b': jnp.zeros(1)}, lambda params, x, weight=None: BEST[name]
         (log_ratio(x[:, 0])) + params['b'][0])
-    return toys.kit(1)._replace(gen=lambda **_: gen, critic=lambda **_: critic)
+    return toys.kit(1).replace(gen=lambda **_: gen, critic=lambda **_: critic)
 
 
 @pytest.mark.parametrize('name', DIVERGENCES)
@@ -172,7 +172,7 @@ def test_two_points_are_as_far_as_they_are_for_wasserstein_but_not_for_jensen_sh
     def value(factory, score, key):
         net = core.Net(lambda key: {}, lambda params, x, weight=None: score(x[:, 0]))
         method = factory(
-            toys.kit(1)._replace(gen=lambda **_: gen, critic=lambda **_: net), toys.recipe())
+            toys.kit(1).replace(gen=lambda **_: gen, critic=lambda **_: net), toys.recipe())
         batch = {'x': jnp.zeros((4, 1)), 'weight': jnp.ones(4)}
         return losses_of(method, *method.init(jax.random.key(0), None), batch=batch)[0][1][key]
 
@@ -198,7 +198,7 @@ def test_wasserstein_estimate_of_the_best_critic_is_the_mean_sorted_difference()
         lambda key: ({}, {}), lambda params, stats, z, *_, train=False:
         (jnp.asarray(b)[:, None], stats))
     method = gans.wgan(
-        toys.kit(1)._replace(gen=lambda **_: gen, critic=lambda **_: net), toys.recipe())
+        toys.kit(1).replace(gen=lambda **_: gen, critic=lambda **_: net), toys.recipe())
     batch = {'x': jnp.asarray(a)[:, None], 'weight': jnp.ones(50)}
     (loss, aux), _ = losses_of(method, *method.init(jax.random.key(0), None), batch=batch)
     want = np.abs(np.sort(a) - np.sort(b)).mean()
@@ -271,7 +271,7 @@ def test_penalty_is_measured_between_each_image_and_its_own_sample():
     square = core.Net(lambda key: {'w': jnp.ones(())},
                       lambda params, x, key=None: params['w'] * (toys.flat(x)**2).sum(-1) / 2)
     method, state = started(gans.wgan_gp,
-                            toys.kit()._replace(critic=lambda: square), n_critic=1)
+                            toys.kit().replace(critic=lambda: square), n_critic=1)
     batch, ctx = core.take(DATA, jnp.arange(8)), toys.ctx(state.hp)
     aux = method.phases[0].players[0].loss(state.params, state.carry, batch, ctx)[1][1]
     fake = method.evals['sample'](state.params, state.carry, core.derive(ctx.key, 0), 8,
@@ -316,7 +316,7 @@ def test_noise(law):
         x, method.evals['decode'](state.params, state.carry, z, None, 'mean')['x'])
 
 
-IMAGES = {'kind': 'image', 'shape': (2, 2, 1), 'classes': toys.CLASSES}
+IMAGES = {'x': schema.image((2, 2, 1)), 'label': schema.label(toys.CLASSES)}
 
 
 def test_dcgan_normalises_both_networks_and_only_the_generators_turn_moves_its_statistics():
@@ -365,7 +365,7 @@ def telling(sharpness, offset=0.):
         made['latent'] = latent
         return gen
 
-    return toys.kit()._replace(gen=make, critic=lambda n_out, **_: critic), made
+    return toys.kit().replace(gen=make, critic=lambda n_out, **_: critic), made
 
 
 @pytest.mark.parametrize('sharpness, info', [(1e3, np.log(K)), (0., 0.)])
@@ -429,12 +429,12 @@ def test_infogan_information_falls_to_the_critic_and_the_generator():
 
 @pytest.mark.parametrize(
     'call, message',
-    [(lambda: gans.gan(toys.kit()._replace(gen=None), toys.recipe()), 'image'),
-     (lambda: energy_gans.began(toys.kit()._replace(gen=None), toys.recipe()), 'image'),
+    [(lambda: gans.gan(toys.without(toys.kit(), 'gen'), toys.recipe()), "network 'gen'"),
+     (lambda: energy_gans.began(toys.without(toys.kit(), 'gen'), toys.recipe()), "network 'gen'"),
      (lambda: gans.gan(toys.kit(), toys.recipe(), noise='gauss'), 'noise'),
      (lambda: gans.f_gan(toys.kit(), toys.recipe(), divergence='hellingr'), "'hellinger'"),
-     (lambda: gans.infogan(toys.kit()._replace(classes=None), toys.recipe()),
-      'options.categories')])
+     (lambda: gans.infogan(toys.without(toys.kit(), 'label'), toys.recipe()),
+      "column 'label'")])
 def test_what_cannot_be_is_refused(call, message):
     with pytest.raises(UserError, match=message):
         call()

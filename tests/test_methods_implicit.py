@@ -280,7 +280,7 @@ def optimal(kit, c, params):
 
         return core.Net(lambda key: {}, apply)
 
-    return kit._replace(mlp=mlp)
+    return kit.replace(mlp=mlp)
 
 
 def test_optimal_dual_with_the_data_as_pseudo_inputs_is_the_kl_from_the_aggregate(double):

@@ -1,4 +1,6 @@
 """Linear networks, where autoencoders and their bounds have closed forms."""
+import dataclasses
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -32,9 +34,10 @@ def linear(latent, sigma=1., likelihood='gaussian_fixed'):
 
     identity = core.Net(lambda key: {},
                         lambda params, batch, key=None: core.Features(toys.flat(batch['x'])))
-    return toys.kit(latent)._replace(
-        encoder=lambda init=None: identity, decoder=decoder, space=4,
+    kit = toys.kit(latent).replace(
+        encoder=lambda init=None: identity, decoder=decoder,
         head=lambda n_out, init=None, bias=None: toys.linear(4, n_out))
+    return dataclasses.replace(kit, features=4)
 
 
 def decoding(params, w, b):

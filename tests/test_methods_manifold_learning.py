@@ -1,5 +1,7 @@
 """scikit-learn's maps as rows: shapes, options, and what a linear autoencoder shares with
 PCA."""
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,13 +106,12 @@ def test_row_through_the_runner(tmp_path, monkeypatch):
     work = runner.Runner(tables(config)[0], tmp_path, say=print)
     assert work.run() == {'busy': [], 'broken': [], 'out': False}
     found = [results.read(path) for path in sorted((tmp_path / 'results').glob('*.json'))]
-    assert [r['seed'] for r in found] == [0, 1] and all(r['status'] == 'done' for r in found)
-    got = found[0]['metrics']
-    assert set(got) == {'trust', 'knn_error'} and got['trust']['n'] == 60
-    assert .7 < got['trust']['value'] < 1 and 0 < got['knn_error']['value'] < 90
-    assert found[0]['parameter_count'] == 0 and found[0]['steps'] == 0
-    # and it is known to be done
-    assert work.run() == {'busy': [], 'broken': [], 'out': False}
+    assert [r.seed for r in found] == [0, 1] and all(r.status == 'done' for r in found)
+    got = found[0].metrics
+    assert set(got) == {'trust', 'knn_error'} and got['trust'].n == 60
+    assert .7 < got['trust'].value < 1 and 0 < got['knn_error'].value < 90
+    assert found[0].parameter_count == 0 and found[0].steps == 0 and found[0].parameters == ()
+    assert work.run() == {'busy': [], 'broken': [], 'out': False}      # and it is known to be done
 
 
 def test_linear_autoencoder_spans_the_principal_subspace():
@@ -127,8 +128,8 @@ def test_linear_autoencoder_spans_the_principal_subspace():
                            lambda params, z, batch, key=None: -error(params, z, batch) / 2,
                            lambda params, z, key, mode: {'x': out.apply(params, z)})
     head = lambda n, init=None, bias=None: toys.linear(5, n)
-    kit = toys.kit(2)._replace(encoder=lambda init=None: identity, head=head, features=5,
-                               decoder=lambda latent=2: decoder)
+    kit = dataclasses.replace(toys.kit(2), features=5).replace(
+        encoder=lambda init=None: identity, head=head, decoder=lambda latent=2: decoder)
     method = autoencoders.deterministic_ae(kit, toys.recipe(steps=3000, clip=1e9))
     data = {'x': jnp.asarray(x)}
     batch = {**data, 'weight': jnp.ones(60)}

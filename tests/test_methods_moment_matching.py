@@ -7,7 +7,7 @@ import optax
 import pytest
 import toys
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import moment_matching
 from vaebench.methods.gans import NOISE
@@ -41,7 +41,7 @@ def batch_of():
 
 def points(kit_latent=2, hidden=(32, 32)):
     """The smallest real kit for points of the plane."""
-    return networks.build({'kind': 'points', 'shape': (2,)},
+    return networks.build({'x': schema.vector(2)},
                           {'name': 'mlp', 'latent': kit_latent, 'hidden': hidden})
 
 
@@ -190,8 +190,8 @@ def test_evals(name):
 
 @pytest.mark.parametrize('name', ['gmmn', 'mmd_gan'])
 def test_a_kit_without_generator_is_refused(name):
-    with pytest.raises(UserError, match='image'):
-        made(name, toys.kit()._replace(gen=None))
+    with pytest.raises(UserError, match="network 'gen', which the kit has not"):
+        made(name, toys.without(toys.kit(), 'gen'))
 
 
 # GMMN
@@ -280,7 +280,7 @@ def game(shift=0., **options):
         lambda key: ({'b': jnp.zeros(
             ())}, {}), lambda params, stats, z, weight=None, train=False:
         (jnp.broadcast_to(level + params['b'], (len(z), 2, 2, 1)), stats))
-    kit = toys.kit()._replace(critic=lambda n_out: plain, gen=lambda latent=3, norm=False: flat)
+    kit = toys.kit().replace(critic=lambda n_out: plain, gen=lambda latent=3, norm=False: flat)
     method = moment_matching.mmd_gan(kit, toys.recipe(), **options)
     return method, *method.init(jax.random.key(0), None)
 
@@ -386,7 +386,7 @@ def test_normalised_generator():
     """Its statistics are moved by its own player; the critic treats images one by one whatever
     the generator does.
     """
-    kit = networks.build({'kind': 'image', 'shape': (3, 3, 1)},
+    kit = networks.build({'x': schema.image((3, 3, 1))},
                          {'name': 'mlp', 'latent': 2, 'hidden': (6,)})
     method, data = moment_matching.mmd_gan(kit, toys.recipe(), norm=True, n_critic=1,
                                            size=5), toys.images(16, 3)

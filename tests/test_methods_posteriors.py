@@ -187,7 +187,7 @@ def test_committed_bounds_of_any_rate(rate):
 
 def spent(m, a, rate=.1):
     """q of a committed posterior whose head's outputs are m and a [B, Z]."""
-    kit = toys.kit(m.shape[-1])._replace(head=lambda n_out, init=None, bias=None: core.Net(
+    kit = toys.kit(m.shape[-1]).replace(head=lambda n_out, init=None, bias=None: core.Net(
         lambda key: {}, lambda params, x, key=None: x))
     posterior = posteriors.committed(kit, rate)
     q, _ = posterior.apply({'head': {}}, {}, core.Features(jnp.concatenate([m, a], -1)))

@@ -11,7 +11,7 @@ import scipy.stats
 import sklearn.mixture
 import toys
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import autoencoders, models, posteriors, priors
 from vaebench.ops import distributions
@@ -275,8 +275,8 @@ def test_bad_input_is_refused():
     kit, recipe = toys.kit(), toys.recipe()
     with pytest.raises(UserError, match='at least 2'):
         priors.flow(toys.kit(latent=1))
-    with pytest.raises(UserError, match='pseudo-inputs'):
-        priors.vamp_vae(kit._replace(pseudo=None), recipe)
+    with pytest.raises(UserError, match="network 'pseudo', which the kit has not"):
+        priors.vamp_vae(toys.without(kit, 'pseudo'), recipe)
     with pytest.raises(UserError, match='did you mean'):
         priors.mog_vae(kit, recipe, free='boths')
 
@@ -288,7 +288,7 @@ def test_pseudo_sentences():
     """
     with jax.enable_x64(False):
         kit = networks.build(
-            {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5},
+            schema.text(tuple('abcdefghi'), 5),
             {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4, 'family': 'B'})
         data = {k: v for k, v in toys.sentences(24).items() if k != 'log_p'}
         method = priors.vamp_vae(kit, toys.recipe(), components=3, draws=3)
@@ -370,7 +370,7 @@ def test_mixture_phase_finds_the_law_of_the_codes():
     EM."""
     z, truth = correlated(400)
     kit = toys.kit(latent=2)
-    kit = kit._replace(
+    kit = kit.replace(
         encoder=lambda init=None: core.Net(
             lambda key: {}, lambda params, batch, key=None: core.Features(
                 toys.flat(batch['x'])[:, :2])),

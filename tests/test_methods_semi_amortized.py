@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import toys
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.methods import autoencoders, semi_amortized
 from vaebench.ops import divergences
 
 DATA = toys.images(6)
 RAMP = {'beta': .7, 'beta_start': .7, 'warmup': 0., 'delay': 0., 'period': 0.}
-TEXT = {'kind': 'text', 'vocab': tuple('abcdefghi'), 'max_length': 5}
+TEXT = schema.text(tuple('abcdefghi'), 5)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
 """TWR-VAE: special cases, the law of the code, and the bound by enumeration."""
+import dataclasses
 import functools
 import itertools
 
@@ -10,7 +11,7 @@ import pytest
 import toys
 from scipy.special import logsumexp
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import autoencoders, timestep_posteriors
 from vaebench.ops import divergences
@@ -31,7 +32,7 @@ def double():
 
 def kit(latent=2, words='abcdefghi', most=5, hidden=4):
     """The smallest LSTM kit."""
-    return networks.build({'kind': 'text', 'vocab': tuple(words), 'max_length': most}, {
+    return networks.build(schema.text(tuple(words), most), {
         'name': 'lstm', 'latent': latent, 'embed': 4, 'hidden': hidden, 'family': 'B',
         'dropout': 0.
     })
@@ -66,8 +67,9 @@ def steps(posterior, m, v, mask, **options):
 
 
 def plain(reads, share=1.):
-    toy = toys.kit(2)._replace(
-        length=9, head=lambda n, init=None: core.Net(lambda key: {}, lambda p, x, key=None: x))
+    toy = toys.kit(2).replace(
+        head=lambda n, init=None: core.Net(lambda key: {}, lambda p, x, key=None: x))
+    toy = dataclasses.replace(toy, schema={'length': schema.Field('length', (), 9)})
     return timestep_posteriors.stepwise(toy, reads, share)
 
 

@@ -10,7 +10,7 @@ import optax
 import pytest
 import toys
 
-from vaebench import core, networks
+from vaebench import core, networks, schema
 from vaebench.methods import vector_quantized
 from vaebench.ops import distributions, quantize
 
@@ -37,7 +37,7 @@ def double():
 
 def kit(words='abcdefghi', most=5, hidden=6):
     """The smallest LSTM kit."""
-    return networks.build({'kind': 'text', 'vocab': tuple(words), 'max_length': most}, {
+    return networks.build(schema.text(tuple(words), most), {
         'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': hidden, 'family': 'B',
         'dropout': 0.
     })

@@ -13,14 +13,13 @@ from scipy.stats import norm
 from test_metrics import KEY, S2, closed, data, gaussian, linear, normal, view
 from test_metrics import quick as quick  # the fixture
 from test_results import fake, metric
+from vaebench.metrics.programs import program
 
-from vaebench.core import Method
 from vaebench.experiment import evaluate, results
-from vaebench.metrics import METRICS, Metric, Settings, Value, defined, entries, measure, proposal, validator
+from vaebench.metrics import METRICS, Metric, Settings, Trained, Value, defined, entries, measure, proposal, validator
 from vaebench.metrics.evaluator import fold, single
 from vaebench.metrics.latent import aggregate
 from vaebench.metrics.likelihood import POINT
-from vaebench.metrics.programs import program
 from vaebench.report import tables
 
 S = np.array([.5, 1.])
@@ -361,21 +360,24 @@ def test_programs_that_differ_in_a_number_do_not_collide():
     assert len(v.programs) == 10 and program(scaled(2)) == program(scaled(2))
 
 
-def test_training_split_and_vocabulary_reach_metrics(monkeypatch):
+def test_training_split_and_truth_reach_metrics(monkeypatch):
     seen = {}
 
     def compute(v):
-        seen.update(train=v.train, vocab=v.vocab, codes=v.codes_of(v.train))
+        seen.update(train=v.data.train, truth=v.data.truth, codes=v.codes_of(v.data.train))
         return Value(np.zeros(v.seeds), 'e', v.n)
 
     monkeypatch.setitem(METRICS, 'seen',
-                        Metric(compute, ((),), 'u', None, ('x', 'train/label', 'vocab')))
+                        Metric(compute, ((),), 'u', None, ('x', 'train/label', 'truth/modes')))
     train = {'x': data(37, 1), 'label': np.arange(37) % 2}
-    method, settings = Method(None, (), linear()), Settings(batch=8)
-    args = method, 2, S2, {}, [{'x': data()}], ['seen'], settings
-    assert evaluate.evaluate(*args)[0] == [{}, {}]
-    entry = evaluate.evaluate(*args, train=train, vocab=['a', 'b'])[0][0]['seen']
-    assert entry['note'] is None and seen['vocab'] == ('a', 'b') and seen['train'] is train
+    trained, settings = Trained(linear(), S2, {}, evaluate.keys(2)), Settings(batch=8)
+
+    def entries_of(**more):
+        return evaluate.evaluate(trained, toys.readable([{'x': data()}], **more), ['seen'], settings)[0]
+
+    assert entries_of() == entries_of(train=train) == entries_of(truth={'modes': 3}) == [{}, {}]
+    entry = entries_of(train=train, truth={'modes': 3})[0]['seen']
+    assert entry['note'] is None and seen['truth'] == {'modes': 3} and seen['train'] is train
     np.testing.assert_allclose(seen['codes'], train['x'] / (1 + S[:, None, None]**2), rtol=1e-6)
 
 
@@ -409,7 +411,8 @@ def test_notes_are_footnotes_and_rank_together(tmp_path):
     cells = {r.row: r.cells['nll_iw'] for r in table.rows}
     assert cells['dae'].best and not cells['vae'].best
     assert cells['dae'].notes == (1,) and cells['vae'].notes == ()
-    assert results.validate(fake(metrics={'a': {**metric(1.), 'note': 3}}))
+    with pytest.raises(ValueError, match='metrics.a.note'):
+        results.checked(fake(metrics={'a': {**metric(1.), 'note': 3}}))
 
 
 def test_entries_carry_the_note():

@@ -10,7 +10,7 @@ from vaebench.metrics import Settings, measure, mode_coverage, samples
 SIDE = np.arange(-2, 3) * 2 / 2.828
 CENTRES = np.stack(np.meshgrid(SIDE, SIDE), -1).reshape(-1, 2)
 STD = .05 / 2.828
-INFO = {'modes': CENTRES, 'std': STD}
+TRUTH = {'modes': CENTRES, 'std': STD}
 
 
 def mixture(n, seed=0, centres=CENTRES):
@@ -72,7 +72,7 @@ def view(params, n=300, **more):
 
 def test_modes_of_a_view():
     params = {'modes': jnp.array([25, 5, 25]), 'shift': jnp.array([0., 0., jnp.nan])}
-    v = view(params, info=INFO)
+    v = view(params, truth=TRUTH)
     out = measure(v, ('modes', 'modes_any', 'high_quality', 'mode_kl', 'w2', 'w2_floor'))
     assert out['modes'].value.tolist()[:2] == [25, 5] and np.isnan(out['modes'].value[2])
     assert out['modes'].warning == [None, None, 'not finite for 1 of 1'

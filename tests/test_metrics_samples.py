@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
 from vaebench.core import derive
-from vaebench.metrics import METRICS, Settings, Space, entries, independence, measure, samples
+from vaebench.metrics import METRICS, Judge, Settings, entries, independence, measure, samples
 from vaebench.metrics.evaluator import GENERATED
 from vaebench.ops.two_sample import hsic
 
@@ -255,8 +255,8 @@ def test_features_and_classes_of_a_space():
     def features():
         made.append(1)
         total = lambda x: np.stack([x.reshape(len(x), -1).sum(1), x[:, 0, 0, 0]], 1)
-        return Space(total, 'sums',
-                     lambda f: np.log(np.where(f[:, :1] > 4.5, [[.1, .9]], [[.9, .1]])))
+        classify = lambda f: np.log(np.where(f[:, :1] > 4.5, [[.1, .9]], [[.9, .1]]))
+        return Judge('sums', functions={'features': total, 'classify': classify})
 
     v = view(generator(jax.random.uniform), [{'x': images(80)}], space=features)
     out = measure(v, ('frechet', 'precision', 'class_score', 'class_kl'))
@@ -274,7 +274,7 @@ def test_features_and_classes_of_a_space():
 def test_points_and_what_is_not_defined():
     v = view(generator(jax.random.normal, (2,)), [{'x': np.float32(normal(90, 2))}])
     out = measure(v, METRICS)
-    assert v.item == 'point' and 'in coordinates' in out['frechet'].estimator
+    assert v.data.item == 'point' and 'in coordinates' in out['frechet'].estimator
     assert {k
             for k, x in out.items() if x is not None} == {
                 'frechet', 'frechet_floor', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st',

@@ -9,9 +9,10 @@ import pytest
 import toys
 from sacrebleu.metrics import BLEU
 
-from vaebench import networks
+from vaebench import networks, schema
+from vaebench.judges import language
 from vaebench.methods import autoencoders
-from vaebench.metrics import METRICS, Settings, defined, entries, measure, ngrams, text
+from vaebench.metrics import METRICS, Settings, defined, entries, measure, text
 from vaebench.metrics.qualitative import listings, render, triples
 
 V, KEY = 9, jax.random.key(2)
@@ -61,8 +62,8 @@ def test_training_text_as_samples():
     np.testing.assert_allclose(value(v, 'uni_kl'), 0, atol=1e-15)
     np.testing.assert_allclose(value(v, 'entropy'), -(p * np.log(p)).sum(), rtol=1e-14)
     np.testing.assert_allclose(value(v, 'avg_len'), len(words) / 80, rtol=1e-14)
-    model = ngrams.fit(*framed(corpus).values(), V)
-    own = np.exp(ngrams.word_nll(model, *framed(corpus).values()).sum() / len(words))
+    model = language.fit(*framed(corpus).values(), V)
+    own = np.exp(language.word_nll(model, *framed(corpus).values()).sum() / len(words))
     np.testing.assert_allclose(value(v, 'fluency'), own, rtol=1e-12)
     back = spoken([corpus], test=corpus, train=random_text(9, 5))
     # the same model, the same text
@@ -141,13 +142,13 @@ def test_what_the_data_must_hold():
     corpus = random_text(9)
     v = spoken([corpus])
     assert not any(
-        defined(n, v.evals, v.names)
+        defined(n, v.evals, v.data.names)
         for n in ('uni_kl', 'fluency', 'bleu', 'rouge_interpolation'))
-    assert defined('fluency_reverse', v.evals, v.names) and defined('dis_1', v.evals, v.names)
+    assert defined('fluency_reverse', v.evals, v.data.names) and defined('dis_1', v.evals, v.data.names)
     assert not any(
         defined(n, {'sample', 'encode', 'decode'}, {'x', 'label'}) for n in text.METRICS)
     assert all(
-        set(text.METRICS[n].fields) <= set(spoken([corpus], train=corpus).names)
+        set(text.METRICS[n].fields) <= set(spoken([corpus], train=corpus).data.names)
         for n in text.METRICS)
 
 
@@ -273,13 +274,13 @@ def test_modes_reach_the_decoder():
 # A real model.
 
 PROGRAMS = {}
-INFO = {'kind': 'text', 'vocab': VOCAB, 'max_length': 7}
+COLUMNS = schema.text(VOCAB, 7)
 
 
 @functools.cache
 def model(seeds=2):
     kit = networks.build(
-        INFO,
+        COLUMNS,
         {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1., 'dropout': 0.})
     method = autoencoders.vae(kit, toys.recipe())
     batch = toys.all_of(toys.sentences(4, V))
@@ -346,7 +347,7 @@ def test_greedy_sentences_are_those_of_the_prior_draws():
 
 def test_a_language_model_has_samples():
     kit = networks.build(
-        INFO, {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1.})
+        COLUMNS, {'name': 'lstm', 'latent': 3, 'embed': 4, 'hidden': 5, 'init_scale': 1.})
     method = toys.make('lstm_lm', kit)
     params, carry = jax.vmap(lambda key: method.init(key, toys.all_of(toys.sentences(4, V))))(
         jax.random.split(KEY, 1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vaebench import networks
+from vaebench import networks, schema
 from vaebench.errors import UserError
 from vaebench.networks import common, image
 from vaebench.networks.text import END, PAD, START
@@ -17,13 +17,13 @@ BATCH = {'tokens': jnp.array([[1, 5, 6, 2, 0], [1, 7, 8, 9, 2], [1, 2, 0, 0, 0]]
 
 
 def text_kit(**options):
-    info = {'kind': 'text', 'vocab': tuple(map(str, range(V))), 'max_length': WORDS}
-    return networks.build(info, {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H, 'init_scale': .5, **options})
+    columns = schema.text(tuple(map(str, range(V))), WORDS)
+    return networks.build(columns, {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H, 'init_scale': .5, **options})
 
 
 def image_kit(name='mlp', shape=(8, 8, 1), **options):
     sizes = {'hidden': (6, 5)} if name == 'mlp' else {'channels': (2, 3), 'hidden': 5}
-    return networks.build({'kind': 'image', 'shape': shape}, {'name': name, 'latent': Z, **sizes, **options})
+    return networks.build({'x': schema.image(shape)}, {'name': name, 'latent': Z, **sizes, **options})
 
 
 def draw(shape, seed=0):
@@ -201,8 +201,8 @@ def test_samples_follow_the_model():
 
 @pytest.mark.parametrize('family,bound', [('A', .01), ('B', .1)])
 def test_text_initialisation(family, bound):
-    info = {'kind': 'text', 'vocab': tuple(range(40)), 'max_length': WORDS}
-    kit = networks.build(info, {'name': 'lstm', 'latent': 8, 'embed': 16, 'hidden': 32, 'family': family})
+    columns = schema.text(tuple(map(str, range(40))), WORDS)
+    kit = networks.build(columns, {'name': 'lstm', 'latent': 8, 'embed': 16, 'hidden': 32, 'family': family})
     parts = kit.encoder(), kit.decoder(), kit.head(16)
     params = [part.init(key) for part, key in zip(parts, jax.random.split(jax.random.key(0), 3), strict=True)]
     for path, x in jax.tree_util.tree_leaves_with_path(params):
@@ -367,7 +367,7 @@ def test_one_trace():
 
 def test_unknown_names_are_one_line_errors():
     with pytest.raises(UserError, match='lstm'):
-        networks.build({'kind': 'text', 'vocab': ('a',), 'max_length': 2}, {'name': 'mlp', 'latent': 2})
+        networks.build(schema.text(('a',), 2), {'name': 'mlp', 'latent': 2})
     with pytest.raises(UserError, match='gaussian_full'):
         image_kit(likelihood='gauss')
 

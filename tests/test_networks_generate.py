@@ -9,7 +9,7 @@ import toys
 from test_networks import WORDS, E, H, V, Z, draw
 from test_networks_text import EVERY, OPTIONS, all_logits, code, made
 
-from vaebench import networks
+from vaebench import networks, schema
 from vaebench.networks import generate
 from vaebench.networks.text import END, PAD, START
 
@@ -43,7 +43,7 @@ def test_greedy_takes_the_likeliest_token(name):
 
 def test_samples_of_two_words_follow_the_model():
     """Frequencies of whole sentences, with a decoder whose steps depend on each other."""
-    kit = networks.build({'kind': 'text', 'vocab': tuple(range(5)), 'max_length': 1},
+    kit = networks.build(schema.text(tuple('abcde'), 1),
                          {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H, 'init_scale': 1.})
     dec, n = kit.decoder(dilations=(1,)), 4000
     params, z = dec.init(jax.random.key(0)), jnp.broadcast_to(draw((1, Z)), (n, Z))
@@ -67,9 +67,9 @@ TINY, FEW = 5, 3             # <pad> <s> </s> and two words; sentences of at mos
 
 
 def tiny(name, width, seed):
-    info = {'kind': 'text', 'vocab': tuple(range(TINY)), 'max_length': FEW}
-    kit = networks.build(info, {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H, 'init_scale': 1.2, 'family': 'B',
-                                'beam': width})
+    columns = schema.text(tuple('abcde'[:TINY]), FEW)
+    kit = networks.build(columns, {'name': 'lstm', 'latent': Z, 'embed': E, 'hidden': H,
+                                   'init_scale': 1.2, 'family': 'B', 'beam': width})
     dec = kit.decoder(**OPTIONS[name])
     return dec, dec.init(jax.random.key(seed))
 

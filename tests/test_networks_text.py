@@ -8,8 +8,9 @@ import pytest
 import toys
 from test_networks import BATCH, WORDS, E, H, V, Z, draw, image_kit, np_lstm, text_kit
 
-from vaebench import networks
+from vaebench import methods, networks, schema
 from vaebench.errors import UserError
+from vaebench.methods.build import build
 from vaebench.networks import common, decoders, generate, text
 from vaebench.networks.text import END, START
 from vaebench.ops import softmax
@@ -247,8 +248,8 @@ def test_second_derivative(name):
 @EVERY
 def test_memory_is_bounded_under_vmap(name):
     """200 samples of 8 sentences of 24 words: the logits alone would be 768 MB."""
-    info = {'kind': 'text', 'vocab': tuple(range(5000)), 'max_length': 30}
-    dec = networks.build(info, {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4}).decoder(**OPTIONS[name])
+    columns = schema.text(tuple(map(str, range(5000))), 30)
+    dec = networks.build(columns, {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4}).decoder(**OPTIONS[name])
     shape = lambda *s: jax.ShapeDtypeStruct(s, jnp.float32)
     z = {'memory': shape(200, 8, 4, 2), 'mask': shape(200, 8, 4)} if name == 'attention' else shape(200, 8, 2)
     batch = {'tokens': jax.ShapeDtypeStruct((8, 25), jnp.int32), 'length': jax.ShapeDtypeStruct((8,), jnp.int32)}
@@ -260,7 +261,7 @@ def test_memory_is_bounded_under_vmap(name):
 @EVERY
 @pytest.mark.parametrize('family', ['A', 'B'])
 def test_initialisation(name, family):
-    kit = networks.build({'kind': 'text', 'vocab': tuple(range(40)), 'max_length': WORDS},
+    kit = networks.build(schema.text(tuple(map(str, range(40))), WORDS),
                          {'name': 'lstm', 'latent': 8, 'embed': 16, 'hidden': 32, 'family': family})
     params = kit.decoder(**OPTIONS[name]).init(jax.random.key(0))
     for path, x in jax.tree_util.tree_leaves_with_path(params):
@@ -342,7 +343,11 @@ def test_pseudo_images(name):
     assert sorted(rows[:3]) == [0, 2, 3] and rows[3:] == rows[:2]
     assert (got[:3] == x[jnp.array(rows[:3])]).all()
     assert 0 < np.abs(got[3:] - got[:2]).max() < .06       # copies can part
-    assert kit.vocab is kit.length is kit.sequence is None
+    for column in ('tokens', 'length'):
+        with pytest.raises(UserError, match=f"needs a column '{column}', which the data has not: it has x"):
+            kit.size(column)
+    with pytest.raises(UserError, match="needs a network 'sequence', which the kit has not: it has encoder, head"):
+        kit.sequence(2, 3)
 
 
 def test_sequence_is_a_causal_lstm():
@@ -356,7 +361,7 @@ def test_sequence_is_a_causal_lstm():
         np.testing.assert_allclose(got[b], h @ p['out']['kernel'] + p['out']['bias'], rtol=1e-4, atol=1e-6)
     moved = net.apply(params, x.at[:, 3].add(1.)) != got
     assert not moved[:, :3].any() and moved[:, 3:].any(-1).all()
-    assert (kit.vocab, kit.length) == (V, WORDS + 1)
+    assert (kit.size('tokens'), kit.size('length')) == (V, WORDS + 1)
 
 
 @pytest.mark.slow
@@ -371,14 +376,20 @@ def test_language_model_of_convolutions():
     np.testing.assert_allclose(dec.log_prob(uniform, None, BATCH), -BATCH['length'] * np.log(V), rtol=1e-6)
 
 
-def test_what_does_not_fit_is_a_one_line_error():
+def test_what_does_not_fit_is_a_one_line_error(monkeypatch):
     kit = text_kit()
     with pytest.raises(UserError, match='attention'):
         kit.decoder(attention=True, dilations=(1,))
     with pytest.raises(UserError, match='latent > 0'):
         kit.decoder(latent=0, attention=True)
-    with pytest.raises(UserError, match='skip'):
-        image_kit().decoder(skip=True)
+    mlp = {'name': 'mlp', 'latent': 2, 'hidden': (3,)}
+    for name, lacks in (('skip_vae', 'decoder.skip'), ('twr', 'encoder.states')):
+        with pytest.raises(UserError, match=f'{name} needs {lacks}, which kit.name=mlp has not .lstm'):
+            build({'method': name, 'kit': mlp, 'options': {}}, {}, toys.recipe())   # before any data is read
+    undeclared = methods.METHODS['skip_vae']._replace(needs=())      # such as an installed package's
+    monkeypatch.setitem(methods.METHODS, 'undeclared', undeclared)
+    with pytest.raises(UserError, match="undeclared or its kit: .* keyword argument 'skip'; mend"):
+        build({'method': 'undeclared', 'kit': mlp, 'options': {}}, toys.SCHEMA, toys.recipe())
     dec, params = made('plain')
     with pytest.raises(UserError, match='beam'):
         dec.generate(params, draw((2, Z)), None, 'mean')

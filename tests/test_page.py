@@ -14,7 +14,7 @@ from test_report import IW, put, toy
 from test_results import fake, metric
 
 from vaebench.experiment import results
-from vaebench.report import page, published, tables
+from vaebench.report import page, published, statistics, tables
 
 VOID = {'meta', 'link', 'input', 'img'}
 TEXT = {'td', 'th', 'script', 'title', 'style', 'article', 'li', 'a', 'dd', 'h2', 'figcaption', 'p'}
@@ -67,7 +67,7 @@ def collect(folder):
 def lab(folder):
     """Two tables: `toy` with a failed seed, a failed row and a missing row; `ptb`, with published numbers."""
     toy(folder / 'results', 3)
-    rows = {**{r['row']: r['config_hash'] for r in results.read_all(folder / 'results')[0]},
+    rows = {**{r.row: r.config_hash for r in results.read_all(folder / 'results')[0]},
             'bad': fake('bad')['config_hash'], 'gone': '0' * 10}
     put(folder / 'results', fake('vae', 3, order=1, status='failed', reason='non-finite rec\nat step 30', metrics={}),
         fake('bad', 0, order=3, status='failed', reason='kl is nan', metrics={}))
@@ -94,7 +94,8 @@ def large(rows=120, seeds=5, metrics=12):
                                             better=('lower', 'higher', None)[m % 3],
                                             note=f'a note on row {r}' if m == 1 else None)
                       for m in range(metrics) if m or r % 10}
-            result = fake(f'row_{r}', seed, order=r, table='large', metrics=values, label=f'Method {r} (with a label)')
+            result = results.checked(fake(f'row_{r}', seed, order=r, table='large', metrics=values,
+                                          label=f'Method {r} (with a label)'))
             found.append(tables.Found(pathlib.Path(results.filename(result)), result))
     return tables.build('large', found)
 
@@ -242,7 +243,7 @@ def test_cards_of_methods_and_of_rows(tmp_path):
 def test_tables_without_runs_or_facts(tmp_path):
     """As aggregates are: a number without seeds, with and without an interval, and words beside a number."""
     column = tables.Column('score', '%', 'higher', 'points', 1)
-    summary = lambda *values: tables.statistics.Summary(*values)
+    summary = lambda *values: statistics.Summary(*values)
     cells = [tables.Cell({}, summary(50., 40., 60., 6), None, True, '', 'points', ()),
              tables.Cell({}, summary(-7., None, None, 0), None, False, 'of two', 'points', (1,)),
              tables.Cell({}, None, None, False, 'missing', '', ())]

@@ -204,7 +204,7 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
         arrays = {'real/x': images(20), 'sample/x': images(64, seed=seed)}
         results.write(tmp_path, fake('vae', seed, metrics={}), arrays)
     cells, _ = pictures.collect([tmp_path])
-    assert [c.result['seed'] for c in cells['toy']] == [0, 1]
+    assert [c.result.seed for c in cells['toy']] == [0, 1]
     *_, last = pictures.write(cells, tmp_path / 'out')
     one = pictures.overview([('VAE', images(64, seed=0))], images(20), 'Toy table')
     with drawing.settings():

@@ -86,13 +86,13 @@ def test_measured_seconds_come_first(tmp_path):
 def test_numbers_of_rows_are_those_of_the_table(folder):
     results.write_manifest(folder, {'tables': [{'table': 'toy', 'title': 'T', 'rows': [
         {'row': 'none', 'label': 'NONE', 'order': 0, 'hash': '0' * 10},
-        *({'row': r['row'], 'label': r['label'], 'order': r['order'] + 1, 'hash': r['config_hash']}
-          for r in results.read_all(folder)[0] if r['seed'] == 0)]}]})
+        *({'row': r.row, 'label': r.label, 'order': r.order + 1, 'hash': r.config_hash}
+          for r in results.read_all(folder)[0] if r.seed == 0)]}]})
     found, _ = pictures.collect([folder])
-    assert {c.result['row']: c.number for c in found['toy']}['r0'] == 2          # row 1 has no result yet
+    assert {c.result.row: c.number for c in found['toy']}['r0'] == 2          # row 1 has no result yet
     from vaebench.report import tables
     (table,), _ = tables.collect([folder])
-    assert {c.result['row']: c.number for c in found['toy']} == {
+    assert {c.result.row: c.number for c in found['toy']} == {
         r.row: i for i, r in enumerate(table.rows, 1) if r.row != 'none'}
 
 

@@ -5,6 +5,7 @@ from test_report import put
 from test_results import fake, metric
 
 from vaebench import report
+from vaebench.experiment import results
 from vaebench.metrics import METRICS
 from vaebench.report import published, references
 
@@ -109,31 +110,37 @@ def test_published_estimators(key, number, verdict):
     assert value.ours == verdict and (value.why is None) == (verdict is not None)
 
 
+def compare(value, dataset, metrics):
+    """`published.compare` of records as files hold them."""
+    result = results.checked(fake(dataset=dataset | {'sizes': dataset.get('sizes')}, metrics=metrics))
+    return published.compare(value, result.dataset, result.metrics)
+
+
 def test_verdicts():
     nll = published.values('A8/bn_vae_06/yahoo', 'yahoo')[0]
     data = {'name': 'yahoo', 'split': 'test'}
     ours = {'nll_iw': metric(1., samples=500)}
-    assert published.compare(nll, data, ours) == ('same estimator', '')
+    assert compare(nll, data, ours) == ('same estimator', '')
     full = data | {'sizes': {'train': 100_000, 'valid': 10_000, 'test': 10_000}, 'vocab': 20_001}
-    assert published.compare(nll, full, ours) == ('same estimator', '')
-    assert published.compare(nll, data, {'nll_iw': metric(1.)}) == ('same estimator', '')    # exact: no samples
+    assert compare(nll, full, ours) == ('same estimator', '')
+    assert compare(nll, data, {'nll_iw': metric(1.)}) == ('same estimator', '')    # exact: no samples
     for dataset, metrics, why in [
             (data | {'reduced': True}, ours, 'reduced data'), (data | {'name': 'yahoo-small'}, ours, 'reduced data'),
             (data | {'sizes': {'train': 100_000, 'test': 500}}, ours, 'reduced data'),
             (data | {'name': 'yahoo_b'}, ours, 'other data: yahoo'), (data | {'split': 'valid'}, ours, 'other split'),
             (data, {}, 'nll_iw not measured here'),
             (data, {'nll_iw': metric(1., samples=50)}, '500 importance samples there, 50 here')]:
-        verdict, reason = published.compare(nll, dataset, metrics)
+        verdict, reason = compare(nll, dataset, metrics)
         assert verdict == 'not comparable' and reason.startswith(why)
 
 
 def test_replicas_are_named():
     nll, ppl = published.values('A10/twr_vae/ptb', 'ptb')[:2]
     data = PTB | {'split': 'test'}
-    assert published.compare(ppl, data, {'ppl_iw': metric(60.)}) == ('not comparable', 'ppl_paper not measured here')
-    found = published.compare(ppl, data, {'ppl_iw': metric(60.), 'ppl_paper': metric(41.)})
+    assert compare(ppl, data, {'ppl_iw': metric(60.)}) == ('not comparable', 'ppl_paper not measured here')
+    found = compare(ppl, data, {'ppl_iw': metric(60.), 'ppl_paper': metric(41.)})
     assert found == ('same estimator', 'answers to ppl_paper, a replica of what was printed and no bound')
-    assert published.compare(nll, data, {'nll_paper': metric(86.)})[1].startswith('answers to nll_paper')
+    assert compare(nll, data, {'nll_paper': metric(86.)})[1].startswith('answers to nll_paper')
 
 
 def test_malformed_lines_are_named():

@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import pytest
-from test_results import fake, metric
+from test_results import fake, kept, metric
 
 from vaebench import report
 from vaebench.errors import UserError
 from vaebench.experiment import results
-from vaebench.report import formats, latex, tables
+from vaebench.report import cli, formats, latex, tables
 
 COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'
 IW, EXACT = 'importance sampling, S=500', 'exact'
@@ -158,12 +158,13 @@ def test_json_reads_back_as_it_was(tmp_path):
 def test_json_round_trip(tmp_path):
     found = tables.collect([toy(tmp_path, 5)])[0]
     table, = json.loads(formats.as_json(found))['tables']
-    written = {(r['row'], r['seed']): r for r in results.read_all(tmp_path)[0]}
+    written = {(r.row, r.seed): r for r in results.read_all(tmp_path)[0]}
     for row in table['rows']:
         assert (row['steps'], row['parameters'], row['train']) == (1000, 12345, 12.5)
         for name, cell in row['metrics'].items():
-            assert cell['seeds'] == {str(s): r['metrics'][name]['value'] for (k, s), r in written.items()
-                                     if k == row['row'] and name in r['metrics']}
+            assert cell['seeds'] == {
+                str(s): r.metrics[name].value for (k, s), r in written.items()
+                if k == row['row'] and name in r.metrics}
             if cell['seeds']:
                 assert cell['mean'] == pytest.approx(np.mean(list(cell['seeds'].values())), abs=1e-12)
 
@@ -312,11 +313,33 @@ def test_digits(tmp_path, value, shown):
 def test_runs_of_a_row(tmp_path):
     git = {'revision': 'b' * 40, 'dirty': True}
     put(tmp_path, fake('a', 1, status='failed', reason='kl\nis nan', metrics={}, git=git), fake('a', 0, method='m'))
-    run = fake('a')
-    assert tables.collect([tmp_path])[0][0].rows[0].runs == (
-        tables.Run(0, 'done', None, results.filename(run), 'm', run['config_hash'], 'a' * 40, '1 x cpu', run['times']),
-        tables.Run(1, 'failed', 'kl is nan', results.filename(fake('a', 1)), 'a', run['config_hash'], 'b' * 40,
-                   '1 x cpu', run['times']))
+    (table,), _ = tables.collect([tmp_path])
+    own, times = fake('a')['config_hash'], fake('a')['times']
+    assert table.rows[0].runs == (
+        tables.Run(0, 'done', None, f'a.s0.{own}.json', 'm', own, 'a' * 40, '1 x cpu', times),
+        tables.Run(1, 'failed', 'kl is nan', f'a.s1.{own}.json', 'a', own, 'b' * 40, '1 x cpu',
+                   times))
+
+
+def parameters(folder):
+    """What the one table of a folder says of its parameters."""
+    (table,), _ = tables.collect([folder])
+    return [line for line in table.about if line.startswith('Parameters')]
+
+
+def test_parameters_are_those_that_were_kept(tmp_path):
+    put(tmp_path, fake('a', parameters=kept('last', 'best')))
+    assert parameters(tmp_path) == ['Parameters evaluated: best on validation.']
+    put(tmp_path, fake('b', order=1, parameters=[]))
+    assert parameters(tmp_path) == [
+        'Parameters evaluated: best on validation, of every row that trains.']
+    put(tmp_path, fake('c', order=2, parameters=kept('best', 'last')),
+        fake('d', order=3, parameters=kept('best', 'none')),          # its second phase took no step
+        fake('e', order=4, parameters=kept('none')),
+        fake('f', order=5, parameters=kept('best'), status='failed', reason='nan', metrics={}))
+    assert parameters(tmp_path) == ['Parameters evaluated: best on validation (A, D); last (C).']
+    put(tmp_path / 'none', fake('b', parameters=[]))
+    assert parameters(tmp_path / 'none') == []
 
 
 def row_of(text, label):
@@ -392,6 +415,23 @@ def test_estimators_are_ranked_apart(tmp_path):
         ('a', True, 0), ('b', True, 1), ('c', False, 1), ('d', False, 1), ('e', False, 0)]
     assert table.notes == ('m: importance sampling, S=500 (10 examples, 500 samples); ranked apart from the others',
                            'm: importance sampling, S=500 (10 examples, 50 samples); ranked apart from the others')
+
+
+def test_the_wording_of_an_estimator_sets_nothing_apart(tmp_path):
+    rows = ('a', 1., 'importance sampling'), ('b', 2., 'importance weights')
+    for row, value, words in rows:
+        put(tmp_path / 'a', *(fake(row, s, metrics={
+            'm': {**metric(value + s, 'iw', samples=50), 'estimator': words}}) for s in range(2)))
+    (table,), _ = tables.collect([tmp_path / 'a'])
+    assert table.notes == () and [r.cells['m'].best for r in table.rows] == [True, False]
+    assert {r.cells['m'].estimator for r in table.rows} == {
+        'importance sampling (10 examples, 50 samples)'}
+    put(tmp_path / 'b', *(fake(r, metrics={'m': {**metric(1., own), 'estimator': 'same words'}})
+                          for r, own in (('a', 'features-1'), ('b', 'features-2'))))
+    (table,), _ = tables.collect([tmp_path / 'b'])
+    assert table.notes == (
+        'm: same words (10 examples), features-2; ranked apart from the others',)
+    assert table.rows[0].cells['m'].estimator != table.rows[1].cells['m'].estimator
 
 
 def test_seeds_with_different_estimators_are_not_averaged(tmp_path):
@@ -507,7 +547,7 @@ def test_report_imports_no_jax(tmp_path):
 
 
 def test_names_of_the_formats_agree():
-    assert set(report.EXTENSIONS) == {*formats.FORMATS, 'html'}
+    assert set(cli.EXTENSIONS) == {*formats.FORMATS, 'html'}
 
 
 def test_missing_folder():

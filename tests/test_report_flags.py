@@ -7,7 +7,8 @@ from test_report import put, toy
 from test_results import fake, metric
 
 from vaebench import report
-from vaebench.report import formats, tables
+from vaebench.experiment import results
+from vaebench.report import cli, formats, tables
 
 
 @pytest.fixture
@@ -25,15 +26,28 @@ def two(folder):
     for order, (row, x) in enumerate({'vae': 50., 'fb': 49.}.items()):
         put(folder, *(fake(row, s, table='other', title='Other', order=order, config_hash='a' * 10, metrics={
             'nll_iw': metric(x + s / 10), 'kl': metric(order + s / 10.), 'rec': metric(x - order)}) for s in range(3)))
+    return described(folder)
+
+
+def described(folder):
+    """The folder with a manifest of its results: their primary metric and their baseline."""
+    made = {}
+    for r in reversed(results.read_all(folder)[0]):
+        table = made.setdefault(r.table, {'table': r.table, 'title': r.title, 'rows': {},
+                                          'primary': 'nll_iw', 'baseline': 'vae'})
+        table['rows'][r.row] = {'row': r.row, 'label': r.label, 'order': r.order,
+                                'hash': r.config_hash}
+    results.write_manifest(folder, {'tables': [
+        {**table, 'rows': list(table['rows'].values())} for table in made.values()]})
     return folder
 
 
 def test_all_formats_at_once_are_those_of_each(tmp_path, run):
     source, out = two(tmp_path / 'a'), tmp_path / 'out'
     code, said, _ = run(f'--results={source}', '--format=all', f'--out={out}')
-    assert code == 0 and len(said.splitlines()) == len(report.EXTENSIONS) == len(formats.FORMATS) + 1
-    assert {p.name for p in out.iterdir()} == {f'tables.{x}' for x in report.EXTENSIONS.values()}
-    for form, extension in report.EXTENSIONS.items():
+    assert code == 0 and len(said.splitlines()) == len(cli.EXTENSIONS) == len(formats.FORMATS) + 1
+    assert {p.name for p in out.iterdir()} == {f'tables.{x}' for x in cli.EXTENSIONS.values()}
+    for form, extension in cli.EXTENSIONS.items():
         assert (out / f'tables.{extension}').read_text() == report.render([source], form)[0], form
     assert run(f'--results={source}', '--format=all')[::2] == (
         2, 'vaebench-report: --format=all needs a folder: give --out=FOLDER\n')

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from test_datasets import facts
 
 from vaebench import datasets
 from vaebench.datasets import synthetic
@@ -133,17 +134,17 @@ def test_tables_are_distributions():
 
 def test_corpus():
     d = datasets.load('synthetic')
-    assert d.info['sizes'] == {'train': 4096, 'valid': 512, 'test': 512}
-    assert d.info['sha256'] == '0c068d05e6d9ea624bdcfcd39b609609642b431e963205bf55320d6406eb4bc1'
-    facts = d.info['source']
-    json.dumps(facts)
-    assert facts['factor_entropy'] == pytest.approx(np.log(24))
-    assert facts['posterior_entropy'] < .06 and facts['information'] == pytest.approx(
-        facts['factor_entropy'] - facts['posterior_entropy'])
-    left = facts['posterior_entropy_after']
-    assert left[0] > left[1] > left[2] > facts['posterior_entropy'] and left[2] < .5   # most is out by word three
+    assert d.source.sizes == {'train': 4096, 'valid': 512, 'test': 512}
+    assert d.source.sha256 == '0c068d05e6d9ea624bdcfcd39b609609642b431e963205bf55320d6406eb4bc1'
+    known = d.source.facts['source']
+    json.dumps(known)
+    assert known['factor_entropy'] == pytest.approx(np.log(24))
+    assert known['posterior_entropy'] < .06 and known['information'] == pytest.approx(
+        known['factor_entropy'] - known['posterior_entropy'])
+    left = known['posterior_entropy_after']
+    assert left[0] > left[1] > left[2] > known['posterior_entropy'] and left[2] < .5   # most is out by word three
     test = d.splits['test']
-    assert facts['entropy'] == pytest.approx(-test['log_p'].mean(), abs=1e-5)
+    assert known['entropy'] == pytest.approx(-test['log_p'].mean(), abs=1e-5)
     np.testing.assert_allclose(synthetic.log_p(test['tokens'], test['length']), test['log_p'], rtol=1e-6)
     for part in d.splits.values():
         assert part['length'].min() == 5 and part['length'].max() == 13
@@ -172,7 +173,7 @@ def test_sizes_and_seeds():
     for split, n in (('train', 64), ('valid', 8), ('test', 8)):   # a shorter one is the beginning of a longer one
         for column in ('length', 'log_p', 'label'):
             np.testing.assert_array_equal(d.splits[split][column], whole.splits[split][column][:n])
-    assert datasets.load('synthetic', sentences=64, eval_sentences=8).info == d.info
-    assert datasets.load('synthetic', sentences=64, eval_sentences=8, seed=1).info['sha256'] != d.info['sha256']
+    assert facts(datasets.load('synthetic', sentences=64, eval_sentences=8)) == facts(d)
+    assert datasets.load('synthetic', sentences=64, eval_sentences=8, seed=1).source.sha256 != d.source.sha256
     with pytest.raises(datasets.UserError, match='seed=-1'):
         datasets.load('synthetic', seed=-1)

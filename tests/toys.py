@@ -1,6 +1,7 @@
 """The smallest kit, data and protocol that methods run on, in whatever precision is switched
 on.
 """
+import dataclasses
 import functools
 
 import jax
@@ -104,6 +105,12 @@ def kit(latent=3):
     return core.Kit(latent, HIDDEN, SCHEMA, nets)
 
 
+def without(kit, *names):
+    """The kit without these networks and columns."""
+    keep = lambda given: {k: v for k, v in given.items() if k not in names}
+    return dataclasses.replace(kit, nets=keep(kit.nets), schema=keep(kit.schema))
+
+
 def images(n, side=SIDE, seed=0):
     """{'x': [n, side, side, 1]} of bits that depend on one hidden bit."""
     rng = np.random.default_rng(seed)
@@ -186,7 +193,7 @@ def columns(data, vocab=None):
     """The schema of arrays as they look: images are [N, H, W, C], points [N, D]."""
     found = {}
     for name, value in data.items():
-        shape = np.shape(value)[1:]
+        shape = () if isinstance(value, dict) else np.shape(value)[1:]
         if name == 'tokens':
             words = tuple(vocab or map(str, range(int(np.max(value)) + 1)))
             found['tokens'] = schema.Field('tokens', (None,), len(words), words)
@@ -197,6 +204,8 @@ def columns(data, vocab=None):
             found['label'] = schema.label(int(np.max(value)) + 1)
         elif name == 'length':
             found['length'] = schema.Field('length', (), int(np.max(value)))
+        elif isinstance(value, dict):
+            found[name] = columns(value)
         else:
             found[name] = schema.Field('real', shape)
     return found
@@ -205,23 +214,29 @@ def columns(data, vocab=None):
 NOUNS = {3: ('image', 'pixel'), 1: ('point', 'coordinate')}
 
 
-def evaluator(evals, params, carry, buckets, key, settings=None, *, programs=None, vocab=None,
-              space=None, train=None, valid=None, truth=None, **more):
-    """A `metrics.Evaluator` of evals and arrays; the language judge where there are words to
-    learn from.
+def readable(buckets, *, vocab=None, space=None, train=None, valid=None, truth=None, **more):
+    """A `metrics.Data` of arrays, with nouns as their datasets have them.
+
+    Args:
+      buckets: of the evaluated split.
+      vocab: words; with or without a training text they make a language judge.
+      space: () -> `metrics.Judge` of samples.
+      train, valid, truth, **more: as for `metrics.Data`.
     """
     from vaebench import judges
     found = columns(buckets[0], vocab)
-    item, part = ('sentence', 'token') if 'tokens' in found else NOUNS.get(
-        len(np.shape(buckets[0].get('x', ()))) - 1, ('example', 'value'))
-    made = {} if space is None else {'space': space}
-    if 'tokens' in found and train and 'tokens' in train:
-        data = datasets.Dataset('toy', {'train': train}, found, None)
-        made['language'] = judges.of(data)['language']
-    elif 'tokens' in found and vocab:
-        own = {'tokens': np.zeros((1, 2), np.int32), 'length': np.ones(1, np.int32)}
-        made['language'] = judges.of(datasets.Dataset('toy', {'train': own}, found,
-                                                      None))['language']
-    data = metrics.Data(buckets, found, train, valid, truth or {}, item, part, judges=made)
-    return metrics.Evaluator(metrics.Trained(evals, params, carry, key, programs), data,
-                             settings, **more)
+    nouns = ('sentence', 'token') if {'tokens', 'length'} & set(found) else NOUNS.get(
+        np.ndim(buckets[0].get('x', ())) - 1, ('example', 'value'))
+    made, text = {} if space is None else {'space': space}, train
+    if 'tokens' in found and vocab and not train:     # a judge that has read nothing
+        text = {'tokens': np.zeros((1, 2), np.int32), 'length': np.ones(1, np.int32)}
+    if 'tokens' in found and 'tokens' in (text or ()):
+        made |= judges.of(datasets.Dataset('toy', {'train': text}, found, None))
+    return metrics.Data(buckets, found, train, valid, truth or {}, *nouns, judges=made, **more)
+
+
+def evaluator(evals, params, carry, buckets, key, settings=None, programs=None, **more):
+    """A `metrics.Evaluator` of evals and arrays; `more` is for it and for `readable`."""
+    run = {k: more.pop(k) for k in ('tick', 'partial') if k in more}
+    trained = metrics.Trained(evals, params, carry, key, programs)
+    return metrics.Evaluator(trained, readable(buckets, **more), settings, **run)

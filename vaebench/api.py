@@ -17,7 +17,7 @@ class Model:
     """A trained model. Made by `load`.
 
     Attributes:
-      result: the cell's result.
+      result: the cell's result, a `records.Result`.
       method: the `core.Method`; its `evals` take the parameters first.
       params, carry: what was trained.
       codec: `core.Codec` between people's values and batches: sentences are strings, images
@@ -28,13 +28,11 @@ class Model:
         self.result, self.method, self.params, self.carry, self.codec = result, method, params, carry, codec
 
     def __repr__(self):
-        return f"<{self.result['label']} on {self.result['dataset']['name']}, seed {self.result['seed']}>"
+        return f'<{self.result.label} on {self.result.dataset.name}, seed {self.result.seed}>'
 
     def _eval(self, name):
         if name not in self.method.evals:
-            raise UserError(
-                f"{self.result['label']} cannot {name}: it offers {', '.join(sorted(self.method.evals))}"
-            )
+            raise UserError(f"{self.result.label} cannot {name}: it offers {', '.join(sorted(self.method.evals))}")
         return lambda *args: self.method.evals[name](self.params, self.carry, *args)
 
     def encode(self, x):
@@ -99,7 +97,7 @@ def load(cell):
         hint = f'there are {", ".join(near[:5])}' if near else f'results lie in <workdir>/results, not {path.parent}'
         raise UserError(f'no result {path}; {hint}')
     result = results.read(path)
-    folder = path.parent.parent / 'models' / f"{result['row']}.s{result['seed']}.{result['train_hash']}"
+    folder = path.parent.parent / 'models' / f'{result.row}.s{result.seed}.{result.train_hash}'
     made = {}
 
     def like(host):
@@ -107,7 +105,7 @@ def load(cell):
             raise UserError(
                 f'{folder} was written by an earlier version; run its table again to train it')
         config, columns, examples = host['config'], schema.parse(
-            host['schema']), result['dataset']['sizes']['train']
+            host['schema']), result.dataset.sizes['train']
         made['method'] = build(config, columns,
                                core.Recipe(1, 1, examples, optimizer(config['optimizer'])))
         made['codec'] = networks.build(columns, config['kit']).codec

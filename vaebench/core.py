@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from vaebench.errors import UserError
@@ -148,7 +147,7 @@ class Codec(NamedTuple):
     """
     read: Callable[[Any], Batch] = _arrays                          # values -> batch
     # generated batch -> values
-    write: Callable[[Batch], Any] = lambda batch: np.asarray(batch['x'])
+    write: Callable[[Batch], Any] = lambda batch: jax.device_get(batch['x'])
     # of generation: from codes, from the prior
     modes: tuple[str, str] = ('mean', 'mean')
 

@@ -1,24 +1,35 @@
-"""Files written at once or not at all, locks, and the one JSON of a config with its hash."""
+"""Files written whole or not at all, locks, and the one JSON text of a config with its hash."""
 import contextlib
-import fcntl
+import errno
 import hashlib
 import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import filelock
 
 from vaebench.errors import UserError
 
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
+"""What a file system answers that cannot lock."""
 
-def plain(value):
-    """`value` as JSON would give it back: mappings to dicts, sequences and arrays to lists, scalars to Python's.
+
+def plain(value: Any) -> Any:
+    """Turns a value into what JSON would give back.
+
+    Mappings become dicts, sequences and arrays lists, NumPy's scalars Python's.
 
     Args:
       value: nested mappings (ConfigDicts too), sequences, arrays, paths and scalars.
 
     Returns:
       Nested dicts with string keys, lists and scalars. A non-finite number stays one.
+
+    Raises:
+      TypeError: something in it has no JSON form that is sure to be the same every time.
 
     >>> plain({'a': (1, np.float32(0.5)), 2: np.arange(2)})
     {'a': [1, 0.5], '2': [0, 1]}
@@ -29,17 +40,28 @@ def plain(value):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
+    if hasattr(value, 'tolist'):        # before the scalars: NumPy's float64 is a float, too
+        return plain(value.tolist())
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if hasattr(value, 'tolist'):
-        return plain(value.tolist())
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise TypeError(f'{type(value).__name__} cannot be written to a result file')
 
 
-def finite(value, instead):
-    """`value` with every non-finite float replaced by `instead(float)`."""
+def finite(value: Any, instead: Callable[[float], Any]) -> Any:
+    """Replaces every non-finite float of a nested value.
+
+    Args:
+      value: nested dicts and lists, see `plain`.
+      instead: gives what takes the float's place.
+
+    Returns:
+      The value with the replacements.
+
+    >>> finite({'a': [1., float('inf')]}, str)
+    {'a': [1.0, 'inf']}
+    """
     if isinstance(value, dict):
         return {k: finite(v, instead) for k, v in value.items()}
     if isinstance(value, list):
@@ -47,23 +69,26 @@ def finite(value, instead):
     return instead(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def canonical(config):
-    """The one JSON string of a config: sorted keys, no spaces, non-finite numbers as strings.
+def canonical(config: Any) -> str:
+    """Writes a config as its one JSON text.
+
+    Keys are sorted, there are no spaces, and non-finite numbers are strings.
 
     Args:
       config: see `plain`.
 
     Returns:
-      str.
+      The text.
 
     >>> canonical({'b': (1, 2.0), 'a': float('inf')})
     '{"a":"inf","b":[1,2.0]}'
     """
-    return json.dumps(finite(plain(config), str), sort_keys=True, separators=(',', ':'), allow_nan=False)
+    return json.dumps(finite(plain(config), str), sort_keys=True, separators=(',', ':'),
+                      allow_nan=False)
 
 
-def config_hash(config):
-    """The first ten hex digits of the sha256 of `canonical(config)`.
+def config_hash(config: Any) -> str:
+    """Gives the first ten hex digits of the sha256 of `canonical(config)`.
 
     >>> config_hash({'a': 1, 'b': 2}) == config_hash({'b': 2, 'a': 1})
     True
@@ -71,15 +96,15 @@ def config_hash(config):
     return hashlib.sha256(canonical(config).encode()).hexdigest()[:10]
 
 
-def one_line(text, most=None):
-    r"""Text on one line, with nothing in it that a terminal would obey.
+def one_line(text: str, most: int | None = None) -> str:
+    r"""Puts a text on one line, with nothing in it that a terminal would obey.
 
     Args:
-      text: str.
-      most: characters; a longer text is cut.
+      text: any text.
+      most: its greatest length in characters; a longer text is cut.
 
     Returns:
-      str.
+      The line.
 
     >>> one_line('a\n  b\x1b[1m'), one_line('abcdefgh', 6)
     ('a b [1m', 'abc...')
@@ -90,12 +115,15 @@ def one_line(text, most=None):
     return text[:most - 3] + '...' if most and len(text) > most else text
 
 
-def write_bytes(path, data):
-    """Writes a file at once or not at all: temporary file, fsync, rename.
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """Writes a file whole or not at all: temporary file, fsync, rename.
 
     Args:
       path: where; its folder is made if need be.
-      data: bytes.
+      data: the content.
+
+    Raises:
+      UserError: the file cannot be written; nothing is left of it.
     """
     path = pathlib.Path(path)
     if not path.name:
@@ -116,34 +144,38 @@ def write_bytes(path, data):
     except OSError as e:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise UserError(f'{path}: cannot be written ({e.strerror}); make room or choose another folder, '
-                        'then run the same command again') from None
+        raise UserError(f'{path}: cannot be written ({e.strerror}); make room or choose '
+                        'another folder, then run the same command again') from None
 
 
 @contextlib.contextmanager
-def lock(path):
-    """Tries to take a lock that dies with its process; never waits.
+def lock(path: str | os.PathLike, wait: bool = False) -> Iterator[bool]:
+    """Takes a lock that dies with its process.
 
     Args:
-      path: lock file; made if need be and left in place.
+      path: the lock file, which is made if need be and left in place.
+      wait: whether to wait for another owner to let go.
 
     Yields:
-      bool: whether it is ours until the block ends.
+      Whether the lock is ours until the block ends; always true after waiting.
+
+    Raises:
+      UserError: the file cannot be opened, or its file system cannot lock.
     """
-    path = pathlib.Path(path)
+    # A soft lock, the library's stand-in for a missing flock, would outlive a killed process.
+    held = filelock.FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except filelock.Timeout:
+        pass
     except OSError as e:
-        raise UserError(f'{path}: cannot be opened ({e.strerror}); choose another folder') from None
+        if e.errno in _NO_LOCKS:
+            raise UserError(f'{path}: this file system cannot lock ({e.strerror}); use a local '
+                            'folder') from None
+        raise UserError(f'{path}: cannot be opened ({e.strerror}); choose another '
+                        'folder') from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = True
-        except BlockingIOError:
-            ours = False
-        except OSError as e:
-            raise UserError(f'{path}: this file system cannot lock ({e.strerror}); use a local folder') from None
-        yield ours
+        yield held.is_locked
     finally:
-        os.close(handle)
+        held.release()

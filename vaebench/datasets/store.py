@@ -1,12 +1,11 @@
-"""The cache of prepared files: complete or absent, checked on every use, shared by any number of processes."""
-import contextlib
-import fcntl
+"""The cache of prepared files: complete or absent, checked on use, shared by all processes."""
 import hashlib
 import json
 import os
 import pathlib
 import shutil
 
+from vaebench import files
 from vaebench.errors import UserError
 
 MANIFEST = 'manifest.json'
@@ -27,8 +26,8 @@ def sha256(path):
 
 
 def _hashes(folder):
-    files = (p for p in folder.rglob('*') if p.is_file() and p.name != MANIFEST)
-    return {p.relative_to(folder).as_posix(): sha256(p) for p in sorted(files)}
+    found = (p for p in folder.rglob('*') if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(folder).as_posix(): sha256(p) for p in sorted(found)}
 
 
 def intact(folder):
@@ -39,19 +38,11 @@ def intact(folder):
         return False
 
 
-@contextlib.contextmanager
-def _locked(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / '.lock', 'w') as f:
-        fcntl.flock(f, fcntl.LOCK_EX)   # dies with its process
-        yield
-
-
 def prepared(folder, write):
     """Makes sure of a prepared folder: as it stands if intact, else written anew.
 
-    The folder is written under another name and moved into place whole, one process at a time. Damaged files are
-    replaced, never read.
+    The folder is written under another name and moved into place whole, one process at a time.
+    Damaged files are replaced, never read.
 
     Args:
       folder: path of the prepared files; its last part should name the content it is made from.
@@ -63,10 +54,11 @@ def prepared(folder, write):
     if intact(folder):
         return folder
     try:
-        with _locked(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with files.lock(folder.parent / '.lock', wait=True):
             if intact(folder):   # another process was quicker
                 return folder
-            for left in folder.parent.glob('.new-*'):   # of a process that died: the lock is ours
+            for left in folder.parent.glob('.new-*'):       # of a process that died
                 shutil.rmtree(left)
             new = folder.parent / f'.new-{os.getpid()}'
             new.mkdir()
@@ -79,7 +71,7 @@ def prepared(folder, write):
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-    except (OSError, RuntimeError) as e:   # array_record's writer reports a full disk by a RuntimeError
-        raise UserError(f'cannot prepare data in {folder.parent} ({str(e).splitlines()[0]}): make room there, or name '
-                        'another folder with --cache_dir') from e
+    except (OSError, RuntimeError) as e:    # array_record reports a full disk by the latter
+        raise UserError(f'cannot prepare data in {folder.parent} ({str(e).splitlines()[0]}): '
+                        'make room there, or name another folder with --cache_dir') from e
     return folder

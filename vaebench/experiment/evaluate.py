@@ -110,12 +110,10 @@ def pictured(view, shown):
         arrays |= {k: v for k, v in codes.items() if k not in PLACES}
         arrays |= _decoded(view, {k: codes[k] for k in PLACES if k in codes})
     elif 'reconstruct' in evals:
-        batch = {k: view.field(k)[:shown] for k in view.buckets[0]}
-        weight = np.ones(len(x[:shown]), np.float32)
-        arrays['decoded/x'] = jax.device_get(view.jit(of_batch, 'reconstruct')((), {**batch, 'weight': weight}))['x']
+        arrays['decoded/x'] = jax.device_get(view.jit(of_batch, 'reconstruct')((), view.head(shown)))['x']
     if view.schema['x'].bounds:
         arrays = {k: _bytes(v) if k.endswith('/x') else v for k, v in arrays.items()}
-    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.buckets[0]}
+    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.data.names}
 
 
 def _ends(evals, params, carry, key, own):

@@ -1,230 +1,146 @@
-"""Result files: one JSON and one .npz of artefacts per cell, written once, every field checked when read."""
+"""Result files: a JSON and an .npz of artefacts per cell, written once, checked when read."""
 import contextlib
 import io
 import json
-import math
 import os
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from vaebench.errors import UserError
+from vaebench.experiment.records import LARGEST, VERSION, Manifest, Record, Result
 from vaebench.files import finite, one_line, plain, write_bytes
 
 MANIFEST = 'table.json'
-VERSION = 1
-LARGEST = 1e300
-"""A measured number beyond it counts as infinite: sums and differences of such numbers would overflow."""
 
-_NONE = type(None)
-_COUNT, _NUMBER = (int, _NONE), (int, float, _NONE)
-_METRIC = {
-    'value': _NUMBER, 'estimator': str, 'unit': str, 'better': ('lower', 'higher', None),
-    'n?': _COUNT, 'samples?': _COUNT, 'stderr?': _NUMBER, 'warning?': (str, _NONE),
-    'note?': (str, _NONE),
-}
-SCHEMA = {
-    'schema': int, 'table': str, 'title': str, 'row': str, 'label': str, 'order': int, 'seed': int, 'method': str,
-    'status': ('done', 'failed'), 'reason': (str, _NONE), 'published': [str],
-    'dataset': {'name': str, 'sha256': str, 'split': str, 'reduced?': (bool, _NONE), 'sizes?': (dict, _NONE)},
-    'config': dict, 'config_hash': str, 'train_hash': str,
-    'parameters': ('best', 'last', None, list),     # of each phase: {'phase', 'kept'}
-    'metrics': {'*': _METRIC}, 'times': {'train': _NUMBER, 'evaluate': _NUMBER, 'compile': _NUMBER},
-    'steps': int, 'parameter_count': int, 'peak_memory': _COUNT,
-    'git': {'revision': (str, _NONE), 'dirty': (bool, _NONE)}, 'versions': {'*': str},
-    'device': {'kind': str, 'count': int, 'platform': str}, 'host': (str, _NONE),
-}
-"""The fields of a result. 'x?' may be left out, '*' is any key, a tuple lists types or allowed values."""
-
-_OPTIONAL = [field.rstrip('?') for field in _METRIC if field.endswith('?')]
-_MANIFEST = {'tables': [{
-    'table': str, 'title': str, 'columns?': [str], 'seeds?': [int], 'primary?': str, 'baseline?': str,
-    'rows': [{'row': str, 'label': str, 'order': int, 'hash': str, 'seeds?': [int], 'published?': [str]}],
-}]}
-_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+=,.-]*')
-_HASH = re.compile(r'[0-9a-f]{10}')
+_RESULT, _MANIFEST = msgspec.json.Decoder(Result), msgspec.json.Decoder(Manifest)
+_PLACE = re.compile(r'(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?', re.DOTALL)
+_FIELD = re.compile(r'Object (?P<what>missing required|contains unknown) field `(?P<field>.*)`',
+                    re.DOTALL)
 
 
-def filename(result):
-    """The name of a cell's file: `<row>.s<seed>.<config_hash>.json`."""
-    return f'{result["row"]}.s{result["seed"]}.{result["config_hash"]}.json'
+def filename(result: Result) -> str:
+    """Gives the name of a cell's file: `<row>.s<seed>.<config_hash>.json`."""
+    return f'{result.row}.s{result.seed}.{result.config_hash}.json'
 
 
-def _shown(value):
-    """The beginning of a value, for a message."""
-    if isinstance(value, (dict, list)):
-        return 'an object' if isinstance(value, dict) else 'a list'
-    return one_line(json.dumps(value), 40)
+# ---- what is wrong with a file ---------------------------------------------------------------
 
 
-def _names(spec):
-    words = {str: 'a string', int: 'a whole number', float: 'a number', bool: 'true or false',
-             dict: 'an object', list: 'a list', _NONE: 'null', None: 'null'}
-    return ' or '.join(words[s] if s in words else repr(s) for s in spec if not (s is int and float in spec))
+def _full_path(path: str, raw: Any, kind: type) -> str:
+    """The path of a wrong field with the key of a mapping, which msgspec writes as [...]."""
+    head, gap, tail = path.partition('[...]')
+    if not gap:
+        return path
+    *outer, last = head.split('.')
+    holder = raw
+    for part in outer:
+        holder = holder[part]
+    for key, value in holder[last].items():
+        holder[last] = {key: value}
+        try:
+            msgspec.convert(raw, kind)
+        except msgspec.ValidationError:
+            return f'{head}.{key}{tail}'
+    return path
 
 
-def _under(key, wrong):
-    path, what = wrong
-    return (key + ('.' if path and path[0] != '[' else '') + path, what) if key else wrong
+def _wrong(error: msgspec.ValidationError, raw: Any, kind: type) -> str:
+    """What msgspec found wrong with the JSON value `raw`, as a phrase that names the field."""
+    what, path = _PLACE.fullmatch(str(error)).group('what', 'path')
+    if kind is Result and isinstance(raw, dict):
+        if 'schema' not in raw:
+            return "field 'schema' is missing, so it is no result file of vaebench"
+        if raw['schema'] != VERSION:
+            shown = one_line(json.dumps(raw['schema']), 40)
+            old = raw['schema'] == 1 and type(raw['schema']) is int
+            return (f'schema {shown} is not {VERSION}, the one this version reads'
+                    + old * '; run python -m vaebench.experiment.convert on its folder')
+    path = _full_path(path, raw, kind) if path and raw is not None else path or ''
+    if found := _FIELD.fullmatch(what):
+        path = f'{path}.{found["field"]}' if path else found['field']
+        what = 'is missing' if found['what'].startswith('missing') else 'is unknown'
+        return one_line(f"field '{path}' {what}", 200)
+    what = what[:1].lower() + what[1:] if what.startswith(('Expected', 'Invalid')) else what
+    return one_line(f"field '{path}': {what}" if path else what, 200)
 
 
-def _checker(spec):
-    """A function that says what is wrong with a value: (path of the field, phrase), or None.
-
-    Made once for each schema, for a report checks every field of thousands of files.
-    """
-    if isinstance(spec, dict):
-        each = _checker(spec['*']) if '*' in spec else None
-        fields = [(k.rstrip('?'), k.endswith('?'), _checker(s)) for k, s in spec.items() if k != '*']
-
-        def check(value):
-            if not isinstance(value, dict):
-                return '', 'is not an object'
-            for key, optional, inner in fields:
-                if key not in value:
-                    if not optional:
-                        return key, 'is missing'
-                elif wrong := inner(value[key]):
-                    return _under(key, wrong)
-            if each:
-                for key, inside in value.items():
-                    if wrong := each(inside):
-                        return _under(key, wrong)
-            return None
-    elif isinstance(spec, list):
-        item = _checker(spec[0])
-
-        def check(value):
-            if not isinstance(value, list):
-                return '', 'is not a list'
-            return next((_under(f'[{i}]', w) for i, v in enumerate(value) if (w := item(v))), None)
-    else:
-        spec = spec if isinstance(spec, tuple) else (spec,)
-        kinds = tuple(s for s in spec if isinstance(s, type))
-        exact, words = frozenset(kinds), [s for s in spec if not isinstance(s, type)]
-
-        def check(value):
-            if type(value) in exact or isinstance(value, kinds) and not isinstance(value, bool):
-                return None
-            if any(w == value and type(w) is type(value) for w in words):
-                return None
-            return '', f'is {_shown(value)}, not {_names(spec)}'
-    return check
+def _malformed(error: Exception, data: bytes) -> str:
+    """Why a text is not valid JSON, with the place."""
+    place = re.search(r'\(byte (\d+)\)', str(error))
+    rest = data[int(place[1]):][:20].decode('utf-8', 'replace') if place else ''
+    return one_line(f'{error}' + f': {rest}' * bool(rest), 200)
 
 
-def _check(value, checker):
-    """What is wrong with `value`, or None."""
-    if not (wrong := checker(value)):
+def _json(data: bytes) -> Any:
+    """The value of a text, None where it is not valid JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
         return None
-    path, what = wrong
-    return one_line(f"field '{path}' {what}" if path else f'it {what}', 200)
 
 
-_check_result, _check_manifest = _checker(SCHEMA), _checker(_MANIFEST)
-
-
-def validate(result):
-    """Checks a result field by field.
+def _decode(path: pathlib.Path, decoder: msgspec.json.Decoder, advice: str) -> Any:
+    """The content of a file.
 
     Args:
-      result: the dict of one result file.
+      path: where it is.
+      decoder: of its type.
+      advice: what to do where a field is wrong.
 
-    Returns:
-      None, or one phrase that says what is wrong.
+    Raises:
+      UserError: one line that names the file and what is wrong with it.
     """
-    if isinstance(result, dict) and 'schema' not in result:
-        return "field 'schema' is missing, so it is no result file of vaebench"
-    if isinstance(result, dict) and result['schema'] != VERSION:
-        return f'schema {_shown(result["schema"])} is not {VERSION}, the one this version reads'
-    if wrong := _check(result, _check_result):
-        return wrong
-    for field in ('row', 'table'):
-        if not _NAME.fullmatch(result[field]):
-            return f"field '{field}' is {one_line(repr(result[field]), 60)}: use letters, digits and _+=,.- only"
-    for field in ('config_hash', 'train_hash'):
-        if not _HASH.fullmatch(result[field]):
-            return f"field '{field}' is {one_line(repr(result[field]), 60)}, not ten hex digits"
-    for metric in result['metrics']:
-        if not metric.strip() or not metric.isprintable():
-            return f"field 'metrics' has the name {_shown(metric)}: a metric's name can be printed"
-    if result['seed'] < 0:
-        return "field 'seed' is negative"
-    if result['status'] == 'failed' and not result['reason']:
-        return "field 'reason' is empty though the status is failed"
-    return None
-
-
-def _load(path):
-    """The JSON value of a file; numbers that no float or index can hold are refused, bare NaN and Infinity too."""
-    def refuse(name):
-        raise ValueError(f'it holds a bare {name}')
-
-    def real(text):
-        if not math.isfinite(x := float(text)):
-            raise ValueError(f'it holds the number {one_line(text, 40)}, too large')
-        return x
-
-    def whole(text):
-        if len(text) > 19:
-            raise ValueError(f'it holds the number {one_line(text, 40)}, too large')
-        return int(text)
-
+    data = b''
     try:
         if not os.path.isfile(path) and os.path.exists(path):
             raise UserError(f'{path}: not a file; move it away')
-        text = pathlib.Path(path).read_text(encoding='utf-8')
-        value = json.loads(text, parse_constant=refuse, parse_float=real, parse_int=whole)
-        if '\\' in text:    # where half a character may hide, which no other file could hold
-            json.dumps(value, ensure_ascii=False).encode()
-        return value
-    except UnicodeEncodeError:
-        raise UserError(f'{path}: not valid JSON (half a character, \\ud800 to \\udfff); move the file away') from None
+        data = pathlib.Path(path).read_bytes()
+        return decoder.decode(data)
     except OSError as e:
-        raise UserError(f'{path}: cannot be read ({e.strerror}); check the path and its permissions') from None
+        raise UserError(f'{path}: cannot be read ({e.strerror}); check the path and its '
+                        'permissions') from None
     except RecursionError:
-        raise UserError(f'{path}: not valid JSON (nested too deep); move the file away') from None
+        raise UserError(f'{path}: not valid JSON (nested too deep); move the file '
+                        'away') from None
+    except msgspec.ValidationError as e:
+        raise UserError(f'{path}: {_wrong(e, _json(data), decoder.type)}; {advice}') from None
     except ValueError as e:
-        raise UserError(f'{path}: not valid JSON ({one_line(str(e), 200)}); move the file away') from None
+        raise UserError(f'{path}: not valid JSON ({_malformed(e, data)}); move the file '
+                        'away') from None
 
 
-def read(path):
-    """One result, every field checked.
+# ---- reading and writing ---------------------------------------------------------------------
+
+
+def read(path: str | os.PathLike) -> Result:
+    """Reads one result, every field checked.
 
     Args:
       path: the JSON file.
 
     Returns:
-      The result, a dict with the fields of `SCHEMA`.
+      The result.
 
     Raises:
       UserError: one line that names the file and what is wrong with it.
     """
-    result = _load(path)
-    if wrong := validate(result):
-        raise UserError(f'{path}: {wrong}; move the file away')
-    for name, metric in result['metrics'].items():
-        for field in _OPTIONAL:
-            if field not in metric:
-                metric[field] = None
-        for field in ('value', 'stderr'):
-            if metric[field] is not None and abs(metric[field]) > LARGEST:
-                raise UserError(f"{path}: field 'metrics.{name}.{field}' is {metric[field]}, too large; move the file "
-                                'away')
-    for field, seconds in result['times'].items():
-        if isinstance(seconds, float) and abs(seconds) > LARGEST:
-            raise UserError(f"{path}: field 'times.{one_line(field, 40)}' is {seconds}, too large; move the file away")
-    return result
+    return _decode(path, _RESULT, 'move the file away')
 
 
-def read_all(folder):
-    """Every result of a folder, and a line for every file that is none.
+def read_all(folder: str | os.PathLike) -> tuple[list[Result], list[str]]:
+    """Reads every result of a folder, and says a line of every file that is none.
 
     Args:
       folder: holds `*.json`; a manifest among them is passed over.
 
     Returns:
-      (results, problems): dicts sorted by table, order, row, seed and hash; strings that name the file.
+      (results, problems): sorted by table, order, row, seed and hash; strings that name the
+      file.
     """
     results, problems = [], []
     for path in sorted(pathlib.Path(folder).glob('*.json')):
@@ -236,44 +152,69 @@ def read_all(folder):
             problems.append(str(e))
             continue
         if path.name != filename(result):
-            problems.append(f'{path}: holds the cell {filename(result)}, so it is a copy or was renamed; '
-                            'give it that name or move it away')
+            problems.append(f'{path}: holds the cell {filename(result)}, so it is a copy or '
+                            'was renamed; give it that name or move it away')
         else:
             results.append(result)
-    results.sort(key=lambda r: (r['table'], r['order'], r['row'], r['seed'], r['config_hash']))
+    results.sort(key=lambda r: (r.table, r.order, r.row, r.seed, r.config_hash))
     return results, problems
 
 
-def _prepare(result):
-    """A plain, valid `result` as it will stand in the file: null, with a warning, for a non-finite value."""
-    for metric in result['metrics'].values():
-        for field in _OPTIONAL:
-            metric.setdefault(field, None)
-        for field in ('value', 'stderr'):
-            x = metric[field]
-            if isinstance(x, float) and not abs(x) <= LARGEST:
-                metric[field] = None
-                metric['warning'] = '; '.join(filter(None, [metric['warning'], f'{field} was {x}']))
-    result['config'] = finite(result['config'], str)
-    return finite(result, lambda x: None)
+def _bounded(metric: Any) -> Any:
+    """A metric's record with null, and a warning, for what is not finite."""
+    if not isinstance(metric, dict):
+        return metric
+    for field in ('value', 'stderr'):
+        x = metric.get(field)
+        if isinstance(x, float) and not abs(x) <= LARGEST:
+            said = filter(None, [metric.get('warning'), f'{field} was {x}'])
+            metric = {**metric, field: None, 'warning': '; '.join(said)}
+    return metric
 
 
-def write(folder, result, arrays=None):
+def checked(result: Result | Mapping[str, Any]) -> Result:
+    """Checks a result field by field, and makes of it what will stand in its file.
+
+    Args:
+      result: a `Result`, or the fields of one as a file holds them. NumPy's scalars are
+        welcome. Of metrics a number that is not finite becomes null with a warning, in the
+        config a string, elsewhere null.
+
+    Returns:
+      The result with Python's numbers.
+
+    Raises:
+      ValueError: one phrase that names the field that is wrong.
+    """
+    raw = msgspec.to_builtins(result, enc_hook=plain)
+    if isinstance(raw.get('metrics'), dict):
+        raw['metrics'] = {k: _bounded(m) for k, m in raw['metrics'].items()}
+    if 'config' in raw:
+        raw['config'] = finite(plain(raw['config']), str)
+    raw = finite(raw, lambda x: None)
+    try:
+        return msgspec.convert(raw, Result)
+    except msgspec.ValidationError as e:
+        raise ValueError(f'not a result: {_wrong(e, raw, Result)}') from None
+
+
+def write(folder: str | os.PathLike, result: Result | Mapping[str, Any],
+          arrays: Mapping[str, np.ndarray] | None = None) -> pathlib.Path:
     """Writes one cell, the artefacts first; a valid file of the same name is left as it is.
 
     Args:
       folder: the results folder.
-      result: dict with the fields of `SCHEMA`; numpy scalars are welcome, non-finite metrics become null
-        with a warning.
+      result: see `checked`.
       arrays: {name: array} for the .npz beside it, or None.
 
     Returns:
       Path of the JSON file.
+
+    Raises:
+      ValueError: a field is wrong.
+      UserError: the files cannot be written.
     """
-    result = plain(result)
-    if wrong := validate(result):
-        raise ValueError(f'not a result: {wrong}')
-    result = _prepare(result)
+    result = checked(result)
     path = pathlib.Path(folder) / filename(result)
     if path.exists():
         with contextlib.suppress(UserError):
@@ -283,41 +224,54 @@ def write(folder, result, arrays=None):
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         write_bytes(path.with_suffix('.npz'), buffer.getvalue())
-    write_bytes(path, _dump(result))
+    write_bytes(path, dumped(result))
     return path
 
 
-def _dump(value):
+def dumped(record: Record) -> bytes:
+    """Gives the text of a file, a field a line, so that two of them can be compared by line."""
+    value = msgspec.to_builtins(record)
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + '\n').encode()
 
 
-def write_manifest(workdir, manifest):
+def write_manifest(workdir: str | os.PathLike,
+                   manifest: Manifest | Mapping[str, Any]) -> pathlib.Path:
     """Writes `<workdir>/table.json`: which cells belong to the tables as now configured.
 
     Args:
-      workdir: folder.
-      manifest: {'tables': [{'table', 'title', 'rows': [{'row', 'label', 'order', 'hash'}]}]}; a table may have
-        'columns' (metrics in order), 'seeds' (expected), 'primary' (the metric it is read by) and 'baseline' (the row
-        that others are compared with), a row 'seeds' of its own and 'published' keys.
+      workdir: the folder.
+      manifest: a `Manifest`, or the fields of one.
 
     Returns:
       Path of the file.
+
+    Raises:
+      ValueError: a field is wrong.
+      UserError: the file cannot be written.
     """
-    manifest = plain(manifest)
-    if wrong := _check(manifest, _check_manifest):
-        raise ValueError(f'not a manifest: {wrong}')
+    raw = msgspec.to_builtins(manifest, enc_hook=plain)
+    try:
+        manifest = msgspec.convert(raw, Manifest)
+    except msgspec.ValidationError as e:
+        raise ValueError(f'not a manifest: {_wrong(e, raw, Manifest)}') from None
     path = pathlib.Path(workdir) / MANIFEST
-    write_bytes(path, _dump(manifest))
+    write_bytes(path, dumped(manifest))
     return path
 
 
-def read_manifest(workdir):
-    """The manifest of a folder, or None where there is none; UserError where it is malformed."""
+def read_manifest(workdir: str | os.PathLike) -> Manifest | None:
+    """Reads the manifest of a folder.
+
+    Args:
+      workdir: the folder.
+
+    Returns:
+      The manifest, None where there is none.
+
+    Raises:
+      UserError: it is malformed.
+    """
     path = pathlib.Path(workdir) / MANIFEST
     if not path.exists():
         return None
-    manifest = _load(path)
-    if wrong := _check(manifest, _check_manifest):
-        raise UserError(f'{path}: {wrong}; run the table again to write a new one')
-    return manifest
-
+    return _decode(path, _MANIFEST, 'run the table again to write a new one')

@@ -19,7 +19,8 @@ from vaebench.core import FAILED
 from vaebench.engine import checkpoint, cost, loop
 from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, results, training
+from vaebench.experiment import estimators, evaluate, results, training
+from vaebench.experiment.convert import kept
 from vaebench.experiment.table import Row, Table
 from vaebench.methods.build import check
 
@@ -211,7 +212,7 @@ class Runner:
             self.dataset(row)
             for path in (self.result_path(row, seed) for seed in self.table.seeds):
                 if path.exists():
-                    self._same_data(row, results.read(path)['dataset']['sha256'], path)
+                    self._same_data(row, results.read(path).dataset.sha256, path)
 
     def _same_data(self, row, sha256, where):
         if sha256 != self.dataset(row)[0].source.sha256:
@@ -340,22 +341,18 @@ class Runner:
         for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
             g = good.index(i) if i in good else None
             result = {
-                'schema': 1, 'table': self.table.name, 'title': self.table.title,
-                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed,
-                'method': row.config['method'], 'status': 'failed' if g is None else 'done',
-                'reason': host['reason'], 'published': list(
-                    row.published), 'dataset': _dataset(data), 'config': files.plain(
-                        row.config), 'config_hash': row.config_hash,
-                'train_hash': row.train_hash, 'parameters': host.get(
-                    'parameters', []), 'metrics': {} if g is None else _likelihood_named(
-                        entries[g], _likelihood(row, data)), 'times': {
-                            'train': host['train'], 'evaluate': seconds,
-                            'compile': host['compile']
-                        }, 'group': len(
-                            host['seeds']), 'steps': host['steps'], 'parameter_count': int(
-                                sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
-                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()
-            }
+                'schema': results.VERSION, 'table': self.table.name, 'title': self.table.title,
+                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed, 'method': row.config['method'],
+                'status': 'failed' if g is None else 'done', 'reason': host['reason'],
+                'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
+                'config_hash': row.config_hash, 'train_hash': row.train_hash,
+                'parameters': host['parameters'] if 'parameters' in host else kept(
+                    trainer.method, row.config['protocol']['keep']),
+                'metrics': {} if g is None else _identified(_likelihood_named(entries[g], _likelihood(row, data))),
+                'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
+                'group': len(host['seeds']), 'steps': host['steps'],
+                'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
+                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
             self._list(row, seed, metrics.qualitative.render(own, _words(data.schema)))
             results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
@@ -394,7 +391,7 @@ class Runner:
                 path = self.result_path(row, seed)
                 if not path.exists():
                     lacking += 1
-                elif results.read(path)['status'] == 'failed':
+                elif results.read(path).status == 'failed':
                     failed += 1
                 else:
                     done += 1
@@ -455,6 +452,12 @@ def _likelihood_named(entries, likelihood):
     if likelihood is None:
         return entries
     return {k: {**v, 'estimator': f"{v['estimator']}; {likelihood}"} if of_decoder(k) else v
+            for k, v in entries.items()}
+
+
+def _identified(entries):
+    """Metrics with the ids of their estimators; what has none yet is told apart by its sentence."""
+    return {k: {**v, 'estimator_id': estimators.known(v['estimator']) or v['estimator']}
             for k, v in entries.items()}
 
 

@@ -119,9 +119,11 @@ def _config(data):
         max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
     steps = order.epoch_steps([len(data.splits['train']['label'])], BATCH)
     epochs = max(-(-LEAST // steps), min(EPOCHS, max(1, MOST // steps)))
+    # it must see what it will judge
+    augment = {} if data.augment is None else {'augment': True}
     return {
         'kit': {'name': 'conv', 'latent': 1, **sizes}, 'classes': classes, 'epochs': epochs,
-        'batch': BATCH, 'lr': 1e-3, 'seed': SEED
+        'batch': BATCH, 'lr': 1e-3, 'seed': SEED, **augment
     }
 
 

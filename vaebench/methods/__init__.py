@@ -27,21 +27,24 @@ from vaebench.methods import (
 GROUP = 'vaebench.methods'
 
 # What methods need of a kit: names of networks, of options of its decoders, and of columns it
-# reads.
+# reads; see `networks.KitEntry.offers`.
 NOTHING = ()
 DATA = ('x',)
 AUTOENCODER = 'encoder', 'head', 'decoder'
 LANGUAGE_MODEL = 'decoder', 'decoder.unconditional'
 DENOISING = *AUTOENCODER, 'corrupt'
-SKIP, DILATED = (*AUTOENCODER, 'decoder.skip'), (*AUTOENCODER, 'decoder.dilations')
-DUAL, PSEUDO, PSEUDO_DUAL = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo'), (*AUTOENCODER,
-                                                                              'mlp', 'pseudo')
-BAG, STEPS = (*DUAL, 'tokens'), (*AUTOENCODER, 'encoder.states', 'decoder.steps')
-SEQUENCE = *AUTOENCODER, 'encoder.states', 'sequence', 'length'
-ATTENTION = *SEQUENCE, 'decoder.attention'
+SKIP = *AUTOENCODER, 'decoder.skip'
+DILATED = *AUTOENCODER, 'decoder.dilations', 'decoder.channels'
+DUAL, PSEUDO = (*AUTOENCODER, 'mlp'), (*AUTOENCODER, 'pseudo')
+PSEUDO_DUAL = *DUAL, 'pseudo'
+BAG = *DUAL, 'tokens'
+STEPS = *AUTOENCODER, 'encoder.states'
+COUNTED_STEPS = *STEPS, 'length'
+SEQUENCE = *AUTOENCODER, 'sequence'
+ATTENTION = *SEQUENCE, 'encoder.states', 'decoder.attention', 'length'
 ADVERSARIAL, CONDITIONAL = (*DUAL, 'x'), (*DUAL, 'context')
 CLASSIFIER = 'encoder', 'head'
-GAN, ENERGY, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
+GAN, ENERGY_GAN, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
 MAPS = {
     'pca': 'pearson1901lines', 'kernel_pca': 'schoelkopf1998nonlinear',
@@ -141,9 +144,9 @@ METHODS = {
     'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.),
                               ('zhu2020batch',), AUTOENCODER, note='its extension'),
     'twr': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS),
-    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS,
+    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), COUNTED_STEPS,
                       {'reads': 'mean'}),
-    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS,
+    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), COUNTED_STEPS,
                      {'reads': 'sum'}),
     # posterior and geometry
     'vmf_vae': Entry(geometry.vmf_vae, weight(), ('xu2018spherical',), AUTOENCODER,
@@ -234,11 +237,11 @@ METHODS = {
     'wgan_gp': Entry(gans.wgan_gp, {'penalty': 10.}, ('gulrajani2017improved',), GAN),
     'lsgan': Entry(gans.lsgan, {}, ('mao2017least',), GAN),
     'ebgan': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': 0.}, ('zhao2017energybased',),
-                   ENERGY),
+                   ENERGY_GAN),
     'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1},
-                      ('zhao2017energybased',), ENERGY, note='its EBGAN-PT'),
+                      ('zhao2017energybased',), ENERGY_GAN, note='its EBGAN-PT'),
     'began': Entry(
-        energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3}, ('berthelot2017began',), ENERGY,
+        energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3}, ('berthelot2017began',), ENERGY_GAN,
         meanings={
             'gamma': "ratio of the samples' error to the data's that is held: low for "
             'quality, high for diversity'

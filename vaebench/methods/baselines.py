@@ -80,11 +80,9 @@ def classifier(kit, recipe):
         return entropy, (carry, {'cross_entropy': entropy, 'accuracy': right})
 
     player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
-    return Method(
-        init, (Phase('main', (player,), recipe.steps),), {
-            'classify': lambda params, carry, batch: classify(params, batch),
-            'error': lambda params, carry, batch: entropies(classify(params, batch), batch)
-        })
+    return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
+                  {'classify': lambda params, carry, batch: classify(params, batch),
+                   'error': lambda params, carry, batch: entropies(classify(params, batch), batch)})
 
 
 def source(kit, recipe):

@@ -12,7 +12,7 @@ import numpy as np
 
 from vaebench.core import derive
 from vaebench.metrics import proposal
-from vaebench.schema import Schema, count, select
+from vaebench.schema import Rows, Schema, count, over, select
 
 SAMPLE = ('posterior', 'sample_q', 'log_lik')                 # evals of one draw per example
 WEIGHTS = (*SAMPLE, 'log_q', 'log_prior')                     # evals of an importance weight
@@ -133,10 +133,16 @@ class Data(NamedTuple):
         """What `Metric.fields` may ask for: columns, 'train/column', 'truth/name',
         'judge/name', 'observe' ...
         """
-        named = {'train': self.train, 'truth': self.truth, 'judge': self.judges}
+        named = {'train': self._read(self.train), 'truth': self.truth, 'judge': self.judges}
         prefixed = {f'{prefix}/{k}' for prefix, part in named.items() for k in part or ()}
         given = {name for name in ('observe', 'symmetry') if getattr(self, name) is not None}
-        return frozenset(self.buckets[0]) | prefixed | given
+        return frozenset(self._read(self.buckets[0])) | prefixed | given
+
+    def _read(self, columns):
+        """The names that networks read: `decode` may make columns of others."""
+        if not columns or self.decode is None:
+            return columns
+        return self.decode(select(columns, slice(1)))
 
 
 @jax.jit
@@ -430,7 +436,13 @@ class Evaluator:
     def decoded(self, columns, name):
         """[N, ...] one of the columns, as networks read it; `()` where there is none."""
         read = self.data.decode
-        return np.asarray(columns.get(name, ()) if read is None else read(columns)[name])
+        return np.asarray((columns if read is None else read(columns)).get(name, ()))
+
+    def head(self, n):
+        """The split's first n examples in its order, as one batch."""
+        every = [self.batch(b, np.arange(len(i)))
+                 for b, i in zip(self.buckets, self.index, strict=True)]
+        return over(lambda *x: np.concatenate(x)[self.order[:n]], *every)
 
     def jit(self, f, *static):
         """f(evals, *static, params, carry, key, own, *shared) of one seed as F(own, *shared) of the group.
@@ -464,8 +476,12 @@ class Evaluator:
 
     def batch(self, columns, idx):
         """The rows idx [B] of columns, decoded, as networks read them; -1 is an empty slot."""
-        batch = select(columns, np.maximum(idx, 0)) | {'weight': (idx >= 0).astype(np.float32)}
-        return batch if self.data.decode is None else self.data.decode(batch)
+        batch = select(columns, np.maximum(idx, 0))
+        if self.data.decode is not None:         # as in `core.take`: linked rows too
+            links = [k for k, v in columns.items() if isinstance(v, Rows)]
+            linked = {k: self.data.decode(batch.pop(k)) for k in links}
+            batch = {**self.data.decode(batch), **linked}
+        return {**batch, 'weight': (idx >= 0).astype(np.float32)}
 
     def over_examples(self, f, *static, tag=DRAWS):
         """f(evals, *static, params, carry, key, keys [B], batch) -> leaves [B, ...] over the split.

@@ -272,7 +272,8 @@ def read_json(text):
                    tuple(Run(**run) for run in r['runs']))
 
     return [Table(t['table'], t['title'], tuple(Column(**c) for c in t['columns']), tuple(map(row, t['rows'])),
-                  tuple(t['about']), tuple(t['notes']), tuple(t['sources'])) for t in json.loads(text)['tables']]
+                  tuple(t['about']), tuple(t['notes']), tuple(t['sources']), t['primary'], t['baseline'])
+            for t in json.loads(text)['tables']]
 
 
 def terminal(tables, colour=False, width=None):

@@ -69,18 +69,18 @@ def collect(folders, names=()):
       UserError: a folder is missing, there is no such table, or no result has arrays beside it.
     """
     found, plans, problems = tables.gather(folders)
-    known = list(dict.fromkeys(f.result['table'] for f in found))
+    known = list(dict.fromkeys(f.result.table for f in found))
     for name in names if found else ():
         if name not in known:
             raise unknown('table', name, known)
     out = {}
     for name in names or known:
-        own = tables.one_dataset([f for f in found if f.result['table'] == name], problems)
-        listed = plans[name]['rows'] if name in plans else [f.result for f in own]
-        order = dict.fromkeys(row for _, row in sorted({(r['order'], r['row']) for r in listed}))
+        own = tables.one_dataset([f for f in found if f.result.table == name], problems)
+        listed = plans[name].rows if name in plans else [f.result for f in own]
+        order = dict.fromkeys(row for _, row in sorted({(r.order, r.row) for r in listed}))
         number = {row: i for i, row in enumerate(order, 1)}              # as in `tables.Table`
         own, _ = tables.one_setting(own, problems)
-        out[name] = [Cell(f.result, _there(f.path.with_suffix('.npz')), number.get(f.result['row'], len(number) + 1),
+        out[name] = [Cell(f.result, _there(f.path.with_suffix('.npz')), number.get(f.result.row, len(number) + 1),
                           _there(f.path.resolve().parent.parent / 'listings' / f'{f.path.stem}.txt')) for f in own]
         lost = sum(c.path is None for c in out[name])
         if 0 < lost < len(own):
@@ -99,7 +99,7 @@ def _there(path):
 # Pictures of a cell.
 
 def _name(result):
-    return result['label'], f', seed {result["seed"]}'
+    return result.label, f', seed {result.seed}'
 
 
 def _images(arrays, *keys):
@@ -295,8 +295,8 @@ def _clouds(rows, real, title, note):
 
 def _overview(cells, kept):
     """The overview of a table's cells, or None; `kept` is {(row, seed): (samples, data)}."""
-    order = list(dict.fromkeys(c.result['row'] for c in cells))
-    labels = {c.result['row']: c.result['label'] for c in reversed(cells)}
+    order = list(dict.fromkeys(c.result.row for c in cells))
+    labels = {c.result.row: c.result.label for c in reversed(cells)}
     first = {}
     for (row, _), arrays in sorted(kept.items(), key=lambda x: x[0][1]):
         first.setdefault(row, arrays)
@@ -304,7 +304,7 @@ def _overview(cells, kept):
     if not rows:
         return None
     real = next(iter(first.values()))[1]
-    return overview(rows, real, cells[0].result['title'], [labels[r] for r in order if r not in first])
+    return overview(rows, real, cells[0].result.title, [labels[r] for r in order if r not in first])
 
 
 def write(cells, folder):
@@ -327,12 +327,12 @@ def write(cells, folder):
         for cell in own:
             arrays, result = cell.arrays(), cell.result
             if 'real/x' in arrays and 'sample/x' in arrays:
-                kept[result['row'], result['seed']] = arrays['sample/x'], arrays['real/x']
+                kept[result.row, result.seed] = arrays['sample/x'], arrays['real/x']
             for what, make in PICTURES.items():
-                path = pathlib.Path(folder) / table / f'{result["row"]}.s{result["seed"]}.{what}.png'
+                path = pathlib.Path(folder) / table / f'{result.row}.s{result.seed}.{what}.png'
                 yield from _file(path, make, arrays, _name(result))
             if cell.listing:
-                path = path.with_name(f'{result["row"]}.s{result["seed"]}.sentences.txt')
+                path = path.with_name(f'{result.row}.s{result.seed}.sentences.txt')
                 yield _text(path, cell.listing.read_text())
         yield from _file(pathlib.Path(folder) / f'{table}.samples.png', _overview, own, kept)
         if text := sentences.overview(own):

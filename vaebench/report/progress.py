@@ -60,13 +60,13 @@ def traces(cells):
         runs, first = [], own[0].result
         for cell in own:
             curves = {k.removeprefix('curve/'): v for k, v in cell.arrays('curve').items()}
-            if cell.result['status'] == 'done' and len(curves.get('step', ())):
-                whole, share = cell.result['times']['train'], curves['step'] / max(curves['step'][-1], 1)
+            if cell.result.status == 'done' and len(curves.get('step', ())):
+                whole, share = cell.result.times.train, curves['step'] / max(curves['step'][-1], 1)
                 seconds = {} if whole is None else {'seconds': whole * share}      # unless they were measured
-                runs.append({'seed': cell.result['seed'], 'measured': 'seconds' in curves, **seconds, **curves})
-        failed = sorted({c.result['reason'] for c in own if c.result['status'] != 'done'})
-        target = (first['config'].get('hp') or {}).get(SET_POINT)
-        out.append(Trace(number, first['row'], first['label'], tuple(runs), 'failed: ' + failed[0] if failed else '',
+                runs.append({'seed': cell.result.seed, 'measured': 'seconds' in curves, **seconds, **curves})
+        failed = sorted({c.result.reason for c in own if c.result.status != 'done'})
+        target = (first.config.get('hp') or {}).get(SET_POINT)
+        out.append(Trace(number, first.row, first.label, tuple(runs), 'failed: ' + failed[0] if failed else '',
                          target if isinstance(target, (int, float)) else None))
     return out
 
@@ -93,7 +93,7 @@ def mean(runs, *keys):
 
 
 def _unit(cells, metric):
-    return next((c.result['metrics'][metric]['unit'] for c in cells if metric in c.result['metrics']), '')
+    return next((c.result.metrics[metric].unit for c in cells if metric in c.result.metrics), '')
 
 
 def _number(x):
@@ -172,13 +172,13 @@ def _line(line, cells, found):
     if not drawn:
         return None
     first, unit = cells[0].result, _unit(cells, line.metric)
-    title = f'{first["title"]} – {line.words[0]}'
-    lines = [(first['table'], t.number, t.row, t.label, len(t.runs), *map(float, at))
+    title = f'{first.title} – {line.words[0]}'
+    lines = [(first.table, t.number, t.row, t.label, len(t.runs), *map(float, at))
              for t in found if t.number in drawn for at in drawn[t.number].T]
     with drawing.settings():
         files = drawing.files(figure(line, title, unit, found, drawn),
                               ('table', 'number', 'row', 'label', 'seeds', line.against, line.term), lines)
-    alt = (f'{first["title"]}. {line.words[1]}{f" ({unit})" if unit else ""} against '
+    alt = (f'{first.title}. {line.words[1]}{f" ({unit})" if unit else ""} against '
            f'{"training seconds" if line.against == "seconds" else "train steps"}, a line for each of {len(drawn)} of '
            f'{len(found)} rows.')
     return Drawn(line.name, title, alt, files)
@@ -280,19 +280,19 @@ def _weights(cells, found):
     if not rows:
         return None
     first, unit = cells[0].result, _unit(cells, 'kl')
-    title = f'{first["title"]} – weight of the KL and the KL it leads to'
+    title = f'{first.title} – weight of the KL and the KL it leads to'
     lines = []
     for trace, runs in rows:
         for run in runs:
             keys = 'step', 'beta', 'kl', 'valid', 'goal'
             columns = [run[k] if run[k] is not None else [None] * len(run['step']) for k in keys]
-            lines += [(first['table'], trace.number, trace.row, trace.label, run['seed'], *(
+            lines += [(first.table, trace.number, trace.row, trace.label, run['seed'], *(
                 v if v is None or not np.isfinite(v) else float(v) for v in at)) for at in zip(*columns, strict=True)]
     with drawing.settings():
         files = drawing.files(weights(title, unit, rows), ('table', 'number', 'row', 'label', 'seed', 'step', 'beta',
                                                            'kl_train', 'kl_valid', 'set_point'), lines)
     aimed = sum(any(r['goal'] is not None for r in runs) for _, runs in rows)
-    alt = (f'{first["title"]}. KL ({unit}) and its weight beta against train steps for {len(rows)} rows whose weight '
+    alt = (f'{first.title}. KL ({unit}) and its weight beta against train steps for {len(rows)} rows whose weight '
            f'moves or whose KL is steered; {aimed} have a set point, drawn as a dotted line.')
     return Drawn('weights', title, alt, files)
 

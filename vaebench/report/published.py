@@ -192,21 +192,20 @@ def compare(value: Value, dataset: Mapping[str, Any],
       (`SAME` or `DIFFERENT`, reason or ''); of a replica the reason names it, for it must not
       pass for a bound.
     """
-    name = dataset['name']
-    reduced = dataset.get('reduced') or (name != value.dataset and base(name) == value.dataset)
-    ours = {**(dataset.get('sizes') or {}), 'vocab': dataset.get('vocab')}
-    other = any(ours.get(k) not in (None, n) for k, n in value.sizes.items())
-    if reduced or (name == value.dataset and other):
+    name = dataset.name
+    reduced = dataset.reduced or (name != value.dataset and base(name) == value.dataset)
+    ours = {**(dataset.sizes or {}), 'vocab': dataset.vocab}
+    if reduced or name == value.dataset and any(ours.get(k) not in (None, n) for k, n in value.sizes.items()):
         return DIFFERENT, 'reduced data'
     if name != value.dataset:
         return DIFFERENT, f'other data: {value.dataset}'
-    if dataset['split'] != 'test':
-        return DIFFERENT, f'other split: ours is {dataset["split"]}'
+    if dataset.split != 'test':
+        return DIFFERENT, f'other split: ours is {dataset.split}'
     if value.ours is None:
         return DIFFERENT, value.why
     if value.ours not in metrics:
         return DIFFERENT, f'{value.ours} not measured here'
-    samples = metrics[value.ours].get('samples')
+    samples = metrics[value.ours].samples
     if value.samples and samples and samples != value.samples:
         return DIFFERENT, f'{value.samples} importance samples there, {samples} here'
     if value.ours in REPLICAS:

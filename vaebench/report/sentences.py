@@ -56,14 +56,14 @@ def overview(cells):
       Markdown, '' where no cell has a listing.
     """
     labels, first = {}, {}
-    for cell in sorted(cells, key=lambda c: (c.number, c.result['seed'])):
-        labels.setdefault(cell.number, cell.result['label'])
+    for cell in sorted(cells, key=lambda c: (c.number, c.result.seed)):
+        labels.setdefault(cell.number, cell.result.label)
         if cell.listing and cell.number not in first:
             first[cell.number] = parse(cell.listing.read_text())
     titles = dict.fromkeys(title for sections in first.values() for title in sections)
     if not titles:
         return ''
-    parts = [f'# {_escaped(cells[0].result["title"])}: sentences', 'Of the first seed of every row.']
+    parts = [f'# {_escaped(cells[0].result.title)}: sentences', 'Of the first seed of every row.']
     for title in titles:
         own = {n: _shown(s[title]) for n, s in first.items() if s.get(title)}
         without = [_escaped(label) for n, label in labels.items() if n not in own]
