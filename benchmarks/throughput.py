@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core, networks, schema
-from vaebench.engine import optimizers, placement
+from vaebench.engine import optimizers
+from vaebench.engine.seeds import over_seeds, resolve
 from vaebench.methods import METHODS
 from vaebench.metrics import evaluator
 
@@ -56,7 +57,7 @@ class Run:
     def __init__(self, columns, config, data, batch, steps, optimizer, seeds=None, how='vmap',
                  method='vae', **options):
         kit = networks.build(columns, config)
-        recipe = core.Recipe(steps, steps, schema.count(data), optimizers.optimiser(optimizer))
+        recipe = core.Recipe(steps, steps, schema.count(data), optimizers.optimizer(optimizer))
         entry = METHODS[method]
         self.method = entry.factory(kit, recipe, **{**entry.options, **options})
         self.data, self.rng = jax.device_put(data), np.random.default_rng(0)
@@ -66,7 +67,7 @@ class Run:
         block, start = core.make_block(self.method.phases[0]), lambda key: core.init(self.method, key, first, hp)
         key = jax.random.key(0)
         if seeds:
-            block, start = placement.over_seeds(block, (0, None, None, None), how), jax.vmap(start)
+            block, start = over_seeds(block, (0, None, None, None), how), jax.vmap(start)
             key = jax.random.split(key, seeds)
         self.state, self.block = jax.jit(start)(key), jax.jit(block, donate_argnums=0)
 
@@ -335,7 +336,7 @@ def against_one(one, side, after, steps, repeats):
     """What a row of five seeds says: `side` by side and one `after` the other, against `one`, in as many steps."""
     a, b = turns(side, one, repeats)
     c, d = turns(after, one, repeats)
-    auto = placement.seeds_how()
+    auto = resolve()
     text = f'vmap {np.median(a / b):.2f}x, map {np.median(c / d):.2f}x; chosen here: {auto}'
     return '<= 2x on an accelerator', text, spread(1e3 * b / steps, 'ms/step') + ' for one seed', \
         a / b if auto == 'vmap' else c / d

@@ -3,7 +3,7 @@ import pytest
 import tiny_config
 
 from vaebench import metrics
-from vaebench.engine import train
+from vaebench.engine.trainer import Settings
 from vaebench.errors import UserError
 from vaebench.experiment import config_keys, configs, table
 
@@ -16,7 +16,7 @@ def rows(**changes):
 def test_keys_of_the_schema_are_those_of_the_engine():
     assert tuple(config_keys.fields(config_keys.Evaluation)) == metrics.Settings._fields
     others = {'epochs', 'batch', 'block', 'seeds_by', 'devices'}
-    assert {*config_keys.fields(config_keys.Protocol)} | others <= set(train.Settings._fields)
+    assert {*config_keys.fields(config_keys.Protocol)} | others <= set(Settings._fields)
 
 
 def test_every_key_of_a_row_decides_one_thing_and_says_what_it_is():

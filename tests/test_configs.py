@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from vaebench import core, datasets, methods, schema
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
 from vaebench.experiment import catalog, configs, results, runner, table
 from vaebench.experiment.rows import change, hp, options, overrides, select, without
@@ -67,7 +67,7 @@ def test_every_method_of_text_has_a_row():
 def test_every_row_can_be_built(text):
     info = datasets.load('synthetic', sentences=8, eval_sentences=4).schema
     for row in only_table(text).rows:
-        method = build(row.config, info, core.Recipe(2, 1, 8, optimiser(row.config['optimizer'])))
+        method = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
         assert set(method.evals) <= set(core.EVALS), row.name
 
 
@@ -82,7 +82,7 @@ def test_every_row_of_an_image_table_can_be_built(text):
     for name, found in tables(text).items():
         info = POINTS.get(name, BINARY if name.endswith('static') else LABELLED)
         for row in found.rows if name != 'text' else ():
-            made = build(row.config, info, core.Recipe(2, 1, 8, optimiser(row.config['optimizer'])))
+            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
             assert set(made.evals) <= set(core.EVALS), row.name
 
 

@@ -11,7 +11,7 @@ import toys
 
 from vaebench import core, datasets, files, networks, schema
 from vaebench.datasets.transforms import binarize
-from vaebench.engine import train
+from vaebench.engine import loop
 from vaebench.errors import UserError
 from vaebench.experiment import results, table
 from vaebench.experiment.runner import Runner
@@ -41,7 +41,7 @@ def never(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError('trained again')
 
-    monkeypatch.setattr(train, 'run', fail)
+    monkeypatch.setattr(loop, 'run', fail)
 
 
 def digits(**more):
@@ -110,7 +110,7 @@ def test_the_space_of_a_classifier(trained):
 @pytest.mark.slow
 def test_a_stopped_classifier_goes_on_and_is_the_same_again(trained, tmp_path):
     data, calls = digits(), []
-    with pytest.raises(train.Out):
+    with pytest.raises(loop.OutOfTime):
         images.judge(data, tmp_path, stop=lambda: calls.append(1) or len(calls) > 3)
     # its checkpoint and its lock
     assert not list(tmp_path.glob('*.npz')) and len(list(tmp_path.iterdir())) == 2
@@ -204,9 +204,9 @@ def test_a_table_finds_its_classifier(trained, never, tmp_path, monkeypatch):
     row, = run.table.rows
     trainer = run.trainer(row, 1)
     state = trainer.init([0], run.numbers(row))
-    record = {'reasons': [None], 'curves': [], 'seconds': 0.}
+    record = loop.Record([None], [True])
     # as it begins
-    monkeypatch.setattr(train, 'run', lambda *args, **kwargs: (state, record))
+    monkeypatch.setattr(loop, 'run', lambda *args: (state, record))
     assert not any(run.run().values())
     (result,), problems = results.read_all(tmp_path / 'results')
     got = result.metrics
@@ -223,7 +223,7 @@ def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
     def trainer(*args):
         raise Seen(args[-1])
 
-    monkeypatch.setattr(train, 'Trainer', trainer)
+    monkeypatch.setattr(images, 'Trainer', trainer)
     grey = digits()
     dynamic = grey._replace(augment=binarize())
     for data in (grey, dynamic):

@@ -1,77 +1,18 @@
-"""The host loop: protocol, order of data, resuming, failing."""
+"""Rows through the engine: resuming, sharing, failing, and what is refused before it starts."""
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_config
+from test_engine import in_pieces, same
 
-from vaebench import core
-from vaebench.engine import checkpoint, plateau, train
-from vaebench.engine.optimizers import optimiser
+from vaebench import report
+from vaebench.engine import loop
+from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import table
 from vaebench.experiment.runner import Runner, duration
-
-
-def slow_plateau(losses, patience, first_epoch, factor, decays):
-    """He's protocol as a loop over numbers; the parameter is the epoch it was at."""
-    best, running, count, n, lr, kept, now, out = np.inf, np.inf, 0, 0, 1., None, None, []
-    for epoch, loss in enumerate(losses):
-        now = epoch
-        if loss < best:
-            best, kept = loss, epoch
-        if loss > running:
-            count += 1
-            if count >= patience and epoch >= first_epoch:
-                running, count, n, lr, now = loss, 0, n + 1, lr * factor, kept
-        else:
-            count, running = 0, loss
-        out.append((lr, now, n >= decays))
-        if n >= decays:
-            break
-    return out
-
-
-def run_plateau(losses, **options):
-    feedback = jax.jit(plateau.plateau(**options))
-    hp = {'lr_scale': jnp.float32(1)}
-    zero = jnp.int32(0)
-    state = core.State({'w': jnp.float32(0)}, (), {}, hp, (), zero, zero, jax.random.key(0), zero)
-    state, out = plateau.start(state), []
-    for epoch, loss in enumerate(losses):
-        state = feedback(state._replace(params={'w': jnp.float32(epoch)}), jnp.float32(loss))
-        out.append((float(state.hp['lr_scale']), int(state.params['w']), int(state.status) == core.DONE))
-        if out[-1][2]:
-            break
-    return out, state
-
-
-def test_plateau_follows_the_protocol():
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        losses = (10 - np.log1p(np.arange(40)) + rng.normal(0, .5, 40)).astype(np.float32)
-        options = dict(patience=2, first_epoch=6, factor=.5, decays=3)
-        assert run_plateau(losses, **options)[0] == slow_plateau(losses, **options)
-
-
-def test_without_patience_only_the_best_is_remembered():
-    out, state = run_plateau([3., 1., 2., 5., 4., 6.], patience=0, first_epoch=0)
-    assert all(lr == 1 and not done for lr, _, done in out) and int(state.params['w']) == 5
-    assert int(plateau.best(state).params['w']) == 1
-
-
-def test_every_row_once_an_epoch_and_seeds_differ_in_content_only():
-    a, b = (train.indices(10, 4, 3, seed, 0, 0, 0) for seed in (0, 1))
-    for idx in (a, b):
-        assert idx.shape == (3, 3, 4) and sorted(idx[:, 0].ravel()) == [-1, -1, *range(10)]
-        assert idx[:, 1:].min() >= 0 and idx[:, 1:].max() < 10
-    assert (a != b).any() and (a == train.indices(10, 4, 3, 0, 0, 0, 0)).all()
-    blocks = train.epoch_blocks([10, 7], 2, 2)
-    assert sum(n for _, _, n in blocks) == train.epoch_steps([10, 7], 2) == 9
-    assert sorted(train.order(blocks, 0, 0, 3)) == sorted(blocks)
-    assert train.order(blocks, 0, 0, 3) != train.order(blocks, 0, 0, 4)
 
 
 def tiny(rows, seeds=2, arg='', **given):
@@ -79,9 +20,44 @@ def tiny(rows, seeds=2, arg='', **given):
     return table.tables({**config, 'rows': rows, 'seeds': seeds}, given)[0]
 
 
-def same(a, b):
-    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
-    return all(np.array_equal(data(x), data(y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+@pytest.mark.slow
+def test_rows_with_the_same_autoencoder_train_it_once(tmp_path, monkeypatch):
+    config = tiny_config.get_config().to_dict()
+    config['metrics'], config['baseline'] = ('elbo',), ''
+    config['table'] = {
+        'fb': {'method': 'pre_ae_fb'}, 'cyclical': {'method': 'pre_ae_cyclical'},
+        'slow': {'method': 'pre_ae_fb', 'overrides': {'optimizer': {'lr': 1e-3}}}}
+    found, trained = {}, []
+    block = Trainer.block
+    monkeypatch.setattr(Trainer, 'block', lambda self, number, *args: (
+        trained.append(number), block(self, number, *args))[1])
+
+    def results(folder, rows):
+        runner = Runner(table.tables({**config, 'rows': rows, 'seeds': 2})[0], folder)
+        assert not any(runner.run().values())
+        for path in (folder / 'results').glob('*.json'):
+            result = json.loads(path.read_text())
+            yield (result['row'], result['seed']), result['metrics']
+
+    for row in config['table']:
+        found |= dict(results(tmp_path / row, row))
+    blocks = trained.count(0)
+    trained.clear()
+    assert dict(results(tmp_path / 'all', '')) == found and len(found) == 6
+    assert trained.count(0) == blocks * 2 / 3              # cyclical begins where fb ended
+
+
+def test_a_row_that_chose_nothing_does_not_say_best(tmp_path, capsys):
+    config = tiny_config.get_config().to_dict()
+    config['table'], config['baseline'] = {'pca': {'method': 'pca'}}, ''
+    config['metrics'] = ('trust',)
+    runner = Runner(table.tables({**config, 'rows': 'pca', 'seeds': 1})[0], tmp_path)
+    assert not any(runner.run().values())
+    path, = (tmp_path / 'results').glob('*.json')
+    assert json.loads(path.read_text())['parameters'] == []
+    report.main(['vaebench-report', f'--results={tmp_path}', '--format=markdown'])
+    text = capsys.readouterr().out
+    assert 'pca' in text and 'best on validation' not in text
 
 
 @pytest.mark.parametrize('row', [pytest.param('pre_ae_fb', marks=pytest.mark.slow), 'wgan_gp'])
@@ -89,23 +65,13 @@ def test_stopped_and_resumed_is_bit_for_bit_uninterrupted(row, tmp_path):
     runner = Runner(tiny(row), tmp_path)
     spec = runner.table.rows[0]
     trainer, hp = runner.trainer(spec, 2), runner.numbers(spec)
-    whole, record = train.run(trainer, (0, 1), hp)
-    count, stops = 0, 0
-    while True:
-        budget = iter(range(3))
-        try:
-            state, again = train.run(trainer, (0, 1), hp, folder=tmp_path / 'c', save_every=1e9,
-                                     stop=lambda budget=budget: next(budget, None) is None)
-            break
-        except train.Out:
-            stops += 1
-        count += 1
-        assert count < 50
+    whole, record = loop.run(trainer, (0, 1), hp)
+    state, again, stops = in_pieces(trainer, hp, tmp_path / 'c')
     assert stops >= 3 and same(whole, state)
-    for a, b in zip(record['curves'], again['curves'], strict=True):
-        assert a['valid'] == b['valid'] and a['steps'] == b['steps']
-        for k in a['train']:
-            np.testing.assert_allclose(a['train'][k], b['train'][k], rtol=1e-6)
+    for a, b in zip(record.curves, again.curves, strict=True):
+        assert a.valid == b.valid and a.steps == b.steps
+        for k in a.train:
+            np.testing.assert_allclose(a.train[k], b.train[k], rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -113,8 +79,8 @@ def test_a_group_is_its_seeds_alone(tmp_path):
     runner = Runner(tiny('vae'), tmp_path)
     spec = runner.table.rows[0]
     hp = runner.numbers(spec)
-    both, _ = train.run(runner.trainer(spec, 2), (0, 1), hp)
-    alone, _ = train.run(runner.trainer(spec, 1), (1,), hp)
+    both, _ = loop.run(runner.trainer(spec, 2), (0, 1), hp)
+    alone, _ = loop.run(runner.trainer(spec, 1), (1,), hp)
     for a, b in zip(jax.tree.leaves(both.params), jax.tree.leaves(alone.params), strict=True):
         np.testing.assert_allclose(a[1], b[0], rtol=1e-4, atol=1e-5)
 
@@ -126,30 +92,14 @@ def test_rows_that_differ_in_numbers_share_their_programs(tmp_path):
 
 
 def test_a_diverged_seed_stops_with_its_term_named_and_the_others_go_on(tmp_path):
-    runner = Runner(tiny('vae,wild', arg='bad'), tmp_path)
+    runner = Runner(tiny('vae,wild', arg='bad', metrics=('elbo',), save_every=60.), tmp_path)
     end = runner.run()
     assert not end['broken'] and runner.status() == (2, 2, 0)
-    wild = [json.loads(p.read_text()) for p in sorted((tmp_path / 'results').glob('wild.*.json'))]
+    wild = [json.loads(path.read_text())
+            for path in sorted((tmp_path / 'results').glob('wild.*.json'))]
     assert [w['status'] for w in wild] == ['failed', 'failed']
     for seed, w in enumerate(wild):
         assert f'of seed {seed}' in w['reason'] and 'vae/' in w['reason'] and w['metrics'] == {}
-
-
-def test_checkpoint_falls_back_to_the_one_before_and_else_says_what_to_do(tmp_path):
-    for n in (1, 2):
-        checkpoint.save(tmp_path / 'c', {'a': jnp.full(3, float(n))}, {'n': n})
-    like = lambda host: {'a': jax.ShapeDtypeStruct((3,), jnp.float32)}
-    for path in (tmp_path / 'c' / '2').rglob('*'):
-        if path.is_file():
-            path.write_bytes(b'\0' * 7)
-    tree, host = checkpoint.restore(tmp_path / 'c', like)
-    assert host['n'] == 1 and tree['a'].tolist() == [1., 1., 1.]
-    for path in (tmp_path / 'c').rglob('*'):
-        if path.is_file():
-            path.write_bytes(b'\0' * 7)
-    with pytest.raises(UserError, match='delete that folder'):
-        checkpoint.restore(tmp_path / 'c', like)
-    assert checkpoint.restore(tmp_path / 'none', like) is None
 
 
 @pytest.mark.parametrize('text', ['', 'soon', '8 minutes', '-3m'])
@@ -167,7 +117,7 @@ def test_a_method_of_the_wrong_modality_is_refused(tmp_path):
     config = tiny_config.get_config().to_dict()
     config['table']['vae']['method'] = 'lstm_lm'
     spec = table.tables({**config, 'rows': 'vae', 'seeds': 1})[0]
-    with pytest.raises(UserError, match='lstm_lm is for text, dataset digits is image'):
+    with pytest.raises(UserError, match='lstm_lm needs .*, which kit.name=mlp has not'):
         Runner(spec, tmp_path).run()
 
 
@@ -176,28 +126,11 @@ def test_methods_of_an_installed_package_are_found(monkeypatch):
 
     from vaebench import methods
     point = metadata.EntryPoint('mine', 'vaebench.methods:METHODS', methods.GROUP)
-    monkeypatch.setattr(metadata, 'entry_points', lambda group: [point] if group == methods.GROUP else [])
+    monkeypatch.setattr(metadata, 'entry_points',
+                        lambda group: [point] if group == methods.GROUP else [])
     assert methods.find('mine') is methods.METHODS
     with pytest.raises(UserError, match="did you mean 'mine'"):
         methods.find('mines')
-
-
-def test_a_non_finite_gradient_of_a_finite_loss_stops_the_run():
-    def loss(params, carry, batch, ctx):
-        return jnp.where(params['w'] == 0, jnp.sqrt(params['w']), 0.), (carry, {})     # value 0, gradient inf
-
-    tx = optimiser({'name': 'sgd', 'clip': 0.})
-    method = core.Method(lambda key, data: ({'w': jnp.float32(0)}, {}),
-                         (core.Phase('main', (core.Player('p', loss, ('w',), tx),), 3),), {})
-    data = {'x': jnp.zeros(4)}
-    state = plateau.start(core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)),
-                                     {'lr': jnp.float32(1.), 'lr_scale': jnp.float32(1.)}))
-    state, metrics = core.make_step(method.phases[0])(state, data, jnp.arange(4)[None])
-    assert np.isfinite(metrics['p/loss']) and not np.isfinite(state.params['w'])
-    healed = plateau.heal(state)
-    assert int(healed.status) == core.FAILED and float(healed.params['w']) == 0
-    fine = plateau.heal(state._replace(params={'w': jnp.float32(3)}))
-    assert int(fine.status) == core.RUNNING and float(fine.params['w']) == 3
 
 
 @pytest.mark.slow
@@ -208,11 +141,13 @@ def test_a_phase_that_continues_keeps_the_protocol(tmp_path):
     runner = Runner(spec, tmp_path)
     assert not runner.run()['broken']
     for path in (tmp_path / 'results').glob('*.json'):
-        assert json.loads(path.read_text())['steps'] == 28                # no step is taken or counted past the end
+        # no step is taken or counted past the end
+        assert json.loads(path.read_text())['steps'] == 28
     for path in (tmp_path / 'logs').glob('*.jsonl'):
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         steps = [e['step'] for e in entries]
-        assert steps == sorted(set(steps)) and steps[-1] == 28            # a seed that waits writes nothing
+        # a seed that waits writes nothing
+        assert steps == sorted(set(steps)) and steps[-1] == 28
 
 
 @pytest.mark.slow
@@ -221,12 +156,15 @@ def test_cells_of_other_data_are_refused(tmp_path):
         for split in ('train', 'valid', 'test'):
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / f'{split}.txt').write_text(f'{words}\n' * 8)
-    kit = {'name': 'lstm', 'embed': 4, 'hidden': 4, 'latent': 2, 'dropout': .5, 'init_scale': .01}
+    kit = {'name': 'lstm', 'embed': 4, 'hidden': 4, 'latent': 2, 'dropout': .5,
+           'init_scale': .01}
     spec = table.tables({
-        'name': 'own', 'title': 'Own', 'dataset': {'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')},
-        'epochs': 1, 'batch': 8, 'kit': kit, 'metrics': ('elbo',), 'evaluation': {'samples': 1},
+        'name': 'own', 'title': 'Own',
+        'dataset': {'name': 'text_dir', 'cache_dir': str(tmp_path / 'cache')}, 'epochs': 1,
+        'batch': 8, 'kit': kit, 'metrics': ('elbo',), 'evaluation': {'samples': 1},
         'table': {'lm': {'method': 'lstm_lm'}}})[0]
-    assert Runner(spec, tmp_path / 'w', str(tmp_path / 'a')).run() == {'busy': [], 'broken': [], 'out': False}
+    assert Runner(spec, tmp_path / 'w', str(tmp_path / 'a')).run() == {
+        'busy': [], 'broken': [], 'out': False}
     with pytest.raises(UserError, match='of other data'):
         Runner(spec, tmp_path / 'w', str(tmp_path / 'b')).run()
     for result in (tmp_path / 'w' / 'results').iterdir():
@@ -237,7 +175,8 @@ def test_cells_of_other_data_are_refused(tmp_path):
 
 @pytest.mark.parametrize('change,message', [
     ({'epochs': 0}, 'epochs=0'), ({'group': 0}, 'group=0'), ({'devices': -1}, 'devices=-1'),
-    ({'seeds_by': 'foo'}, 'auto, vmap or map'), ({'metrics': ('nll',)}, "did you mean 'nll_iw'"),
+    ({'seeds_by': 'foo'}, 'auto, vmap or map'),
+    ({'metrics': ('nll',)}, "did you mean 'nll_iw'"),
     ({'kit': {'name': 'mlp', 'latent': 0, 'hidden': (16,)}}, 'kit.latent=0'),
     ({'evaluation': {'samples': 0}}, 'evaluation.samples=0'), ({'seeds': 0}, 'seeds=0'),
 ])
@@ -251,13 +190,3 @@ def test_more_devices_than_there_are(tmp_path):
     config = tiny_config.get_config().to_dict()
     with pytest.raises(UserError, match='devices=64'):
         Runner(table.tables({**config, 'rows': 'vae', 'devices': 64})[0], tmp_path).run()
-
-
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
-    def full(*args, **kwargs):
-        raise ValueError('RESOURCE_EXHAUSTED: Error writing: No space left on device\nmore')
-
-    import orbax.checkpoint as ocp
-    monkeypatch.setattr(ocp.Checkpointer, 'save', full)
-    with pytest.raises(UserError, match='No space left on device; free some space'):
-        checkpoint.save(tmp_path / 'c', {'a': jnp.zeros(3)}, {})

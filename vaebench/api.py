@@ -7,7 +7,7 @@ import numpy as np
 
 from vaebench import core, networks, schema
 from vaebench.engine import checkpoint
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
 from vaebench.experiment import results
 from vaebench.methods.build import build
@@ -107,7 +107,7 @@ def load(cell):
         config, columns, examples = host['config'], schema.parse(
             host['schema']), result.dataset.sizes['train']
         made['method'] = build(config, columns,
-                               core.Recipe(1, 1, examples, optimiser(config['optimizer'])))
+                               core.Recipe(1, 1, examples, optimizer(config['optimizer'])))
         made['codec'] = networks.build(columns, config['kit']).codec
         return jax.eval_shape(made['method'].init, jax.random.key(0), _sample(host['sample']))
 

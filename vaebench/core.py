@@ -20,6 +20,8 @@ Params = Mapping[str, Any]            # one entry per part of the kit, or per fr
 Carry = Any                           # pytree that no gradient moves
 Batch = Mapping[str, jax.Array]       # leaves [B, ...]; 'weight' [B] is 0 for an empty slot
 Hp = Mapping[str, jax.Array]          # traced scalars: sweeping them is a vmap
+Augment = Callable[[Key, Batch], Batch]   # changes a training batch, drawn anew each time
+Decode = Callable[[Batch], Batch]     # stored columns -> those that networks read
 RUNNING, DONE, FAILED = 0, 1, 2       # State.status
 
 
@@ -233,6 +235,13 @@ class Player(NamedTuple):
     active: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
 
 
+class Fold(NamedTuple):
+    """One pass over the training data, parameters at rest: what it finds becomes carry."""
+    init: Callable[[], Any]                            # () -> s
+    update: Callable[[Any, Params, Carry, Batch], Any]  # (s, params, carry, batch) -> s
+    finish: Callable[[Any, Params, Carry], Carry]      # (s, params, carry) -> carry, same tree
+
+
 class Phase(NamedTuple):
     """Players that learn together for a while."""
     name: str
@@ -248,6 +257,11 @@ class Phase(NamedTuple):
     until: int | None = None
     # goes on with the protocol of the phase before: its rate, counters and best
     continues: bool = False
+    # made at its end, of the parameters that it keeps
+    summary: Fold | None = None
+    # names it, with all that decides its numbers besides data, kit, seeds, protocol and learning
+    # rate: of phases with equal `shared` one is trained for all rows
+    shared: Mapping[str, Any] | None = None
 
 
 class Method(NamedTuple):
@@ -339,7 +353,7 @@ def mean(values, batch):
     return (values * weight).sum() / jnp.maximum(weight.sum(), 1.)
 
 
-def init(method, key, data, hp, protocol=()):
+def init(method: Method, key: Key, data: Batch, hp: Hp, protocol: Any = ()) -> State:
     """State at the start of the first phase.
 
     Args:
@@ -355,12 +369,13 @@ def init(method, key, data, hp, protocol=()):
     params, carry = method.init(derive(key, 0), data)
     zero = jnp.int32(0)
     state = State(params, carry, {}, hp, protocol, zero, zero, key, jnp.int32(RUNNING))
-    return enter(method.phases[0], state, data) if method.phases else state._replace(
-        status=jnp.int32(DONE))
+    if not method.phases:
+        return state._replace(status=jnp.int32(DONE))
+    return enter(method.phases[0], state, data)
 
 
-def enter(phase, state, data):
-    """Starts a phase: optional transfer, fresh optimisers, step 0. A failed run stays failed.
+def enter(phase: Phase, state: State, data: Batch) -> State:
+    """Starts a phase: optional transfer, fresh optimizers, step 0. A failed run stays failed.
 
     Args:
       phase: the `Phase` to start.
@@ -374,9 +389,9 @@ def enter(phase, state, data):
     if phase.enter is not None:
         params, carry = phase.enter(derive(state.key, 1, state.total), params, carry, data)
     opt = {p.name: p.tx(state.hp).init({n: params[n] for n in p.trains}) for p in phase.players}
-    status = jnp.where(state.status == FAILED, FAILED, _over(phase,
-                                                             state.total)).astype(jnp.int32)
-    return state._replace(params=params, carry=carry, opt=opt, step=jnp.int32(0), status=status)
+    status = jnp.where(state.status == FAILED, FAILED, _over(phase, state.total))
+    return state._replace(params=params, carry=carry, opt=opt, step=jnp.int32(0),
+                          status=status.astype(jnp.int32))
 
 
 def _over(phase, total):
@@ -388,24 +403,27 @@ def batches_per_step(phase):
     return max(p.inner if p.fresh else 1 for p in phase.players)
 
 
-def _play(player, i, params, carry, opt, data, idx, state, augment, decode):
-    """All updates of one player in one train step."""
-    tx = player.tx(state.hp)
-
-    def read(j):                       # what is drawn here, the other players see too
+def _reader(data, idx, state, augment, decode):
+    """j -> batch j of a train step; what is drawn in it, all players see alike."""
+    def read(j):
         batch = take(data, idx[j], decode)
-        return batch if augment is None else augment(derive(state.key, 3, state.total, j),
-                                                     batch)
+        if augment is None:
+            return batch
+        return augment(derive(state.key, 3, state.total, j), batch)
 
-    first = read(0)
+    return read
+
+
+def _play(player, i, now, state, read):
+    """Player i's updates in a train step: `now` = (params, carry, opt) -> (now, metrics)."""
+    tx, first = player.tx(state.hp), read(0)
 
     def ctx(j):
-        return StepInfo(derive(state.key, 2, state.total, 1 + i, j),
-                        derive(state.key, 2, state.total, 0), state.step, state.total, j,
-                        state.hp)
+        own, shared = (derive(state.key, 2, state.total, *tags) for tags in ((1 + i, j), (0,)))
+        return StepInfo(own, shared, state.step, state.total, j, state.hp)
 
-    def update(c, j):
-        params, carry, opt = c
+    def update(now, j):
+        params, carry, opt = now
         batch = read(j) if player.fresh else first
         own = {n: params[n] for n in player.trains}
 
@@ -414,60 +432,54 @@ def _play(player, i, params, carry, opt, data, idx, state, augment, decode):
 
         (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
         updates, opt = tx.update(grads, opt, own)
-        return ({**params,
-                 **optax.apply_updates(own, updates)}, carry, opt), {'loss': value, **aux}
+        params = {**params, **optax.apply_updates(own, updates)}
+        return (params, carry, opt), {'loss': value, **aux}
 
-    c = params, carry, opt
     if player.active is None and player.inner == 1:
-        c, metrics = update(c, jnp.int32(0))
-        return c, {**metrics, 'updates': jnp.float32(1)}
+        now, metrics = update(now, jnp.int32(0))
+        return now, {**metrics, 'updates': jnp.float32(1)}
     if player.active is None:
-        c, metrics = jax.lax.scan(update, c, jnp.arange(player.inner, dtype=jnp.int32))
-        return c, {
-            **{k: v.mean(0)
-               for k, v in metrics.items()}, 'updates': jnp.float32(player.inner)
-        }
+        now, metrics = jax.lax.scan(update, now, jnp.arange(player.inner, dtype=jnp.int32))
+        metrics = {k: v.mean(0) for k, v in metrics.items()}
+        return now, {**metrics, 'updates': jnp.float32(player.inner)}
 
-    shape = jax.eval_shape(update, c, jnp.int32(0))[1]
+    shape = jax.eval_shape(update, now, jnp.int32(0))[1]
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
 
     def going(s):
-        return (s[0] < player.inner) & (state.status == RUNNING) & player.active(
-            s[1][1], ctx(s[0]))
+        wanted = player.active(s[1][1], ctx(s[0]))
+        return (s[0] < player.inner) & (state.status == RUNNING) & wanted
 
     def body(s):
-        c, metrics = update(s[1], s[0])
-        return s[0] + 1, c, jax.tree.map(jnp.add, s[2], metrics)
+        now, metrics = update(s[1], s[0])
+        return s[0] + 1, now, jax.tree.map(jnp.add, s[2], metrics)
 
-    n, c, metrics = jax.lax.while_loop(going, body, (jnp.int32(0), c, zeros))
-    return c, {
-        **{k: v / jnp.maximum(n, 1)
-           for k, v in metrics.items()}, 'updates': jnp.float32(n)
-    }
+    n, now, metrics = jax.lax.while_loop(going, body, (jnp.int32(0), now, zeros))
+    metrics = {k: v / jnp.maximum(n, 1) for k, v in metrics.items()}
+    return now, {**metrics, 'updates': jnp.float32(n)}
 
 
-def make_step(phase, augment=None, decode=None):
+def make_step(phase: Phase, augment: Augment | None = None,
+              decode: Decode | None = None) -> Callable[..., tuple]:
     """The train step of a phase, for any method.
 
     Args:
       phase: a `Phase`.
-      augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes
-        nothing.
+      augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes none.
       decode: see `take`.
 
     Returns:
       Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is
-      int32
-      [n, B] with n = `batches_per_step(phase)`, metrics are scalars named 'player/term'. A
-      non-finite
-      metric leaves the state as it was and sets its status to FAILED.
+      int32 [n, B] with n = `batches_per_step(phase)`, metrics are scalars named 'player/term'.
+      A non-finite metric leaves the state as it was and sets its status to FAILED.
     """
 
     def step(state, data, idx):
         params, carry, opt, metrics = state.params, state.carry, dict(state.opt), {}
+        read = _reader(data, idx, state, augment, decode)
         for i, p in enumerate(phase.players):
-            (params, carry, opt[p.name]), m = _play(p, i, params, carry, opt[p.name], data, idx,
-                                                    state, augment, decode)
+            now, m = _play(p, i, (params, carry, opt[p.name]), state, read)
+            params, carry, opt[p.name] = now
             metrics |= {f'{p.name}/{k}': v for k, v in m.items()}
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1,
                              total=state.total + 1)
@@ -481,29 +493,38 @@ def make_step(phase, augment=None, decode=None):
     return step
 
 
-def make_block(phase, augment=None, decode=None):
+def make_block(phase: Phase, augment: Augment | None = None,
+               decode: Decode | None = None) -> Callable[..., tuple]:
     """Many train steps in one dispatch.
 
-    The number of steps is traced, so the last, shorter block of a bucket needs no program of
-    its own.
+    The number of steps is traced, so that a shorter block needs no program of its own. Where
+    the data is cut into buckets of different shapes, each step names the one that it reads: a
+    `lax.switch` runs the step of that bucket alone, also under a vmap over seeds that share
+    `which`.
 
     Args:
       phase: a `Phase`.
       augment, decode: see `make_step`.
 
     Returns:
-      Pure function (state, data, idx int32 [K, n, B], count int32 []) -> (state, metrics): the
-      first
-      `count` of the K steps are taken; metrics are [K], zero beyond `count`.
+      Pure function (state, data, idx int32 [K, n, B], count int32 [], which=None) -> (state,
+      metrics): the first `count` of the K steps are taken; metrics are [K], zero beyond
+      `count`. With `which`, int32 [K], data is a sequence of buckets and step k reads
+      data[which[k]].
     """
     step = make_step(phase, augment, decode)
 
-    def block(state, data, idx, count):
-        shape = jax.eval_shape(step, state, data, idx[0])[1]
+    def block(state, data, idx, count, which=None):
+        buckets = (data,) if which is None else data
+        steps = [lambda state, idx, data=data: step(state, data, idx) for data in buckets]
+        shape = jax.eval_shape(steps[0], state, idx[0])[1]
         zeros = jax.tree.map(lambda s: jnp.zeros((idx.shape[0], *s.shape), s.dtype), shape)
 
         def body(i, c):
-            state, m = step(c[0], data, idx[i])
+            if len(steps) == 1:
+                state, m = steps[0](c[0], idx[i])
+            else:
+                state, m = jax.lax.switch(which[i], steps, c[0], idx[i])
             return state, jax.tree.map(lambda buffer, v: buffer.at[i].set(v), c[1], m)
 
         return jax.lax.fori_loop(0, count, body, (state, zeros))

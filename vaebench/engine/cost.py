@@ -1,15 +1,20 @@
-"""What a group will cost, from its program alone: work, memory and time before anything is compiled."""
+"""What a group will cost, from its program alone, before anything is compiled."""
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core
+from vaebench.engine.trainer import Trainer
 
 
-def work(jaxpr):
-    """Multiplications and additions of the products in a traced program; scans count every turn, `while` loops one.
+def work(jaxpr: Any) -> float:
+    """Counts multiplications and additions of the products in a traced program.
+
+    Scans count every turn, `while` loops one.
 
     Args:
       jaxpr: a `jax.extend.core.ClosedJaxpr` or the jaxpr inside it.
@@ -29,7 +34,8 @@ def work(jaxpr):
         elif eqn.primitive.name == 'conv_general_dilated':
             kernel = eqn.invars[1].aval.shape
             out = eqn.params['dimension_numbers'].rhs_spec[0]
-            total += 2. * float(np.prod(eqn.outvars[0].aval.shape)) * float(np.prod(kernel)) / kernel[out]
+            places = float(np.prod(eqn.outvars[0].aval.shape))
+            total += 2. * places * float(np.prod(kernel)) / kernel[out]
         times = eqn.params.get('length', 1) if eqn.primitive.name == 'scan' else 1
         for value in eqn.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):
@@ -38,8 +44,8 @@ def work(jaxpr):
     return total
 
 
-def rate(size=512, seconds=0.1):
-    """Operations per second of this machine in a square product, measured now."""
+def rate(size: int = 512, seconds: float = 0.1) -> float:
+    """Measures the operations per second of this machine in a square product."""
     product = jax.jit(lambda a: a @ a)
     a = jnp.ones((size, size)) / size
     product(a).block_until_ready()
@@ -50,17 +56,24 @@ def rate(size=512, seconds=0.1):
     return n * 2. * size**3 / (time.perf_counter() - start)
 
 
-def size(tree):
-    """Bytes of all arrays or shapes in a tree."""
-    return int(sum(np.prod(x.shape) * (8 if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype.itemsize)
-                   for x in jax.tree.leaves(tree)))
+def size(tree: Any) -> int:
+    """Counts the bytes of all arrays or shapes in a tree.
+
+    >>> size({'a': jnp.zeros((2, 3)), 'key': jax.random.key(0)})
+    32
+    """
+    def width(x):
+        return 8 if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype.itemsize
+
+    return int(sum(np.prod(x.shape) * width(x) for x in jax.tree.leaves(tree)))
 
 
-def group(trainer, hp, speed, efficiency=0.4):
-    """Rough cost of training a group.
+def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
+          efficiency: float = 0.4) -> dict[str, float]:
+    """Estimates roughly what training a group costs.
 
     Args:
-      trainer: a `train.Trainer`.
+      trainer: a `Trainer`.
       hp: name -> number.
       speed: operations per second, from `rate`.
       efficiency: share of `speed` that training reaches; from runs on CPUs.
@@ -70,11 +83,13 @@ def group(trainer, hp, speed, efficiency=0.4):
     """
     operations = 0.
     for number, phase in enumerate(trainer.method.phases):
-        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), trainer.shapes(hp, number))
-        step = core.make_step(phase)
-        per_epoch = 0.
+        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
+                             trainer.shapes(hp, number))
+        step = core.make_step(phase, decode=trainer.decode)
+        batch, per_epoch = trainer.settings.batch, 0.
+        idx = jax.ShapeDtypeStruct((core.batches_per_step(phase), batch), jnp.int32)
         for rows, data in zip(trainer.sizes, trainer.data, strict=True):
-            idx = jax.ShapeDtypeStruct((core.batches_per_step(phase), trainer.settings.batch), jnp.int32)
-            per_epoch += work(jax.make_jaxpr(step)(state, data, idx)) * -(-rows // trainer.settings.batch)
+            per_epoch += work(jax.make_jaxpr(step)(state, data, idx)) * -(-rows // batch)
         operations += per_epoch / trainer.epoch_steps * phase.steps * trainer.width
-    return {'seconds': operations / (speed * efficiency), 'bytes': size(trainer.shapes(hp)) + size(trainer.data)}
+    return {'seconds': operations / (speed * efficiency),
+            'bytes': size(trainer.shapes(hp)) + size(trainer.data)}

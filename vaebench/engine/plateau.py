@@ -1,15 +1,16 @@
-"""The table's training protocol: plateau decay with reload of the best, and which parameters are kept.
+"""The table's protocol: plateau decay with reload of the best, and which parameters are kept.
 
-One pure feedback serves every method: it lives in `State.protocol` and `State.hp['lr_scale']`, so each seed of a
-group decays and reloads at its own time.
+One pure feedback serves every method: it lives in `State.protocol` and
+`State.hp['lr_scale']`, so each seed of a group decays and reloads at its own time.
 """
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import DONE, FAILED, RUNNING
+from vaebench.core import DONE, FAILED, RUNNING, State
 
 
 class Plateau(NamedTuple):
@@ -23,8 +24,12 @@ class Plateau(NamedTuple):
     epoch: jax.Array        # int32 [] validations of this phase
 
 
-def start(state):
-    """A phase begins: nothing seen yet, full learning rate.
+def _where(condition, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def start(state: State) -> State:
+    """Begins a phase: nothing is seen yet, the learning rate is full.
 
     Args:
       state: a `State`.
@@ -37,8 +42,8 @@ def start(state):
     return state._replace(protocol=fresh, hp={**state.hp, 'lr_scale': jnp.float32(1)})
 
 
-def stay(state, patience, decays):
-    """A phase begins that continues the protocol: a run whose decays are used up stays done.
+def continue_(state: State, patience: int, decays: int) -> State:
+    """Begins a phase that continues the protocol: a run whose decays are used up stays done.
 
     Args:
       state: a `State`.
@@ -51,15 +56,18 @@ def stay(state, patience, decays):
     return state._replace(status=jnp.where(spent, DONE, state.status).astype(jnp.int32))
 
 
-def plateau(patience=0, first_epoch=15, factor=0.5, decays=5):
-    """Feedback of He et al. and Li et al.: decay on a plateau, reload the best, stop after some decays.
+def plateau(patience: int = 0, first_epoch: int = 15, factor: float = 0.5,
+            decays: int = 5) -> Callable[[State, jax.Array], State]:
+    """Feedback of He et al. and Li et al.: decays on a plateau, reloads the best, then stops.
 
-    The counter rises when the loss exceeds the running best. When it reaches `patience` and the epoch (counted
-    from 0) is at least `first_epoch`: learning rate times `factor`, the best parameters and carry are reloaded, the
-    counter is zero and the running best is the current loss. Optimiser moments are kept.
+    The counter rises when the loss exceeds the running best. When it reaches `patience` and the
+    epoch (counted from 0) is at least `first_epoch`, the learning rate is multiplied by
+    `factor`, the best parameters and carry are reloaded, the counter is zero and the running
+    best is the current loss. The optimizer's moments are kept.
 
     Args:
-      patience: validations without improvement before a decay; 0 never decays and only remembers the best.
+      patience: validations without improvement before a decay; 0 never decays and only
+        remembers the best.
       first_epoch: no decay before this epoch of the phase.
       factor: of the learning rate.
       decays: the run is done after so many.
@@ -68,34 +76,38 @@ def plateau(patience=0, first_epoch=15, factor=0.5, decays=5):
       Pure function (state, loss []) -> state; a run that is not RUNNING stays as it is.
 
     References:
-      He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", ICLR 2019.
+      He et al., "Lagging Inference Networks and Posterior Collapse in Variational
+      Autoencoders", ICLR 2019.
     """
 
     def feedback(state, loss):
         p = state.protocol
         better = loss < p.best
-        keep = lambda new, old: jax.tree.map(lambda a, b: jnp.where(better, a, b), new, old)
-        params, carry = keep(state.params, p.params), keep(state.carry, p.carry)
+        params = _where(better, state.params, p.params)
+        carry = _where(better, state.carry, p.carry)
         worse = ~(loss <= p.running)
         count = jnp.where(worse, p.count + 1, 0)
         decay = (patience > 0) & worse & (count >= patience) & (p.epoch >= first_epoch)
-        reload = lambda best, now: jax.tree.map(lambda a, b: jnp.where(decay, a, b), best, now)
         number = p.decays + decay
+        done = (patience > 0) & (number >= decays)
         new = state._replace(
-            params=reload(params, state.params), carry=reload(carry, state.carry),
+            params=_where(decay, params, state.params), carry=_where(decay, carry, state.carry),
             hp={**state.hp, 'lr_scale': state.hp['lr_scale'] * jnp.where(decay, factor, 1.)},
-            protocol=Plateau(params, carry, jnp.where(better, loss, p.best), jnp.where(worse & ~decay, p.running, loss),
-                             jnp.where(decay, 0, count), number, p.epoch + 1),
-            status=jnp.where((patience > 0) & (number >= decays), DONE, state.status).astype(jnp.int32))
-        return jax.tree.map(lambda a, b: jnp.where(state.status == RUNNING, a, b), new, state)
+            protocol=Plateau(
+                params, carry, best=jnp.where(better, loss, p.best),
+                running=jnp.where(worse & ~decay, p.running, loss),
+                count=jnp.where(decay, 0, count), decays=number, epoch=p.epoch + 1),
+            status=jnp.where(done, DONE, state.status).astype(jnp.int32))
+        return _where(state.status == RUNNING, new, state)
 
     return feedback
 
 
-def heal(state):
-    """Fails a run whose parameters are no longer finite, and gives it back the best ones it had.
+def restore_if_nonfinite(state: State) -> State:
+    """Fails a run whose parameters are not finite, and restores the best ones that it had.
 
-    A gradient can be non-finite where the loss is not; testing every step's would cost a tenth of a small net's.
+    A gradient can be non-finite where the loss is not; testing it in every step would cost a
+    tenth of a small network's time.
 
     Args:
       state: a `State` under `plateau`.
@@ -104,14 +116,13 @@ def heal(state):
       A `State`.
     """
     good = jnp.isfinite(optax.tree.norm(state.params))
-    pick = lambda now, then: jax.tree.map(lambda a, b: jnp.where(good, a, b), now, then)
     status = jnp.where(good | (state.status != RUNNING), state.status, FAILED).astype(jnp.int32)
-    return state._replace(params=pick(state.params, state.protocol.params),
-                          carry=pick(state.carry, state.protocol.carry), status=status)
+    return state._replace(params=_where(good, state.params, state.protocol.params),
+                          carry=_where(good, state.carry, state.protocol.carry), status=status)
 
 
-def best(state):
-    """The state with the parameters and carry of the lowest validation loss; unchanged if there was none.
+def take_best(state: State) -> State:
+    """Takes parameters and carry of the lowest validation loss, if there was any.
 
     Args:
       state: a `State` under `plateau`.
@@ -119,7 +130,6 @@ def best(state):
     Returns:
       A `State`.
     """
-    p = state.protocol
-    seen = jnp.isfinite(p.best)
-    pick = lambda new, old: jax.tree.map(lambda a, b: jnp.where(seen, a, b), new, old)
-    return state._replace(params=pick(p.params, state.params), carry=pick(p.carry, state.carry))
+    p, seen = state.protocol, jnp.isfinite(state.protocol.best)
+    return state._replace(params=_where(seen, p.params, state.params),
+                          carry=_where(seen, p.carry, state.carry))

@@ -54,12 +54,12 @@ def kept(method: core.Method, keep: str) -> list[dict[str, str]]:
 
 def _method(old: Mapping[str, Any]) -> core.Method:
     """A method as far as its phases go, for which sizes of data are of no matter."""
-    from vaebench.engine.optimizers import optimiser
+    from vaebench.engine.optimizers import optimizer
     from vaebench.methods.build import build
     config = old['config']
     columns = {'x': schema.image((28, 28, 1)), 'log_p': schema.Field('real'), 'label': schema.label(10),
                **schema.text(tuple(map(str, range(8))), 20)}
-    return build(config, columns, core.Recipe(1, 1, 1, optimiser(config['optimizer'])))
+    return build(config, columns, core.Recipe(1, 1, 1, optimizer(config['optimizer'])))
 
 
 def _parameters(old: Mapping[str, Any]) -> list[dict[str, str]]:

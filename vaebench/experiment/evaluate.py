@@ -12,7 +12,7 @@ import numpy as np
 
 from vaebench import metrics
 from vaebench.core import derive
-from vaebench.engine.train import SALT
+from vaebench.engine.order import SALT
 from vaebench.metrics import representation, samples
 from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import distributions, interpolate

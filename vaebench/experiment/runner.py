@@ -3,8 +3,6 @@ flags here.
 """
 import contextlib
 import dataclasses
-import json
-import os
 import pathlib
 import re
 import threading
@@ -16,16 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import core, datasets, files, judges, methods, metrics, schema
+from vaebench import datasets, files, judges, metrics, schema
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, cost, train
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine import checkpoint, cost, loop
+from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
-from vaebench.experiment import config_keys, estimators, evaluate, results
+from vaebench.experiment import estimators, evaluate, results, training
 from vaebench.experiment.convert import kept
-from vaebench.experiment.table import Table
-from vaebench.methods.build import build, check
-from vaebench.schema import count
+from vaebench.experiment.table import Row, Table
+from vaebench.methods.build import check
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
@@ -69,7 +66,7 @@ class Runner:
 
     def __post_init__(self):
         self.workdir = pathlib.Path(self.workdir)
-        self._data, self._trainers, self._judges, self._making = {}, {}, {}, threading.RLock()
+        self._data, self._made, self._judges, self._making = {}, {}, {}, threading.RLock()
         self._ahead, self._cancelled = None, threading.Event()
 
     # ---- what a row needs
@@ -97,28 +94,18 @@ class Runner:
                 self._data[key] = data, parts
             return self._data[key]
 
-    def trainer(self, row, width):
+    def trainer(self, row: Row, width: int) -> Trainer:
         """The row's `Trainer`, shared with rows that differ in numbers only."""
-        c, key = row.config, (self._share(row), width)
-        with self._making:
-            if key not in self._trainers:
-                data, parts = self.dataset(row)
-                settings = train.Settings(epochs=c['epochs'], batch=c['batch'],
-                                          block=c['block'], seeds_by=c['seeds_by'],
-                                          devices=c['devices'], **c['protocol'])
-                sizes = [count(b) for b in parts['train']]
-                epoch = train.epoch_steps(sizes, settings.batch)
-                recipe = core.Recipe(settings.epochs * epoch, epoch, sum(sizes),
-                                     optimiser(c['optimizer']))
-                method = build(c, data.schema, recipe)
-                self._trainers[key] = train.Trainer(method, parts['train'], parts['valid'],
-                                                    settings, width, data.augment, data.decode)
-            return self._trainers[key]
+        return self._shared(row, width).trainer
 
-    def _share(self, row):
-        factory = methods.find(row.config['method']).factory
-        return files.canonical([config_keys.compiled(row.config), f'{factory.__module__}.{factory.__qualname__}',
-                                sorted(row.config['hp'])])
+    def _shared(self, row, width):
+        key = training.programs_key(row.config), width
+        with self._making:
+            if key not in self._made:
+                data, parts = self.dataset(row)
+                trainer = training.make_trainer(row.config, data, parts, width)
+                self._made[key] = training.Shared(trainer)
+            return self._made[key]
 
     def numbers(self, row):
         """The traced numbers of a row."""
@@ -164,9 +151,9 @@ class Runner:
     # ---------------------------------------------------------------------------------------------------
 
     def check_time(self):
-        """Raises `train.Out` when time is up."""
+        """Raises `loop.OutOfTime` when time is up."""
         if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
-            raise train.Out
+            raise loop.OutOfTime
 
     def run(self):
         """Trains and evaluates what is missing.
@@ -188,7 +175,7 @@ class Runner:
                         continue
                     self._row(row, todo[i + 1:])
                     self._forget(todo[i + 1:])
-            except train.Out:
+            except loop.OutOfTime:
                 state['out'] = True
                 break
             except (UserError, OSError, KeyboardInterrupt):
@@ -235,16 +222,16 @@ class Runner:
 
     def _forget(self, later):
         """Lets go of programs that no later row shares: they hold memory."""
-        needed = {self._share(row) for row in later}
+        needed = {training.programs_key(row.config) for row in later}
         with self._making:
-            self._trainers = {key: t for key, t in self._trainers.items() if key[0] in needed}
+            self._made = {key: shared for key, shared in self._made.items() if key[0] in needed}
 
     def _row(self, row, later):
         untrained, _ = self.missing(row)
         for seeds in self.groups(row, untrained):
-            trainer = self.trainer(row, len(seeds))
+            shared = self._shared(row, len(seeds))
             self._compile_next(later)
-            self._train(row, trainer, seeds)
+            self._train(row, shared, seeds)
         _, unfinished = self.missing(row)
         while unfinished:
             seeds = self._group_of(row, unfinished[0])
@@ -276,45 +263,32 @@ class Runner:
         with contextlib.suppress(UserError):       # said when the row's turn comes
             self.trainer(row, width).prepare(self.numbers(row), self._cancelled.is_set)
 
-    def _train(self, row, trainer, seeds):
-        folder = self.workdir / 'checkpoints' / f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
-        data, _ = self.dataset(row)
-        fingerprint = data.source.sha256
-        logs = [
-            self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds
-        ]
-
-        begun, before = time.monotonic(), None
-
-        def on_block(at, fraction, loss):
-            nonlocal before
-            before = at if before is None else before
-            rate = (at.steps - before.steps) / max(time.monotonic() - begun,
-                                                   1e-9) if at.phase == before.phase else 0.
-            speed = f', {rate:.0f} steps/s' if rate > 0 else ''
-            self.report(
-                row.label, fraction,
-                f'{trainer.method.phases[at.phase].name} loss {np.mean(loss):.3f}{speed}')
-
-        state, record = train.run(trainer, seeds, self.numbers(row), row.config['table_seed'],
-                                  folder, self.deadline, row.config['save_every'], on_block,
-                                  lambda entry: _log(logs, entry), self.stop, fingerprint)
-        compiled, trainer.reported = trainer.compile_seconds - trainer.reported, trainer.compile_seconds
+    def _train(self, row, shared, seeds):
+        trainer, (data, _) = shared.trainer, self.dataset(row)
+        group = f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
+        logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
+        options = loop.Options(
+            row.config['table_seed'], self.workdir / 'checkpoints' / group, data.source.sha256,
+            row.config['save_every'], self.deadline,
+            training.stage(row.config, trainer, seeds, data.source.sha256,
+                           self.workdir / 'stages'),
+            self.stop, training.progress(self.report, row.label, trainer.method),
+            lambda epoch: training.log(logs, epoch))
+        state, record = loop.run(trainer, seeds, self.numbers(row), options)
+        compiled = trainer.programs.seconds - shared.reported
+        shared.reported = trainer.programs.seconds
+        sample = jax.tree.map(lambda x: [list(x.shape), str(x.dtype)], trainer.sample)
         for g, seed in enumerate(seeds):
             one = jax.tree.map(lambda x, g=g: x[g], (state.params, state.carry))
-            curves = [_of_seed(entry, g) for entry in record['curves'] if entry['ran'][g]]
-            checkpoint.save(
-                self.model_path(row, seed), one, {
-                    'sha256': fingerprint, 'config': files.plain(
-                        row.config), 'schema': schema.plain(data.schema),
-                    'seeds': list(seeds), 'sample': jax.tree.map(
-                        lambda x: [list(x.shape), str(x.dtype)], trainer.sample), 'status': int(
-                            state.status[g]), 'reason': record['reasons'][g], 'steps': int(
-                                state.total[g]), 'curves': curves,
-                    'train': record['seconds'] / len(seeds), 'compile': compiled
-                })
-            _write_lines(logs[g], curves)
-        checkpoint.remove(folder)
+            curves = [epoch.of(g) for epoch in record.curves if epoch.ran[g]]
+            checkpoint.save(self.model_path(row, seed), one, {
+                'sha256': data.source.sha256, 'config': files.plain(row.config),
+                'schema': schema.plain(data.schema), 'seeds': list(seeds), 'sample': sample,
+                'status': int(state.status[g]), 'reason': record.reasons[g],
+                'steps': int(state.total[g]), 'parameters': record.parameters(g),
+                'curves': curves, 'train': record.seconds / len(seeds), 'compile': compiled})
+            training.write_log(logs[g], curves)
+        checkpoint.remove(options.folder)
 
     def _tick(self, row):
         def tick(done, total):
@@ -341,8 +315,8 @@ class Runner:
                             data.observe, data.symmetry, self._judged(row))
 
     def _evaluate(self, row, seeds):
-        start = time.perf_counter()
-        trainer = self.trainer(row, len(seeds))
+        start, shared = time.perf_counter(), self._shared(row, len(seeds))
+        trainer = shared.trainer
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row))[:2]))
         models = [
@@ -359,7 +333,7 @@ class Runner:
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
-                                      evaluate.keys(len(good)), trainer.views)
+                                      evaluate.keys(len(good)), shared.views)
             entries, arrays = evaluate.evaluate(trained, self._readable(row),
                                                 row.config['metrics'], settings,
                                                 self._tick(row), partial)
@@ -372,7 +346,8 @@ class Runner:
                 'status': 'failed' if g is None else 'done', 'reason': host['reason'],
                 'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
                 'config_hash': row.config_hash, 'train_hash': row.train_hash,
-                'parameters': kept(trainer.method, row.config['protocol']['keep']),
+                'parameters': host['parameters'] if 'parameters' in host else kept(
+                    trainer.method, row.config['protocol']['keep']),
                 'metrics': {} if g is None else _identified(_likelihood_named(entries[g], _likelihood(row, data))),
                 'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
                 'group': len(host['seeds']), 'steps': host['steps'],
@@ -484,34 +459,6 @@ def _identified(entries):
     """Metrics with the ids of their estimators; what has none yet is told apart by its sentence."""
     return {k: {**v, 'estimator_id': estimators.known(v['estimator']) or v['estimator']}
             for k, v in entries.items()}
-
-
-def _of_seed(entry, g):
-    """A curve entry of a group, for one seed."""
-    pick = lambda v: {k: x[g] for k, x in v.items()}
-    return {
-        'phase': entry['phase'], 'epoch': entry['epoch'], 'step': entry['steps'][g],
-        'status': entry['status'][g], 'lr_scale': entry['lr_scale'][g],
-        'seconds': entry['seconds'], 'train': pick(entry['train']), 'valid': pick(
-            entry['valid'])
-    }
-
-
-def _log(paths, entry):
-    for g, path in enumerate(paths):
-        if not entry['ran'][g]:
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('a') as file:
-            file.write(json.dumps(_of_seed(entry, g)) + '\n')
-
-
-def _write_lines(path, entries):
-    """The whole log again, so that epochs a killed run repeated stand in it once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(json.dumps(e) + '\n' for e in entries))
-    os.replace(temporary, path)
 
 
 def _curves(entries):

@@ -1,6 +1,7 @@
 """Where samples and data are compared: a small classifier of the dataset's labels, trained by
 the suite itself.
 """
+import functools
 import hashlib
 import io
 import zipfile
@@ -10,15 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core, files, networks
-from vaebench.engine import checkpoint, train
-from vaebench.engine.optimizers import optimiser
+from vaebench.engine import checkpoint, loop, order
+from vaebench.engine.optimizers import optimizer
+from vaebench.engine.trainer import Settings, Trainer
 from vaebench.methods import baselines
-from vaebench.metrics import Judge
+from vaebench.metrics import Judge, validator
 from vaebench.metrics.evaluator import slots
 from vaebench.schema import label, of_kind
 
 SEED = 0
 BATCH = 128
+VALIDATION = 256       # rows of the validation split at once
 EPOCHS = 10            # at most, unless these are few steps
 LEAST, MOST = 1500, 4000   # train steps of a small and of a large dataset
 SMALL = 16             # pixels a side up to which images are small
@@ -38,14 +41,14 @@ def judge(data, folder=None, **run):
       data: a `datasets.Dataset`.
       folder: where what was learned is kept and looked for, for any process; None keeps
         nothing.
-      **run: of `train.run`, such as `deadline`, `stop` and `on_block`.
+      **run: of `loop.Options`, such as `deadline`, `stop` and `on_block`.
 
     Returns:
       A `metrics.Judge` with `features`: x [N, ...] -> [N, D] and, of a classifier, `classify`:
       features -> [N, K].
 
     Raises:
-      train.Out: time was up before the classifier was trained.
+      loop.OutOfTime: time was up before the classifier was trained.
     """
     if of_kind(data.schema, 'image') is None:
         return Judge(f'{data.part}s', functions={'features': lambda x: x.reshape(len(x), -1)})
@@ -114,7 +117,7 @@ def _config(data):
              } if small else {'channels': (32, 64, 128), 'hidden': 128}
     classes = int(
         max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
-    steps = train.epoch_steps([len(data.splits['train']['label'])], BATCH)
+    steps = order.epoch_steps([len(data.splits['train']['label'])], BATCH)
     epochs = max(-(-LEAST // steps), min(EPOCHS, max(1, MOST // steps)))
     # it must see what it will judge
     augment = {} if data.augment is None else {'augment': True}
@@ -145,18 +148,19 @@ def _known(data, split):
 def _train(data, config, folder, run):
     """Leaves of the trained parameters and the accuracy on the test split."""
     learn, valid, test = (_known(data, s) for s in ('train', 'valid', 'test'))
-    epoch, examples = train.epoch_steps([len(learn['label'])],
-                                        config['batch']), len(learn['label'])
-    recipe = core.Recipe(config['epochs'] * epoch, epoch, examples, optimiser({'name': 'adam'}))
+    examples = len(learn['label'])
+    epoch = order.epoch_steps([examples], config['batch'])
+    recipe = core.Recipe(config['epochs'] * epoch, epoch, examples, optimizer({'name': 'adam'}))
     method = baselines.classifier(_kit(data, config), recipe)
     classify = method.evals['classify']
     held = len(valid['label']) > 0
-    settings = train.Settings(config['epochs'], config['batch'],
-                              keep='best' if held else 'last')
-    trainer = train.Trainer(method if held else method._replace(evals={}), [learn], [valid],
-                            settings, 1, data.augment)
-    state, _ = train.run(trainer, [config['seed']], {'lr': config['lr'], 'lr_scale': 1.},
-                         folder=folder, fingerprint=data.source.sha256, **run)
+    settings = Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
+    validators = functools.partial(validator, method.evals if held else {}, [valid],
+                                   batch=VALIDATION)
+    trainer = Trainer(method, [learn], validators, settings, 1, data.augment)
+    options = loop.Options(folder=folder, fingerprint=data.source.sha256, **run)
+    numbers = {'lr': config['lr'], 'lr_scale': 1.}
+    state, _ = loop.run(trainer, [config['seed']], numbers, options)
     params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))
     right = np.nan
     if len(test['label']):

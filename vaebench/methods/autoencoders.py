@@ -5,10 +5,13 @@ from vaebench.core import Method, Phase, Player, derive, mean
 from vaebench.methods import models, objectives, posteriors, priors, regularizers
 
 KEPT = 'enc', 'head'      # what a pretrained row keeps of its autoencoder
+GAUSSIAN_AE = {'stage': 'autoencoder', 'posterior': 'gaussian', 'weight': 'scheduled'}
+"""`Phase.shared` of a pretraining phase with `posteriors.gaussian`, all else by default."""
 
 
 def autoencoder(kit, recipe, posterior, regularizer, weight, *, prior=None, decoder=None,
-                extra=None, select='elbo', encoder_init=None, corrupt=0., pretrain=False):
+                extra=None, select='elbo', encoder_init=None, corrupt=0., pretrain=False,
+                shared=None):
     """A method that minimises rec + weight * regularizer + extra.
 
     Args:
@@ -24,8 +27,9 @@ def autoencoder(kit, recipe, posterior, regularizer, weight, *, prior=None, deco
       encoder_init: initialisation of the encoder; None is the kit's.
       corrupt: share of the words or pixels that the encoder does not see in training.
       pretrain: whether a phase 'ae' comes first, which minimises rec alone and is chosen by it.
-        Encoder and head are kept; decoder, every other parameter, carry and optimiser start
+        Encoder and head are kept; decoder, every other parameter, carry and optimizer start
         afresh, and so does time for schedules.
+      shared: of the phase 'ae': see `core.Phase`; None trains it for each row anew.
 
     Returns:
       A `Method` whose last phase is 'main'; each phase has one player.
@@ -54,7 +58,7 @@ def autoencoder(kit, recipe, posterior, regularizer, weight, *, prior=None, deco
         'ae', objectives.objective(model, regularizers.none, objectives.constant_weight(0.)),
         model.names, recipe.optimizer)
     second = Player('vae', renewed, trains, recipe.optimizer)
-    return Method(start, (Phase('ae', (first,), recipe.steps, select='rec'),
+    return Method(start, (Phase('ae', (first,), recipe.steps, select='rec', shared=shared),
                           Phase('main', (second,), recipe.steps, enter=reset, select=select)),
                   model.evals)
 
@@ -117,7 +121,7 @@ def vae(kit, recipe, *, shape='linear', select='elbo', corrupt=0., pretrain=Fals
         kit, recipe, posteriors.gaussian(kit), regularizers.kl,
         objectives.scheduled_weight(recipe, shape), extra=objectives.as_auxiliary(
             regularizers.per_dimension, lambda hp: 1.) if dims else None, select=select,
-        corrupt=corrupt, pretrain=pretrain)
+        corrupt=corrupt, pretrain=pretrain, shared={**GAUSSIAN_AE, 'corrupt': corrupt})
 
 
 def deterministic_ae(kit, recipe, *, corrupt=0.):
@@ -320,7 +324,8 @@ def free_bits(kit, recipe, *, scope='dim', reduce='example', form='mask', pretra
     """
     return autoencoder(kit, recipe, posteriors.gaussian(kit),
                        regularizers.free_bits(scope, reduce, form),
-                       objectives.scheduled_weight(recipe), pretrain=pretrain)
+                       objectives.scheduled_weight(recipe), pretrain=pretrain,
+                       shared={**GAUSSIAN_AE, 'corrupt': 0.})
 
 
 def delta_vae(kit, recipe, *, rate=.1, pretrain=False):

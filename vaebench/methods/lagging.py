@@ -62,7 +62,7 @@ def lagging(kit, recipe, *, max_inner=99, window=15):
       KL
 
     Deviations:
-      Fresh batches come from the block's length class, in the published code from all of the
+      Fresh batches come from the step's length class, in the published code from all of the
       training split. Images count one word each.
 
     References:

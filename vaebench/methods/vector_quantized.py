@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Fold, Method, Phase, Player, derive, mean
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
 from vaebench.ops import distributions, lengths, quantize
@@ -156,8 +156,6 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
                                       ctx.hp['decay'])
         book, counts = quantize.revive(derive(ctx.key, 2), book, counts, x, weight)
         carry = {**carry, 'codes': book, 'counts': counts}
-        if attention:
-            carry['lengths'] = lengths.count(carry['lengths'], batch['length'], batch['weight'])
         kl = mean(mask.sum(-1) * jnp.log(codes), batch)
         return rec + ctx.hp['commit'] * commit, (carry, {
             'rec': rec, 'kl': kl, 'commit': commit
@@ -203,8 +201,14 @@ def davam(kit, recipe, *, codes=512, attention=True, init='torch'):
     evals['replica'] = per_position(evals)
     first = Player('ae', autoencode, ('enc', 'head', 'dec'), recipe.optimizer)
     second = Player('prior', predict, ('prior', 'embed'), recipe.optimizer)
-    phases = Phase('ae', (first,), recipe.steps, select='rec'), Phase(
-        'prior', (second,), recipe.steps)
+
+    def count(counts, params, carry, batch):
+        return lengths.count(counts, batch['length'], batch['weight'])
+
+    law = Fold(lambda: jnp.zeros(kit.size('length')), count,
+               lambda counts, params, carry: {**carry, 'lengths': counts})
+    phases = (Phase('ae', (first,), recipe.steps, select='rec',
+                    summary=law if attention else None), Phase('prior', (second,), recipe.steps))
     return Method(start, phases, evals)
 
 

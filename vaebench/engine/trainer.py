@@ -1,0 +1,297 @@
+"""The compiled programs of one method on one dataset, as the train loop calls them."""
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vaebench import core
+from vaebench.core import RUNNING, Augment, Decode, Key, Method, State, derive
+from vaebench.engine import placement, plateau, seeds
+from vaebench.engine.order import epoch_steps
+from vaebench.engine.programs import Programs, shape_of
+from vaebench.errors import UserError
+from vaebench.schema import count
+
+
+class Settings(NamedTuple):
+    """How a group trains, besides its method."""
+    epochs: int                    # of the longest phase
+    batch: int                     # B
+    block: int = 50                # most train steps per dispatch
+    keep: str = 'best'             # parameters evaluated: 'best' on validation, or 'last'
+    patience: int = 0              # of `plateau.plateau`, as the next three
+    first_epoch: int = 15
+    factor: float = 0.5
+    decays: int = 5
+    seeds_by: str = 'auto'         # 'vmap' or 'map': how a group's seeds run
+    devices: int = 1               # the batch is split over so many
+
+
+class Trainer:
+    """Compiled programs of one method on one dataset, for all rows that differ in numbers only.
+
+    Args:
+      method: a `Method`.
+      buckets: training data, one dict of arrays [N_b, ...] per length class.
+      validator: the needs of a phase -> its validation, which has `function`, a pure function
+        (params, carry, *inputs) -> dict of [G], and `inputs`, a function (G, key) -> arrays
+        that gives () where there is nothing to measure. It is called once for the same needs.
+      settings: `Settings`.
+      width: G, seeds that train together.
+      augment: changes every training batch; None changes none.
+      decode: see `core.take`.
+
+    Raises:
+      UserError: there are fewer devices than the settings ask for.
+    """
+
+    def __init__(self, method: Method, buckets: Sequence[Mapping[str, Any]],
+                 validator: Callable[[tuple[str, ...]], Any], settings: Settings, width: int,
+                 augment: Augment | None = None, decode: Decode | None = None):
+        if settings.devices > len(jax.devices()):
+            raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: '
+                            'give fewer')
+        for phase, later in itertools.pairwise(method.phases):
+            if later.continues and phase.summary is not None:
+                raise ValueError(f'phase {phase.name}: {later.name} continues it, and may lose '
+                                 'its summary with the parameters that it takes back')
+        self.method, self.settings, self.width = method, settings, width
+        self.augment, self.decode = augment, decode
+        self.how = seeds.resolve(settings.seeds_by)
+        self.mesh = (placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1
+                     else None)
+        self.sizes = [count(b) for b in buckets]
+        self.data = [self.place(jax.tree.map(jnp.asarray, b)) for b in buckets]
+        self.programs = Programs()
+        first, rows = int(np.argmax(self.sizes)), jnp.arange(settings.batch)
+        rows = jnp.where(rows < self.sizes[first], rows, -1)
+        self.sample = core.take(self.data[first], rows, decode)
+        self._validator = validator
+        self._feedback = plateau.plateau(settings.patience, settings.first_epoch,
+                                         settings.factor, settings.decays)
+
+    def place(self, tree: Any) -> Any:
+        """Puts a tree of arrays where the group trains."""
+        return tree if self.mesh is None else placement.replicate(tree, self.mesh)
+
+    @property
+    def epoch_steps(self) -> int:
+        """Train steps of one pass over the data."""
+        return epoch_steps(self.sizes, self.settings.batch)
+
+    # ---- what is compiled ------------------------------------------------------------------
+
+    def _over_seeds(self, fn, in_axes):
+        return seeds.over_seeds(fn, in_axes, self.how)
+
+    def _init(self):
+        def one(key, hp, data):
+            return plateau.start(core.init(self.method, key, data, hp))
+
+        return self._over_seeds(one, (0, 0, None))
+
+    def _enter(self, number):
+        phase, settings = self.method.phases[number], self.settings
+
+        def one(state, data):
+            if phase.continues:
+                state = core.enter(phase, state, data)
+                return plateau.continue_(state, settings.patience, settings.decays)
+            state = plateau.start(state)      # full learning rate before optimizers are made
+            return plateau.start(core.enter(phase, state, data))
+
+        return self._over_seeds(one, (0, None))
+
+    def _block(self, number):
+        steps = core.make_block(self.method.phases[number], self.augment, self.decode)
+
+        def one(state, data, idx, count, which):
+            state, metrics = steps(state, data, idx, count, which)
+            return plateau.restore_if_nonfinite(state), metrics
+
+        return self._over_seeds(one, (0, None, 0, None, None))
+
+    def _summary(self, number):
+        """(state, buckets) -> state: a phase's fold over the training data, in its order."""
+        fold, batch = self.method.phases[number].summary, self.settings.batch
+
+        def one(state, buckets):
+            def over(s, bucket, data, size):
+                def update(s, step):
+                    rows = step * batch + jnp.arange(batch)
+                    seen = core.take(data, jnp.where(rows < size, rows, -1), self.decode)
+                    if self.augment is not None:      # what is seen is what was trained on
+                        key = derive(state.key, 4, state.total, bucket, step)
+                        seen = self.augment(key, seen)
+                    return fold.update(s, state.params, state.carry, seen), None
+
+                return jax.lax.scan(update, s, jnp.arange(-(-size // batch)))[0]
+
+            s = fold.init()
+            for bucket, (data, size) in enumerate(zip(buckets, self.sizes, strict=True)):
+                s = over(s, bucket, data, size)
+            return state._replace(carry=fold.finish(s, state.params, state.carry))
+
+        return self._over_seeds(one, (0, None))
+
+    def _begun(self, group, hp):
+        """What `_init` takes."""
+        return (jax.vmap(jax.random.key)(jnp.array(group, jnp.uint32)),
+                {k: jnp.broadcast_to(jnp.asarray(v, jnp.float32), (len(group),))
+                 for k, v in hp.items()}, self.sample)
+
+    def shapes(self, hp: Mapping[str, float], phase: int = 0) -> State:
+        """Shapes of a group's state in a phase; computes nothing.
+
+        Args:
+          hp: name -> number.
+          phase: number of the phase.
+
+        Returns:
+          `State` of `jax.ShapeDtypeStruct`.
+        """
+        args = jax.eval_shape(lambda: self._begun(list(range(self.width)), hp))
+        state = jax.eval_shape(self._init(), *args)
+        phase = min(phase, len(self.method.phases) - 1)    # past the last one nothing begins
+        return jax.eval_shape(self._enter(phase), state, self.sample) if phase > 0 else state
+
+    def prepare(self, hp: Mapping[str, float], cancelled: Callable[[], bool] = lambda: False):
+        """Compiles ahead what training needs; may run in a thread while another group trains.
+
+        Args:
+          hp: name -> number; only the names matter.
+          cancelled: asked between two programs.
+        """
+        if self.mesh is not None or cancelled():
+            return
+        begun = jax.tree.map(shape_of, self._begun(list(range(self.width)), hp))
+        self.programs.build('init', self._init(), begun)
+        for number in range(len(self.method.phases)):
+            self._prepare_phase(number, hp, cancelled)
+
+    def _prepare_phase(self, number, hp, cancelled):
+        state, settings = self.shapes(hp, number), self.settings
+        if cancelled():
+            return
+        shape = self.width, settings.block, core.batches_per_step(self.method.phases[number])
+        numbers = [jax.ShapeDtypeStruct(s, jnp.int32)           # idx, count and which
+                   for s in ((*shape, settings.batch), (), (settings.block,))]
+        self.programs.build(f'block{number}', self._block(number), (
+            state, jax.tree.map(shape_of, self.data), *numbers), (0,))
+        validation = self.validators[number]
+        inputs = validation.inputs(self.width, jax.random.key(0))
+        if inputs and not cancelled():
+            self.programs.build(f'validate{number}', validation.function,
+                                (state.params, state.carry, *jax.tree.map(shape_of, inputs)))
+
+    @functools.cached_property
+    def validators(self) -> list:
+        """The validation of every phase."""
+        with self.programs.lock('validators'):
+            made = {needs: self._validator(needs)
+                    for needs in {phase.needs for phase in self.method.phases}}
+            return [made[phase.needs] for phase in self.method.phases]
+
+    # ---- what the loop calls ---------------------------------------------------------------
+
+    def init(self, group: Sequence[int], hp: Mapping[str, float]) -> State:
+        """Makes the state of a group at the start.
+
+        Args:
+          group: the seeds, `width` of them.
+          hp: name -> number, shared by the seeds, or [G], one for each: a sweep is a group.
+
+        Returns:
+          `State` with a leading seed axis.
+        """
+        return self.place(self.programs.run('init', self._init(), *self._begun(group, hp)))
+
+    def enter(self, number: int, state: State) -> State:
+        """The group starts phase `number`."""
+        return self.programs.run(f'enter{number}', self._enter(number), state, self.sample,
+                                 donate=(0,))
+
+    def block(self, number: int, state: State, buckets: np.ndarray,
+              rows: np.ndarray) -> tuple[State, dict[str, np.ndarray]]:
+        """Takes some train steps of phase `number`: see `core.make_block`.
+
+        Args:
+          number: of the phase.
+          state: `State` with a leading seed axis.
+          buckets: int32 [k] that the steps read, k <= K, the settings' block.
+          rows: int32 [G, k, n, B] of these buckets.
+
+        Returns:
+          (state, metrics [G, k]).
+        """
+        steps = len(buckets)
+        which = np.zeros(self.settings.block, np.int32)
+        which[:steps] = buckets
+        idx = np.full((len(rows), len(which), *rows.shape[2:]), -1, np.int32)
+        idx[:, :steps] = rows
+        idx = jnp.asarray(idx)
+        if self.mesh is not None:
+            idx = placement.place_batches(idx, self.mesh)
+        state, metrics = self.programs.run(
+            f'block{number}', self._block(number), state, self.data, idx, jnp.int32(steps),
+            jnp.asarray(which), donate=(0,))
+        return state, {k: np.asarray(v)[:, :steps] for k, v in metrics.items()}
+
+    def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:
+        """Measures phase `number` on the validation data: name -> [G], nats."""
+        v = self.validators[number]
+        inputs = v.inputs(self.width, key)
+        if not inputs:
+            return {}
+        return dict(self.programs.run(f'validate{number}', v.function, state.params,
+                                      state.carry, *inputs))
+
+    def apply_feedback(self, number: int, state: State,
+                       values: Mapping[str, jax.Array]) -> State:
+        """Applies the protocol's feedback to what `validate` gave, then the phase's own."""
+        phase = self.method.phases[number]
+
+        def one(state, values):
+            loss = values.get(phase.select, values.get('rec')) if phase.select else None
+            new = state if loss is None else self._feedback(state, loss)
+            new = new if phase.feedback is None else phase.feedback(new, values)
+            running = state.status == RUNNING
+            return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, state)
+
+        return self.programs.run(f'feedback{number}', self._over_seeds(one, (0, 0)), state,
+                                 values, donate=(0,))
+
+    def _keeps_best(self, number):
+        """Whether a phase ends with its best parameters: no later phase goes on with them."""
+        later = self.method.phases[number + 1:number + 2]
+        return self.settings.keep == 'best' and not (later and later[0].continues)
+
+    def kept(self, number: int, state: State) -> list[str]:
+        """Says which parameters `end_phase` keeps of this state, per seed.
+
+        Args:
+          number: of the phase.
+          state: `State` after the phase's last step.
+
+        Returns:
+          G words: 'best' where a validation quantity chose them, 'last' where none did, 'none'
+          where the phase took no step either.
+        """
+        chosen = np.isfinite(np.asarray(state.protocol.best)) & self._keeps_best(number)
+        moved = np.asarray(state.step) > 0
+        return ['best' if c else 'last' if m else 'none'
+                for c, m in zip(chosen, moved, strict=True)]
+
+    def end_phase(self, number: int, state: State) -> State:
+        """Ends a phase: takes its best parameters where the table says so, then sums up."""
+        if self._keeps_best(number):
+            best = self._over_seeds(plateau.take_best, (0,))
+            state = self.programs.run(f'end{number}', best, state, donate=(0,))
+        if self.method.phases[number].summary is not None:
+            state = self.programs.run(f'summary{number}', self._summary(number), state,
+                                      self.data, donate=(0,))
+        return state
