@@ -12,7 +12,7 @@ MAY = {
     'errors': (set(), set()),
     'schema': ({'errors'}, {'numpy'}),
     'files': ({'errors'}, {'filelock', 'msgspec'}),
-    'core': (BASE, {'jax', 'numpy', 'optax'}),
+    'core': (BASE | {'core'}, {'jax', 'numpy', 'optax'}),
     'ops': ({'ops'}, {'chex', 'jax', 'numpy', 'scipy'}),
     'losses': ({'ops', 'losses'}, {'chex', 'jax', 'optax'}),
     'networks': (BASE | {'core', 'ops', 'networks'}, {'flax', 'jax', 'numpy'}),

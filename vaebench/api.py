@@ -32,7 +32,9 @@ class Model:
 
     def _eval(self, name):
         if name not in self.method.evals:
-            raise UserError(f"{self.result.label} cannot {name}: it offers {', '.join(sorted(self.method.evals))}")
+            raise UserError(
+                f"{self.result.label} cannot {name}: it offers {', '.join(sorted(self.method.evals))}"
+            )
         return lambda *args: self.method.evals[name](self.params, self.carry, *args)
 
     def encode(self, x):

@@ -266,7 +266,9 @@ class Runner:
     def _train(self, row, shared, seeds):
         trainer, (data, _) = shared.trainer, self.dataset(row)
         group = f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
-        logs = [self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds]
+        logs = [
+            self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds
+        ]
         options = loop.Options(
             row.config['table_seed'], self.workdir / 'checkpoints' / group, data.source.sha256,
             row.config['save_every'], self.deadline,
@@ -342,17 +344,21 @@ class Runner:
             g = good.index(i) if i in good else None
             result = {
                 'schema': results.VERSION, 'table': self.table.name, 'title': self.table.title,
-                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed, 'method': row.config['method'],
-                'status': 'failed' if g is None else 'done', 'reason': host['reason'],
-                'published': list(row.published), 'dataset': _dataset(data), 'config': files.plain(row.config),
-                'config_hash': row.config_hash, 'train_hash': row.train_hash,
+                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed,
+                'method': row.config['method'], 'status': 'failed' if g is None else 'done',
+                'reason': host['reason'], 'published': list(row.published),
+                'dataset': _dataset(data), 'config': files.plain(
+                    row.config), 'config_hash': row.config_hash, 'train_hash': row.train_hash,
                 'parameters': host['parameters'] if 'parameters' in host else kept(
                     trainer.method, row.config['protocol']['keep']),
-                'metrics': {} if g is None else _identified(_likelihood_named(entries[g], _likelihood(row, data))),
-                'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
-                'group': len(host['seeds']), 'steps': host['steps'],
-                'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
-                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()}
+                'metrics': {} if g is None else _identified(
+                    _likelihood_named(entries[g], _likelihood(row, data))), 'times': {
+                        'train': host['train'], 'evaluate': seconds, 'compile': host['compile']
+                    }, 'group': len(
+                        host['seeds']), 'steps': host['steps'], 'parameter_count': int(
+                            sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
+                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()
+            }
             own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
             self._list(row, seed, metrics.qualitative.render(own, _words(data.schema)))
             results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
@@ -376,12 +382,20 @@ class Runner:
             table.
         """
         asked = {row.name for row in self.table.rows}
-        rows = [row for row in everything.rows
-                if row.name in asked or any(self.result_path(row, s).exists() for s in everything.seeds)]
-        read_by = {k: self.table.config[k] for k in ('primary', 'baseline') if self.table.config[k]}
-        return {'table': self.table.name, 'title': self.table.title, 'columns': list(self.table.columns),
-                'seeds': list(self.table.seeds), **read_by,
-                'rows': [{'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash} for r in rows]}
+        rows = [
+            row for row in everything.rows if row.name in asked or any(
+                self.result_path(row, s).exists() for s in everything.seeds)
+        ]
+        read_by = {
+            k: self.table.config[k]
+            for k in ('primary', 'baseline') if self.table.config[k]
+        }
+        return {
+            'table': self.table.name, 'title': self.table.title, 'columns': list(
+                self.table.columns), 'seeds': list(self.table.seeds), **read_by, 'rows': [{
+                    'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash
+                } for r in rows]
+        }
 
     def status(self):
         """(done, failed, missing) cells of the table."""
@@ -456,7 +470,9 @@ def _likelihood_named(entries, likelihood):
 
 
 def _identified(entries):
-    """Metrics with the ids of their estimators; what has none yet is told apart by its sentence."""
+    """Metrics with the ids of their estimators; what has none yet is told apart by its
+    sentence.
+    """
     return {k: {**v, 'estimator_id': estimators.known(v['estimator']) or v['estimator']}
             for k, v in entries.items()}
 

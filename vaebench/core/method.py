@@ -1,0 +1,93 @@
+"""A method as data: phases of players, and the state that they move."""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from vaebench.core.types import Batch, Carry, Hp, Key, Params
+
+RUNNING, DONE, FAILED = 0, 1, 2       # State.status
+
+
+class Recipe(NamedTuple):
+    """What the table's protocol asks of a method's training."""
+    steps: int                             # train steps of the longest phase
+    # of one pass over the data; schedules count in epochs
+    steps_per_epoch: int
+    examples: int                          # of the training split, N
+    # the table's; reads hp['lr'] and hp['lr_scale']
+    optimizer: Callable[[Hp], optax.GradientTransformation]
+
+
+class StepInfo(NamedTuple):
+    """What a loss may know of its place in the run."""
+    key: Key            # unique to (step, player, inner)
+    step_key: Key       # shared by every player of this step
+    step: jax.Array     # int32 [], steps taken in this phase
+    total: jax.Array    # int32 [], steps taken in all phases: schedules read this one
+    inner: jax.Array    # int32 [], index inside this player's inner loop
+    hp: Hp
+
+
+class Player(NamedTuple):
+    """One loss and the parameters it moves."""
+    name: str
+    loss: Callable[[Params, Carry, Batch, StepInfo], tuple[jax.Array, tuple[Carry, Mapping]]]
+    trains: tuple[str, ...]           # keys of params it may move
+    tx: Callable[[Hp], optax.GradientTransformation]
+    inner: int = 1                    # most updates per train step
+    fresh: bool = False               # inner step j reads batch j, not batch 0
+    active: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
+
+
+class Fold(NamedTuple):
+    """One pass over the training data, parameters at rest: what it finds becomes carry."""
+    init: Callable[[], Any]                            # () -> s
+    update: Callable[[Any, Params, Carry, Batch], Any]  # (s, params, carry, batch) -> s
+    finish: Callable[[Any, Params, Carry], Carry]      # (s, params, carry) -> carry, same tree
+
+
+class Phase(NamedTuple):
+    """Players that learn together for a while."""
+    name: str
+    players: tuple[Player, ...]       # run in order, each sees the latest params
+    steps: int                        # at most; `feedback` may end it earlier
+    enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
+    feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation
+    # validation quantity whose minimum keeps the best parameters
+    select: str = 'elbo'
+    # further validation quantities that `feedback` reads, such as 'mi'
+    needs: tuple[str, ...] = ()
+    # the phase is over when the steps of all phases reach this
+    until: int | None = None
+    # goes on with the protocol of the phase before: its rate, counters and best
+    continues: bool = False
+    # made at its end, of the parameters that it keeps
+    summary: Fold | None = None
+    # names it, with all that decides its numbers besides data, kit, seeds, protocol and
+    # learning
+    # rate: of phases with equal `shared` one is trained for all rows
+    shared: Mapping[str, Any] | None = None
+
+
+class Method(NamedTuple):
+    """How parameters learn, and what can be asked of them afterwards."""
+    init: Callable[[Key, Batch], tuple[Params, Carry]]        # (key, one batch of data)
+    phases: tuple[Phase, ...]         # may be empty: nothing to train
+    evals: Mapping[str, Callable]     # keys out of EVALS
+    # columns that it is told: its likelihoods are of the rest given these
+    given: tuple[str, ...] = ()
+
+
+class State(NamedTuple):
+    """Everything a run is. A group of seeds is the same with a leading axis."""
+    params: Params
+    carry: Carry
+    opt: Mapping[str, optax.OptState]  # by player name
+    hp: Hp
+    protocol: Any                      # the table's: best (params, carry), counters
+    step: jax.Array                    # int32 []
+    total: jax.Array                   # int32 []
+    key: Key                           # root: only ever folded, with a tag of its own per use
+    status: jax.Array                  # int32 []
