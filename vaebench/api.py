@@ -1,9 +1,12 @@
 """A finished cell, in Python: encode, decode, sample."""
+import os
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from vaebench import core, networks, schema
 from vaebench.engine import checkpoint
@@ -37,7 +40,7 @@ class Model:
             )
         return lambda *args: self.method.evals[name](self.params, self.carry, *args)
 
-    def encode(self, x):
+    def encode(self, x: Any) -> np.ndarray:
         """Posterior means of sentences, images or points.
 
         Args:
@@ -48,7 +51,7 @@ class Model:
         """
         return np.asarray(self._eval('encode')(self.codec.read(x)))
 
-    def decode(self, z, mode=None, seed=0):
+    def decode(self, z: ArrayLike, mode: str | None = None, seed: int = 0) -> Any:
         """What codes say.
 
         Args:
@@ -64,7 +67,7 @@ class Model:
         return self.codec.write(
             self._eval('decode')(jnp.asarray(z), jax.random.key(seed), mode))
 
-    def sample(self, n, mode=None, seed=0):
+    def sample(self, n: int, mode: str | None = None, seed: int = 0) -> Any:
         """Draws from the prior, decoded.
 
         Args:
@@ -79,7 +82,7 @@ class Model:
             self._eval('sample')(jax.random.key(seed), n, mode or self.codec.modes[1]))
 
 
-def load(cell):
+def load(cell: str | os.PathLike) -> Model:
     """Loads the model of a finished cell.
 
     Args:
@@ -94,9 +97,9 @@ def load(cell):
     path = pathlib.Path(cell)
     path = path if path.name.endswith('.json') else path.with_name(path.name + '.json')
     if not path.exists():
-        near = sorted(
-            p.name for p in path.parent.glob('*.json')) if path.parent.is_dir() else []
-        hint = f'there are {", ".join(near[:5])}' if near else f'results lie in <workdir>/results, not {path.parent}'
+        near = sorted(p.name for p in path.parent.glob('*.json'))
+        hint = (f'there are {", ".join(near[:5])}' if near else
+                f'results lie in <workdir>/results, not {path.parent}')
         raise UserError(f'no result {path}; {hint}')
     result = results.read(path)
     folder = path.parent.parent / 'models' / f'{result.row}.s{result.seed}.{result.train_hash}'
@@ -106,18 +109,17 @@ def load(cell):
         if 'schema' not in host:
             raise UserError(
                 f'{folder} was written by an earlier version; run its table again to train it')
-        config, columns, examples = host['config'], schema.parse(
-            host['schema']), result.dataset.sizes['train']
-        made['method'] = build(config, columns,
-                               core.Recipe(1, 1, examples, optimizer(config['optimizer'])))
+        config, columns = host['config'], schema.parse(host['schema'])
+        examples = (result.dataset.sizes or {}).get('train', 1)
+        recipe = core.Recipe(1, 1, examples, optimizer(config['optimizer']))
+        made['method'] = build(config, columns, recipe)
         made['codec'] = networks.build(columns, config['kit']).codec
         return jax.eval_shape(made['method'].init, jax.random.key(0), _sample(host['sample']))
 
     found = checkpoint.restore(folder, like)
     if found is None:
-        raise UserError(
-            f'the parameters of {path.name} are not in {folder}; run its table again to train them'
-        )
+        raise UserError(f'the parameters of {path.name} are not in {folder}; run its table again '
+                        'to train them')
     (params, carry), _ = found
     return Model(result, made['method'], params, carry, made['codec'])
 

@@ -1,12 +1,13 @@
 """Errors that are the user's to mend."""
 import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
     """Bad input. The message is one line that says what to do; the runner prints it and exits 2."""
 
 
-def unknown(what, name, known):
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: it gives the nearest that does, or all of them.
 
     Args:

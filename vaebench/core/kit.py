@@ -100,19 +100,23 @@ class Kit:
     codec: Codec = Codec()
 
     def __getattr__(self, name: str) -> Callable:
-        if name.startswith('__'):
+        if name.startswith('__') or name == 'nets':     # not yet there when a copy is made
             raise AttributeError(name)
         if name not in self.nets:
-            raise UserError(
-                f"this needs a network '{name}', which the kit has not: it has {', '.join(self.nets)}; "
-                'choose another --config.kit.name or other rows')
+            raise UserError(f"this needs a network '{name}', which the kit has not: it has "
+                            f"{', '.join(self.nets)}; choose another --config.kit.name or other "
+                            'rows')
         return self.nets[name]
 
     def size(self, column: str) -> int:
         """Number of words or classes of a column; `UserError` where the data has no such
         column.
         """
-        return field(self.schema, column).size
+        size = field(self.schema, column).size
+        if size is None:
+            raise UserError(f'column {column!r} has no number of words or classes: give its '
+                            'field a size')
+        return size
 
     def replace(self, **nets: Callable) -> 'Kit':
         """The kit with some makers exchanged or added."""

@@ -45,7 +45,8 @@ def take(data: Mapping[str, Any], idx: jax.Array,
       Leaves [B, ...] and 'weight' [B], 0 for an empty slot. In place of `Rows` stands the batch
       of the rows it names, such as a labelled example for every example.
 
-    >>> batch = take({'x': jnp.arange(3.), 'partner': Rows(jnp.array([1, 1, 0]))}, jnp.array([2, -1]))
+    >>> data = {'x': jnp.arange(3.), 'partner': Rows(jnp.array([1, 1, 0]))}
+    >>> batch = take(data, jnp.array([2, -1]))
     >>> batch['x'].tolist(), batch['partner']['x'].tolist(), batch['weight'].tolist()
     ([2.0, 0.0], [0.0, 1.0], [1.0, 0.0])
     """

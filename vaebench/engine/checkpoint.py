@@ -28,7 +28,7 @@ def _orbax():
     return ocp
 
 
-def save(folder: str | os.PathLike, tree: Any, host: dict[str, Any]):
+def save(folder: str | os.PathLike, tree: Any, host: dict[str, Any]) -> None:
     """Writes the next checkpoint under `folder`; the one before is kept beside it.
 
     Args:
@@ -151,6 +151,7 @@ def _dtype_is_key(x):
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def remove(folder: str | os.PathLike):
+def remove(folder: str | os.PathLike | None) -> None:
     """Deletes a run's checkpoints."""
-    shutil.rmtree(os.fspath(folder), ignore_errors=True)
+    if folder is not None:
+        shutil.rmtree(os.fspath(folder), ignore_errors=True)

@@ -49,7 +49,7 @@ class Epoch(NamedTuple):
     steps: list[int]               # [G], of all phases
     ran: list[bool]                # [G], whether the seed was still running when it began
     status: list[int]              # [G]
-    lr_scale: list[float]          # [G]
+    lr_scale: list                 # [G]
     seconds: float                 # since the run began, without compilation
     train: Mapping[str, list]      # name -> [G], means over its steps; None is not finite
     valid: Mapping[str, list]      # name -> [G]
@@ -96,7 +96,7 @@ class Record:
         return cls(**{**plain, 'curves': [Epoch(**e) for e in plain['curves']],
                       'kept': [Kept(**k) for k in plain.get('kept', ())]})
 
-    def add(self, metrics: Mapping[str, np.ndarray]):
+    def add(self, metrics: Mapping[str, np.ndarray]) -> None:
         """Adds a block's metrics [G, K] to the epoch's means; non-finite steps do not count."""
         for k, v in metrics.items():
             good = np.isfinite(v)
@@ -162,7 +162,7 @@ class Run:
         """bool [G], seeds that still train in this phase; the others wait."""
         return np.asarray(self.state.status) == RUNNING
 
-    def epoch(self):
+    def epoch(self) -> None:
         """Goes on to the end of the epoch under way, then validates."""
         at, settings, sizes = self.at, self.trainer.settings, self.trainer.sizes
         blocks = order.epoch_blocks(sizes, settings.batch, settings.block,
@@ -183,7 +183,7 @@ class Run:
     def _within(self, blocks):
         return self.at.block < len(blocks) and self.at.steps < self.phase.steps
 
-    def block(self, block: order.Block, rows: list):
+    def block(self, block: order.Block, rows: Sequence) -> None:
         """Takes the steps of one block, as far as the phase goes.
 
         Args:
@@ -193,10 +193,10 @@ class Run:
         at, left = self.at, self.phase.steps - self.at.steps
         buckets, turns = (x[:left] for x in block)
         count = len(buckets)
-        rows = np.stack([[own[b][t] for b, t in zip(buckets, turns, strict=True)]
-                         for own in rows])
+        idx = np.stack([[own[b][t] for b, t in zip(buckets, turns, strict=True)]
+                        for own in rows])
         before = np.asarray(self.state.status)
-        self.state, metrics = self.trainer.block(at.phase, self.state, buckets, rows)
+        self.state, metrics = self.trainer.block(at.phase, self.state, buckets, idx)
         self._diagnose(before, metrics)
         self.record.add(metrics)
         self.at = at._replace(block=at.block + 1, steps=at.steps + count)
@@ -216,7 +216,7 @@ class Run:
                 f'the gradient was not finite by step {int(steps[g])} of seed {seed}; the best '
                 'parameters before it are kept')
 
-    def validate(self):
+    def validate(self) -> None:
         """Validates, applies the feedback and adds to the curves."""
         at, trainer, record = self.at, self.trainer, self.record
         key = derive(jax.random.key(order.SALT), at.phase, at.epoch)
@@ -233,7 +233,7 @@ class Run:
         if self.options.on_epoch is not None:
             self.options.on_epoch(entry)
 
-    def end_phase(self):
+    def end_phase(self) -> None:
         """Ends the phase under way and enters the next."""
         number = self.at.phase
         self.record.kept.append(Kept(self.phase.name, self.trainer.kept(number, self.state)))
@@ -253,7 +253,7 @@ class Run:
         compiled = self.trainer.programs.waited - self._waited
         return self.record.seconds + time.monotonic() - self._begun - compiled
 
-    def check(self):
+    def check(self) -> None:
         """Saves now and then.
 
         Raises:
@@ -268,7 +268,7 @@ class Run:
         if now - self._saved > options.save_every:
             self.save()
 
-    def save(self):
+    def save(self) -> None:
         """Writes a checkpoint, if the run keeps any."""
         if self.options.folder:
             checkpoint.save(self.options.folder, self.state, {
@@ -282,9 +282,11 @@ class Run:
     def _restored(self):
         """(state, position, record) of the newest checkpoint, or None."""
         folder, trainer = self.options.folder, self.trainer
-        saved = folder and checkpoint.restore(
+        if folder is None:
+            return None
+        saved = checkpoint.restore(
             folder, lambda host: trainer.shapes(self.hp, host['phase']))
-        if not saved:
+        if saved is None:
             return None
         state, host = saved
         if host['seeds'] != self.seeds:
@@ -298,8 +300,10 @@ class Run:
     def _shared(self):
         """(state, position, record) at the end of the stage that another run left, or None."""
         stage, trainer = self.options.stage, self.trainer
-        found = stage and stage.load(_left(trainer.shapes(self.hp, stage.phases - 1)))
-        if not found:
+        if stage is None:
+            return None
+        found = stage.load(_left(trainer.shapes(self.hp, stage.phases - 1)))
+        if found is None:
             return None
         left, host = found
         state = trainer.init(self.seeds, self.hp)

@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
-def mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """Makes one axis 'data' over devices, of type Auto: an LSTM's scans fail on Explicit axes.
 
     Args:
@@ -16,8 +16,8 @@ def mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     Returns:
       A `Mesh`.
     """
-    devices = np.array(jax.devices() if devices is None else devices)
-    return Mesh(devices, ('data',), axis_types=(AxisType.Auto,))
+    every = np.array(jax.devices() if devices is None else devices)
+    return Mesh(every, ('data',), axis_types=(AxisType.Auto,))
 
 
 def place_batches(idx: jax.Array, where: Mesh) -> jax.Array:
@@ -30,7 +30,7 @@ def place_batches(idx: jax.Array, where: Mesh) -> jax.Array:
     Returns:
       The array on the mesh's devices; replicated when B does not divide.
     """
-    axes = [None] * idx.ndim
+    axes: list[str | None] = [None] * idx.ndim
     if idx.shape[-1] % where.size == 0:
         axes[-1] = 'data'
     return jax.device_put(idx, NamedSharding(where, PartitionSpec(*axes)))

@@ -31,7 +31,7 @@ class Stage(NamedTuple):
             return checkpoint.restore(self.folder, lambda host: like)
         return None
 
-    def store(self, tree: Any, host: Mapping[str, Any]):
+    def store(self, tree: Any, host: Mapping[str, Any]) -> None:
         """Writes the stage, unless it is there or another process is at it.
 
         Args:

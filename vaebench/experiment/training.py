@@ -125,7 +125,7 @@ def progress(report: Callable[[str, float, str], None], label: str,
     return on_block
 
 
-def log(paths: Sequence[pathlib.Path], epoch: loop.Epoch):
+def log(paths: Sequence[pathlib.Path], epoch: loop.Epoch) -> None:
     """Appends an epoch to the log of every seed that ran in it."""
     for g, path in enumerate(paths):
         if epoch.ran[g]:
@@ -134,7 +134,7 @@ def log(paths: Sequence[pathlib.Path], epoch: loop.Epoch):
                 file.write(json.dumps(epoch.of(g)) + '\n')
 
 
-def write_log(path: pathlib.Path, epochs: Sequence[Mapping[str, Any]]):
+def write_log(path: pathlib.Path, epochs: Sequence[Mapping[str, Any]]) -> None:
     """Writes a whole log again, so that epochs a killed run repeated stand in it once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix('.tmp')
