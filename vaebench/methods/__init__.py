@@ -18,6 +18,7 @@ from vaebench.methods import (
     manifold_learning,
     moment_matching,
     priors,
+    rate_control,
     semi_amortized,
     text_decoders,
     timestep_posteriors,
@@ -65,7 +66,7 @@ class Entry(NamedTuple):
 
 
 def against(**hp: float) -> dict[str, float]:
-    """hp of `adversarial_autoencoders.play`."""
+    """hp of `latent_critics.adversarial_autoencoder`."""
     return {'critic_lr': 2e-4, 'adversarial': 1., **hp}
 
 
@@ -95,31 +96,31 @@ METHODS = {
     'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), ('fu2019cyclical',),
                       AUTOENCODER),
     'beta_vae': Entry(autoencoders.vae, weight(.5), ('higgins2017betavae',), AUTOENCODER),
-    'capacity_vae': Entry(autoencoders.capacity_vae,
+    'capacity_vae': Entry(rate_control.capacity_vae,
                           {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
                           ('burgess2018understanding',), AUTOENCODER),
-    'control_vae': Entry(autoencoders.control_vae,
+    'control_vae': Entry(rate_control.control_vae,
                          {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.},
                          ('shao2020controlvae',), AUTOENCODER,
                          meanings={'target': 'KL to be held, nats per example'}),
     # free bits and pretraining
-    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'fb': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                 ('li2019surprisingly',), AUTOENCODER, note='its VAE + FB'),
-    'fb_max': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'fb_max': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                     ('kingma2016improving',), AUTOENCODER, {'reduce': 'batch', 'form': 'max'}),
-    'fbp': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'fbp': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                  ('li2019surprisingly',), AUTOENCODER, {'scope': 'total'},
                  note='its baseline: one threshold on the total'),
-    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'pre_ae_fb': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                        ('li2019surprisingly',), AUTOENCODER, {'pretrain': True}),
     'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5.,
                                                       period=10.), ('zhu2020batch',),
                              AUTOENCODER, {'pretrain': True}, note='its comparison'),
-    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), ('zhu2020batch',),
+    'pre_ae_delta': Entry(rate_control.delta_vae, weight(warmup=10.), ('zhu2020batch',),
                           AUTOENCODER, {'rate': .15, 'pretrain': True}, note='its comparison'),
     'pre_ae_vmf': Entry(geometry.vmf_vae, weight(), ('zhu2020batch',), AUTOENCODER,
                         {'kappa': 13., 'pretrain': True}, note='its comparison'),
-    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
+    'pre_ae_bn': Entry(rate_control.bn_vae, {**weight(warmup=10.), 'gamma': .6},
                        ('zhu2020batch',), AUTOENCODER, {'pretrain': True}),
     # inference
     'lagging': Entry(lagging.lagging, weight(warmup=10., start=.1), ('he2019lagging',),
@@ -137,11 +138,11 @@ METHODS = {
                       DILATED, {'dilations': (1, 2, 4, 8, 16)}),
     'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), ('yang2017improved',),
                       DILATED, {'dilations': (1, 2, 4, 8, 16) * 2}),
-    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), ('razavi2019preventing',),
+    'delta_vae': Entry(rate_control.delta_vae, weight(warmup=10.), ('razavi2019preventing',),
                        AUTOENCODER, {'rate': .1}),
-    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
+    'bn_vae': Entry(rate_control.bn_vae, {**weight(warmup=10.), 'gamma': .6},
                     ('zhu2020batch',), AUTOENCODER),
-    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.),
+    'bn_vae_learnable': Entry(rate_control.bn_vae_learnable, weight(warmup=10.),
                               ('zhu2020batch',), AUTOENCODER, note='its extension'),
     'twr': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS),
     'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), COUNTED_STEPS,
