@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from vaebench.core import Net, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
-from vaebench.methods.gans import game, source
+from vaebench.methods.adversarial_game import Critic, adversarial_game, source
 
 
 def autoencoder(kit, code=None):
@@ -83,10 +83,8 @@ def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=Fals
 
     Deviations:
       The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times
-      smaller than the sum over P
-      pixels: the paper's margins do not carry over, 0.1 is this suite's. A public reproduction
-        leaves out the square of
-      the cosine.
+      smaller than the sum over P pixels: the paper's margins do not carry over, 0.1 is this
+      suite's. A public reproduction leaves out the square of the cosine.
 
     References:
       Zhao et al., "Energy-based Generative Adversarial Network", 2017, arXiv:1609.03126.
@@ -95,19 +93,20 @@ def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=Fals
         raise unknown('energy', energy, ENERGIES)
     origin, net, error = source(kit, noise, norm), autoencoder(kit, code), ENERGIES[energy]
 
-    def critic(play, key):
-        real, fake = (error(x, play.score(x)[0]) for x in (play.batch['x'], play.fake))
-        loss = adversarial.margin_loss(real, fake, play.hp['margin'])
-        aux = {'real': mean(real, play.batch), 'fake': mean(fake, play.batch)}
-        return mean(loss, play.batch), (play.state, aux)
+    def critic(turn, key):
+        real, fake = (error(x, turn.score(x)[0]) for x in (turn.batch['x'], turn.fake))
+        loss = adversarial.margin_loss(real, fake, turn.hp['margin'])
+        aux = {'real': mean(real, turn.batch), 'fake': mean(fake, turn.batch)}
+        return mean(loss, turn.batch), (turn.state, aux)
 
-    def generator(play):
-        copy, codes = play.score(play.fake)
-        pulling = penalties.pulling_away(codes, play.batch['weight'])
-        loss = mean(error(play.fake, copy), play.batch) + play.hp['pulling'] * pulling
-        return loss, (play.state, {'pulling': pulling})
+    def generator(turn):
+        copy, codes = turn.score(turn.fake)
+        pulling = penalties.pulling_away(codes, turn.batch['weight'])
+        loss = mean(error(turn.fake, copy), turn.batch) + turn.hp['pulling'] * pulling
+        return loss, (turn.state, {'pulling': pulling})
 
-    return with_reconstruct(game(recipe, origin, net, critic, generator), net)
+    game = adversarial_game(recipe, origin, Critic(net, critic), generator)
+    return with_reconstruct(game, net)
 
 
 def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
@@ -130,9 +129,9 @@ def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
       data; aux 'k' and 'measure', the paper's measure of convergence M, in units of a pixel.
 
     Equation:
-      L(v) = |v - D(v)| or (v - D(v))^2 per pixel; critic: minimise L(x) - k_t L(G(z));
-      generator: minimise L(G(z')) k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0),
-      1), k_0 = 0
+      L(v) = |v - D(v)| or (v - D(v))^2 per pixel
+      critic: minimise L(x) - k_t L(G(z)); generator: minimise L(G(z'))
+      k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0), 1), k_0 = 0
       M = L(x) + |gamma L(x) - L(G(z'))|
 
     Deviations:
@@ -147,20 +146,20 @@ def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
         raise unknown('energy', energy, ENERGIES)
     origin, net, distance = source(kit, noise), autoencoder(kit, code), ENERGIES[energy]
 
-    def error(play, x):
-        return mean(distance(x, play.score(x)[0]), play.batch)
+    def error(turn, x):
+        return mean(distance(x, turn.score(x)[0]), turn.batch)
 
-    def critic(play, key):
-        real, fake = error(play, play.batch['x']), error(play, play.fake)
-        return real - play.state['k'] * fake, ({**play.state, 'real': real}, {
-            'real': real, 'fake': fake
-        })
+    def critic(turn, key):
+        real, fake = error(turn, turn.batch['x']), error(turn, turn.fake)
+        aux = {'real': real, 'fake': fake}
+        return real - turn.state['k'] * fake, ({**turn.state, 'real': real}, aux)
 
-    def generator(play):
-        fake, state, hp = error(play, play.fake), play.state, play.hp
+    def generator(turn):
+        fake, state, hp = error(turn, turn.fake), turn.state, turn.hp
         gap = hp['gamma'] * state['real'] - fake
         k = jnp.clip(state['k'] + hp['lambda_k'] * gap, 0, 1)
         return fake, ({**state, 'k': k}, {'k': k, 'measure': state['real'] + jnp.abs(gap)})
 
     start = {'k': jnp.zeros(()), 'real': jnp.zeros(())}
-    return with_reconstruct(game(recipe, origin, net, critic, generator, state=start), net)
+    game = adversarial_game(recipe, origin, Critic(net, critic), generator, start)
+    return with_reconstruct(game, net)

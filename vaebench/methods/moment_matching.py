@@ -6,7 +6,16 @@ import jax.numpy as jnp
 import optax
 
 from vaebench.core import Method, Net, Phase, Player, derive, mean
-from vaebench.methods import energy_gans, gans, models, objectives, posteriors, regularizers
+from vaebench.methods import energy_gans, models, objectives, posteriors, regularizers
+from vaebench.methods.adversarial_game import (
+    NOISE,
+    Critic,
+    adversarial_game,
+    clip_parameters,
+    critic_updates,
+    generator_evals,
+    source,
+)
 from vaebench.ops import kernels
 
 GMMN = (2., 5., 10., 20., 40., 80.)       # variances of the kernels, for 784 pixels
@@ -75,7 +84,7 @@ def gmmn(kit, recipe, *, variances=GMMN, base=784):
     References:
       Li et al., "Generative Moment Matching Networks", 2015, arXiv:1502.02761.
     """
-    net, draw = gans.source(kit, 'uniform')
+    net, draw = origin = source(kit, 'uniform')
 
     def init(key, data):
         params, stats = net.init(key)
@@ -87,18 +96,9 @@ def gmmn(kit, recipe, *, variances=GMMN, base=784):
                                 train=True)
         return discrepancy(x, fake, batch, scaled(variances, x, base)), ({'gen': stats}, {})
 
-    def decode(params, carry, z, key, mode):
-        return {'x': net.apply(params['gen'], carry['gen'], z)[0]}
-
-    return Method(
-        init, (Phase('main',
-                     (Player('gen', loss,
-                             ('gen',), recipe.optimizer),), recipe.steps, select=''),),
-        {
-            'decode': decode, 'sample_prior': lambda params, carry, key, n: draw(key, n),
-            'sample': lambda params, carry, key, n, mode: decode(params, carry, draw(key, n),
-                                                                 key, mode)
-        })
+    player = Player('gen', loss, ('gen',), recipe.optimizer)
+    return Method(init, (Phase('main', (player,), recipe.steps, select=''),),
+                  generator_evals(origin))
 
 
 def squashed(kit):
@@ -127,7 +127,7 @@ def generated(kit, noise, hidden):
     net = kit.mlp((noise, *hidden, kit.latent))
 
     def sample(params, key, n):
-        return jax.nn.sigmoid(net.apply(params['gen'], gans.NOISE['uniform'](key, (n, noise))))
+        return jax.nn.sigmoid(net.apply(params['gen'], NOISE['uniform'](key, (n, noise))))
 
     return models.Prior(('gen',), lambda key, data, params: {'gen': net.init(key)}, None,
                         sample)
@@ -245,33 +245,33 @@ def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, n
       Li et al., "MMD GAN: Towards Deeper Understanding of Moment Matching Network", 2017,
       arXiv:1705.08584.
     """
-    origin, net = gans.source(kit, noise, norm), features(kit, size or kit.latent)
+    origin, net = source(kit, noise, norm), features(kit, size or kit.latent)
 
-    def compared(play):
+    def compared(turn):
         """sqrt(MMD^2) + rank * R, which the critic raises and the generator lowers, and both
         reconstructions.
         """
-        (copy, real), (again, fake) = (play.score(x) for x in (play.batch['x'], play.fake))
-        rank = jnp.minimum(posteriors.batch_moments(real - fake, play.batch['weight'])[0],
+        (copy, real), (again, fake) = (turn.score(x) for x in (turn.batch['x'], turn.fake))
+        rank = jnp.minimum(posteriors.batch_moments(real - fake, turn.batch['weight'])[0],
                            0.).mean()
-        value = discrepancy(real, fake, play.batch, variances)
-        return value + play.hp['rank'] * rank, {'mmd': value, 'rank': rank}, (copy, again)
+        value = discrepancy(real, fake, turn.batch, variances)
+        return value + turn.hp['rank'] * rank, {'mmd': value, 'rank': rank}, (copy, again)
 
-    def critic(play, key):
-        value, aux, copies = compared(play)
-        rec = sum(mean(energy_gans.squared(x, copy), play.batch)
-                  for x, copy in zip((play.batch['x'], play.fake), copies, strict=True))
-        return play.hp['rec'] * rec - value, (play.state, {**aux, 'rec': rec})
+    def critic(turn, key):
+        value, aux, copies = compared(turn)
+        rec = sum(mean(energy_gans.squared(x, copy), turn.batch)
+                  for x, copy in zip((turn.batch['x'], turn.fake), copies, strict=True))
+        return turn.hp['rec'] * rec - value, (turn.state, {**aux, 'rec': rec})
 
-    def generator(play):
-        value, aux, _ = compared(play)
-        return value, (play.state, aux)
+    def generator(turn):
+        value, aux, _ = compared(turn)
+        return value, (turn.state, aux)
 
     def tx(hp):
-        clip = gans.clipped(optax.identity(), hp['clip'])
+        clip = clip_parameters(optax.identity(), hp['clip'])
         return optax.chain(recipe.optimizer(hp),
                            optax.masked(clip, {'critic': {'enc': True, 'dec': False}}))
 
-    return energy_gans.with_reconstruct(
-        gans.game(recipe, origin, net, critic, generator, critic_tx=tx,
-                  **gans.updates(n_critic, boost)), net)
+    player = Critic(net, critic, tx, **critic_updates(n_critic, boost))
+    return energy_gans.with_reconstruct(adversarial_game(recipe, origin, player, generator),
+                                        net)
