@@ -125,7 +125,7 @@ METHODS = {
     # inference
     'lagging': Entry(lagging.lagging, weight(warmup=10., start=.1), ('he2019lagging',),
                      AUTOENCODER),
-    'sa_vae': Entry(semi_amortized.semi_amortised, weight(warmup=10., start=.1),
+    'sa_vae': Entry(semi_amortized.semi_amortized, weight(warmup=10., start=.1),
                     ('kim2018semiamortized',), AUTOENCODER),
     # structure
     'skip_vae': Entry(text_decoders.skip_vae, weight(warmup=10., start=.1),

@@ -1,10 +1,12 @@
 """Codes on the sphere and in the Poincare ball: posteriors, priors and the methods made of
 them.
 """
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Decoder, Net, derive, mean
+from vaebench.core import Decoder, Kit, Method, Net, Recipe, derive, mean
 from vaebench.errors import UserError, unknown
 from vaebench.methods import models, objectives, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -41,21 +43,22 @@ def vmf(kit, kappa=13., head_init=None):
       arXiv:1808.10805.
     """
     if kit.latent < 2 or kappa < 0:
-        raise UserError(
-            f'a sphere in {kit.latent} dimensions with kappa={kappa}: choose a latent size of at least 2 '
-            'and kappa of at least 0')
+        raise UserError(f'a sphere in {kit.latent} dimensions with kappa={kappa}: choose a '
+                        'latent size of at least 2 and kappa of at least 0')
     head, table = kit.head(kit.latent, init=head_init), sphere.angles(kappa, kit.latent)
 
     def apply(params, carry, features, weight=None, hp=None):
         return {'mean': sphere.unit(head.apply(params['head'], features.last))}, carry
 
+    def kl(params, q):
+        m = q['mean']
+        return jnp.full(m.shape[:-1], sphere.kl(kappa, kit.latent), m.dtype)
+
     return Posterior(('head',), lambda key: ({'head': head.init(key)}, {}), apply,
                      mean=lambda params, q: q['mean'],
                      sample=lambda params, q, key: sphere.sample(key, q['mean'], table),
                      log_q=lambda params, q, z: sphere.log_prob(z, q['mean'], kappa),
-                     kl=lambda params, q: jnp.full(
-                         q['mean'].shape[:-1], sphere.kl(kappa, kit.latent), q['mean'].dtype),
-                     kl_from='sphere')
+                     kl=kl, kl_from='sphere')
 
 
 def vmf_vae(kit, recipe, *, kappa=13., pretrain=False):
@@ -97,7 +100,7 @@ REACH = 1.5
 THIN = 1e-3        # least scale of a wrapped normal, for the same reason
 
 
-def ball(c, convention):
+def check_curvature(c: float, convention: str) -> None:
     """Refuses a curvature or a convention that `ops.poincare` does not know."""
     if convention not in poincare.UNIT:
         raise unknown('wrapped normal', convention, poincare.UNIT)
@@ -129,7 +132,7 @@ def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
       Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational
       Auto-Encoders", 2019, arXiv:1901.06033.
     """
-    ball(c, convention)
+    check_curvature(c, convention)
     head = kit.head(2 * kit.latent, init=head_init)
 
     def apply(params, carry, features, weight=None, hp=None):
@@ -149,12 +152,14 @@ def wrapped_prior(size, c=.1, convention='pvae'):
     """The wrapped normal at the origin with scale 1, in `wrapped_normal`'s convention; its KL
     has no closed form.
     """
-    ball(c, convention)
-    return models.Prior(
-        (), lambda key, data, params: {}, lambda params, z: poincare.wrapped_log_prob(
-            z, jnp.zeros_like(z), jnp.ones_like(z), c, convention),
-        lambda params, key, n: poincare.wrapped_sample(key, jnp.zeros(
-            (n, size)), 1., c, convention))
+    check_curvature(c, convention)
+    def log_prob(params, z):
+        return poincare.wrapped_log_prob(z, jnp.zeros_like(z), jnp.ones_like(z), c, convention)
+
+    def sample(params, key, n):
+        return poincare.wrapped_sample(key, jnp.zeros((n, size)), 1., c, convention)
+
+    return models.Prior((), lambda key, data, params: {}, log_prob, sample)
 
 
 def gyroplanes(n_in, n_out, c=.1):
@@ -174,12 +179,13 @@ def gyroplanes(n_in, n_out, c=.1):
         return {'normal': jax.random.uniform(key, (n_out, n_in), minval=-bound, maxval=bound),
                 'offset': jnp.zeros((n_out, n_in))}
 
-    return Net(
-        init,
-        lambda params, z, key=None: poincare.gyroplane(poincare.project(z, c), **params, c=c))
+    def apply(params, z, key=None):
+        return poincare.gyroplane(poincare.project(z, c), **params, c=c)
+
+    return Net(init, apply)
 
 
-def lifted(decoder, lift):
+def with_input_layer(decoder: Decoder, lift: Net) -> Decoder:
     """A decoder of lift(z).
 
     Args:
@@ -201,17 +207,18 @@ def lifted(decoder, lift):
     return Decoder(init, log_prob, generate)
 
 
-def clipped(c):
+def boundary_share(c: float) -> Callable[..., dict[str, jax.Array]]:
     """Function (terms, batch) -> aux 'clipped', the share of codes that lie on the rim, where
     densities are wrong.
     """
-    return lambda terms, batch: {
-        'clipped': mean(poincare.clipped(terms.z, c).astype(terms.z.dtype), batch)
-    }
+    def share(terms, batch):
+        return {'clipped': mean(poincare.clipped(terms.z, c).astype(terms.z.dtype), batch)}
+
+    return share
 
 
-def off_rim(method, c):
-    """The method, its evals giving codes on the rim no prior probability, so that weights
+def reject_boundary(method: Method, c: float) -> Method:
+    """The method with evals that give codes on the rim no prior probability, so that weights
     remain bounds.
 
     A draw that was pulled back to the rim has not the density that is computed for it: counting
@@ -258,13 +265,13 @@ def p_vae(kit, recipe, *, c=.1, convention='pvae'):
       Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational
       Auto-Encoders", 2019, arXiv:1901.06033.
     """
-    shown, z = clipped(c), kit.latent
+    shown, z = boundary_share(c), kit.latent
 
     def regularizer(params, terms, batch, ctx, key):
         return mean(terms.kl, batch), shown(terms, batch)
 
     method = autoencoder(kit, recipe, wrapped_normal(kit, c, convention), regularizer,
-                         objectives.scheduled_weight(recipe), prior=wrapped_prior(
-                             z, c, convention), decoder=lifted(kit.decoder(), gyroplanes(
-                                 z, z, c)))
-    return off_rim(method, c)
+                         objectives.scheduled_weight(recipe),
+                         prior=wrapped_prior(z, c, convention),
+                         decoder=with_input_layer(kit.decoder(), gyroplanes(z, z, c)))
+    return reject_boundary(method, c)
