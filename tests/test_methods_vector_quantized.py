@@ -11,7 +11,7 @@ import pytest
 import toys
 
 from vaebench import core, networks, schema
-from vaebench.methods import vector_quantized
+from vaebench.methods import sequence_latents, vector_quantized
 from vaebench.ops import distributions, quantize
 
 HP = {
@@ -22,7 +22,7 @@ LATENT, CODES = 3, 5
 FORMS = {
     'davam': functools.partial(vector_quantized.davam, codes=CODES),
     'davam_q': functools.partial(vector_quantized.davam, codes=CODES,
-                                 attention=False), 'gavam': vector_quantized.gavam
+                                 attention=False), 'gavam': sequence_latents.gavam
 }
 FORM = pytest.mark.parametrize('form', FORMS)
 QUANTISED = pytest.mark.parametrize('form', ['davam', 'davam_q'])
@@ -135,7 +135,7 @@ def test_prior_is_a_law_of_codes():
     params = {**params, 'prior': jax.tree.map(lambda x: 20 * x, params['prior'])}
     for n in (1, 3):
         z = jnp.array(list(itertools.product(range(CODES), repeat=n)), jnp.int32)
-        p = jnp.exp(method.evals['log_prior'](params, carry, vector_quantized.fit(z, 6, -1)))
+        p = jnp.exp(method.evals['log_prior'](params, carry, sequence_latents.fit(z, 6, -1)))
         assert float(p.sum()) == pytest.approx(1, rel=1e-10) and float(p.max() / p.min()) > 2
 
 
@@ -150,9 +150,9 @@ def test_prior_draws_follow_the_prior():
 
 def test_ancestral_draws_read_the_left():
     key, zero = jax.random.key(0), jnp.zeros((3, 4))
-    assert vector_quantized.ancestral(key, lambda key, z, t: z[:, t - 1] + z[:, t] + t + 1,
+    assert sequence_latents.ancestral(key, lambda key, z, t: z[:, t - 1] + z[:, t] + t + 1,
                                       zero).tolist() == [[1, 3, 6, 10]] * 3
-    draws = vector_quantized.ancestral(
+    draws = sequence_latents.ancestral(
         key, lambda key, z, t: jax.random.normal(key, z[:, t].shape), zero)
     assert len(np.unique(np.asarray(draws))) == 12
 

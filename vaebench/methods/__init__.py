@@ -20,6 +20,7 @@ from vaebench.methods import (
     priors,
     rate_control,
     semi_amortized,
+    sequence_latents,
     text_decoders,
     timestep_posteriors,
     vector_quantized,
@@ -189,7 +190,7 @@ METHODS = {
     'dg_vmf': Entry(aggregate_posterior.dg_vmf, weight(warmup=10.), ('zhang2022improving',),
                     AUTOENCODER, {'chunk': 32, 'kappa': 13.}, note='its DG-vMF-VAE'),
     # discrete
-    'gavam': Entry(vector_quantized.gavam, weight(), ('fang2021discrete',), ATTENTION,
+    'gavam': Entry(sequence_latents.gavam, weight(), ('fang2021discrete',), ATTENTION,
                    note='its Gaussian baseline'),
     'davam': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
                    ('fang2021discrete',), ATTENTION, {'codes': 512}),
