@@ -4,7 +4,7 @@ give them.
 All are one game, `latent_critics.adversarial_autoencoder`. A form is what its decoder reads (a
 style, a label, or both joined), what its critics compare, and who may see labels.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,8 @@ from vaebench.methods.styles import (
 )
 
 
-def _setting(kit, style, classes, stochastic, spread, noise):
+def _setting(kit: Kit, style: str, classes: int, stochastic: bool, spread: float,
+             noise: float) -> tuple[Kit, Style, posteriors.Posterior]:
     """A kit whose `corrupt` adds Gaussian noise to images, the law of styles, and the posterior
     of styles.
     """
@@ -40,7 +41,7 @@ def _setting(kit, style, classes, stochastic, spread, noise):
     return kit.replace(corrupt=corrupt), STYLES[style](kit, classes, spread), posterior
 
 
-def _rebuilds(model):
+def _rebuilds(model: models.Model) -> tuple[dict[str, Callable], Callable]:
     """Evals of a model whose codes are more than a style: what reads or makes entire codes
     gives way.
     """
@@ -51,8 +52,9 @@ def _rebuilds(model):
     return {k: f for k, f in model.evals.items() if k not in gone}, reconstruct
 
 
-def aae(kit, recipe, *, stochastic=False, style='normal', spread=1., labels='', noise=0.,
-        hidden=(1000, 1000), select=''):
+def aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, style: str = 'normal',
+        spread: float = 1., labels: str = '', noise: float = 0.,
+        hidden: Sequence[int] = (1000, 1000), select: str = '') -> Method:
     """Adversarial autoencoder: a critic pulls the codes to a prior.
 
     Hyperparameters:
@@ -96,8 +98,9 @@ def aae(kit, recipe, *, stochastic=False, style='normal', spread=1., labels='', 
                                    labels=seen, select=select)
 
 
-def supervised_aae(kit, recipe, *, stochastic=False, spread=1., noise=0., hidden=(1000, 1000),
-                   select=''):
+def supervised_aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, spread: float = 1.,
+                   noise: float = 0., hidden: Sequence[int] = (1000, 1000),
+                   select: str = '') -> Method:
     """Adversarial autoencoder whose decoder is told the label, so that its code keeps the style
     only.
 
@@ -165,8 +168,10 @@ def head_separation(classes: int) -> objectives.AuxiliaryLoss:
     return objectives.AuxiliaryLoss((), lambda key: {}, apply)
 
 
-def categorical_aae(kit, recipe, *, clusters=None, labelled=True, heads=False, stochastic=False,
-                    spread=1., noise=0., hidden=(1000, 1000), select=''):
+def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
+                    labelled: bool = True, heads: bool = False, stochastic: bool = False,
+                    spread: float = 1., noise: float = 0., hidden: Sequence[int] = (1000, 1000),
+                    select: str = '') -> Method:
     """Adversarial autoencoder that also says a class: semi-supervised, clustering, or
     dimensionality reduction.
 

@@ -1,17 +1,22 @@
 """Methods that pull the aggregate posterior, not each posterior, to the prior."""
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.losses import adversarial
 from vaebench.methods import geometry, models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
+from vaebench.methods.models import Regularizer
 from vaebench.ops import density_gap, distributions, divergences
 
 # Rates: (terms, batch, ctx, key) -> (nats [], aux).
 
-def gap_regularizer(log_q, log_p, sample, chunk=None, draws=32):
+def gap_regularizer(log_q: Callable[..., jax.Array], log_p: Callable[[jax.Array], jax.Array],
+                    sample: Callable[..., jax.Array], chunk: int | None = None,
+                    draws: int = 32) -> Regularizer:
     """Density gap between the aggregate of a chunk of the batch and the prior: see
     `ops.density_gap`.
 
@@ -40,7 +45,8 @@ KERNELS = {'imq': lambda size: regularizers.mmd(size, 2.), 'rbf': regularizers.m
 """Discrepancies of the text paper's code."""
 
 
-def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
+def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
+           joint: bool = False) -> Method:
     """VAE whose KL is replaced by the density gap between the aggregate posterior and N(0, I).
 
     Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is trained on.
@@ -84,7 +90,8 @@ def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
                        select='rec')
 
 
-def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
+def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
+           kappa: float = 13.) -> Method:
     """`dg_vae` on the sphere: von Mises-Fisher posteriors, the uniform prior, densities of
     entire codes.
 
@@ -122,7 +129,7 @@ def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
                        prior=prior)
 
 
-def wae_s(kit, recipe, *, kernel='imq', select='rec'):
+def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec') -> Method:
     """Wasserstein autoencoder with a stochastic code, whose variance a further KL keeps from
     vanishing.
 
@@ -164,8 +171,9 @@ def wae_s(kit, recipe, *, kernel='imq', select='rec'):
                            (), lambda key: {}, apply), select=select)
 
 
-def wae_gan(kit, recipe, *, stochastic=True, hidden=(512,), select='rec', d_first=True,
-            p_trick=False):
+def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
+            hidden: Sequence[int] = (512,), select: str = 'rec', d_first: bool = True,
+            p_trick: bool = False) -> Method:
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
     The critic's Adam (0.5, 0.999) has a learning rate of its own, which no decay touches. The

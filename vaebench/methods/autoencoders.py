@@ -65,7 +65,8 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, regul
     return Method(start, phases, model.evals)
 
 
-def vae(kit, recipe, *, shape='linear', select='elbo', corrupt=0., pretrain=False, dims=False):
+def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo',
+        corrupt: float = 0., pretrain: bool = False, dims: bool = False) -> Method:
     """VAE; with other hp also KL annealing, the cyclical schedule, beta-VAE and, at beta 0, the
     stochastic autoencoder.
 
@@ -126,7 +127,7 @@ def vae(kit, recipe, *, shape='linear', select='elbo', corrupt=0., pretrain=Fals
                        pretrain=pretrain and {**GAUSSIAN_AE, 'corrupt': corrupt})
 
 
-def deterministic_ae(kit, recipe, *, corrupt=0.):
+def deterministic_ae(kit: Kit, recipe: Recipe, *, corrupt: float = 0.) -> Method:
     """Autoencoder whose code is a linear map of the features: the rows called DAE, which
     denoise only if `corrupt`.
 
@@ -157,7 +158,7 @@ def deterministic_ae(kit, recipe, *, corrupt=0.):
                        objectives.constant_weight(0.), select='rec', corrupt=corrupt)
 
 
-def ae_gmm(kit, recipe, *, components=10, corrupt=0.):
+def ae_gmm(kit: Kit, recipe: Recipe, *, components: int = 10, corrupt: float = 0.) -> Method:
     """`deterministic_ae`, then a mixture of Gaussians with full covariances fitted to its
     codes, to sample from.
 
@@ -205,7 +206,8 @@ def ae_gmm(kit, recipe, *, components=10, corrupt=0.):
         Phase('mixture', (second,), recipe.steps, enter=enter, select='')), model.evals)
 
 
-def info_vae(kit, recipe, *, kernel='imq', width=1., select='rec'):
+def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.,
+             select: str = 'rec') -> Method:
     """InfoVAE: rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2; at alpha 1 the MMD-VAE, at
     alpha 0, lambda 1 the VAE.
 
@@ -253,7 +255,8 @@ def info_vae(kit, recipe, *, kernel='imq', width=1., select='rec'):
                        objectives.Schedule(lambda: {}, rest), extra=mmd, select=select)
 
 
-def wae_mmd(kit, recipe, *, width=1., select='rec', kernel='imq'):
+def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., select: str = 'rec',
+            kernel: str = 'imq') -> Method:
     """Wasserstein autoencoder with a deterministic code and a kernel penalty on its aggregate.
 
     The paper's lambda is beta.

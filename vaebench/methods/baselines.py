@@ -2,11 +2,11 @@
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.schema import field
 
 
-def language_model(kit, recipe):
+def language_model(kit: Kit, recipe: Recipe) -> Method:
     """The decoder alone, with no latent: an exact likelihood.
 
     Args:
@@ -44,7 +44,7 @@ def language_model(kit, recipe):
                   (Phase('main', (player,), recipe.steps),), evals)
 
 
-def classifier(kit, recipe):
+def classifier(kit: Kit, recipe: Recipe) -> Method:
     """An encoder and a linear layer that are shown every label: cross-entropy.
 
     Args:
@@ -85,7 +85,7 @@ def classifier(kit, recipe):
                    'error': lambda params, carry, batch: entropies(classify(params, batch), batch)})
 
 
-def source(kit, recipe):
+def source(kit: Kit, recipe: Recipe) -> Method:
     """The process that made a synthetic corpus: its exact log probability, and nothing to
     train.
 

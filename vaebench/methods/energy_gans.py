@@ -1,13 +1,14 @@
 """Generators trained against an autoencoder, whose error is the critic's energy."""
+import jax
 import jax.numpy as jnp
 
-from vaebench.core import Net, derive, mean
+from vaebench.core import Kit, Method, Net, Recipe, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
 from vaebench.methods.adversarial_game import Critic, adversarial_game, source
 
 
-def autoencoder(kit, code=None):
+def autoencoder(kit: Kit, code: int | None = None) -> Net:
     """A critic that reconstructs.
 
     Args:
@@ -32,17 +33,17 @@ def autoencoder(kit, code=None):
     return Net(init, apply)
 
 
-def per_pixel(values):
+def per_pixel(values: jax.Array) -> jax.Array:
     """Mean over all but the first axis: [B, ...] -> [B]."""
     return values.reshape(len(values), -1).mean(-1)
 
 
-def squared(x, y):
+def squared(x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean squared difference per pixel, [B]."""
     return per_pixel((x - y)**2)
 
 
-def absolute(x, y):
+def absolute(x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean absolute difference per pixel, [B]."""
     return per_pixel(jnp.abs(x - y))
 
@@ -50,7 +51,7 @@ def absolute(x, y):
 ENERGIES = {'squared': squared, 'absolute': absolute}
 
 
-def with_reconstruct(method, net):
+def with_reconstruct(method: Method, net: Net) -> Method:
     """The method with its critic's reconstructions among its evals."""
     def reconstruct(params, carry, batch):
         return {'x': net.apply(params['critic'], batch['x'])[0]}
@@ -58,7 +59,8 @@ def with_reconstruct(method, net):
     return method._replace(evals={**method.evals, 'reconstruct': reconstruct})
 
 
-def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=False):
+def ebgan(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'squared',
+          noise: str = 'normal', norm: bool = False) -> Method:
     """Energy-based GAN: the critic is an autoencoder, which should fail on samples.
 
     Hyperparameters:
@@ -109,7 +111,8 @@ def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=Fals
     return with_reconstruct(game, net)
 
 
-def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
+def began(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'absolute',
+          noise: str = 'uniform') -> Method:
     """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is
     controlled.
 

@@ -18,7 +18,8 @@ from vaebench.methods.adversarial_game import (
 from vaebench.ops import fdivergence
 
 
-def gan(kit, recipe, *, form='nonsaturating', noise='normal', norm=False):
+def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = 'normal',
+        norm: bool = False) -> Method:
     """Generative adversarial network; with batch normalisation and uniform noise the recipe
     called DCGAN.
 
@@ -50,7 +51,8 @@ def gan(kit, recipe, *, form='nonsaturating', noise='normal', norm=False):
                           norm=norm)
 
 
-def f_gan(kit, recipe, *, divergence='kl', form='minmax', noise='normal'):
+def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minmax',
+          noise: str = 'normal') -> Method:
     """GAN that minimises a lower bound of an f-divergence D_f(data || samples).
 
     Args:
@@ -94,7 +96,8 @@ def f_gan(kit, recipe, *, divergence='kl', form='minmax', noise='normal'):
                           pulls[form], estimate='bound', noise=noise)
 
 
-def lsgan(kit, recipe, *, targets=(0., 1., 1.), noise='normal', norm=False):
+def lsgan(kit: Kit, recipe: Recipe, *, targets: tuple[float, float, float] = (0., 1., 1.),
+          noise: str = 'normal', norm: bool = False) -> Method:
     """GAN whose critic is a least-squares regression.
 
     Args:
@@ -124,7 +127,8 @@ def lsgan(kit, recipe, *, targets=(0., 1., 1.), noise='normal', norm=False):
                           lambda score: square(score, c), noise=noise, norm=norm)
 
 
-def wgan(kit, recipe, *, n_critic=5, boost=0, noise='normal', norm=False):
+def wgan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0, noise: str = 'normal',
+         norm: bool = False) -> Method:
     """Wasserstein GAN whose critic's parameters, biases included, are clipped after each of its
     updates.
 
@@ -164,7 +168,8 @@ def wgan(kit, recipe, *, n_critic=5, boost=0, noise='normal', norm=False):
                           **critic_updates(n_critic, boost))
 
 
-def wgan_gp(kit, recipe, *, n_critic=5, noise='normal', norm=False):
+def wgan_gp(kit: Kit, recipe: Recipe, *, n_critic: int = 5, noise: str = 'normal',
+            norm: bool = False) -> Method:
     """Wasserstein GAN whose critic is kept smooth by a penalty on its input gradient.
 
     The critic treats examples one by one: it is never batch-normalised.
@@ -207,7 +212,8 @@ def wgan_gp(kit, recipe, *, n_critic=5, noise='normal', norm=False):
                             generator_objective(lambda score: -score))
 
 
-def infogan(kit, recipe, *, categories=None, continuous=2, noise='uniform', norm=False):
+def infogan(kit: Kit, recipe: Recipe, *, categories: int | None = None, continuous: int = 2,
+            noise: str = 'uniform', norm: bool = False) -> Method:
     """GAN whose samples tell a part of what they were made from: a category, and numbers
     uniform on [-1, 1].
 

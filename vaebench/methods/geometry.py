@@ -15,7 +15,7 @@ from vaebench.ops import poincare
 from vaebench.ops import vmf as sphere
 
 
-def uniform_sphere(size):
+def uniform_sphere(size: int) -> models.Prior:
     """The uniform prior on the unit sphere of R^size; its KL is that of `vmf`."""
     return models.Prior(
         (), lambda key, data, params: {},
@@ -23,7 +23,7 @@ def uniform_sphere(size):
         lambda params, key, n: sphere.uniform(key, n, size), family='sphere')
 
 
-def vmf(kit, kappa=13., head_init=None):
+def vmf(kit: Kit, kappa: float = 13., head_init: str | None = None) -> Posterior:
     """Von Mises-Fisher on the unit sphere: direction linear in the features, concentration
     fixed.
 
@@ -61,7 +61,7 @@ def vmf(kit, kappa=13., head_init=None):
                      kl=kl, kl_from='sphere')
 
 
-def vmf_vae(kit, recipe, *, kappa=13., pretrain=False):
+def vmf_vae(kit: Kit, recipe: Recipe, *, kappa: float = 13., pretrain: bool = False) -> Method:
     """VAE on the sphere: its rate is a constant, so it cannot collapse.
 
     Hyperparameters:
@@ -109,7 +109,8 @@ def check_curvature(c: float, convention: str) -> None:
             f'c={c} is minus the curvature of the ball: choose a number of at least 0')
 
 
-def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
+def wrapped_normal(kit: Kit, c: float = .1, convention: str = 'pvae',
+                   head_init: str | None = None) -> Posterior:
     """Wrapped normal in the Poincare ball: mean exp_0 of a linear map, scale softplus + 1e-3 of
     another.
 
@@ -148,7 +149,7 @@ def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
                          z, q['mean'], q['scale'], c, convention))
 
 
-def wrapped_prior(size, c=.1, convention='pvae'):
+def wrapped_prior(size: int, c: float = .1, convention: str = 'pvae') -> models.Prior:
     """The wrapped normal at the origin with scale 1, in `wrapped_normal`'s convention; its KL
     has no closed form.
     """
@@ -162,7 +163,7 @@ def wrapped_prior(size, c=.1, convention='pvae'):
     return models.Prior((), lambda key, data, params: {}, log_prob, sample)
 
 
-def gyroplanes(n_in, n_out, c=.1):
+def gyroplanes(n_in: int, n_out: int, c: float = .1) -> Net:
     """A layer of signed distances from hyperplanes of the ball: a linear layer at c = 0.
 
     Args:
@@ -232,7 +233,7 @@ def reject_boundary(method: Method, c: float) -> Method:
     return method._replace(evals={**method.evals, 'log_prior': inside})
 
 
-def p_vae(kit, recipe, *, c=.1, convention='pvae'):
+def p_vae(kit: Kit, recipe: Recipe, *, c: float = .1, convention: str = 'pvae') -> Method:
     """VAE in the Poincare ball: wrapped normals, Monte Carlo KL, and a decoder that begins with
     gyroplanes.
 

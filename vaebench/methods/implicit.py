@@ -209,7 +209,8 @@ def dual_autoencoder(kit: Kit, recipe: Recipe, posterior: Posterior, *,
                   {**model.evals, **dual_evals(kit, functions, posterior, prior, dec)})
 
 
-def ivae(kit, recipe, *, noise=None, noise_scale=.1, **options):
+def ivae(kit: Kit, recipe: Recipe, *, noise: int | None = None, noise_scale: float = .1,
+         **options: Any) -> Method:
     """VAE with a dual estimate of its KL; with marginal=True the paper's iVAE_MI.
 
     The posterior called implicit is exactly Gaussian: `log_q`, `kl` and the aux 'kl' are exact.
@@ -246,7 +247,8 @@ def ivae(kit, recipe, *, noise=None, noise_scale=.1, **options):
                             **options)
 
 
-def apo_vae(kit, recipe, *, pseudo=0, c=.1, updates=1, **options):
+def apo_vae(kit: Kit, recipe: Recipe, *, pseudo: int = 0, c: float = .1, updates: int = 1,
+            **options: Any) -> Method:
     """Dual autoencoder in the Poincare ball, with gyroplanes before the decoder; with pseudo >
     0 APo-VAE+VP.
 

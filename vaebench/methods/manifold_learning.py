@@ -1,8 +1,11 @@
 """Representation baselines: scikit-learn's maps to a few dimensions, fitted to what they
 show."""
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from vaebench.core import Method
+from vaebench.core import Kit, Method, Recipe
 from vaebench.errors import UserError, unknown
 
 ESTIMATORS = {
@@ -16,7 +19,8 @@ ESTIMATORS = {
 """Name -> module and class of scikit-learn, and the options that are not its own defaults."""
 
 
-def fit_transform(estimator, x, seed, size=2, **options):
+def fit_transform(estimator: str, x: np.ndarray, seed: int, size: int = 2,
+                  **options: Any) -> np.ndarray:
     """Codes of all rows of x, by a map fitted to these rows.
 
     Args:
@@ -37,7 +41,7 @@ def fit_transform(estimator, x, seed, size=2, **options):
         np.float64(x).reshape(len(x), -1))
 
 
-def _make(estimator, seed, size, options):
+def _make(estimator: str, seed: int, size: int, options: Mapping[str, Any]) -> Any:
     import sklearn.decomposition
     import sklearn.manifold  # here: the import is not every command's cost
     module, name, ours = ESTIMATORS[estimator]
@@ -46,7 +50,8 @@ def _make(estimator, seed, size, options):
         random_state=seed) if 'random_state' in model.get_params() else model
 
 
-def embedding(kit, recipe, *, estimator, size=2, **options):
+def embedding(kit: Kit, recipe: Recipe, *, estimator: str, size: int = 2,
+              **options: Any) -> Method:
     """A map of scikit-learn's, with no training and no parameters.
 
     Transductive: 'embed' fits it to all rows it is given, and only they have codes. A metric

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from vaebench.core import Features, derive
+from vaebench.core import Batch, Decoder, Features, Key, Kit, Params, StepInfo, derive
 from vaebench.methods.posteriors import Posterior
 from vaebench.ops import distributions
 
@@ -20,7 +20,7 @@ class Prior(NamedTuple):
     family: str = ''
 
 
-def standard_normal(size):
+def standard_normal(size: int) -> Prior:
     """The prior N(0, I) of `size` dimensions."""
     return Prior((), lambda key, data, params: {},
                  lambda params, z: distributions.normal_log_prob(z),
@@ -37,6 +37,12 @@ class Terms(NamedTuple):
     kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorise
 
 
+Regularizer = Callable[[Params, Terms, Batch, StepInfo, Key], tuple[Any, Mapping[str, Any]]]
+"""What an objective adds to the reconstruction: (params of all, terms, batch, ctx, key) -> (nats
+[], aux).
+"""
+
+
 class Model(NamedTuple):
     """Encoder, posterior, prior and decoder as one."""
     names: tuple[str, ...]             # keys of its params
@@ -49,8 +55,9 @@ class Model(NamedTuple):
     evals: Mapping[str, Callable]      # out of core.EVALS; they read carry['posterior']
 
 
-def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=None,
-          decoder=None, corrupt=0.):
+def model(kit: Kit, posterior: Posterior, prior: Prior | None = None,
+          encoder_init: str | None = None, decoder: Decoder | None = None,
+          corrupt: float = 0.) -> Model:
     """Binds the networks of a kit to a posterior and a prior.
 
     Args:

@@ -1,11 +1,13 @@
 """Generators that learn by matching kernel means: of data, of codes, or of features that learn
 against them.
 """
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Method, Net, Phase, Player, derive, mean
+from vaebench.core import Batch, Kit, Method, Net, Phase, Player, Recipe, derive, mean
 from vaebench.methods import energy_gans, models, objectives, posteriors, regularizers
 from vaebench.methods.adversarial_game import (
     NOISE,
@@ -22,7 +24,7 @@ GMMN = (2., 5., 10., 20., 40., 80.)       # variances of the kernels, for 784 pi
 MMD_GAN = (1., 4., 16., 64., 256.)        # for features
 
 
-def scaled(variances, x, base):
+def scaled(variances: Sequence[float], x: jax.Array, base: int) -> tuple[float, ...]:
     """Variances that were meant for rows of `base` entries, for those of x [B, ...]; as they
     are where base is 0.
 
@@ -33,7 +35,8 @@ def scaled(variances, x, base):
     return tuple(v * share for v in variances)
 
 
-def discrepancy(x, y, batch, variances):
+def discrepancy(x: jax.Array, y: jax.Array, batch: Batch,
+                variances: Sequence[float]) -> jax.Array:
     """Root of the biased squared MMD between two sets of rows; couples the batch.
 
     Args:
@@ -59,7 +62,8 @@ def discrepancy(x, y, batch, variances):
     return jnp.sqrt(jnp.maximum(kernels.mmd(x, y, kernel, weight, weight, biased=True), 1e-12))
 
 
-def gmmn(kit, recipe, *, variances=GMMN, base=784):
+def gmmn(kit: Kit, recipe: Recipe, *, variances: Sequence[float] = GMMN,
+         base: int = 784) -> Method:
     """Generative moment matching network: samples of uniform noise come to have the data's
     kernel means.
 
@@ -101,7 +105,7 @@ def gmmn(kit, recipe, *, variances=GMMN, base=784):
                   generator_evals(origin))
 
 
-def squashed(kit):
+def squashed(kit: Kit) -> posteriors.Posterior:
     """`posteriors.delta` in (0, 1): a code of sigmoid units."""
     base = posteriors.delta(kit)
 
@@ -112,7 +116,7 @@ def squashed(kit):
     return base._replace(apply=apply)
 
 
-def generated(kit, noise, hidden):
+def generated(kit: Kit, noise: int, hidden: Sequence[int]) -> models.Prior:
     """A prior that can only be sampled: sigmoid outputs of a stack of linear layers, fed with
     noise uniform on [-1, 1].
 
@@ -133,8 +137,9 @@ def generated(kit, noise, hidden):
                         sample)
 
 
-def gmmn_ae(kit, recipe, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.,), base=32,
-            corrupt=0.):
+def gmmn_ae(kit: Kit, recipe: Recipe, *, noise: int = 10,
+            hidden: Sequence[int] = (64, 256, 256, 1024), variances: Sequence[float] = (1.,),
+            base: int = 32, corrupt: float = 0.) -> Method:
     """A generator of codes that match those of an autoencoder, which is trained first and
     frozen then.
 
@@ -180,7 +185,7 @@ def gmmn_ae(kit, recipe, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.
                          recipe.steps, select='')), model.evals)
 
 
-def features(kit, size):
+def features(kit: Kit, size: int) -> Net:
     """A critic that describes, and reconstructs from its description.
 
     Args:
@@ -203,8 +208,9 @@ def features(kit, size):
     return Net(init, apply)
 
 
-def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, noise='normal',
-            norm=False):
+def mmd_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0,
+            size: int | None = None, variances: Sequence[float] = MMD_GAN,
+            noise: str = 'normal', norm: bool = False) -> Method:
     """Moment matching in features that learn to tell samples from data, and from which both can
     be reconstructed.
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import derive, mean
+from vaebench.core import Hp, Key, Recipe, StepInfo, derive, mean
+from vaebench.methods.models import Model, Regularizer
 from vaebench.ops import control, schedules
 
 
@@ -24,7 +25,7 @@ RAMPS = {
 """Shapes of a scheduled weight."""
 
 
-def scheduled_weight(recipe, shape='linear'):
+def scheduled_weight(recipe: Recipe, shape: str = 'linear') -> Schedule:
     """Weight from hp: beta_start to `beta` over `warmup` epochs after `delay`, again every
     `period`.
 
@@ -47,12 +48,12 @@ def scheduled_weight(recipe, shape='linear'):
     return Schedule(lambda: {}, apply)
 
 
-def constant_weight(value):
+def constant_weight(value: float) -> Schedule:
     """A weight that is always `value`."""
     return Schedule(lambda: {}, lambda carry, kl, ctx: (jnp.asarray(value, float), carry))
 
 
-def controlled_weight():
+def controlled_weight() -> Schedule:
     """Weight from a PI controller that steers the batch's KL to hp['target']: see
     `ops.control.pi_step`.
     """
@@ -72,7 +73,8 @@ class AuxiliaryLoss(NamedTuple):
     apply: Callable[..., tuple]        # (params, terms, batch, ctx) -> ([], aux)
 
 
-def as_auxiliary(regularizer, weight, tag=2):
+def as_auxiliary(regularizer: Regularizer, weight: Callable[[Hp], Any],
+                 tag: int = 2) -> AuxiliaryLoss:
     """A regularizer as an `AuxiliaryLoss`: weight(hp) times it, with a key of its own.
 
     Args:
@@ -90,7 +92,10 @@ def as_auxiliary(regularizer, weight, tag=2):
     return AuxiliaryLoss((), lambda key: {}, apply)
 
 
-def objective(model, regularizer, weight, extra=None, draws=lambda ctx: derive(ctx.key, 0)):
+def objective(model: Model, regularizer: Regularizer, weight: Schedule,
+              extra: AuxiliaryLoss | None = None,
+              draws: Callable[[StepInfo], Key] = lambda ctx: derive(ctx.key, 0)
+              ) -> Callable[..., tuple]:
     """rec + weight * regularizer + extra as a player's loss.
 
     Args:
@@ -119,7 +124,8 @@ def objective(model, regularizer, weight, extra=None, draws=lambda ctx: derive(c
     return loss
 
 
-def starter(model, weight, extra=None):
+def starter(model: Model, weight: Schedule,
+            extra: AuxiliaryLoss | None = None) -> Callable[..., tuple]:
     """`Method.init` of a model whose objective has that weight and extra: (key, data) ->
     (params, carry).
     """

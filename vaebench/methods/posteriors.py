@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import derive
+from vaebench.core import Kit, derive
 from vaebench.errors import UserError
 from vaebench.ops import distributions, divergences
 
@@ -31,7 +31,7 @@ class Posterior(NamedTuple):
     kl_from: str = 'normal'        # family of the one prior that `kl` and `kl_dims` are from
 
 
-def gaussian(kit, head_init=None):
+def gaussian(kit: Kit, head_init: str | None = None) -> Posterior:
     """Diagonal Gaussian, its mean and log variance linear in the features.
 
     Args:
@@ -57,7 +57,7 @@ def gaussian(kit, head_init=None):
         kl_dims=lambda params, q: divergences.normal_kl_dims(**q))
 
 
-def delta(kit, head_init=None):
+def delta(kit: Kit, head_init: str | None = None) -> Posterior:
     """A point: z linear in the features. It has no density, hence no KL.
 
     Args:
@@ -76,7 +76,7 @@ def delta(kit, head_init=None):
                      mean=lambda params, q: q['mean'], sample=lambda params, q, key: q['mean'])
 
 
-def variance_bounds(rate):
+def variance_bounds(rate: float) -> tuple[float, float]:
     """Variances of the two zero-mean Gaussians whose KL from N(0, 1) is `rate`: the roots of ln
     s - s + 2 rate + 1.
 
@@ -98,7 +98,7 @@ def variance_bounds(rate):
     return tuple(roots)
 
 
-def committed(kit, rate=.1, head_init=None):
+def committed(kit: Kit, rate: float = .1, head_init: str | None = None) -> Posterior:
     """Diagonal Gaussian whose KL from N(0, I) is at least `rate` in every dimension, whatever
     the features.
 
@@ -135,7 +135,7 @@ def committed(kit, rate=.1, head_init=None):
     return base._replace(apply=apply)
 
 
-def batch_moments(x, weight):
+def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Weighted mean and variance over the batch: couples the batch.
 
     Args:
@@ -170,7 +170,7 @@ def _statistics(x, running, weight, training):
     return jnp.where(n > 1, m, mean), jnp.where(n > 1, v, var), running
 
 
-def batch_norm(kit, head_init='torch'):
+def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
     """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation
     gamma (fixed).
 
@@ -210,7 +210,8 @@ def batch_norm(kit, head_init='torch'):
     return base._replace(names=('head', 'shift'), init=init, apply=apply)
 
 
-def batch_norm_learnable(kit, tau=.5, head_init='torch'):
+def batch_norm_learnable(kit: Kit, tau: float = .5,
+                         head_init: str | None = 'torch') -> Posterior:
     """Diagonal Gaussian whose means and standard deviations are both batch-normalised and share
     a learnt scale.
 
@@ -253,7 +254,7 @@ def batch_norm_learnable(kit, tau=.5, head_init='torch'):
     return base._replace(names=('head', 'theta'), init=init, apply=apply)
 
 
-def linear_implicit(kit, noise=None, noise_scale=.1):
+def linear_implicit(kit: Kit, noise: int | None = None, noise_scale: float = .1) -> Posterior:
     """z = W [h; e] + b with e ~ N(0, I): called implicit, yet exactly N(W_h h + b, W_e W_e^T).
 
     Args:

@@ -1,8 +1,10 @@
 """Learnt priors, and the objective of two bounds that trains them."""
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Key, Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.errors import UserError, unknown
 from vaebench.methods import models, objectives, posteriors
 from vaebench.ops import density_gap, distributions, flows
@@ -11,7 +13,7 @@ FREE = {'': 0, 'elbo': 1, 'both': 2}
 """How many of the two bounds have free bits."""
 
 
-def flow(kit, layers=6, hidden=64):
+def flow(kit: Kit, layers: int = 6, hidden: int = 64) -> models.Prior:
     """N(0, I) through a Real-NVP flow: see `flows.coupling`.
 
     Args:
@@ -42,7 +44,7 @@ def flow(kit, layers=6, hidden=64):
                         sample)
 
 
-def mog(kit, k=50, spread=.5):
+def mog(kit: Kit, k: int = 50, spread: float = .5) -> models.Prior:
     """Mixture of k diagonal Gaussians whose means, log variances and logits are learnt.
 
     Args:
@@ -72,7 +74,7 @@ def mog(kit, k=50, spread=.5):
     return models.Prior(('mog',), init, log_prob, sample)
 
 
-def full_mixture(size, k=10):
+def full_mixture(size: int, k: int = 10) -> models.Prior:
     """Mixture of k Gaussians with full covariances.
 
     Component j's precision is P^T P with P = (I + N) / s: s > 0 scales the columns, N is
@@ -114,7 +116,8 @@ def full_mixture(size, k=10):
     return models.Prior(('mixture',), init, log_prob, sample)
 
 
-def full_mixture_start(key, codes, weight, k):
+def full_mixture_start(key: Key, codes: jax.Array, weight: jax.Array,
+                       k: int) -> dict[str, jax.Array]:
     """Where a `full_mixture` starts: at codes of a batch, with their covariance shrunk so that
     k fill their volume.
 
@@ -151,7 +154,7 @@ def full_mixture_start(key, codes, weight, k):
     }
 
 
-def vamp(kit, posterior, k=50):
+def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior:
     """The posterior's mean over k learnt pseudo-inputs: (1/k) sum_j q(z | s_j).
 
     Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so
@@ -193,7 +196,8 @@ def vamp(kit, posterior, k=50):
         sample)
 
 
-def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
+def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior: models.Prior,
+               *, draws: int = 10, free: str = '', scale: float = .5) -> Method:
     """A method that maximises the importance-weighted bound plus the ELBO, both from the same
     draws.
 
@@ -261,7 +265,8 @@ def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
                   (Phase('main', (player,), recipe.steps),), model.evals)
 
 
-def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
+def flow_prior(kit: Kit, recipe: Recipe, *, layers: int = 6, hidden: int = 64,
+               **options: Any) -> Method:
     """VAE whose prior is a Real-NVP flow.
 
     Hyperparameters:
@@ -297,7 +302,7 @@ def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
                       **options)
 
 
-def mog_vae(kit, recipe, *, components=50, **options):
+def mog_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -> Method:
     """VAE whose prior is a mixture of Gaussians.
 
     Hyperparameters:
@@ -330,7 +335,7 @@ def mog_vae(kit, recipe, *, components=50, **options):
     return two_bounds(kit, recipe, posteriors.gaussian(kit), mog(kit, components), **options)
 
 
-def vamp_vae(kit, recipe, *, components=50, **options):
+def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -> Method:
     """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
 
     A pseudo-sentence is a sequence of vectors in the embeddings' place.

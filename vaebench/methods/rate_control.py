@@ -4,7 +4,7 @@ from vaebench.methods import objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import GAUSSIAN_AE, autoencoder
 
 
-def capacity_vae(kit, recipe, *, reduce='batch'):
+def capacity_vae(kit: Kit, recipe: Recipe, *, reduce: str = 'batch') -> Method:
     """VAE whose KL is held at a capacity that grows: rec + beta |KL - C(t)|.
 
     The paper's gamma is beta.
@@ -38,7 +38,7 @@ def capacity_vae(kit, recipe, *, reduce='batch'):
                        objectives.scheduled_weight(recipe))
 
 
-def control_vae(kit, recipe):
+def control_vae(kit: Kit, recipe: Recipe) -> Method:
     """VAE whose KL weight is set by a PI controller that tracks a target KL.
 
     Hyperparameters:
@@ -69,7 +69,8 @@ def control_vae(kit, recipe):
                        objectives.controlled_weight())
 
 
-def free_bits(kit, recipe, *, scope='dim', reduce='example', form='mask', pretrain=False):
+def free_bits(kit: Kit, recipe: Recipe, *, scope: str = 'dim', reduce: str = 'example',
+              form: str = 'mask', pretrain: bool = False) -> Method:
     """VAE whose KL is free up to a target rate.
 
     Hyperparameters:
@@ -111,7 +112,7 @@ def free_bits(kit, recipe, *, scope='dim', reduce='example', form='mask', pretra
                        pretrain=pretrain and {**GAUSSIAN_AE, 'corrupt': 0.})
 
 
-def delta_vae(kit, recipe, *, rate=.1, pretrain=False):
+def delta_vae(kit: Kit, recipe: Recipe, *, rate: float = .1, pretrain: bool = False) -> Method:
     """VAE with a committed rate: no posterior it can express costs less than `rate` nats per
     dimension.
 
@@ -149,7 +150,7 @@ def delta_vae(kit, recipe, *, rate=.1, pretrain=False):
                        objectives.scheduled_weight(recipe), pretrain=pretrain)
 
 
-def bn_vae(kit, recipe, *, init='torch', pretrain=False):
+def bn_vae(kit: Kit, recipe: Recipe, *, init: str = 'torch', pretrain: bool = False) -> Method:
     """VAE whose posterior means are batch-normalised, which bounds the KL from below.
 
     In train mode the batch's mean KL is at least Z gamma^2 / 2 (times v / (v + 1e-5) for batch
@@ -187,7 +188,8 @@ def bn_vae(kit, recipe, *, init='torch', pretrain=False):
                        pretrain=pretrain)
 
 
-def bn_vae_learnable(kit, recipe, *, tau=.5, init='torch'):
+def bn_vae_learnable(kit: Kit, recipe: Recipe, *, tau: float = .5,
+                     init: str = 'torch') -> Method:
     """BN-VAE that learns, per dimension, how much of unit second moment is the means' and how
     much the noise's.
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Recipe, derive
+from vaebench.core import Key, Kit, Method, Recipe, derive
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
 from vaebench.ops import distributions, lengths
 
 
-def fit(x, width, value=0):
+def fit(x: jax.Array, width: int, value: int = 0) -> jax.Array:
     """Pads or cuts the second axis, so that no batch's width shows: [B, M, ...] -> [B, width,
     ...].
 
@@ -22,7 +22,7 @@ def fit(x, width, value=0):
                    constant_values=value)
 
 
-def ancestral(key, draw, z):
+def ancestral(key: Key, draw: Callable[..., jax.Array], z: jax.Array) -> jax.Array:
     """Fills z [n, M, ...] from the left: draw(key, z, t) -> [n, ...] reads what is left of t.
 
     Every position runs the whole of its conditional again: quadratic in M.
@@ -38,7 +38,7 @@ def shifted(first: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.concatenate([first, x[:, :-1]], 1)
 
 
-def per_position(evals):
+def per_position(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """What the paper seems to print: rec plus the KL averaged over positions, over words with
     `</s>`.
     """
@@ -52,7 +52,7 @@ def per_position(evals):
     return figure
 
 
-def positions(kit):
+def positions(kit: Kit) -> posteriors.Posterior:
     """Independent Gaussians at every predicted position, linear in the encoder's states.
 
     Args:
@@ -91,7 +91,7 @@ def positions(kit):
     return posteriors.Posterior(base.names, init, apply, centre, sample, log_q)
 
 
-def autoregressive(kit):
+def autoregressive(kit: Kit) -> models.Prior:
     """Gaussian prior p(z_t | z_<t) from an LSTM, as wide as the latent code.
 
     Args:
@@ -125,7 +125,7 @@ def autoregressive(kit):
                         log_prob, sample)
 
 
-def gavam(kit, recipe):
+def gavam(kit: Kit, recipe: Recipe) -> Method:
     """DAVAM with Gaussians in place of codes, and their prior learnt with the rest: it
     collapses.
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import Key, Kit, derive
+from vaebench.core import Kit, derive
 from vaebench.errors import UserError
 from vaebench.methods import models, posteriors
 from vaebench.ops import distributions
@@ -21,7 +21,7 @@ class Style(NamedTuple):
     log_prob: Callable[..., jax.Array] | None
 
 
-def normal(kit, classes, spread=1.):
+def normal(kit: Kit, classes: int, spread: float = 1.) -> Style:
     """N(0, spread^2 I), whatever the label.
 
     >>> from collections import namedtuple
@@ -35,7 +35,8 @@ def normal(kit, classes, spread=1.):
     return Style(draw, lambda z: distributions.normal_log_prob(z, 0., 2 * math.log(spread)))
 
 
-def ring(kit, classes, spread=1., radius=1.4, along=.5, across=.1):
+def ring(kit: Kit, classes: int, spread: float = 1., radius: float = 1.4, along: float = .5,
+         across: float = .1) -> Style:
     """One Gaussian per class around the origin of the plane, drawn out along its radius.
 
     The paper gives no sizes; these are of the scripts that reproduce its figure.
@@ -71,7 +72,8 @@ def ring(kit, classes, spread=1., radius=1.4, along=.5, across=.1):
     return Style(draw, log_prob)
 
 
-def roll(kit, classes, spread=1., turns=1.5, noise=.05):
+def roll(kit: Kit, classes: int, spread: float = 1., turns: float = 1.5,
+         noise: float = .05) -> Style:
     """A swiss roll in the plane, cut into one stretch per class; it has draws only.
 
     The paper gives no sizes: these are this suite's. Its angle is uniform, so that the middle
@@ -103,7 +105,7 @@ STYLES = {'normal': normal, 'ring': ring, 'roll': roll}
 """Laws of styles by name: (kit, classes, spread) -> `Style`."""
 
 
-def _plane(kit):
+def _plane(kit: Kit) -> None:
     if kit.latent != 2:
         raise UserError(
             f'this prior lies in the plane: choose kit.latent=2 instead of {kit.latent}')
@@ -133,7 +135,8 @@ def add_cluster_heads(size: int, classes: int, spread: float = 1.) -> Join:
                 lambda params, code, y: code - y @ params['heads'])
 
 
-def with_classes(kit, base, classes, join):
+def with_classes(kit: Kit, base: posteriors.Posterior, classes: int,
+                 join: Join) -> posteriors.Posterior:
     """A posterior of styles beside a softmax over classes, joined to one code without density.
 
     Args:
@@ -165,7 +168,8 @@ def with_classes(kit, base, classes, join):
         sample=lambda params, q, key: code(params, q, base.sample(params, q['style'], key)))
 
 
-def prior_of(law, classes, join=None, closed=False):
+def prior_of(law: Style, classes: int, join: Join | None = None,
+             closed: bool = False) -> models.Prior:
     """The `models.Prior` of a law of styles, or of such a style joined to a class that is as
     likely as any other.
 

@@ -1,15 +1,17 @@
 """VAEs of sentences that differ from the standard one in the decoder, or in what else its code
 must tell.
 """
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import mean
+from vaebench.core import Kit, Method, Recipe, mean
 from vaebench.methods import objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
 
 
-def skip_vae(kit, recipe):
+def skip_vae(kit: Kit, recipe: Recipe) -> Method:
     """VAE whose code also reaches the words' softmax directly: logits = W [h_t; z].
 
     Hyperparameters:
@@ -37,7 +39,8 @@ def skip_vae(kit, recipe):
                        objectives.scheduled_weight(recipe), decoder=kit.decoder(skip=True))
 
 
-def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
+def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
+            channels: int | None = None) -> Method:
     """VAE whose decoder is a stack of causal dilated convolutions of width 3.
 
     A word depends on the code and on the 1 + 2 sum(dilations) words before it.
@@ -73,7 +76,8 @@ def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
                            dilations=tuple(dilations), channels=channels))
 
 
-def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
+def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
+                 reduce: str = 'sum') -> objectives.AuxiliaryLoss:
     """hp['bow'] times the negative log probability of a sentence's words, in any order, under
     one softmax of its code.
 
@@ -106,7 +110,8 @@ def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
     return objectives.AuxiliaryLoss(('bow',), lambda key: {'bow': net.init(key)}, apply)
 
 
-def bow_vae(kit, recipe, *, hidden=400, activation='tanh', reduce='sum'):
+def bow_vae(kit: Kit, recipe: Recipe, *, hidden: int = 400, activation: str = 'tanh',
+            reduce: str = 'sum') -> Method:
     """VAE whose code must also tell which words its sentence has.
 
     Hyperparameters:

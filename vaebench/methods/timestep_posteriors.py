@@ -1,10 +1,12 @@
 """A posterior at every step of the encoder, its rate averaged over the steps."""
+from collections.abc import Callable, Mapping
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import derive, mean
+from vaebench.core import Batch, Key, Kit, Method, Params, Recipe, StepInfo, derive, mean
 from vaebench.errors import UserError
-from vaebench.methods import objectives, posteriors
+from vaebench.methods import models, objectives, posteriors
 from vaebench.methods.autoencoders import autoencoder
 from vaebench.ops import divergences, lengths
 
@@ -12,7 +14,7 @@ from vaebench.ops import divergences, lengths
 POWERS = {'mean': -.5, 'sum': .5}
 
 
-def stepwise(kit, reads='last', share=1.):
+def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Posterior:
     """Independent Gaussians of all steps, seen through what the decoder reads of them.
 
     'last': z = z_T. 'mean' and 'sum': given T, u = sum_t z_t / sqrt(T) is Gaussian under q, and
@@ -62,13 +64,14 @@ def stepwise(kit, reads='last', share=1.):
                             for k in functions})
 
 
-def mean_step_kl(params, terms, batch, ctx, key):
+def mean_step_kl(params: Params, terms: models.Terms, batch: Batch, ctx: StepInfo,
+                 key: Key) -> tuple[jax.Array, Mapping]:
     """Mean KL of the steps, less than the KL that a bound needs."""
     rate = mean(terms.q['rate'], batch)
     return rate, {'rate': rate}
 
 
-def twr_vae(kit, recipe, *, reads='last', share=1.):
+def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.) -> Method:
     """VAE with a posterior at every step of the encoder, `<s>` and `</s>` included, and their
     mean KL as its rate.
 
@@ -144,7 +147,7 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
                                   'log_length': log_length, 'replica': replica(evals)})
 
 
-def replica(evals):
+def replica(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """The released code's figure: rec at the posterior mean plus the mean KL of the steps;
     words with `<s>`.
     """

@@ -1,8 +1,8 @@
 """Latents at every position of a sentence, which the decoder attends to: codes of a
 codebook.
 """
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -125,12 +125,12 @@ def autoregressive_codes(kit: Kit, codes: int, size: int) -> models.Prior:
     return models.Prior(('prior', 'embed'), init, log_prob, sample)
 
 
-def _read(e, mask, attention):
+def _read(e: jax.Array, mask: jax.Array, attention: bool) -> Any:
     """What the decoder reads of code vectors [B, M, Z]."""
     return {'memory': e, 'mask': mask} if attention else e[:, 0]
 
 
-def _look_up(carry, z, attention):
+def _look_up(carry: Mapping[str, jax.Array], z: jax.Array, attention: bool) -> Any:
     """What the decoder reads of codes int32 [B, M]."""
     return _read(carry['codes'][jnp.maximum(z, 0)], z >= 0, attention)
 
