@@ -215,9 +215,8 @@ def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
     """
     classes = kit.size('label') if clusters is None else clusters
     if labelled and classes != kit.size('label'):
-        raise UserError(
-            f'{clusters} clusters cannot be named by {kit.size("label")} labels: leave clusters out'
-        )
+        raise UserError(f'{clusters} clusters cannot be named by {kit.size("label")} labels: '
+                        'leave clusters out')
     kit, law, style = _setting(kit, 'normal', classes, stochastic, spread, noise)
     if heads:
         join, dec = add_cluster_heads(kit.latent, classes, 4 * spread), kit.decoder()

@@ -200,7 +200,7 @@ def two_player_gan(kit: Kit, recipe: Recipe, critic_loss: Callable[..., jax.Arra
 
 
 def clip_parameters(tx: optax.GradientTransformation,
-                    limit: jax.typing.ArrayLike) -> optax.GradientTransformation:
+                    limit: jax.Array | float) -> optax.GradientTransformation:
     """An optimizer after every update of which all parameters lie in [-limit, limit], but for
     rounding.
 

@@ -12,7 +12,6 @@ from vaebench.methods.autoencoders import autoencoder
 from vaebench.methods.models import Regularizer
 from vaebench.ops import density_gap, distributions, divergences
 
-# Rates: (terms, batch, ctx, key) -> (nats [], aux).
 
 def gap_regularizer(log_q: Callable[..., jax.Array], log_p: Callable[[jax.Array], jax.Array],
                     sample: Callable[..., jax.Array], chunk: int | None = None,
@@ -85,7 +84,7 @@ def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
     log_q = distributions.normal_log_prob if joint else distributions.normal_log_prob_dims
     posterior = posteriors.gaussian(kit)
     gap = gap_regularizer(lambda q, z: log_q(z, **q), lambda z: log_q(z, 0., 0.),
-                    lambda q, key: posterior.sample({}, q, key), chunk, draws)
+                          lambda q, key: posterior.sample({}, q, key), chunk, draws)
     return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
                        select='rec')
 
@@ -122,8 +121,9 @@ def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
       2022, arXiv:2211.00321.
     """
     posterior, prior = geometry.vmf(kit, kappa), geometry.uniform_sphere(kit.latent)
-    gap = gap_regularizer(lambda q, z: posterior.log_q({}, q, z),
-                          lambda z: prior.log_prob({}, z),
+    log_q, log_prob = posterior.log_q, prior.log_prob
+    assert log_q is not None and log_prob is not None
+    gap = gap_regularizer(lambda q, z: log_q({}, q, z), lambda z: log_prob({}, z),
                           lambda q, key: posterior.sample({}, q, key), chunk, draws)
     return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
                        prior=prior)
@@ -166,9 +166,9 @@ def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec')
         spread = mean(divergences.normal_kl(jnp.zeros_like(log_var), log_var), batch)
         return ctx.hp['kl_weight'] * spread, {'spread': spread}
 
+    spreading = objectives.AuxiliaryLoss((), lambda key: {}, apply)
     return autoencoder(kit, recipe, posteriors.gaussian(kit), KERNELS[kernel](kit.latent),
-                       objectives.scheduled_weight(recipe), extra=objectives.AuxiliaryLoss(
-                           (), lambda key: {}, apply), select=select)
+                       objectives.scheduled_weight(recipe), extra=spreading, select=select)
 
 
 def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
@@ -228,8 +228,8 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
         z = jax.lax.stop_gradient(
             model.draw(params, carry['posterior'], batch, derive(ctx.step_key, 0), ctx.hp)[1])
         prior = jax.random.normal(ctx.key, z.shape, z.dtype)
-        return mean(adversarial.critic_loss(score(params, prior), score(params, z)),
-                    batch), (carry, {})
+        values = adversarial.critic_loss(score(params, prior), score(params, z))
+        return mean(values, batch), (carry, {})
 
     def fooling(params, terms, batch, ctx, key):
         value = mean(adversarial.generator_loss(score(params, terms.z)), batch)

@@ -1,5 +1,5 @@
 """Generative autoencoders with one player: posterior x prior x regularizer x weight."""
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,10 +12,10 @@ GAUSSIAN_AE = {'stage': 'autoencoder', 'posterior': 'gaussian', 'weight': 'sched
 """`Phase.shared` of a pretraining phase with `posteriors.gaussian`, all else by default."""
 
 
-def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, regularizer: Callable,
-                weight: objectives.Schedule, *, extra: objectives.AuxiliaryLoss | None = None,
-                select: str = 'elbo', pretrain: bool | Mapping[str, Any] = False,
-                **of_model: Any) -> Method:
+def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
+                regularizer: models.Regularizer, weight: objectives.Schedule, *,
+                extra: objectives.AuxiliaryLoss | None = None, select: str = 'elbo',
+                pretrain: bool | Mapping[str, Any] = False, **of_model: Any) -> Method:
     """A method that minimises rec + weight * regularizer + extra.
 
     Args:
@@ -189,8 +189,11 @@ def ae_gmm(kit: Kit, recipe: Recipe, *, components: int = 10, corrupt: float = 0
     model = models.model(kit, posteriors.delta(kit), prior, corrupt=corrupt)
     encode = model.evals['encode']
 
+    log_prob = prior.log_prob
+    assert log_prob is not None
+
     def fit(params, carry, batch, ctx):
-        return -mean(prior.log_prob(params, encode(params, carry, batch)), batch), (carry, {})
+        return -mean(log_prob(params, encode(params, carry, batch)), batch), (carry, {})
 
     def enter(key, params, carry, data):
         start = priors.full_mixture_start(key, encode(params, carry, data), data['weight'],
@@ -201,9 +204,9 @@ def ae_gmm(kit: Kit, recipe: Recipe, *, components: int = 10, corrupt: float = 0
                    tuple(n for n in model.names if n not in prior.names), recipe.optimizer)
     second = Player('mixture', fit, prior.names,
                     lambda hp: recipe.optimizer({**hp, 'lr': hp['mixture_lr']}))
-    return Method(objectives.starter(model, weight), (
-        Phase('ae', (first,), recipe.steps, select='rec'),
-        Phase('mixture', (second,), recipe.steps, enter=enter, select='')), model.evals)
+    phases = (Phase('ae', (first,), recipe.steps, select='rec'),
+              Phase('mixture', (second,), recipe.steps, enter=enter, select=''))
+    return Method(objectives.starter(model, weight), phases, model.evals)
 
 
 def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.,

@@ -33,15 +33,16 @@ def language_model(kit: Kit, recipe: Recipe) -> Method:
         rec = -mean(dec.log_prob(params['dec'], None, batch, ctx.key), batch)
         return rec, (carry, {'rec': rec})
 
-    evals = {
-        'score': lambda params, carry, batch: dec.log_prob(params['dec'], None, batch),
-        'sample': lambda params, carry, key, n, mode: dec.generate(params['dec'],
-                                                                   jnp.zeros(
-                                                                       (n, 0)), key, mode),
-    }
+    def score(params, carry, batch):
+        return dec.log_prob(params['dec'], None, batch)
+
+    def sample(params, carry, key, n, mode):
+        return dec.generate(params['dec'], jnp.zeros((n, 0)), key, mode)
+
     player = Player('lm', loss, ('dec',), recipe.optimizer)
     return Method(lambda key, data: ({'dec': dec.init(key)}, {}),
-                  (Phase('main', (player,), recipe.steps),), evals)
+                  (Phase('main', (player,), recipe.steps),),
+                  {'score': score, 'sample': sample})
 
 
 def classifier(kit: Kit, recipe: Recipe) -> Method:
@@ -66,9 +67,8 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
         return {'enc': enc.init(derive(key, 0)), 'head': head.init(derive(key, 1))}, {}
 
     def classify(params, batch, key=None):
-        return jax.nn.log_softmax(
-            head.apply(params['head'],
-                       enc.apply(params['enc'], batch, key).last))
+        features = enc.apply(params['enc'], batch, key)
+        return jax.nn.log_softmax(head.apply(params['head'], features.last))
 
     def entropies(log_p, batch):
         return -jnp.take_along_axis(log_p, batch['label'][:, None], 1)[:, 0]
@@ -79,10 +79,13 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
         right = mean((log_p.argmax(1) == batch['label']).astype(log_p.dtype), batch)
         return entropy, (carry, {'cross_entropy': entropy, 'accuracy': right})
 
+    def error(params, carry, batch):
+        return entropies(classify(params, batch), batch)
+
     player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
                   {'classify': lambda params, carry, batch: classify(params, batch),
-                   'error': lambda params, carry, batch: entropies(classify(params, batch), batch)})
+                   'error': error})
 
 
 def source(kit: Kit, recipe: Recipe) -> Method:

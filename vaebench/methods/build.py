@@ -34,9 +34,9 @@ def check(config: Mapping[str, Any]) -> None:
     entry, kit = find(config['method']), networks.find(config['kit']['name'])
     if missing := sorted(set(entry.needs) - set(kit.offers)):
         raise UserError(
-            f"method {config['method']} needs {', '.join(missing)}, which kit.name={config['kit']['name']} "
-            f"has not ({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with --config.rows"
-        )
+            f"method {config['method']} needs {', '.join(missing)}, which "
+            f"kit.name={config['kit']['name']} has not ({', '.join(fitting(entry)) or 'no kit'} "
+            'has): choose other rows with --config.rows')
 
 
 def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
@@ -56,8 +56,8 @@ def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
     """
     check(config)
     try:
-        return find(config['method']).factory(networks.build(schema, config['kit']), recipe,
-                                              **config['options'])
+        factory, kit = find(config['method']).factory, networks.build(schema, config['kit'])
+        return factory(kit, recipe, **config['options'])
     except TypeError as error:
         if 'argument' not in str(error):
             raise

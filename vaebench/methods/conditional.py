@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Context, Decoder, Kit, Method, Net, Recipe, derive
+from vaebench.core import Context, Decoder, Key, Kit, Method, Net, Recipe, derive
 from vaebench.errors import unknown
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -68,17 +68,21 @@ def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
                               **{k: own(getattr(posterior, k)) for k in functions})
 
 
+def _drawn(context: Context, key: Key, n: int) -> jax.Array:
+    """Contexts [n, C] from their law, without which no eval asks for any."""
+    assert context.draw is not None
+    return context.draw(key, n)
+
+
 def standard_prior(kit: Kit, context: Context) -> tuple[models.Prior, None]:
     """p(z|c) = N(0, I), whatever c; no moments of its own."""
     base = models.standard_normal(kit.latent)
 
     def sample(params, key, n):
-        return {
-            'z': base.sample(params, derive(key, 0), n), 'context': context.draw(
-                derive(key, 1), n)
-        }
+        return {'z': base.sample(params, derive(key, 0), n),
+                'context': _drawn(context, derive(key, 1), n)}
 
-    return base._replace(log_prob=lambda params, z: base.log_prob(params, z['z']),
+    return base._replace(log_prob=lambda params, z: distributions.normal_log_prob(z['z']),
                          sample=sample), None
 
 
@@ -98,10 +102,9 @@ def learned_prior(kit: Kit, context: Context,
         return distributions.normal_log_prob(z['z'], *moments(params, z['context']))
 
     def sample(params, key, n):
-        c = context.draw(derive(key, 1), n)
-        return {
-            'z': distributions.normal_sample(derive(key, 0), *moments(params, c)), 'context': c
-        }
+        c = _drawn(context, derive(key, 1), n)
+        return {'z': distributions.normal_sample(derive(key, 0), *moments(params, c)),
+                'context': c}
 
     prior = models.Prior(('prior',), lambda key, data, params: {'prior': net.init(key)},
                          log_prob, sample, family='given normal')
@@ -124,8 +127,8 @@ def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> poster
 
     def kl_dims(params, q):
         mean, log_var = moments(params, q['context'])
-        apart = (q['q']['mean'] - mean) * jnp.exp(-log_var / 2)
-        return divergences.normal_kl_dims(apart, q['q']['log_var'] - log_var)
+        shift = (q['q']['mean'] - mean) * jnp.exp(-log_var / 2)
+        return divergences.normal_kl_dims(shift, q['q']['log_var'] - log_var)
 
     return posterior._replace(kl=lambda params, q: kl_dims(params, q).sum(-1), kl_dims=kl_dims,
                               kl_from='given normal')

@@ -133,7 +133,8 @@ def _dual_players(model: models.Model, prior: models.Prior, functions: DualFunct
         values = {n: mean(functions.estimate(params, n, z, drawn, last), batch)
                   for n in functions.nets}
         aux = {'dual': values['nu_xz'], 'dual_marginal': values['nu_z']}
-        return -sum(values.values()), (carry, aux)
+        total: Any = sum(values.values())
+        return -total, (carry, aux)
 
     def move(params, carry, batch, ctx):
         last, _ = features_and_codes(params, carry, batch, ctx)

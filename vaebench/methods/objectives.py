@@ -110,16 +110,15 @@ def objective(model: Model, regularizer: Regularizer, weight: Schedule,
       where q has a density, 'kl': true batch means in nats, whatever is trained on.
     """
     def loss(params, carry, batch, ctx):
-        terms, posterior = model.terms(params, carry['posterior'], batch, draws(ctx),
-                                       ctx.hp)
+        terms, posterior = model.terms(params, carry['posterior'], batch, draws(ctx), ctx.hp)
         rec = mean(terms.rec, batch)
         kl = None if terms.kl is None else mean(terms.kl, batch)
         value, aux = regularizer(params, terms, batch, ctx, derive(ctx.key, 1))
         beta, state = weight.apply(carry['weight'], kl, ctx)
         more, shown = (0., {}) if extra is None else extra.apply(params, terms, batch, ctx)
         aux = {'rec': rec, 'beta': beta, **({} if kl is None else {'kl': kl}), **aux, **shown}
-        return rec + beta * value + more, ({**carry, 'posterior': posterior,
-                                            'weight': state}, aux)
+        carry = {**carry, 'posterior': posterior, 'weight': state}
+        return rec + beta * value + more, (carry, aux)
 
     return loss
 

@@ -23,7 +23,7 @@ class Posterior(NamedTuple):
     # (params, carry, features, weight, hp) -> (q, carry); no hp: evaluation
     apply: Callable[..., tuple[Any, Any]]
     mean: Callable[..., jax.Array]             # (params, q) -> [B, Z]
-    sample: Callable[..., jax.Array]           # (params, q, key) -> [B, Z]
+    sample: Callable[..., Any]                 # (params, q, key) -> z [B, Z] or a pytree
     log_q: Callable[..., jax.Array] | None = None        # (params, q, z) -> [B], nats
     log_q_dims: Callable[..., jax.Array] | None = None   # (params, q, z) -> [B, Z], nats
     kl: Callable[..., jax.Array] | None = None           # (params, q) -> [B], nats
@@ -145,7 +145,8 @@ def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
     Returns:
       mean [Z], variance [Z] (biased), total weight [].
 
-    >>> [v.tolist() for v in batch_moments(jnp.array([[1.], [3.], [9.]]), jnp.array([1., 1., 0.]))]
+    >>> x, weight = jnp.array([[1.], [3.], [9.]]), jnp.array([1., 1., 0.])
+    >>> [v.tolist() for v in batch_moments(x, weight)]
     [[2.0], [1.0], 2.0]
     """
     n = weight.sum()
@@ -154,7 +155,7 @@ def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
     return mean, (w * (x - mean)**2).sum(0), n
 
 
-def _statistics(x, running, weight, training):
+def _statistics(x, running, weight, training) -> tuple[jax.Array, jax.Array, dict]:
     """Mean [D] and variance [D] to normalise x [B, D] with, and the running ones as evaluation
     will see them.
     """
@@ -271,9 +272,8 @@ def linear_implicit(kit: Kit, noise: int | None = None, noise_scale: float = .1)
     """
     noise = kit.latent if noise is None else noise
     if noise < kit.latent:
-        raise UserError(
-            f'noise={noise} is less than the latent size {kit.latent}: choose at least {kit.latent}'
-        )
+        raise UserError(f'noise={noise} is less than the latent size {kit.latent}: choose at '
+                        f'least {kit.latent}')
     head = kit.head(kit.latent, bias=True)
 
     def init(key):
@@ -288,8 +288,10 @@ def linear_implicit(kit: Kit, noise: int | None = None, noise_scale: float = .1)
         e = jax.random.normal(key, (q['mean'].shape[0], noise), q['mean'].dtype)
         return q['mean'] + e @ params['noise']
 
+    def log_q(params, q, z):
+        return distributions.linear_normal_log_prob(z, q['mean'], params['noise'])
+
     return Posterior(
         ('head', 'noise'), init, apply, mean=lambda params, q: q['mean'], sample=sample,
-        log_q=lambda params, q, z: distributions.linear_normal_log_prob(
-            z, q['mean'], params['noise']),
+        log_q=log_q,
         kl=lambda params, q: divergences.linear_normal_kl(q['mean'], params['noise']))

@@ -57,9 +57,8 @@ def mog(kit: Kit, k: int = 50, spread: float = .5) -> models.Prior:
     """
     def init(key, data, params):
         means = spread * jax.random.normal(key, (k, kit.latent))
-        return {
-            'mog': {'mean': means, 'log_var': jnp.zeros_like(means), 'logits': jnp.zeros(k)}
-        }
+        return {'mog': {'mean': means, 'log_var': jnp.zeros_like(means),
+                        'logits': jnp.zeros(k)}}
 
     def log_prob(params, z):
         p = params['mog']
@@ -91,12 +90,8 @@ def full_mixture(size: int, k: int = 10) -> models.Prior:
     """
     def init(key, data, params):
         means = .5 * jax.random.normal(key, (k, size))
-        return {
-            'mixture': {
-                'mean': means, 'log_std': jnp.zeros_like(means), 'below': jnp.zeros(
-                    (k, size, size)), 'logits': jnp.zeros(k)
-            }
-        }
+        return {'mixture': {'mean': means, 'log_std': jnp.zeros_like(means),
+                            'below': jnp.zeros((k, size, size)), 'logits': jnp.zeros(k)}}
 
     def log_prob(params, z):
         p = params['mixture']
@@ -130,28 +125,27 @@ def full_mixture_start(key: Key, codes: jax.Array, weight: jax.Array,
     Returns:
       params['mixture']: couples the batch.
 
-    >>> p = full_mixture_start(jax.random.key(0), jnp.array([[0., 1.], [2., 3.], [4., 0.]]), jnp.ones(3), 5)
+    >>> codes = jnp.array([[0., 1.], [2., 3.], [4., 0.]])
+    >>> p = full_mixture_start(jax.random.key(0), codes, jnp.ones(3), 5)
     >>> p['mean'].shape, p['below'].shape
     ((5, 2), (5, 2, 2))
     """
     size = codes.shape[-1]
     centre, variance, count = posteriors.batch_moments(codes, weight)
-    apart = codes - centre
-    cov = (weight[:, None] * apart).T @ apart / jnp.maximum(
-        count, 1) + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
+    centred = codes - centre
+    cov = (weight[:, None] * centred).T @ centred / jnp.maximum(count, 1)
+    cov = cov + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
     factor = jnp.linalg.cholesky(cov * k**(-2 / size))
     std = jnp.diagonal(factor)
     inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(size), lower=True)
-    order = jnp.argsort(
-        jnp.where(weight > 0, jax.random.uniform(derive(key, 0), weight.shape), 2.))
+    rank = jax.random.uniform(derive(key, 0), weight.shape)
+    order = jnp.argsort(jnp.where(weight > 0, rank, 2.))
     rows = order[jnp.arange(k) % jnp.maximum(count, 1).astype(jnp.int32)]
     # twins would stay twins
     noise = .1 * jax.random.normal(derive(key, 1), (k, size), codes.dtype) @ factor.T
-    return {
-        'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
-        'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)), 'logits': jnp.zeros(
-            k, codes.dtype)
-    }
+    return {'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
+            'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)),
+            'logits': jnp.zeros(k, codes.dtype)}
 
 
 def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior:
@@ -171,7 +165,8 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
     """
-    enc = kit.encoder()
+    enc, log_q = kit.encoder(), posterior.log_q
+    assert log_q is not None
 
     def components(params):
         return posterior.apply(params, {}, enc.apply(params['enc'], params['pseudo']))[0]
@@ -180,8 +175,8 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
         q = components(params)
 
         def one(z):
-            return density_gap.log_mixture(
-                posterior.log_q(params, q, jnp.broadcast_to(z, (k, *z.shape))), jnp.ones(k))
+            each = log_q(params, q, jnp.broadcast_to(z, (k, *z.shape)))
+            return density_gap.log_mixture(each, jnp.ones(k))
 
         return jax.vmap(one)(z.reshape(-1, z.shape[-1])).reshape(z.shape[:-1])
 
@@ -190,10 +185,10 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
         q = jax.tree.map(lambda x: x[pick], components(params))
         return posterior.sample(params, q, derive(key, 1))
 
-    return models.Prior(
-        ('pseudo',),
-        lambda key, data, params: {'pseudo': kit.pseudo(params['enc'], data, key, k)}, log_prob,
-        sample)
+    def init(key, data, params):
+        return {'pseudo': kit.pseudo(params['enc'], data, key, k)}
+
+    return models.Prior(('pseudo',), init, log_prob, sample)
 
 
 def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior: models.Prior,
@@ -233,6 +228,8 @@ def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior:
         raise unknown('kind of free bits', free, FREE)
     dec, weight = kit.decoder(), objectives.scheduled_weight(recipe)
     model = models.model(kit, posterior, prior, decoder=dec)
+    log_q, log_prior = posterior.log_q, prior.log_prob
+    assert log_q is not None and log_prior is not None
 
     def loss(params, carry, batch, ctx):
         q, _, _, state = model.draw(params, carry['posterior'], batch, derive(ctx.key, 0),
@@ -241,7 +238,7 @@ def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior:
         def draw(key):
             z = posterior.sample(params, q, key)
             return (dec.log_prob(params['dec'], z, batch, derive(ctx.key, 1)),
-                    posterior.log_q(params, q, z) - prior.log_prob(params, z))
+                    log_q(params, q, z) - log_prior(params, z))
 
         # [N, B]
         log_lik, r = jax.vmap(draw)(jax.random.split(derive(ctx.key, 2), draws))
@@ -254,10 +251,8 @@ def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior:
         bounds = weighted(beta) + (log_lik - beta * r).mean(0)
         if FREE[free]:
             bounds -= FREE[free] * beta * (jnp.maximum(ctx.hp['target'], kl) - kl)
-        aux = {
-            'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch),
-            'iw': -mean(weighted(1.), batch), 'beta': beta
-        }
+        aux = {'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch),
+               'iw': -mean(weighted(1.), batch), 'beta': beta}
         return -scale * mean(bounds, batch), ({**carry, 'posterior': state, 'weight': own}, aux)
 
     player = Player('vae', loss, model.names, recipe.optimizer)

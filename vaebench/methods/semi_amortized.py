@@ -107,7 +107,10 @@ def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 
       Kim et al., "Semi-Amortized Variational Autoencoders", 2018, arXiv:1802.02550.
     """
     dec, posterior = kit.decoder(), posteriors.gaussian(kit)
-    model, weight = models.model(kit, posterior, decoder=dec), objectives.scheduled_weight(recipe)
+    kl, kl_dims = posterior.kl, posterior.kl_dims
+    assert kl is not None and kl_dims is not None
+    model = models.model(kit, posterior, decoder=dec)
+    weight = objectives.scheduled_weight(recipe)
 
     def search(params, q, batch, beta, noise):
         """`noise`: standard normal draws [K, Z] or [K, B, Z], and keys [K] of dropout or
@@ -115,8 +118,8 @@ def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 
         def loss(q, noise):
             e, key = noise
             z = q['mean'] + jnp.exp(.5 * q['log_var']) * e
-            kl = divergences.normal_kl(**q)
-            return beta * kl - dec.log_prob(params['dec'], z, batch, key)
+            rate = beta * divergences.normal_kl(**q)
+            return rate - dec.log_prob(params['dec'], z, batch, key)
 
         return refined(loss, q, noise, step, clip)[0]
 
@@ -131,11 +134,10 @@ def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 
             q = search(params, q, batch, beta, (e, jax.vmap(lambda k: derive(k, 1))(keys)))
             z = posterior.sample(params, q, derive(key, 1))
             rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
-            return models.Terms(rec, z, features, q, posterior.kl(params, q),
-                                posterior.kl_dims(params, q)), carry
+            return models.Terms(rec, z, features, q, kl(params, q), kl_dims(params, q)), carry
 
-        return objectives.objective(model._replace(terms=terms), regularizers.kl,
-                                    weight)(params, carry, batch, ctx)
+        searching = model._replace(terms=terms)
+        return objectives.objective(searching, regularizers.kl, weight)(params, carry, batch, ctx)
 
     def infer(params, carry, batch):
         q = model.evals['posterior'](params, carry, batch)

@@ -71,7 +71,7 @@ def positions(kit: Kit) -> posteriors.Posterior:
     def apply(params, carry, features, weight=None, hp=None):
         m, v = jnp.split(head.apply(params['head'], features.states[:, 1:]), 2, -1)
         q = {'mean': m, 'log_var': v, 'mask': features.mask[:, 1:]}
-        if hp is None:
+        if hp is None or weight is None:
             return {k: fit(x, kit.size('length')) for k, x in q.items()}, carry
         return q, {'lengths': lengths.count(carry['lengths'], q['mask'].sum(-1), weight)}
 

@@ -190,18 +190,19 @@ def prior_of(law: Style, classes: int, join: Join | None = None,
         label = jax.random.randint(derive(key, 1), (n,), 0, classes)
         return join.apply(params, z, jax.nn.one_hot(label, classes))
 
-    log_prob = law.log_prob
+    def alone(log_prob):
+        return lambda params, z: log_prob(z)
 
-    def alone(params, z):
-        return log_prob(z)
+    def mixture(log_prob):
+        def density(params, code):
+            each = log_prob(code[..., None, :] - params['heads'])
+            return jax.nn.logsumexp(each, -1) - math.log(classes)
 
-    def mixture(params, code):
-        each = log_prob(code[..., None, :] - params['heads'])
-        return jax.nn.logsumexp(each, -1) - math.log(classes)
+        return density
 
-    if log_prob is None or join and not join.names:
+    if law.log_prob is None or join and not join.names:
         density = None
     else:
-        density = mixture if join else alone
+        density = (mixture if join else alone)(law.log_prob)
     family = 'normal' if closed and join is None else ''
     return models.Prior((), lambda key, data, params: {}, density, sample, family)

@@ -71,9 +71,9 @@ def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
       Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated
       Convolutions", 2017, arXiv:1702.08139.
     """
+    decoder = kit.decoder(dilations=tuple(dilations), channels=channels)
     return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
-                       objectives.scheduled_weight(recipe), decoder=kit.decoder(
-                           dilations=tuple(dilations), channels=channels))
+                       objectives.scheduled_weight(recipe), decoder=decoder)
 
 
 def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
@@ -101,10 +101,9 @@ def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
     def apply(params, terms, batch, ctx):
         log_p = jax.nn.log_softmax(net.apply(params['bow'], terms.z))
         targets, length = batch['tokens'][:, 1:], batch['length']
-        told = jnp.where(
-            jnp.arange(targets.shape[1]) < length[:, None],
-            jnp.take_along_axis(log_p, targets, 1), 0)
-        nats = mean(-told.sum(1) * share(jnp.maximum(length, 1)), batch)
+        counts = jnp.arange(targets.shape[1]) < length[:, None]
+        words = jnp.where(counts, jnp.take_along_axis(log_p, targets, 1), 0)
+        nats = mean(-words.sum(1) * share(jnp.maximum(length, 1)), batch)
         return ctx.hp['bow'] * nats, {'bow': nats}
 
     return objectives.AuxiliaryLoss(('bow',), lambda key: {'bow': net.init(key)}, apply)
@@ -138,5 +137,6 @@ def bow_vae(kit: Kit, recipe: Recipe, *, hidden: int = 400, activation: str = 't
       Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
       Conditional Variational Autoencoders", 2017, arXiv:1703.10960.
     """
-    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl, objectives.scheduled_weight(recipe),
+    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
+                       objectives.scheduled_weight(recipe),
                        extra=bag_of_words(kit, hidden, activation, reduce))

@@ -34,9 +34,8 @@ def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Pos
     base, head = posteriors.gaussian(kit), kit.head(2 * kit.latent)
 
     def init(key):
-        return base.init(key)[0], {} if reads == 'last' else {
-            'lengths': jnp.zeros(kit.size('length'))
-        }
+        carry = {} if reads == 'last' else {'lengths': jnp.zeros(kit.size('length'))}
+        return base.init(key)[0], carry
 
     def apply(params, carry, features, weight=None, hp=None):
         mask = features.mask
@@ -50,18 +49,19 @@ def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Pos
         else:
             m = jnp.where(mask[..., None], m, 0).sum(1) / jnp.sqrt(steps)
             v = jax.nn.logsumexp(jnp.where(mask[..., None], v, -jnp.inf), 1) - jnp.log(steps)
-            if hp is not None:
+            if hp is not None and weight is not None:
                 carry = {'lengths': lengths.count(carry['lengths'], steps[:, 0] - 1, weight)}
         return {'mean': m, 'log_var': v, 'rate': rate}, carry
 
     def of_code(f):
-        return f and (lambda params, q, *args: f(params, {k: q[k]
-                                                          for k in ('mean', 'log_var')}, *args))
+        def own(params, q, *args):
+            return f(params, {k: q[k] for k in ('mean', 'log_var')}, *args)
+
+        return f and own
 
     functions = 'mean', 'sample', 'log_q', 'log_q_dims', 'kl', 'kl_dims'
     return base._replace(init=init, apply=apply,
-                         **{k: of_code(getattr(base, k))
-                            for k in functions})
+                         **{k: of_code(getattr(base, k)) for k in functions})
 
 
 def mean_step_kl(params: Params, terms: models.Terms, batch: Batch, ctx: StepInfo,
@@ -92,8 +92,9 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
       A `Method`.
 
     Equation:
-      minimise rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I)), mu_t and sigma_t
-      from the encoder's state t z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
+      minimise rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I))
+      mu_t and sigma_t from the encoder's state t
+      z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
 
     Deviations:
       The encoder never runs over padding, and has no dropout. What is reported is a bound: KL
@@ -121,8 +122,10 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
         """
         return (length[..., None] + 1.)**POWERS[reads]
 
-    scaled = dec._replace(log_prob=lambda params, z, batch, key=None: dec.log_prob(
-        params, scale(batch['length']) * z, batch, key))
+    def log_prob(params, z, batch, key=None):
+        return dec.log_prob(params, scale(batch['length']) * z, batch, key)
+
+    scaled = dec._replace(log_prob=log_prob)
     method = autoencoder(kit, recipe, posterior, mean_step_kl, weight, decoder=scaled)
     evals = method.evals
 
@@ -153,7 +156,7 @@ def replica(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax
     """
     def figure(params, carry, batch, key):
         q = evals['posterior'](params, carry, batch)
-        return q['rate'] - evals['log_lik'](params, carry, q['mean'],
-                                            batch), batch['length'] + 1.
+        nats = q['rate'] - evals['log_lik'](params, carry, q['mean'], batch)
+        return nats, batch['length'] + 1.
 
     return figure

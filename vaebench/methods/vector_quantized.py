@@ -157,8 +157,11 @@ def _autoencode(states: States, book: Quantizer, dec: Decoder, codes: int,
 def _code_evals(code: Callable, prior: models.Prior, dec: Decoder,
                 attention: bool) -> dict[str, Callable]:
     """Evals of a model whose code (params, carry, batch) -> int32 [B, M] is certain."""
+    log_prob = prior.log_prob
+    assert log_prob is not None
+
     def log_prior(params, carry, z):
-        return prior.log_prob(params, z)
+        return log_prob(params, z)
 
     def log_lik(params, carry, z, batch):
         return dec.log_prob(params['dec'], _look_up(carry, z, attention), batch)
@@ -272,12 +275,13 @@ def davam(kit: Kit, recipe: Recipe, *, codes: int = 512, attention: bool = True,
         h, mask = states.apply(params, batch)
         return fit(jnp.where(mask, book.apply(carry, h), -1), size, -1)
 
+    evals = _code_evals(code, prior, dec, attention)
+
     def predict(params, carry, batch, ctx):
         h, mask = states.apply(params, batch)
         z = jnp.where(mask, book.apply(carry, h), -1)
-        kl = mean(-prior.log_prob(params, z), batch)
-        seen = _look_up(carry, z, attention)
-        rec = mean(-dec.log_prob(params['dec'], seen, batch), batch)
+        kl = mean(-evals['log_prior'](params, carry, z), batch)
+        rec = mean(-evals['log_lik'](params, carry, z, batch), batch)
         return kl, (carry, {'rec': rec, 'kl': kl})
 
     first = Player('ae', _autoencode(states, book, dec, codes, attention),
@@ -286,4 +290,4 @@ def davam(kit: Kit, recipe: Recipe, *, codes: int = 512, attention: bool = True,
     phases = (Phase('ae', (first,), recipe.steps, select='rec',
                     summary=_length_law(kit) if attention else None),
               Phase('prior', (second,), recipe.steps))
-    return Method(start, phases, _code_evals(code, prior, dec, attention))
+    return Method(start, phases, evals)
