@@ -77,12 +77,12 @@ def aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, style: str = 'nor
       A `Method`.
 
     Equation:
-      minimised in turn: rec; critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z); encoder:
+      minimized in turn: rec; critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z); encoder:
       softplus(-D(z))
 
     Deviations:
       Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a
-      squared error; no critic is normalised.
+      squared error; no critic is normalized.
 
     References:
       Makhzani et al., "Adversarial Autoencoders", 2016, arXiv:1511.05644.
@@ -117,12 +117,12 @@ def supervised_aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, spread
       and 'sample' any, with equal chances. Its 'log_lik' is log p(x|z, y).
 
     Equation:
-      minimised in turn: -log p(x | z, y); critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z);
+      minimized in turn: -log p(x | z, y); critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z);
       encoder: softplus(-D(z))
 
     Deviations:
       Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a
-      squared error; no critic is normalised.
+      squared error; no critic is normalized.
 
     References:
       Makhzani et al., "Adversarial Autoencoders", 2016, arXiv:1511.05644.
@@ -198,7 +198,7 @@ def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
       decoded.
 
     Equation:
-      minimised in turn: rec = -log p(x | z, y) or, with heads, -log p(x | z + y W), y =
+      minimized in turn: rec = -log p(x | z, y) or, with heads, -log p(x | z + y W), y =
       softmax(c(x))
       critics: softplus(-D(z')) + softplus(D(z)), for z, and for y against one-hot draws;
         encoder: softplus(-D(z)), both
@@ -207,7 +207,7 @@ def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
 
     Deviations:
       Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a
-      squared error; no critic is normalised. The noise on what the class critic sees, the
+      squared error; no critic is normalized. The noise on what the class critic sees, the
       distance of heads, its weight and their start 4 spread from 0 are this suite's.
 
     References:

@@ -76,7 +76,7 @@ def source(kit: Kit, noise: str = 'normal', norm: bool = False, width: int = 0,
     Args:
       kit: `gen` is used.
       noise: key of `NOISE`; of Z dimensions.
-      norm: whether its hidden layers are batch-normalised.
+      norm: whether its hidden layers are batch-normalized.
       width: dimensions of its input beside the noise.
       codes: (key, n) -> [n, width], what they are drawn from; None where there are none.
 
@@ -182,9 +182,9 @@ def two_player_gan(kit: Kit, recipe: Recipe, critic_loss: Callable[..., jax.Arra
       recipe: the protocol.
       critic_loss: ([B] scores of data, [B] of samples) -> [B].
       generator_loss: [B] scores of samples -> [B].
-      estimate: name in aux of the mean that the critic maximises; '' where it means nothing.
+      estimate: name in aux of the mean that the critic maximizes; '' where it means nothing.
       noise: key of `NOISE`.
-      norm: whether generator and critic are batch-normalised, data and samples apart.
+      norm: whether generator and critic are batch-normalized, data and samples apart.
       **of_critic: `tx`, `updates`, `active` of `Critic`.
 
     Returns:

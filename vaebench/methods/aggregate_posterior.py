@@ -67,7 +67,7 @@ def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
       A `Method`.
 
     Equation:
-      minimise rec + w_t G, G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0,
+      minimize rec + w_t G, G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0,
       1)]
       q_b(z) = (1 / |b|) sum_{i in b} q(z|x_i); joint: densities of entire codes instead of the
       sum over j
@@ -108,7 +108,7 @@ def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
       A `Method`.
 
     Equation:
-      minimise rec + w_t G, G = mean over chunks b of E_{q_b}[log q_b(z) - log p(z)]
+      minimize rec + w_t G, G = mean over chunks b of E_{q_b}[log q_b(z) - log p(z)]
       q_b(z) = (1 / |b|) sum_{i in b} vMF(z; mu(x_i), kappa), p uniform on the sphere
 
     Deviations:
@@ -149,7 +149,7 @@ def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec')
       on.
 
     Equation:
-      minimise rec + lambda_WAE MMD^2(q(z), N(0, I)) + lambda_KL KL(N(mu, s^2) || N(mu, I))
+      minimize rec + lambda_WAE MMD^2(q(z), N(0, I)) + lambda_KL KL(N(mu, s^2) || N(mu, I))
       the last term: (1/2) sum_j (s_j^2 - ln s_j^2 - 1)
 
     Deviations:
@@ -198,8 +198,8 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
       A `Method` of two players; without `stochastic` it has no density of codes, hence no KL.
 
     Equation:
-      critic: minimise softplus(-D(z')) + softplus(D(z)), z' ~ N(0, I), z ~ q(z|x)
-      encoder and decoder: minimise rec + lambda softplus(-D(z))
+      critic: minimize softplus(-D(z')) + softplus(D(z)), z' ~ N(0, I), z ~ q(z|x)
+      encoder and decoder: minimize rec + lambda softplus(-D(z))
 
     Deviations:
       rec is the decoder's negative log-likelihood, the paper's cost a squared distance. The

@@ -16,7 +16,7 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
                 regularizer: models.Regularizer, weight: objectives.Schedule, *,
                 extra: objectives.AuxiliaryLoss | None = None, select: str = 'elbo',
                 pretrain: bool | Mapping[str, Any] = False, **of_model: Any) -> Method:
-    """A method that minimises rec + weight * regularizer + extra.
+    """A method that minimizes rec + weight * regularizer + extra.
 
     Args:
       kit: the networks; `encoder`, `decoder` and what `posterior` needs are used.
@@ -26,7 +26,7 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
       weight: a `objectives.Schedule`.
       extra: an `objectives.AuxiliaryLoss` or None.
       select: validation quantity that chooses the parameters.
-      pretrain: whether a phase 'ae' comes first, which minimises rec alone and is chosen by it.
+      pretrain: whether a phase 'ae' comes first, which minimizes rec alone and is chosen by it.
         Encoder and head are kept; decoder, every other parameter, carry and optimizer start
         afresh, and so does time for schedules. A mapping is that phase's `core.Phase.shared`;
         True trains the phase for each row anew.
@@ -90,7 +90,7 @@ def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo'
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I)), one draw of z, KL in closed form
+      minimize rec + w_t KL(q(z|x) || N(0, I)), one draw of z, KL in closed form
       w_t = beta_start + (beta - beta_start) r_t, and t, in epochs, starts again every period
       linear: r_t = min(t / warmup, 1); sigmoid: r_t = sigmoid((t - warmup / 2) / (warmup /
         10)), 1 from t = warmup on
@@ -141,7 +141,7 @@ def deterministic_ae(kit: Kit, recipe: Recipe, *, corrupt: float = 0.) -> Method
       A `Method`; it has no density of codes, hence no KL.
 
     Equation:
-      minimise rec(x, z), z = W h(x)
+      minimize rec(x, z), z = W h(x)
       corrupt: z = W h(c(x)), c(x) with words left out, or pixels set to 0
 
     Deviations:
@@ -178,8 +178,8 @@ def ae_gmm(kit: Kit, recipe: Recipe, *, components: int = 10, corrupt: float = 0
       the last count.
 
     Equation:
-      first minimise rec(x, z), z = W h(x)
-      then minimise -log sum_k pi_k N(z; m_k, S_k), the autoencoder frozen
+      first minimize rec(x, z), z = W h(x)
+      then minimize -log sum_k pi_k N(z; m_k, S_k), the autoencoder frozen
 
     Deviations:
       None: it is no method of a paper. Usual is EM on the codes of all data; here the mixture
@@ -233,7 +233,7 @@ def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.
       A `Method`; aux 'mmd' is unbiased and may be negative.
 
     Equation:
-      minimise rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2(q(z), N(0, I))
+      minimize rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2(q(z), N(0, I))
       MMD^2: unbiased, between the codes of the batch and as many draws of the prior
 
     Deviations:
@@ -279,7 +279,7 @@ def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., select: str = 'rec',
       A `Method`; it has no density of codes, hence no KL.
 
     Equation:
-      minimise rec + lambda MMD^2(q(z), N(0, I)), z = W h(x), MMD^2 unbiased over the batch
+      minimize rec + lambda MMD^2(q(z), N(0, I)), z = W h(x), MMD^2 unbiased over the batch
       k(x, y) = sum_c C_c / (C_c + |x - y|^2), C_c = 2 Z c, c = .1, .2, .5, 1, 2, 5, 10
 
     Deviations:

@@ -17,7 +17,7 @@ def language_model(kit: Kit, recipe: Recipe) -> Method:
       A `Method` that offers 'score' and 'sample'.
 
     Equation:
-      minimise -sum_t log p(x_t | x_<t), over the words and </s>
+      minimize -sum_t log p(x_t | x_<t), over the words and </s>
 
     Deviations:
       Learning rate and its decay are the table's, as for every row; Li et al.'s language model
@@ -56,7 +56,7 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
       A `Method` that offers 'classify' and 'error', the cross-entropy of an example, nats.
 
     Equation:
-      minimise -log softmax(W h(x))_y
+      minimize -log softmax(W h(x))_y
 
     Deviations:
       None: it is no method of a paper, but what labels alone can do with these networks.
@@ -100,7 +100,7 @@ def source(kit: Kit, recipe: Recipe) -> Method:
       A `Method` without phases; batches must hold 'log_p' [B].
 
     Equation:
-      log p(x), exact: nothing is minimised
+      log p(x), exact: nothing is minimized
 
     Deviations:
       None: it is no method of a paper, but the best that any row can reach.

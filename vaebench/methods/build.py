@@ -35,8 +35,9 @@ def check(config: Mapping[str, Any]) -> None:
     if missing := sorted(set(entry.needs) - set(kit.offers)):
         raise UserError(
             f"method {config['method']} needs {', '.join(missing)}, which "
-            f"kit.name={config['kit']['name']} has not ({', '.join(fitting(entry)) or 'no kit'} "
-            'has): choose other rows with --config.rows')
+            f"kit.name={config['kit']['name']} has not "
+            f"({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with "
+            '--config.rows')
 
 
 def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:

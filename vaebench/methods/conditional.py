@@ -160,7 +160,7 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
       from all alike; codes alone cannot be decoded, which takes the label too.
 
     Equation:
-      minimise -E_q log p(x|z, c) + w_t KL(q(z|x, c) || p(z|c)), KL in closed form
+      minimize -E_q log p(x|z, c) + w_t KL(q(z|x, c) || p(z|c)), KL in closed form
       p(z|c): N(0, I), or N(m(c), diag s(c)^2) with m and ln s^2 of one hidden layer
 
     Deviations:

@@ -27,7 +27,7 @@ def autoencoder(kit: Kit, code: int | None = None) -> Net:
 
     def apply(params, x, weight=None, key=None):
         codes = head.apply(params['head'], enc.apply(params['enc'], {'x': x}).last)
-        # nothing in it is normalised
+        # nothing in it is normalized
         return dec.apply(params['dec'], {}, codes)[0], codes
 
     return Net(init, apply)
@@ -72,15 +72,15 @@ def ebgan(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 's
       code: width of the critic's code; None is Z.
       energy: 'squared' or 'absolute', the error per pixel.
       noise: 'normal' or 'uniform'.
-      norm: whether the generator is batch-normalised; the critic is not.
+      norm: whether the generator is batch-normalized; the critic is not.
 
     Returns:
       A `Method`; aux 'real' and 'fake' are mean energies, 'pulling' the pulling-away term.
 
     Equation:
       D(x) = |x - Dec(Enc(x))|^2 per pixel
-      critic: minimise D(x) + max(0, margin - D(G(z)))
-      generator: minimise D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i =
+      critic: minimize D(x) + max(0, margin - D(G(z)))
+      generator: minimize D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i =
         Enc(G(z_i))
 
     Deviations:
@@ -133,7 +133,7 @@ def began(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'a
 
     Equation:
       L(v) = |v - D(v)| or (v - D(v))^2 per pixel
-      critic: minimise L(x) - k_t L(G(z)); generator: minimise L(G(z'))
+      critic: minimize L(x) - k_t L(G(z)); generator: minimize L(G(z'))
       k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0), 1), k_0 = 0
       M = L(x) + |gamma L(x) - L(G(z'))|
 

@@ -20,7 +20,7 @@ from vaebench.ops import fdivergence
 
 def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = 'normal',
         norm: bool = False) -> Method:
-    """Generative adversarial network; with batch normalisation and uniform noise the recipe
+    """Generative adversarial network; with batch normalization and uniform noise the recipe
     called DCGAN.
 
     Args:
@@ -28,18 +28,18 @@ def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = '
       recipe: the protocol.
       form: 'nonsaturating' or 'minmax'.
       noise: 'normal' or 'uniform'.
-      norm: whether generator and critic are batch-normalised, data and samples apart.
+      norm: whether generator and critic are batch-normalized, data and samples apart.
 
     Returns:
       A `Method`.
 
     Equation:
-      critic: minimise softplus(-D(x)) + softplus(D(G(z)))
-      generator: minimise softplus(-D(G(z))) (nonsaturating) or -softplus(D(G(z))) (minmax)
+      critic: minimize softplus(-D(x)) + softplus(D(G(z)))
+      generator: minimize softplus(-D(G(z))) (nonsaturating) or -softplus(D(G(z))) (minmax)
 
     Deviations:
       Images lie in [0, 1]; DCGAN's paper has a tanh generator of [-1, 1], and weights that
-      start from N(0, 0.02^2). Its layers are the table's networks, with batch normalisation.
+      start from N(0, 0.02^2). Its layers are the table's networks, with batch normalization.
 
     References:
       Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv:1406.2661.
@@ -53,14 +53,14 @@ def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = '
 
 def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minmax',
           noise: str = 'normal') -> Method:
-    """GAN that minimises a lower bound of an f-divergence D_f(data || samples).
+    """GAN that minimizes a lower bound of an f-divergence D_f(data || samples).
 
     Args:
       kit: `gen` and `critic` are used.
       recipe: the protocol.
       divergence: key of `ops.fdivergence.DIVERGENCES`.
-      form: 'minmax', in which the generator minimises the bound, or 'nonsaturating', in which
-        it maximises the activation of its samples' scores: the paper's practical variant.
+      form: 'minmax', in which the generator minimizes the bound, or 'nonsaturating', in which
+        it maximizes the activation of its samples' scores: the paper's practical variant.
       noise: 'normal' or 'uniform'.
 
     Returns:
@@ -70,7 +70,7 @@ def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minm
     Equation:
       D_f(p || q) = sup_v E_p g(v(x)) - E_q f*(g(v(G(z)))), g onto the domain of f*, the
         conjugate
-      critic: maximise it; generator: minimise it (minmax), or maximise E_q g(v) (nonsaturating)
+      critic: maximize it; generator: minimize it (minmax), or maximize E_q g(v) (nonsaturating)
       f(u), u = p / q: kl u log u; reverse_kl -log u; pearson (u - 1)^2;
       hellinger (sqrt u - 1)^2; js u log u - (u + 1) log((u + 1) / 2), twice Jensen-Shannon;
       gan u log u - (u + 1) log(u + 1)
@@ -104,15 +104,15 @@ def lsgan(kit: Kit, recipe: Recipe, *, targets: tuple[float, float, float] = (0.
       kit: `gen` and `critic` are used.
       recipe: the protocol.
       targets: the paper's (a, b, c): scores that the critic gives to samples and to data, and
-        that the generator wants; with (-1, 1, 0) it minimises a Pearson divergence.
+        that the generator wants; with (-1, 1, 0) it minimizes a Pearson divergence.
       noise: 'normal' or 'uniform'.
-      norm: whether generator and critic are batch-normalised, data and samples apart.
+      norm: whether generator and critic are batch-normalized, data and samples apart.
 
     Returns:
       A `Method`.
 
     Equation:
-      critic: minimise (1/2) (D(x) - b)^2 + (1/2) (D(G(z)) - a)^2; generator: minimise (1/2)
+      critic: minimize (1/2) (D(x) - b)^2 + (1/2) (D(G(z)) - a)^2; generator: minimize (1/2)
         (D(G(z)) - c)^2
 
     Deviations:
@@ -145,18 +145,18 @@ def wgan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0, noise: 
       boost: critic updates in the first 25 steps and in every 500th, 100 in the published
         script; 0 never.
       noise: 'normal' or 'uniform'.
-      norm: whether generator and critic are batch-normalised, data and samples apart.
+      norm: whether generator and critic are batch-normalized, data and samples apart.
 
     Returns:
       A `Method`; aux 'wasserstein' is the critic's estimate.
 
     Equation:
-      critic: maximise E f(x) - E f(G(z)), every parameter clipped to [-clip, clip]; generator:
-        maximise E f(G(z))
+      critic: maximize E f(x) - E f(G(z)), every parameter clipped to [-clip, clip]; generator:
+        maximize E f(G(z))
 
     Deviations:
-      The published script clips before the update instead of after it, minimises the negative
-      of the score that is maximised here, and has 100 critic updates in its first 25 steps and
+      The published script clips before the update instead of after it, minimizes the negative
+      of the score that is maximized here, and has 100 critic updates in its first 25 steps and
       in every 500th (`boost`).
 
     References:
@@ -172,7 +172,7 @@ def wgan_gp(kit: Kit, recipe: Recipe, *, n_critic: int = 5, noise: str = 'normal
             norm: bool = False) -> Method:
     """Wasserstein GAN whose critic is kept smooth by a penalty on its input gradient.
 
-    The critic treats examples one by one: it is never batch-normalised.
+    The critic treats examples one by one: it is never batch-normalized.
 
     Hyperparameters:
       penalty.
@@ -182,15 +182,15 @@ def wgan_gp(kit: Kit, recipe: Recipe, *, n_critic: int = 5, noise: str = 'normal
       recipe: the protocol.
       n_critic: critic updates per generator update.
       noise: 'normal' or 'uniform'.
-      norm: whether the generator is batch-normalised.
+      norm: whether the generator is batch-normalized.
 
     Returns:
       A `Method`; aux 'wasserstein' is the critic's estimate.
 
     Equation:
-      critic: minimise E f(G(z)) - E f(x) + lambda E (|grad f(y)| - 1)^2
+      critic: minimize E f(G(z)) - E f(x) + lambda E (|grad f(y)| - 1)^2
       y = u x + (1 - u) G(z), u ~ U[0, 1] per example
-      generator: maximise E f(G(z))
+      generator: maximize E f(G(z))
 
     Deviations:
       None known for images; for points in the plane the published code has a lambda of 0.1.
@@ -226,14 +226,14 @@ def infogan(kit: Kit, recipe: Recipe, *, categories: int | None = None, continuo
       categories: K; None is the data's number of classes.
       continuous: how many numbers.
       noise: 'normal' or 'uniform'.
-      norm: whether the generator is batch-normalised.
+      norm: whether the generator is batch-normalized.
 
     Returns:
       A `Method` that offers 'sample' and 'cluster'; aux 'info' is the categorical information,
       nats, at most log K; 'code_error' half the squared error of the numbers, summed.
 
     Equation:
-      critic: minimise the GAN's loss - info L_I + info_continuous e; generator: its own loss
+      critic: minimize the GAN's loss - info L_I + info_continuous e; generator: its own loss
         with the same two terms
       L_I = log K + E log q(c | G(z, c, r)), at most log K; e = (1/2) |r - r'|^2, r' read from
       G(z, c, r)
@@ -242,7 +242,7 @@ def infogan(kit: Kit, recipe: Recipe, *, categories: int | None = None, continuo
       The recognition network is the critic's own, with more outputs; the paper's has a layer
       more. As in the published code it learns from the critic's loss, and both losses have both
       terms. The numbers have a squared error in place of their information, from which it
-      differs by a constant and a scale. The critic is not batch-normalised, so that 'cluster'
+      differs by a constant and a scale. The critic is not batch-normalized, so that 'cluster'
       treats images one by one.
 
     References:

@@ -32,7 +32,7 @@ def vmf(kit: Kit, kappa: float = 13., head_init: str | None = None) -> Posterior
     Args:
       kit: `head` is used; Z at least 2.
       kappa: concentration, a Python number of at least 0.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z]}, unit vectors: `mean` is the direction, not the
@@ -77,7 +77,7 @@ def vmf_vae(kit: Kit, recipe: Recipe, *, kappa: float = 13., pretrain: bool = Fa
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(vMF(mu(x), kappa) || uniform on the sphere), mu = W h(x) / |W h(x)|
+      minimize rec + w_t KL(vMF(mu(x), kappa) || uniform on the sphere), mu = W h(x) / |W h(x)|
       KL = kappa E[z.mu] + ln C(kappa) + ln area, the same for every x
 
     Deviations:
@@ -124,7 +124,7 @@ def wrapped_normal(kit: Kit, c: float = .1, convention: str = 'pvae',
       c: minus the curvature, a Python number; at 0 everything is Euclidean.
       convention: 'pvae', where a unit of noise is a unit of distance, or 'apo', where it is
         two.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z] in the ball, 'scale': [B, Z]}.
@@ -137,9 +137,9 @@ def wrapped_normal(kit: Kit, c: float = .1, convention: str = 'pvae',
     head = kit.head(2 * kit.latent, init=head_init)
 
     def apply(params, carry, features, weight=None, hp=None):
-        centre, raw = jnp.split(head.apply(params['head'], features.last), 2, -1)
-        centre = poincare.shorten(centre, c, REACH)
-        return {'mean': poincare.exp0(centre, c), 'scale': jax.nn.softplus(raw) + THIN}, carry
+        center, raw = jnp.split(head.apply(params['head'], features.last), 2, -1)
+        center = poincare.shorten(center, c, REACH)
+        return {'mean': poincare.exp0(center, c), 'scale': jax.nn.softplus(raw) + THIN}, carry
 
     return Posterior(('head',), lambda key: ({'head': head.init(key)}, {}), apply,
                      mean=lambda params, q: q['mean'],
@@ -253,7 +253,7 @@ def p_vae(kit: Kit, recipe: Recipe, *, c: float = .1, convention: str = 'pvae') 
 
     Equation:
       z = exp_mu(e / lambda_mu), e ~ N(0, diag s^2), mu = exp_0(W h), s = softplus(W' h) + 1e-3
-      minimise rec + w_t [log q(z|x) - log p(z)], p the wrapped normal at 0 with scale 1
+      minimize rec + w_t [log q(z|x) - log p(z)], p the wrapped normal at 0 with scale 1
 
     Deviations:
       The text runs of this row are another paper's, with unknown settings: c is this suite's.

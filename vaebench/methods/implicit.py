@@ -231,7 +231,7 @@ def ivae(kit: Kit, recipe: Recipe, *, noise: int | None = None, noise_scale: flo
 
     Equation:
       KL(q || p) = max_nu E_q nu(z, x) - E_p exp nu(z, x) + 1
-      nu: a few steps up; encoder and decoder: minimise rec + beta_t E_q nu(z, x), z = W [h(x);
+      nu: a few steps up; encoder and decoder: minimize rec + beta_t E_q nu(z, x), z = W [h(x);
         e] + b, e ~ N(0, I)
       marginal: nu(z), for KL(q(z) || p(z))
 
@@ -274,7 +274,7 @@ def apo_vae(kit: Kit, recipe: Recipe, *, pseudo: int = 0, c: float = .1, updates
     Equation:
       z = exp_mu((2 / lambda_mu) v), v ~ N(0, diag s^2), mu = exp_0(W h)
       KL(q || p) = max_nu E_q nu(x, log_0 z) - E_p exp nu(x, log_0 z) + 1
-      encoder and decoder: minimise rec + beta_t E_q nu; pseudo-inputs: maximise E_p exp nu
+      encoder and decoder: minimize rec + beta_t E_q nu; pseudo-inputs: maximize E_p exp nu
 
     Deviations:
       The paper leaves the law of its noise G(x, xi) open: here it is a diagonal Gaussian, so

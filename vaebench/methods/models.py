@@ -34,12 +34,12 @@ class Terms(NamedTuple):
     features: Features
     q: Any                             # the posterior's pytree, leaves [B, ...]
     kl: jax.Array | None               # [B], nats; None where q has no density
-    kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorise
+    kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorize
 
 
 Regularizer = Callable[[Params, Terms, Batch, StepInfo, Key], tuple[Any, Mapping]]
-"""What an objective adds to the reconstruction: (params of all, terms, batch, ctx, key) -> (nats
-[], aux).
+"""What an objective adds to the reconstruction: (params, terms, batch, ctx, key) -> (nats [],
+aux).
 """
 
 
@@ -69,7 +69,7 @@ def model(kit: Kit, posterior: Posterior, prior: Prior | None = None,
       kit: `encoder` and `decoder` are used, and what `posterior` needs.
       posterior: a `Posterior`.
       prior: a `Prior`; None is N(0, I).
-      encoder_init: initialisation of the encoder; None is the kit's.
+      encoder_init: initialization of the encoder; None is the kit's.
       decoder: a `Decoder`; None is `kit.decoder()`.
       corrupt: share of the words or pixels that the encoder does not see in training.
 

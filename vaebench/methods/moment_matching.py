@@ -53,11 +53,11 @@ def discrepancy(x: jax.Array, y: jax.Array, batch: Batch,
     1e-06
     """
     weight, x, y = batch['weight'], x.reshape(len(x), -1), y.reshape(len(y), -1)
-    centre = jax.lax.stop_gradient(posteriors.batch_moments(x, weight)[0])
+    center = jax.lax.stop_gradient(posteriors.batch_moments(x, weight)[0])
 
     def kernel(a, b):
         # far from 0 digits are lost
-        return kernels.rbf_mixture(a - centre, b - centre, variances, less_one=True)
+        return kernels.rbf_mixture(a - center, b - center, variances, less_one=True)
 
     return jnp.sqrt(jnp.maximum(kernels.mmd(x, y, kernel, weight, weight, biased=True), 1e-12))
 
@@ -77,7 +77,7 @@ def gmmn(kit: Kit, recipe: Recipe, *, variances: Sequence[float] = GMMN,
       A `Method`.
 
     Equation:
-      minimise sqrt(MMD^2(x, G(z))), biased, z uniform on [-1, 1]
+      minimize sqrt(MMD^2(x, G(z))), biased, z uniform on [-1, 1]
       k(x, y) = sum_s exp(-|x - y|^2 / (2 s)), s = 2, 5, 10, 20, 40, 80 for 784 pixels
 
     Deviations:
@@ -157,8 +157,8 @@ def gmmn_ae(kit: Kit, recipe: Recipe, *, noise: int = 10,
       the last count.
 
     Equation:
-      first minimise rec(x, z), z = sigmoid(W h(x))
-      then, the autoencoder frozen, minimise sqrt(MMD^2(z, G(u))), u uniform on [-1, 1]
+      first minimize rec(x, z), z = sigmoid(W h(x))
+      then, the autoencoder frozen, minimize sqrt(MMD^2(z, G(u))), u uniform on [-1, 1]
       k(x, y) = exp(-|x - y|^2 / (2 s)), s = 1 for 32 dimensions
 
     Deviations:
@@ -189,7 +189,7 @@ def features(kit: Kit, size: int) -> Net:
     """A critic that describes, and reconstructs from its description.
 
     Args:
-      kit: `critic` and `gen` are used; neither is normalised.
+      kit: `critic` and `gen` are used; neither is normalized.
       size: of the description.
 
     Returns:
@@ -226,7 +226,7 @@ def mmd_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0,
       size: number of features; None is Z.
       variances: of the Gaussian kernels on features, which are summed.
       noise: 'normal' or 'uniform'.
-      norm: whether the generator is batch-normalised; the published critic is too.
+      norm: whether the generator is batch-normalized; the published critic is too.
 
     Returns:
       A `Method`; aux 'mmd' is the root of the discrepancy of the features, 'rank' their mean
@@ -236,9 +236,9 @@ def mmd_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0,
     Equation:
       M = sqrt(MMD^2(f(x), f(G(z)))), R = mean_j min(E f_j(x) - E f_j(G(z)), 0), f' a decoder of
       features
-      critic: maximise M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2) (per pixel),
+      critic: maximize M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2) (per pixel),
         f clipped by clip
-      generator: minimise M + rank R
+      generator: minimize M + rank R
 
     Deviations:
       The encoder is clipped after each of its updates; the published code does so before, so

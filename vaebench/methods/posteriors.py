@@ -13,7 +13,7 @@ from vaebench.ops import distributions, divergences
 MOMENTUM = .1      # PyTorch's convention: weight of the new batch in the running statistics
 EPSILON = 1e-5
 MARGIN = 1e-6      # keeps the gradient of a committed mean's square root finite
-FLOOR = 1e-8       # variance added to a normalised standard deviation, which may be 0
+FLOOR = 1e-8       # variance added to a normalized standard deviation, which may be 0
 
 
 class Posterior(NamedTuple):
@@ -36,7 +36,7 @@ def gaussian(kit: Kit, head_init: str | None = None) -> Posterior:
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z], 'log_var': [B, Z]}.
@@ -62,7 +62,7 @@ def delta(kit: Kit, head_init: str | None = None) -> Posterior:
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z]}.
@@ -110,7 +110,7 @@ def committed(kit: Kit, rate: float = .1, head_init: str | None = None) -> Poste
     Args:
       kit: `head` is used.
       rate: committed nats per dimension.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q as for `gaussian`.
@@ -156,7 +156,7 @@ def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 def _statistics(x, running, weight, training) -> tuple[jax.Array, jax.Array, dict]:
-    """Mean [D] and variance [D] to normalise x [B, D] with, and the running ones as evaluation
+    """Mean [D] and variance [D] to normalize x [B, D] with, and the running ones as evaluation
     will see them.
     """
     mean, var = running['mean'], running['var']
@@ -184,7 +184,7 @@ def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head: the published heads keep PyTorch's while the LSTMs
+      head_init: initialization of the head: the published heads keep PyTorch's while the LSTMs
         are small.
 
     Returns:
@@ -213,19 +213,19 @@ def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
 
 def batch_norm_learnable(kit: Kit, tau: float = .5,
                          head_init: str | None = 'torch') -> Posterior:
-    """Diagonal Gaussian whose means and standard deviations are both batch-normalised and share
+    """Diagonal Gaussian whose means and standard deviations are both batch-normalized and share
     a learnt scale.
 
-    A normalised mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a
-    normalised standard deviation by sqrt((1 - tau) sigmoid(-theta)), so that their squares'
+    A normalized mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a
+    normalized standard deviation by sqrt((1 - tau) sigmoid(-theta)), so that their squares'
     batch means add up to 1; neither is shifted. The paper does not print what it does to
-    standard deviations. Normalised they may be negative or 0: only their square counts, plus
+    standard deviations. Normalized they may be negative or 0: only their square counts, plus
     1e-8. The carry keeps running statistics of the raw pairs.
 
     Args:
       kit: `head` is used.
       tau: least share of the means, between 0 and 1.
-      head_init: initialisation of the head.
+      head_init: initialization of the head.
 
     Returns:
       A `Posterior` with params['theta'] [Z]; q as for `gaussian`.

@@ -131,9 +131,9 @@ def full_mixture_start(key: Key, codes: jax.Array, weight: jax.Array,
     ((5, 2), (5, 2, 2))
     """
     size = codes.shape[-1]
-    centre, variance, count = posteriors.batch_moments(codes, weight)
-    centred = codes - centre
-    cov = (weight[:, None] * centred).T @ centred / jnp.maximum(count, 1)
+    center, variance, count = posteriors.batch_moments(codes, weight)
+    centered = codes - center
+    cov = (weight[:, None] * centered).T @ centered / jnp.maximum(count, 1)
     cov = cov + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
     factor = jnp.linalg.cholesky(cov * k**(-2 / size))
     std = jnp.diagonal(factor)
@@ -193,7 +193,7 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
 
 def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior: models.Prior,
                *, draws: int = 10, free: str = '', scale: float = .5) -> Method:
-    """A method that maximises the importance-weighted bound plus the ELBO, both from the same
+    """A method that maximizes the importance-weighted bound plus the ELBO, both from the same
     draws.
 
     The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log
@@ -201,7 +201,7 @@ def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior:
     both. Half the sum is the default, which lies between two bounds on log p(x) and pulls like
     one. All draws of an example share the decoder's dropout.
 
-    The paper does not say how its free bits treat a KL that does not factorise. Here r's mean
+    The paper does not say how its free bits treat a KL that does not factorize. Here r's mean
     over the draws, r_bar, becomes max(target, r_bar), example by example, in the ELBO ('elbo')
     or also inside the weights ('both'): a KL free in one bound only would still be pulled by
     the other with half the force. Below the target 'both' leaves of the KL only what the
@@ -278,13 +278,13 @@ def flow_prior(kit: Kit, recipe: Recipe, *, layers: int = 6, hidden: int = 64,
       A `Method`.
 
     Equation:
-      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
       z = f_L(...f_1(u)), u ~ N(0, I), f_l: (a, b) to (a, b exp s(a) + t(a)), halves in turn
 
     Deviations:
-      Half the sum is maximised, which pulls like one bound. The paper does not say how its free
-      bits treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      Half the sum is maximized, which pulls like one bound. The paper does not say how its free
+      bits treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`). The paper gives no sizes and no code was found: 6 layers, 64
       units, 10 draws and log scales bounded by 2 are this suite's. Its coupling formula has an
       output's index on the right-hand side, corrected here.
@@ -313,13 +313,13 @@ def mog_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -
       A `Method`.
 
     Equation:
-      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
       p(z) = sum_k pi_k N(z; m_k, diag s_k^2)
 
     Deviations:
-      Half the sum is maximised, which pulls like one bound. The paper does not say how its free
-      bits treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      Half the sum is maximized, which pulls like one bound. The paper does not say how its free
+      bits treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`). Number and start of the components are unpublished: 50, with
       means from N(0, 0.25 I), are this suite's.
 
@@ -348,14 +348,14 @@ def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) 
       A `Method`.
 
     Equation:
-      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
       p(z) = (1 / K) sum_k q(z|s_k), s_k learnt
 
     Deviations:
-      The objective is Ding and Gimpel's; Tomczak and Welling maximise the ELBO alone. Half the
-      sum is maximised, which pulls like one bound. The paper does not say how its free bits
-      treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      The objective is Ding and Gimpel's; Tomczak and Welling maximize the ELBO alone. Half the
+      sum is maximized, which pulls like one bound. The paper does not say how its free bits
+      treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`). The number of pseudo-inputs for text is unpublished; they start
       from training examples, and the encoder is in evaluation mode for them.
 

@@ -21,7 +21,7 @@ def capacity_vae(kit: Kit, recipe: Recipe, *, reduce: str = 'batch') -> Method:
       A `Method`.
 
     Equation:
-      minimise rec + gamma |KL - C_t|, KL the mean of the batch
+      minimize rec + gamma |KL - C_t|, KL the mean of the batch
       C_t = capacity min(t / capacity_epochs, 1)
 
     Deviations:
@@ -52,7 +52,7 @@ def control_vae(kit: Kit, recipe: Recipe) -> Method:
       A `Method`; carry['weight'] is the controller.
 
     Equation:
-      minimise rec + beta_t KL, with e = target - KL of the batch
+      minimize rec + beta_t KL, with e = target - KL of the batch
       u = kp sigmoid(-e) + I + beta_min, beta_t = min(max(u, beta_min), beta_max)
       I grows by -ki e in each step before which u lay within the limits
 
@@ -89,8 +89,8 @@ def free_bits(kit: Kit, recipe: Recipe, *, scope: str = 'dim', reduce: str = 'ex
       A `Method`.
 
     Equation:
-      mask: minimise rec + w_t sum_j KL_j 1[KL_j > target / Z]
-      max: minimise rec + w_t sum_j max(KL_j, target / Z)
+      mask: minimize rec + w_t sum_j KL_j 1[KL_j > target / Z]
+      max: minimize rec + w_t sum_j max(KL_j, target / Z)
       the test reads the KL of each example, or the mean of the batch; scope 'total' tests sum_j
       KL_j against the target
 
@@ -131,7 +131,7 @@ def delta_vae(kit: Kit, recipe: Recipe, *, rate: float = .1, pretrain: bool = Fa
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(N(mu, sigma^2) || N(0, I)), from a head's outputs m and a:
+      minimize rec + w_t KL(N(mu, sigma^2) || N(0, I)), from a head's outputs m and a:
       sigma = l + (u - l) sigmoid(a), mu = sqrt(2 rate + 1 + ln sigma^2 - sigma^2 + relu(m) +
       1e-6)
       l^2 < 1 < u^2: the roots s of ln s - s + 2 rate + 1 = 0; hence KL_j = rate + relu(m) / 2 +
@@ -151,7 +151,7 @@ def delta_vae(kit: Kit, recipe: Recipe, *, rate: float = .1, pretrain: bool = Fa
 
 
 def bn_vae(kit: Kit, recipe: Recipe, *, init: str = 'torch', pretrain: bool = False) -> Method:
-    """VAE whose posterior means are batch-normalised, which bounds the KL from below.
+    """VAE whose posterior means are batch-normalized, which bounds the KL from below.
 
     In train mode the batch's mean KL is at least Z gamma^2 / 2 (times v / (v + 1e-5) for batch
     variance v). Evaluation uses running statistics, for which it may fall short.
@@ -171,12 +171,12 @@ def bn_vae(kit: Kit, recipe: Recipe, *, init: str = 'torch', pretrain: bool = Fa
       A `Method`; its params add 'shift', its carry the running statistics.
 
     Equation:
-      minimise rec + w_t KL(N(mu', sigma^2) || N(0, I))
+      minimize rec + w_t KL(N(mu', sigma^2) || N(0, I))
       mu' = gamma (mu - m_B) / sqrt(v_B + 1e-5) + shift, with the batch's mean m_B and variance
       v_B
 
     Deviations:
-      A batch of fewer than two examples is normalised by the running statistics; the published
+      A batch of fewer than two examples is normalized by the running statistics; the published
       code skips it.
 
     References:
@@ -206,12 +206,12 @@ def bn_vae_learnable(kit: Kit, recipe: Recipe, *, tau: float = .5,
       A `Method`; its params add 'theta', its carry the running statistics.
 
     Equation:
-      minimise rec + w_t KL(N(mu', s'^2) || N(0, I))
+      minimize rec + w_t KL(N(mu', s'^2) || N(0, I))
       mu' = sqrt(tau + (1 - tau) sigmoid(theta)) n(mu), s' = sqrt((1 - tau) sigmoid(-theta))
-      n(s), n: batch-normalised hence the batch's mean of mu'^2 + s'^2 is 1 in every dimension
+      n(s), n: batch-normalized; hence the batch's mean of mu'^2 + s'^2 is 1 in every dimension
 
     Deviations:
-      The paper prints neither tau nor what is normalised on the side of the noise, and no code
+      The paper prints neither tau nor what is normalized on the side of the noise, and no code
       of this extension is known: tau 0.5, the raw standard deviation s, and one theta per
       dimension are this suite's reading.
 

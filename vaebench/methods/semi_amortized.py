@@ -93,7 +93,7 @@ def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 
       lambda_0 = encoder(x), v_0 = 0; v_{k+1} = v_k / 2 - g_k, lambda_{k+1} = lambda_k + step
       v_{k+1}
       g_k: gradient of rec + beta KL at lambda_k, over 32, clipped
-      minimise rec + beta KL at lambda_K, through all K steps
+      minimize rec + beta KL at lambda_K, through all K steps
 
     Deviations:
       The published code sums gradients by finite differences and clips them on the way back;
@@ -137,7 +137,8 @@ def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 
             return models.Terms(rec, z, features, q, kl(params, q), kl_dims(params, q)), carry
 
         searching = model._replace(terms=terms)
-        return objectives.objective(searching, regularizers.kl, weight)(params, carry, batch, ctx)
+        loss = objectives.objective(searching, regularizers.kl, weight)
+        return loss(params, carry, batch, ctx)
 
     def infer(params, carry, batch):
         q = model.evals['posterior'](params, carry, batch)

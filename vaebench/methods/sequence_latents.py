@@ -75,7 +75,7 @@ def positions(kit: Kit) -> posteriors.Posterior:
             return {k: fit(x, kit.size('length')) for k, x in q.items()}, carry
         return q, {'lengths': lengths.count(carry['lengths'], q['mask'].sum(-1), weight)}
 
-    def centre(params, q):
+    def center(params, q):
         on = q['mask'][..., None]
         return jnp.where(on, q['mean'], 0).sum(1) / on.sum(1)
 
@@ -88,7 +88,7 @@ def positions(kit: Kit) -> posteriors.Posterior:
         return jnp.where((q['mask'] == z['mask']).all(-1),
                          jnp.where(z['mask'], p, 0).sum(-1), -jnp.inf)
 
-    return posteriors.Posterior(base.names, init, apply, centre, sample, log_q)
+    return posteriors.Posterior(base.names, init, apply, center, sample, log_q)
 
 
 def autoregressive(kit: Kit) -> models.Prior:
@@ -140,7 +140,7 @@ def gavam(kit: Kit, recipe: Recipe) -> Method:
       A `Method`; z is {'memory': [B, M, Z], 'mask': [B, M]}.
 
     Equation:
-      minimise rec(x, z_1..z_T) + w_t sum_t [log q(z_t|x) - log p(z_t | z_<t)], one draw, q
+      minimize rec(x, z_1..z_T) + w_t sum_t [log q(z_t|x) - log p(z_t | z_<t)], one draw, q
       Gaussian at every position
 
     Deviations:

@@ -25,7 +25,7 @@ def skip_vae(kit: Kit, recipe: Recipe) -> Method:
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I)), log p(x_t | x_<t, z) = log softmax(W [h_t; z])
+      minimize rec + w_t KL(q(z|x) || N(0, I)), log p(x_t | x_<t, z) = log softmax(W [h_t; z])
 
     Deviations:
       The decoder is one LSTM layer, as in every row; the paper's skips also reach the inputs of
@@ -59,7 +59,7 @@ def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I))
+      minimize rec + w_t KL(q(z|x) || N(0, I))
       block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation; the first h: a linear
         layer of [word; z]
 
@@ -127,7 +127,7 @@ def bow_vae(kit: Kit, recipe: Recipe, *, hidden: int = 400, activation: str = 't
       A `Method`; its params add 'bow'.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I)) - bow sum_t log softmax(MLP(z))[x_t]
+      minimize rec + w_t KL(q(z|x) || N(0, I)) - bow sum_t log softmax(MLP(z))[x_t]
 
     Deviations:
       The paper's model is conditional on a dialogue; this one has no context, as in later

@@ -92,7 +92,7 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
       A `Method`.
 
     Equation:
-      minimise rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I))
+      minimize rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I))
       mu_t and sigma_t from the encoder's state t
       z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
 
