@@ -77,8 +77,8 @@ def aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, style: str = 'nor
       A `Method`.
 
     Equation:
-      minimized in turn: rec; critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z); encoder:
-      softplus(-D(z))
+      minimized in turn: rec; critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z)
+      encoder: softplus(-D(z))
 
     Deviations:
       Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a
@@ -117,7 +117,7 @@ def supervised_aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, spread
       and 'sample' any, with equal chances. Its 'log_lik' is log p(x|z, y).
 
     Equation:
-      minimized in turn: -log p(x | z, y); critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z);
+      minimized in turn: -log p(x | z, y); critic: softplus(-D(z')) + softplus(D(z)), z' ~ p(z)
       encoder: softplus(-D(z))
 
     Deviations:
@@ -198,12 +198,11 @@ def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
       decoded.
 
     Equation:
-      minimized in turn: rec = -log p(x | z, y) or, with heads, -log p(x | z + y W), y =
-      softmax(c(x))
-      critics: softplus(-D(z')) + softplus(D(z)), for z, and for y against one-hot draws;
-        encoder: softplus(-D(z)), both
-      with labels: -log y_label; with heads, beside rec: apart sum_{i<j} max(0, eta - |w_i -
-      w_j|)
+      minimized in turn: rec = -log p(x | z, y), y = softmax(c(x)), or, with heads,
+        -log p(x | z + y W)
+      critics: softplus(-D(z')) + softplus(D(z)), for z, and for y against one-hot draws
+      encoder: softplus(-D(z)), both; with labels: -log y_label
+      with heads, beside rec: apart sum_{i<j} max(0, eta - |w_i - w_j|)
 
     Deviations:
       Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a

@@ -67,10 +67,10 @@ def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
       A `Method`.
 
     Equation:
-      minimize rec + w_t G, G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0,
-      1)]
-      q_b(z) = (1 / |b|) sum_{i in b} q(z|x_i); joint: densities of entire codes instead of the
-      sum over j
+      minimize rec + w_t G
+      G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0, 1)]
+      q_b(z) = (1 / |b|) sum_{i in b} q(z|x_i)
+      joint: densities of entire codes instead of the sum over j
 
     Deviations:
       Densities are averaged as logarithms; the released code averages before it takes the

@@ -92,8 +92,8 @@ def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo'
     Equation:
       minimize rec + w_t KL(q(z|x) || N(0, I)), one draw of z, KL in closed form
       w_t = beta_start + (beta - beta_start) r_t, and t, in epochs, starts again every period
-      linear: r_t = min(t / warmup, 1); sigmoid: r_t = sigmoid((t - warmup / 2) / (warmup /
-        10)), 1 from t = warmup on
+      linear: r_t = min(t / warmup, 1)
+      sigmoid: r_t = sigmoid((t - warmup / 2) / (warmup / 10)), 1 from t = warmup on
       exponential: w_t = beta_start (beta / beta_start)^min(t / warmup, 1)
 
     Deviations:

@@ -80,8 +80,8 @@ def ebgan(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 's
     Equation:
       D(x) = |x - Dec(Enc(x))|^2 per pixel
       critic: minimize D(x) + max(0, margin - D(G(z)))
-      generator: minimize D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i =
-        Enc(G(z_i))
+      generator: minimize D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1))
+      s_i = Enc(G(z_i))
 
     Deviations:
       The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times

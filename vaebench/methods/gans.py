@@ -68,8 +68,8 @@ def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minm
       unit.
 
     Equation:
-      D_f(p || q) = sup_v E_p g(v(x)) - E_q f*(g(v(G(z)))), g onto the domain of f*, the
-        conjugate
+      D_f(p || q) = sup_v E_p g(v(x)) - E_q f*(g(v(G(z))))
+      f*: the conjugate; g: onto its domain
       critic: maximize it; generator: minimize it (minmax), or maximize E_q g(v) (nonsaturating)
       f(u), u = p / q: kl u log u; reverse_kl -log u; pearson (u - 1)^2;
       hellinger (sqrt u - 1)^2; js u log u - (u + 1) log((u + 1) / 2), twice Jensen-Shannon;
@@ -112,8 +112,8 @@ def lsgan(kit: Kit, recipe: Recipe, *, targets: tuple[float, float, float] = (0.
       A `Method`.
 
     Equation:
-      critic: minimize (1/2) (D(x) - b)^2 + (1/2) (D(G(z)) - a)^2; generator: minimize (1/2)
-        (D(G(z)) - c)^2
+      critic: minimize (1/2) (D(x) - b)^2 + (1/2) (D(G(z)) - a)^2
+      generator: minimize (1/2) (D(G(z)) - c)^2
 
     Deviations:
       None known.
@@ -151,8 +151,8 @@ def wgan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0, noise: 
       A `Method`; aux 'wasserstein' is the critic's estimate.
 
     Equation:
-      critic: maximize E f(x) - E f(G(z)), every parameter clipped to [-clip, clip]; generator:
-        maximize E f(G(z))
+      critic: maximize E f(x) - E f(G(z)), every parameter clipped to [-clip, clip]
+      generator: maximize E f(G(z))
 
     Deviations:
       The published script clips before the update instead of after it, minimizes the negative
@@ -233,10 +233,10 @@ def infogan(kit: Kit, recipe: Recipe, *, categories: int | None = None, continuo
       nats, at most log K; 'code_error' half the squared error of the numbers, summed.
 
     Equation:
-      critic: minimize the GAN's loss - info L_I + info_continuous e; generator: its own loss
-        with the same two terms
-      L_I = log K + E log q(c | G(z, c, r)), at most log K; e = (1/2) |r - r'|^2, r' read from
-      G(z, c, r)
+      critic: minimize the GAN's loss - info L_I + info_continuous e
+      generator: its own loss with the same two terms
+      L_I = log K + E log q(c | G(z, c, r)), at most log K
+      e = (1/2) |r - r'|^2, r' read from G(z, c, r)
 
     Deviations:
       The recognition network is the critic's own, with more outputs; the paper's has a layer

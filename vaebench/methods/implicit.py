@@ -231,8 +231,8 @@ def ivae(kit: Kit, recipe: Recipe, *, noise: int | None = None, noise_scale: flo
 
     Equation:
       KL(q || p) = max_nu E_q nu(z, x) - E_p exp nu(z, x) + 1
-      nu: a few steps up; encoder and decoder: minimize rec + beta_t E_q nu(z, x), z = W [h(x);
-        e] + b, e ~ N(0, I)
+      nu: a few steps up; encoder and decoder: minimize rec + beta_t E_q nu(z, x)
+      z = W [h(x); e] + b, e ~ N(0, I)
       marginal: nu(z), for KL(q(z) || p(z))
 
     Deviations:

@@ -56,10 +56,9 @@ def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) 
 
     Equation:
       aggressive: encoder steps on rec + w_t KL until the mean loss per word of 15 of them
-        exceeds that of the 15 before
-      (at most 99 steps), then one decoder step on it
-      joint, once the mutual information of the validation split has fallen: steps on rec + w_t
-      KL
+        exceeds that of the 15 before (at most 99 steps), then one decoder step on it
+      joint, once the mutual information of the validation split has fallen:
+        steps on rec + w_t KL
 
     Deviations:
       Fresh batches come from the step's length class, in the published code from all of the

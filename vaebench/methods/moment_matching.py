@@ -234,10 +234,9 @@ def mmd_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0,
       data plus that of samples.
 
     Equation:
-      M = sqrt(MMD^2(f(x), f(G(z)))), R = mean_j min(E f_j(x) - E f_j(G(z)), 0), f' a decoder of
-      features
-      critic: maximize M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2) (per pixel),
-        f clipped by clip
+      M = sqrt(MMD^2(f(x), f(G(z)))), R = mean_j min(E f_j(x) - E f_j(G(z)), 0)
+      critic: maximize M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2)
+        (per pixel), f' a decoder of features, f clipped by clip
       generator: minimize M + rank R
 
     Deviations:

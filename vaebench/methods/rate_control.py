@@ -91,8 +91,8 @@ def free_bits(kit: Kit, recipe: Recipe, *, scope: str = 'dim', reduce: str = 'ex
     Equation:
       mask: minimize rec + w_t sum_j KL_j 1[KL_j > target / Z]
       max: minimize rec + w_t sum_j max(KL_j, target / Z)
-      the test reads the KL of each example, or the mean of the batch; scope 'total' tests sum_j
-      KL_j against the target
+      the test reads the KL of each example, or the mean of the batch
+      scope 'total' tests sum_j KL_j against the target
 
     Deviations:
       Mask and maximum have the same gradient and different values; parameters are chosen by
@@ -132,10 +132,10 @@ def delta_vae(kit: Kit, recipe: Recipe, *, rate: float = .1, pretrain: bool = Fa
 
     Equation:
       minimize rec + w_t KL(N(mu, sigma^2) || N(0, I)), from a head's outputs m and a:
-      sigma = l + (u - l) sigmoid(a), mu = sqrt(2 rate + 1 + ln sigma^2 - sigma^2 + relu(m) +
-      1e-6)
-      l^2 < 1 < u^2: the roots s of ln s - s + 2 rate + 1 = 0; hence KL_j = rate + relu(m) / 2 +
-      5e-7
+      sigma = l + (u - l) sigmoid(a)
+      mu = sqrt(2 rate + 1 + ln sigma^2 - sigma^2 + relu(m) + 1e-6)
+      l^2 < 1 < u^2: the roots s of ln s - s + 2 rate + 1 = 0
+      hence KL_j = rate + relu(m) / 2 + 5e-7
 
     Deviations:
       Independent dimensions and the prior N(0, I), as in the tables of text that compare with
@@ -172,8 +172,8 @@ def bn_vae(kit: Kit, recipe: Recipe, *, init: str = 'torch', pretrain: bool = Fa
 
     Equation:
       minimize rec + w_t KL(N(mu', sigma^2) || N(0, I))
-      mu' = gamma (mu - m_B) / sqrt(v_B + 1e-5) + shift, with the batch's mean m_B and variance
-      v_B
+      mu' = gamma (mu - m_B) / sqrt(v_B + 1e-5) + shift
+      m_B, v_B: the batch's mean and variance
 
     Deviations:
       A batch of fewer than two examples is normalized by the running statistics; the published
@@ -207,8 +207,9 @@ def bn_vae_learnable(kit: Kit, recipe: Recipe, *, tau: float = .5,
 
     Equation:
       minimize rec + w_t KL(N(mu', s'^2) || N(0, I))
-      mu' = sqrt(tau + (1 - tau) sigmoid(theta)) n(mu), s' = sqrt((1 - tau) sigmoid(-theta))
-      n(s), n: batch-normalized; hence the batch's mean of mu'^2 + s'^2 is 1 in every dimension
+      mu' = sqrt(tau + (1 - tau) sigmoid(theta)) n(mu)
+      s' = sqrt((1 - tau) sigmoid(-theta)) n(s), n: batch-normalized
+      hence the batch's mean of mu'^2 + s'^2 is 1 in every dimension
 
     Deviations:
       The paper prints neither tau nor what is normalized on the side of the noise, and no code

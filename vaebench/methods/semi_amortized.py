@@ -90,8 +90,8 @@ def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 
       A `Method`; its posterior costs `refine` passes through the decoder and back.
 
     Equation:
-      lambda_0 = encoder(x), v_0 = 0; v_{k+1} = v_k / 2 - g_k, lambda_{k+1} = lambda_k + step
-      v_{k+1}
+      lambda_0 = encoder(x), v_0 = 0
+      v_{k+1} = v_k / 2 - g_k, lambda_{k+1} = lambda_k + step v_{k+1}
       g_k: gradient of rec + beta KL at lambda_k, over 32, clipped
       minimize rec + beta KL at lambda_K, through all K steps
 

@@ -140,8 +140,8 @@ def gavam(kit: Kit, recipe: Recipe) -> Method:
       A `Method`; z is {'memory': [B, M, Z], 'mask': [B, M]}.
 
     Equation:
-      minimize rec(x, z_1..z_T) + w_t sum_t [log q(z_t|x) - log p(z_t | z_<t)], one draw, q
-      Gaussian at every position
+      minimize rec(x, z_1..z_T) + w_t sum_t [log q(z_t|x) - log p(z_t | z_<t)]
+      one draw, q Gaussian at every position
 
     Deviations:
       No code was found. KL is the total over positions, and bounds add -log p(length), for the

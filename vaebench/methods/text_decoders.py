@@ -60,8 +60,8 @@ def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
 
     Equation:
       minimize rec + w_t KL(q(z|x) || N(0, I))
-      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation; the first h: a linear
-        layer of [word; z]
+      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation
+      the first h: a linear layer of [word; z]
 
     Deviations:
       No code was found. The layers are as wide as the table's LSTM and half as wide inside a

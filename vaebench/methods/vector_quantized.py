@@ -243,10 +243,10 @@ def davam(kit: Kit, recipe: Recipe, *, codes: int = 512, attention: bool = True,
       M = the longest sentence or 1, -1 beyond the sentence; the codebook is in the carry.
 
     Equation:
-      z_t = argmin_k |h_t - e_k|; first minimize rec(x, e_z) + commit sum_t |h_t - e_{z_t}|^2,
-      straight through to h
-      e_k: running means of the states that have code k; then minimize -sum_t log p(z_t | z_<t),
-        all else frozen
+      z_t = argmin_k |h_t - e_k|
+      first minimize rec(x, e_z) + commit sum_t |h_t - e_{z_t}|^2, straight through to h
+      e_k: running means of the states that have code k
+      then minimize -sum_t log p(z_t | z_<t), all else frozen
 
     Deviations:
       No code was found. KL is the total over positions, and bounds add -log p(length), for the
