@@ -299,14 +299,14 @@ PRETRAINED = {
     'cyclical': (lambda kit, recipe: autoencoders.vae(kit, recipe, pretrain=True), {}, set()),
     'delta': (lambda kit, recipe: rate_control.delta_vae(kit, recipe, pretrain=True), {},
               set()),
-    'bn': (lambda kit, recipe: rate_control.bn_vae(kit, recipe, pretrain=True), {'gamma': .6}, {
-        'shift'
-    }), 'vmf': (lambda kit, recipe: autoencoders.autoencoder(
-        kit, recipe, geometry.vmf(kit, 5.), regularizers.kl, objectives.scheduled_weight(
-            recipe), prior=geometry.uniform_sphere(kit.latent), pretrain=True), {}, set()),
-    'fb': (lambda kit, recipe: rate_control.free_bits(kit, recipe, pretrain=True), {
-        'target': 1.
-    }, set()),
+    'bn': (lambda kit, recipe: rate_control.bn_vae(kit, recipe, pretrain=True), {'gamma': .6},
+           {'shift'}),
+    'vmf': (lambda kit, recipe: autoencoders.autoencoder(
+        kit, recipe, geometry.vmf(kit, 5.), regularizers.kl,
+        objectives.scheduled_weight(recipe), prior=geometry.uniform_sphere(kit.latent),
+        pretrain=True), {}, set()),
+    'fb': (lambda kit, recipe: rate_control.free_bits(kit, recipe, pretrain=True),
+           {'target': 1.}, set()),
 }
 
 

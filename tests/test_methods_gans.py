@@ -430,7 +430,8 @@ def test_infogan_information_falls_to_the_critic_and_the_generator():
 @pytest.mark.parametrize(
     'call, message',
     [(lambda: gans.gan(toys.without(toys.kit(), 'gen'), toys.recipe()), "network 'gen'"),
-     (lambda: energy_gans.began(toys.without(toys.kit(), 'gen'), toys.recipe()), "network 'gen'"),
+     (lambda: energy_gans.began(toys.without(toys.kit(), 'gen'), toys.recipe()),
+      "network 'gen'"),
      (lambda: gans.gan(toys.kit(), toys.recipe(), noise='gauss'), 'noise'),
      (lambda: gans.f_gan(toys.kit(), toys.recipe(), divergence='hellingr'), "'hellinger'"),
      (lambda: gans.infogan(toys.without(toys.kit(), 'label'), toys.recipe()),

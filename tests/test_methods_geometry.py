@@ -9,7 +9,14 @@ import toys
 
 from vaebench import core
 from vaebench.errors import UserError
-from vaebench.methods import autoencoders, geometry, models, objectives, posteriors, regularizers
+from vaebench.methods import (
+    autoencoders,
+    geometry,
+    models,
+    objectives,
+    posteriors,
+    regularizers,
+)
 from vaebench.ops import distributions, poincare, vmf
 
 DATA = toys.images(6)

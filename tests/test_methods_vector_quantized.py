@@ -21,11 +21,11 @@ HP = {
 LATENT, CODES = 3, 5
 FORMS = {
     'davam': functools.partial(vector_quantized.davam, codes=CODES),
-    'davam_q': functools.partial(vector_quantized.davam, codes=CODES,
-                                 attention=False), 'gavam': sequence_latents.gavam
+    'davam_q': functools.partial(vector_quantized.davam, codes=CODES, attention=False),
+    'gavam': sequence_latents.gavam,
 }
 FORM = pytest.mark.parametrize('form', FORMS)
-QUANTISED = pytest.mark.parametrize('form', ['davam', 'davam_q'])
+QUANTIZED = pytest.mark.parametrize('form', ['davam', 'davam_q'])
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def still(tree):
     return jax.tree.map(jnp.zeros_like, tree)
 
 
-@QUANTISED
+@QUANTIZED
 @pytest.mark.slow
 def test_uniform_prior_costs_ln_k_per_code(form):
     method, params, carry = started(form)
@@ -86,7 +86,7 @@ def test_uniform_prior_costs_ln_k_per_code(form):
     toys.close(e['kl'](params, carry, q), -e['log_prior'](params, carry, q))
 
 
-@QUANTISED
+@QUANTIZED
 @pytest.mark.slow
 def test_one_code_costs_nothing(form):
     method = vector_quantized.davam(kit(), toys.recipe(), codes=1, attention=form == 'davam')
