@@ -157,9 +157,10 @@ METHODS = {
                    {'c': .1}),
     'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
                      ('dai2021apovae',), DUAL, {'c': .1}),
-    'apo_vae_vp': Entry(
-        implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
-        ('dai2021apovae',), PSEUDO_DUAL, {'c': .1, 'pseudo': 50}, note='its +VP'),
+    'apo_vae_vp': Entry(implicit.apo_vae,
+                        {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
+                        ('dai2021apovae',), PSEUDO_DUAL, {'c': .1, 'pseudo': 50},
+                        note='its +VP'),
     # prior
     'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), ('ding2021flowprior',), DUAL),
     'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.},
@@ -242,12 +243,10 @@ METHODS = {
                    ENERGY_GAN),
     'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1},
                       ('zhao2017energybased',), ENERGY_GAN, note='its EBGAN-PT'),
-    'began': Entry(
-        energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3}, ('berthelot2017began',), ENERGY_GAN,
-        meanings={
-            'gamma': "ratio of the samples' error to the data's that is held: low for "
-            'quality, high for diversity'
-        }),
+    'began': Entry(energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3},
+                   ('berthelot2017began',), ENERGY_GAN,
+                   meanings={'gamma': "ratio of the samples' error to the data's that is held: "
+                                      'low for quality, high for diversity'}),
     'infogan': Entry(gans.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
                      ('chen2016infogan',), GAN),
     # moments

@@ -140,13 +140,17 @@ def supervised_aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, spread
     model = models.model(kit, posterior, prior_of(law, classes, join),
                          decoder=dec._replace(log_prob=log_prob), corrupt=noise)
     evals, rebuild = _rebuilds(model)
-    evals['reconstruct'] = lambda params, carry, batch: rebuild(
-        params, carry, batch, labelled(model.evals['encode'](params, carry, batch), batch))
+
+    def reconstruct(params, carry, batch):
+        code = labelled(model.evals['encode'](params, carry, batch), batch)
+        return rebuild(params, carry, batch, code)
+
     seen = Labels(classes)
     game = Game('z', seen.critic(kit, kit.latent, hidden), law.draw,
                 lambda params, q, code: code)
-    return adversarial_autoencoder(recipe, model, (game,), learns=('enc', *posterior.names),
-                                   labels=seen, select=select)._replace(evals=evals)
+    method = adversarial_autoencoder(recipe, model, (game,), learns=('enc', *posterior.names),
+                                     labels=seen, select=select)
+    return method._replace(evals={**evals, 'reconstruct': reconstruct})
 
 
 def head_separation(classes: int) -> objectives.AuxiliaryLoss:

@@ -17,10 +17,11 @@ from vaebench.ops import vmf as sphere
 
 def uniform_sphere(size: int) -> models.Prior:
     """The uniform prior on the unit sphere of R^size; its KL is that of `vmf`."""
-    return models.Prior(
-        (), lambda key, data, params: {},
-        lambda params, z: jnp.full(z.shape[:-1], -sphere.log_area(size), z.dtype),
-        lambda params, key, n: sphere.uniform(key, n, size), family='sphere')
+    def log_prob(params, z):
+        return jnp.full(z.shape[:-1], -sphere.log_area(size), z.dtype)
+
+    return models.Prior((), lambda key, data, params: {}, log_prob,
+                        lambda params, key, n: sphere.uniform(key, n, size), family='sphere')
 
 
 def vmf(kit: Kit, kappa: float = 13., head_init: str | None = None) -> Posterior:
@@ -101,7 +102,7 @@ THIN = 1e-3        # least scale of a wrapped normal, for the same reason
 
 
 def check_curvature(c: float, convention: str) -> None:
-    """Refuses a curvature or a convention that `ops.poincare` does not know."""
+    """Refuses a curvature or a convention of which `ops.poincare` knows nothing."""
     if convention not in poincare.UNIT:
         raise unknown('wrapped normal', convention, poincare.UNIT)
     if c < 0:
@@ -141,12 +142,14 @@ def wrapped_normal(kit: Kit, c: float = .1, convention: str = 'pvae',
         center = poincare.shorten(center, c, REACH)
         return {'mean': poincare.exp0(center, c), 'scale': jax.nn.softplus(raw) + THIN}, carry
 
+    def sample(params, q, key):
+        return poincare.wrapped_sample(key, q['mean'], q['scale'], c, convention)
+
+    def log_q(params, q, z):
+        return poincare.wrapped_log_prob(z, q['mean'], q['scale'], c, convention)
+
     return Posterior(('head',), lambda key: ({'head': head.init(key)}, {}), apply,
-                     mean=lambda params, q: q['mean'],
-                     sample=lambda params, q, key: poincare.wrapped_sample(
-                         key, q['mean'], q['scale'], c, convention),
-                     log_q=lambda params, q, z: poincare.wrapped_log_prob(
-                         z, q['mean'], q['scale'], c, convention))
+                     mean=lambda params, q: q['mean'], sample=sample, log_q=log_q)
 
 
 def wrapped_prior(size: int, c: float = .1, convention: str = 'pvae') -> models.Prior:

@@ -50,7 +50,7 @@ class Labels(NamedTuple):
         """A critic's network for rows [B, width], and for labels where critics see them."""
         return kit.mlp((width + (self.classes + 1 if self.label_mode else 0), *hidden, 1))
 
-    def beside(self, x: jax.Array, labels: jax.Array) -> jax.Array:
+    def attach(self, x: jax.Array, labels: jax.Array) -> jax.Array:
         """What a critic reads of rows [B, D] and their labels [B]."""
         if not self.label_mode:
             return x
@@ -84,8 +84,8 @@ class Game(NamedTuple):
         return f'critic_{self.name}'
 
 
-class Meeting(NamedTuple):
-    """What a loss sees when a critic meets the codes of a batch."""
+class CriticInput(NamedTuple):
+    """What a loss of one critic reads of one batch."""
     game: Game
     fake: jax.Array                        # [B, D]
     labels: jax.Array                      # int [B]
@@ -93,27 +93,27 @@ class Meeting(NamedTuple):
     key: Key
 
 
-def _critic_loss(meeting: Meeting) -> jax.Array:
+def _critic_loss(seen: CriticInput) -> jax.Array:
     """Draws of the prior are real, codes are not: cross-entropies, [B]."""
-    real = meeting.game.real(derive(meeting.key, 2), meeting.labels)
-    return adversarial.critic_loss(meeting.score(real, 0),
-                                   meeting.score(jax.lax.stop_gradient(meeting.fake), 1))
+    real = seen.game.real(derive(seen.key, 2), seen.labels)
+    return adversarial.critic_loss(seen.score(real, 0),
+                                   seen.score(jax.lax.stop_gradient(seen.fake), 1))
 
 
-def _encoder_loss(meeting: Meeting) -> jax.Array:
+def _encoder_loss(seen: CriticInput) -> jax.Array:
     """Codes are called real: the non-saturating form, [B]."""
-    return adversarial.generator_loss(meeting.score(meeting.fake, 1))
+    return adversarial.generator_loss(seen.score(seen.fake, 1))
 
 
 def critic_terms(model: models.Model, games: Sequence[Game], labels: Labels,
-                 loss: Callable[[Meeting], jax.Array]) -> Callable[..., tuple]:
+                 loss: Callable[[CriticInput], jax.Array]) -> Callable[..., tuple]:
     """A loss of every critic, as means over streams and slots.
 
     Args:
       model: what makes the codes.
       games: one per critic.
       labels: who sees them.
-      loss: `Meeting` -> [B].
+      loss: `CriticInput` -> [B].
 
     Returns:
       Function (params, carry, batch, ctx) -> (their sum [], {name of a game: []}).
@@ -121,7 +121,7 @@ def critic_terms(model: models.Model, games: Sequence[Game], labels: Labels,
     def score(game: Game, params: Params, x, label, key, hp):
         if game.noise is not None:
             x = x + game.noise(hp) * jax.random.normal(key, x.shape, x.dtype)
-        return game.net.apply(params[game.critic], labels.beside(x, label))[..., 0]
+        return game.net.apply(params[game.critic], labels.attach(x, label))[..., 0]
 
     def terms(params, carry, batch, ctx):
         found: dict[str, Any] = dict.fromkeys((game.name for game in games), 0.)
@@ -135,8 +135,8 @@ def critic_terms(model: models.Model, games: Sequence[Game], labels: Labels,
                 def judge(x, tag, game=game, label=label, key=key):
                     return score(game, params, x, label, derive(key, tag), ctx.hp)
 
-                meeting = Meeting(game, game.fake(params, q, code), label, judge, key)
-                found[game.name] += mean(loss(meeting), part) / len(streams)
+                seen = CriticInput(game, game.fake(params, q, code), label, judge, key)
+                found[game.name] += mean(loss(seen), part) / len(streams)
         return sum(found.values()), found
 
     return terms
