@@ -42,8 +42,8 @@ def _setting(kit: Kit, style: str, classes: int, stochastic: bool, spread: float
 
 
 def _rebuilds(model: models.Model) -> tuple[dict[str, Callable], Callable]:
-    """Evals of a model whose codes are more than a style: what reads or makes entire codes
-    gives way.
+    """Evals of a model whose codes are more than a style, without those that read or make
+    entire codes, and a function that decodes the codes of a batch.
     """
     def reconstruct(params, carry, batch, code):
         return {'x': model.evals['decode'](params, carry, code, None, 'mean')['x']}
@@ -154,14 +154,14 @@ def supervised_aae(kit: Kit, recipe: Recipe, *, stochastic: bool = False, spread
 
 
 def head_separation(classes: int) -> objectives.AuxiliaryLoss:
-    """What an `objectives.AuxiliaryLoss` charges for cluster heads that are near: hp['apart']
-    sum_{i<j} max(0, hp['eta'] - distance).
+    """Penalizes cluster heads that are near: hp['apart'] sum_{i<j} max(0, hp['eta'] -
+    distance).
 
     Args:
       classes: K.
 
     Returns:
-      A `objectives.AuxiliaryLoss` without parameters of its own; aux 'near' is the sum.
+      An `objectives.AuxiliaryLoss` without parameters of its own; aux 'near' is the sum.
     """
     def apply(params, terms, batch, ctx):
         i, j = np.triu_indices(classes, 1)
@@ -176,7 +176,7 @@ def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
                     labelled: bool = True, heads: bool = False, stochastic: bool = False,
                     spread: float = 1., noise: float = 0., hidden: Sequence[int] = (1000, 1000),
                     select: str = '') -> Method:
-    """Adversarial autoencoder that also says a class: semi-supervised, clustering, or
+    """Adversarial autoencoder that also predicts a class: semi-supervised, clustering, or
     dimensionality reduction.
 
     One critic pulls the style to N(0, spread^2 I), another the softmax over classes to equally

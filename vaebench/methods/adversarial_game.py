@@ -1,5 +1,5 @@
-"""A generator and a critic as two players: what they draw, what their losses see, how they
-move.
+"""A generator and a critic as two players: their inputs, what their losses see and their
+updates.
 """
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class Source(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a loss of a game sees."""
+    """What the loss of a player sees in its turn."""
     # x [B, ...] -> what the critic makes of it, [B] unless it was asked for more
     score: Callable
     fake: jax.Array            # [B, ...] samples
@@ -49,7 +49,7 @@ class Turn(NamedTuple):
 
 
 Outcome = tuple[jax.Array, tuple[Any, Mapping]]
-"""What a loss of a game gives: (loss [], (the game's carry, aux))."""
+"""What the loss of a player returns: (loss [], (the game's carry, aux))."""
 
 
 class Critic(NamedTuple):
@@ -71,7 +71,7 @@ class Critic(NamedTuple):
 
 def source(kit: Kit, noise: str = 'normal', norm: bool = False, width: int = 0,
            codes: Callable[..., jax.Array] | None = None) -> Source:
-    """The kit's generator.
+    """Builds the kit's generator and the law of its input.
 
     Args:
       kit: `gen` is used.
@@ -99,7 +99,7 @@ def source(kit: Kit, noise: str = 'normal', norm: bool = False, width: int = 0,
 
 def adversarial_game(recipe: Recipe, origin: Source, critic: Critic,
                      generator_loss: Callable[[Turn], Outcome], state: Any = ()) -> Method:
-    """Two players, 'critic' and then 'gen'; each draws noise of its own.
+    """Lets two players learn, 'critic' and then 'gen'; each draws noise of its own.
 
     Args:
       recipe: the protocol.
@@ -161,7 +161,7 @@ def generator_evals(origin: Source) -> dict[str, Callable]:
 
 
 def generator_objective(loss: Callable[[jax.Array], jax.Array]) -> Callable[[Turn], Outcome]:
-    """A generator's loss that reads scores only, one by one.
+    """Turns a function of scores, one by one, into the loss of a generator.
 
     Args:
       loss: [B] scores of samples -> [B].
@@ -175,7 +175,7 @@ def generator_objective(loss: Callable[[jax.Array], jax.Array]) -> Callable[[Tur
 def two_player_gan(kit: Kit, recipe: Recipe, critic_loss: Callable[..., jax.Array],
                    generator_loss: Callable[[jax.Array], jax.Array], *, estimate: str = '',
                    noise: str = 'normal', norm: bool = False, **of_critic: Any) -> Method:
-    """A game whose losses read scores only, one by one.
+    """Builds a game whose losses read scores only, one by one.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -201,8 +201,8 @@ def two_player_gan(kit: Kit, recipe: Recipe, critic_loss: Callable[..., jax.Arra
 
 def clip_parameters(tx: optax.GradientTransformation,
                     limit: jax.Array | float) -> optax.GradientTransformation:
-    """An optimizer after every update of which all parameters lie in [-limit, limit], but for
-    rounding.
+    """Wraps an optimizer so that all parameters lie in [-limit, limit] after every update, but
+    for rounding.
 
     Args:
       tx: optax transformation.
@@ -222,8 +222,8 @@ def clip_parameters(tx: optax.GradientTransformation,
 
 
 def critic_updates(n_critic: int, boost: int) -> dict[str, Any]:
-    """`updates` and `active` of a critic that has `boost` updates in the first 25 steps and in
-    every 500th.
+    """Gives `updates` and `active` of a critic that takes `boost` updates in the first 25 steps
+    and in every 500th.
 
     >>> critic_updates(5, 0)
     {'updates': 5, 'active': None}

@@ -16,7 +16,7 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
                 regularizer: models.Regularizer, weight: objectives.Schedule, *,
                 extra: objectives.AuxiliaryLoss | None = None, select: str = 'elbo',
                 pretrain: bool | Mapping[str, Any] = False, **of_model: Any) -> Method:
-    """A method that minimizes rec + weight * regularizer + extra.
+    """Builds a method that minimizes rec + weight * regularizer + extra.
 
     Args:
       kit: the networks; `encoder`, `decoder` and what `posterior` needs are used.

@@ -1,4 +1,4 @@
-"""Rows without latents."""
+"""Methods without latents: a language model, a classifier and the source of a corpus."""
 import jax
 import jax.numpy as jnp
 
@@ -46,7 +46,7 @@ def language_model(kit: Kit, recipe: Recipe) -> Method:
 
 
 def classifier(kit: Kit, recipe: Recipe) -> Method:
-    """An encoder and a linear layer that are shown every label: cross-entropy.
+    """Supervised classifier: an encoder and a linear layer that see every label.
 
     Args:
       kit: `encoder` and `head` are used; the data has labels.

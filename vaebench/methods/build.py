@@ -1,4 +1,4 @@
-"""A row's method on its kit."""
+"""Builds the method of a row on its kit."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +10,7 @@ from vaebench.schema import Schema
 
 
 def fitting(entry: Entry) -> tuple[str, ...]:
-    """Names of our kits that have all the networks an entry needs.
+    """Names our kits that have all the networks an entry needs.
 
     >>> from vaebench.methods import METHODS
     >>> fitting(METHODS['twr'])
@@ -41,7 +41,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
-    """A row's `Method` on its kit.
+    """Builds the `Method` of a row on its kit.
 
     Args:
       config: the row's resolved config.

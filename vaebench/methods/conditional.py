@@ -1,4 +1,4 @@
-"""Autoencoders that are told a context c of every example, such as its label.
+"""Autoencoders that are given a context c of every example, such as its label.
 
 The condition lives inside the code, z = {'z': [B, Z], 'context': [B, C]}: densities, bounds,
 importance weights and information read it there, and nothing outside this file knows of it.
@@ -17,7 +17,7 @@ from vaebench.ops import distributions, divergences
 
 
 def conditioned(kit: Kit, context: Context) -> Kit:
-    """The kit whose encoder gives [h; c], and whose heads read both: W h + V c."""
+    """Returns a kit whose encoder gives [h; c], and whose heads read both: W h + V c."""
     def encoder(init=None):
         enc = kit.encoder(init=init)
 
@@ -44,7 +44,7 @@ def conditioned(kit: Kit, context: Context) -> Kit:
 
 
 def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
-    """q(z|x, c): a posterior over [B, Z], made with a `conditioned` kit, whose codes carry c.
+    """Makes q(z|x, c) of a posterior over [B, Z] on a `conditioned` kit: its codes carry c.
 
     Args:
       posterior: over [B, Z]; its KL stays that from its own family of priors.
@@ -69,7 +69,7 @@ def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
 
 
 def _drawn(context: Context, key: Key, n: int) -> jax.Array:
-    """Contexts [n, C] from their law, without which no eval asks for any."""
+    """Draws contexts [n, C] from their law; a context without a law has no eval that draws."""
     assert context.draw is not None
     return context.draw(key, n)
 
@@ -116,7 +116,7 @@ PRIORS = {'standard': standard_prior, 'learned': learned_prior}
 
 
 def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> posteriors.Posterior:
-    """A diagonal Gaussian `given` posterior with its closed-form KL from N(m(c), diag s(c)^2).
+    """Gives a diagonal Gaussian `given` posterior its closed-form KL from N(m(c), diag s(c)^2).
 
     Args:
       posterior: its q['q'] holds 'mean' and 'log_var'.
@@ -135,7 +135,7 @@ def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> poster
 
 
 def reads(decoder: Decoder) -> Decoder:
-    """A decoder of [z; c] as one of codes that carry c."""
+    """Makes a decoder of codes that carry c from a decoder of [z; c]."""
     def joined(z):
         return jnp.concatenate([z['z'], z['context']], -1)
 
@@ -145,7 +145,7 @@ def reads(decoder: Decoder) -> Decoder:
 
 
 def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
-    """VAE that is told the label: encoder, decoder and, if it is learned, prior see it.
+    """VAE conditional on the label: encoder, decoder and, if it is learned, prior see it.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period.
@@ -187,8 +187,8 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
 
 def conditional_evals(kit: Kit, evals: Mapping[str, Any], decoder: Decoder,
                       context: Context) -> dict[str, Any]:
-    """The evals of a conditional model: nothing is decoded of codes alone; examples are
-    rebuilt.
+    """Selects the evals of a conditional model: codes alone cannot be decoded; examples are
+    reconstructed.
 
     Without a law of contexts nothing is drawn from the prior either.
     """

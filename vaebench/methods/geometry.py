@@ -190,7 +190,7 @@ def gyroplanes(n_in: int, n_out: int, c: float = .1) -> Net:
 
 
 def with_input_layer(decoder: Decoder, lift: Net) -> Decoder:
-    """A decoder of lift(z).
+    """Puts a layer before a decoder: it decodes lift(z).
 
     Args:
       decoder: a `Decoder`.
@@ -222,7 +222,7 @@ def boundary_share(c: float) -> Callable[..., dict[str, jax.Array]]:
 
 
 def reject_boundary(method: Method, c: float) -> Method:
-    """The method with evals that give codes on the rim no prior probability, so that weights
+    """Changes the evals of a method so that codes on the rim have no prior probability: weights
     remain bounds.
 
     A draw that was pulled back to the rim has not the density that is computed for it: counting

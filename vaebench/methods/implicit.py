@@ -157,8 +157,8 @@ def dual_autoencoder(kit: Kit, recipe: Recipe, posterior: Posterior, *,
                      view: Callable[[jax.Array], jax.Array] = lambda z: z,
                      shown: Callable[..., Mapping] = lambda terms, batch: {},
                      **options: Any) -> Method:
-    """An autoencoder whose rate is a dual estimate of its KL by nu(z, x), or nu(z) for KL(q(z)
-    || p(z)).
+    """Builds an autoencoder whose rate is a dual estimate of its KL by nu(z, x), or nu(z) for
+    KL(q(z) || p(z)).
 
     Every step draws the codes once, for all players. The published formulas lack + 1; nu is
     capped at 20. Aux 'kl' is the true KL, exact or at one draw, and 'dual' the papers'.

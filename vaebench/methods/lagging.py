@@ -11,7 +11,7 @@ from vaebench.methods import models, objectives, posteriors, regularizers
 
 def move_only(tx: optax.GradientTransformation,
               names: Collection[str]) -> optax.GradientTransformation:
-    """A transformation that sees every gradient but moves only some entries.
+    """Wraps a transformation so that it sees every gradient but moves only some entries.
 
     Clipping in `tx` is thus that of the joint norm, as in He et al.'s script.
 

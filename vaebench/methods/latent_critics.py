@@ -1,4 +1,4 @@
-"""The training of autoencoders whose codes critics compare with draws of a prior."""
+"""Training of autoencoders whose codes critics compare with draws of a prior."""
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -107,7 +107,7 @@ def _encoder_loss(seen: CriticInput) -> jax.Array:
 
 def critic_terms(model: models.Model, games: Sequence[Game], labels: Labels,
                  loss: Callable[[CriticInput], jax.Array]) -> Callable[..., tuple]:
-    """A loss of every critic, as means over streams and slots.
+    """Sums a loss over all critics, each a mean over streams and slots.
 
     Args:
       model: what makes the codes.
@@ -158,8 +158,8 @@ def adversarial_autoencoder(recipe: Recipe, model: models.Model, games: Sequence
                             learns: tuple[str, ...], labels: Labels = NO_LABELS,
                             extra: objectives.AuxiliaryLoss | None = None,
                             select: str = '') -> Method:
-    """An autoencoder, its critics, its encoder as their generator, and where there are labels
-    its classifier.
+    """Builds an autoencoder with its critics, its encoder as their generator, and, where there
+    are labels, its classifier.
 
     Every step has the players 'reconstruct' (rec + extra), 'critic' (the cross-entropies of all
     critics: prior draws are real, codes are not), 'encoder' (calls its codes real: the

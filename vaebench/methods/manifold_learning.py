@@ -21,7 +21,7 @@ ESTIMATORS = {
 
 def fit_transform(estimator: str, x: np.ndarray, seed: int, size: int = 2,
                   **options: Any) -> np.ndarray:
-    """Codes of all rows of x, by a map fitted to these rows.
+    """Computes codes of all rows of x by a map fitted to these rows.
 
     Args:
       estimator: key of `ESTIMATORS`.
@@ -52,7 +52,7 @@ def _make(estimator: str, seed: int, size: int, options: Mapping[str, Any]) -> A
 
 def embedding(kit: Kit, recipe: Recipe, *, estimator: str, size: int = 2,
               **options: Any) -> Method:
-    """A map of scikit-learn's, with no training and no parameters.
+    """Map of scikit-learn, with no training and no parameters.
 
     Transductive: 'embed' fits it to all rows it is given, and only they have codes. A metric
     that reads it has fitted it to the evaluated split itself, where an autoencoder's codes come

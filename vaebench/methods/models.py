@@ -1,4 +1,4 @@
-"""A generative autoencoder as one: encoder, posterior, prior and decoder."""
+"""A generative autoencoder as one value: encoder, posterior, prior and decoder."""
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ aux).
 
 
 class Model(NamedTuple):
-    """Encoder, posterior, prior and decoder as one."""
+    """Encoder, posterior, prior and decoder as one value."""
     names: tuple[str, ...]             # keys of its params
     init: Callable[..., tuple[Mapping, Any]]   # (key, data) -> (params, carry of the posterior)
     # (params, carry, batch, key, hp) -> (q, z, features, carry)

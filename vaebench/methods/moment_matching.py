@@ -25,8 +25,8 @@ MMD_GAN = (1., 4., 16., 64., 256.)        # for features
 
 
 def scaled(variances: Sequence[float], x: jax.Array, base: int) -> tuple[float, ...]:
-    """Variances that were meant for rows of `base` entries, for those of x [B, ...]; as they
-    are where base is 0.
+    """Scales variances meant for rows of `base` entries to rows of x [B, ...]; leaves them as
+    they are where base is 0.
 
     >>> scaled((2., 80.), jnp.zeros((5, 14, 14, 1)), 784)
     (0.5, 20.0)
@@ -37,7 +37,7 @@ def scaled(variances: Sequence[float], x: jax.Array, base: int) -> tuple[float, 
 
 def discrepancy(x: jax.Array, y: jax.Array, batch: Batch,
                 variances: Sequence[float]) -> jax.Array:
-    """Root of the biased squared MMD between two sets of rows; couples the batch.
+    """Computes the root of the biased squared MMD between two sets of rows; couples the batch.
 
     Args:
       x: [B, ...].
@@ -64,8 +64,8 @@ def discrepancy(x: jax.Array, y: jax.Array, batch: Batch,
 
 def gmmn(kit: Kit, recipe: Recipe, *, variances: Sequence[float] = GMMN,
          base: int = 784) -> Method:
-    """Generative moment matching network: samples of uniform noise come to have the data's
-    kernel means.
+    """Generative moment matching network: samples made from uniform noise learn to have the
+    kernel means of the data.
 
     Args:
       kit: `gen` is used.
@@ -140,8 +140,8 @@ def generated(kit: Kit, noise: int, hidden: Sequence[int]) -> models.Prior:
 def gmmn_ae(kit: Kit, recipe: Recipe, *, noise: int = 10,
             hidden: Sequence[int] = (64, 256, 256, 1024), variances: Sequence[float] = (1.,),
             base: int = 32, corrupt: float = 0.) -> Method:
-    """A generator of codes that match those of an autoencoder, which is trained first and
-    frozen then.
+    """GMMN of codes that match those of an autoencoder, which is trained first and then
+    frozen.
 
     Args:
       kit: `encoder`, `head`, `decoder` and `mlp` are used.
@@ -186,7 +186,7 @@ def gmmn_ae(kit: Kit, recipe: Recipe, *, noise: int = 10,
 
 
 def features(kit: Kit, size: int) -> Net:
-    """A critic that describes, and reconstructs from its description.
+    """Builds a critic that maps to features, and reconstructs from them.
 
     Args:
       kit: `critic` and `gen` are used; neither is normalized.

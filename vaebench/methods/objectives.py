@@ -75,7 +75,7 @@ class AuxiliaryLoss(NamedTuple):
 
 def as_auxiliary(regularizer: Regularizer, weight: Callable[[Hp], Any],
                  tag: int = 2) -> AuxiliaryLoss:
-    """A regularizer as an `AuxiliaryLoss`: weight(hp) times it, with a key of its own.
+    """Makes an `AuxiliaryLoss` of a regularizer: weight(hp) times it, with a key of its own.
 
     Args:
       regularizer: see `objective`.
@@ -96,7 +96,7 @@ def objective(model: Model, regularizer: Regularizer, weight: Schedule,
               extra: AuxiliaryLoss | None = None,
               draws: Callable[[StepInfo], Key] = lambda ctx: derive(ctx.key, 0)
               ) -> Callable[..., tuple]:
-    """rec + weight * regularizer + extra as a player's loss.
+    """Builds the loss rec + weight * regularizer + extra of a player.
 
     Args:
       model: a `Model`.
@@ -125,7 +125,7 @@ def objective(model: Model, regularizer: Regularizer, weight: Schedule,
 
 def starter(model: Model, weight: Schedule,
             extra: AuxiliaryLoss | None = None) -> Callable[..., tuple]:
-    """`Method.init` of a model whose objective has that weight and extra: (key, data) ->
+    """Builds `Method.init` of a model whose objective has that weight and extra: (key, data) ->
     (params, carry).
     """
     def init(key, data):

@@ -1,4 +1,4 @@
-"""What a head makes of features: approximate posteriors q(z|x) as pure functions."""
+"""Approximate posteriors q(z|x) as pure functions of an encoder's features."""
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -136,7 +136,7 @@ def committed(kit: Kit, rate: float = .1, head_init: str | None = None) -> Poste
 
 
 def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Weighted mean and variance over the batch: couples the batch.
+    """Computes the weighted mean and variance over the batch: couples the batch.
 
     Args:
       x: [B, Z].
@@ -172,7 +172,7 @@ def _statistics(x, running, weight, training) -> tuple[jax.Array, jax.Array, dic
 
 
 def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
-    """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation
+    """Diagonal Gaussian whose means have batch mean `shift` (learned) and standard deviation
     gamma (fixed).
 
     The carry keeps running statistics, and the gamma in force for evaluation, which sees no hp.
@@ -214,7 +214,7 @@ def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
 def batch_norm_learnable(kit: Kit, tau: float = .5,
                          head_init: str | None = 'torch') -> Posterior:
     """Diagonal Gaussian whose means and standard deviations are both batch-normalized and share
-    a learnt scale.
+    a learned scale.
 
     A normalized mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a
     normalized standard deviation by sqrt((1 - tau) sigmoid(-theta)), so that their squares'

@@ -1,4 +1,4 @@
-"""Learnt priors, and the objective of two bounds that trains them."""
+"""Learned priors, and the objective of two bounds that trains them."""
 from typing import Any
 
 import jax
@@ -45,7 +45,7 @@ def flow(kit: Kit, layers: int = 6, hidden: int = 64) -> models.Prior:
 
 
 def mog(kit: Kit, k: int = 50, spread: float = .5) -> models.Prior:
-    """Mixture of k diagonal Gaussians whose means, log variances and logits are learnt.
+    """Mixture of k diagonal Gaussians whose means, log variances and logits are learned.
 
     Args:
       kit: the networks; only the latent size is used.
@@ -149,7 +149,7 @@ def full_mixture_start(key: Key, codes: jax.Array, weight: jax.Array,
 
 
 def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior:
-    """The posterior's mean over k learnt pseudo-inputs: (1/k) sum_j q(z | s_j).
+    """The posterior's mean over k learned pseudo-inputs: (1/k) sum_j q(z | s_j).
 
     Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so
     that a prior has no noise of its own.
@@ -193,8 +193,8 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
 
 def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior: models.Prior,
                *, draws: int = 10, free: str = '', scale: float = .5) -> Method:
-    """A method that maximizes the importance-weighted bound plus the ELBO, both from the same
-    draws.
+    """Builds a method that maximizes the importance-weighted bound plus the ELBO, both from the
+    same draws.
 
     The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log
     p(x|z_i) - beta r_i and r_i = log q(z_i|x) - log p(z_i); gradients reach everything through
@@ -331,7 +331,7 @@ def mog_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -
 
 
 def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -> Method:
-    """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
+    """VAE whose prior is the posterior's mean over learned pseudo-inputs.
 
     A pseudo-sentence is a sequence of vectors in the embeddings' place.
 
@@ -350,7 +350,7 @@ def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) 
     Equation:
       maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
-      p(z) = (1 / K) sum_k q(z|s_k), s_k learnt
+      p(z) = (1 / K) sum_k q(z|s_k), s_k learned
 
     Deviations:
       The objective is Ding and Gimpel's; Tomczak and Welling maximize the ELBO alone. Half the

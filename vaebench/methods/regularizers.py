@@ -15,18 +15,18 @@ from vaebench.ops import kernels, schedules
 
 def none(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
          key: Key) -> tuple[float, Mapping]:
-    """The regularizer of an autoencoder: nothing."""
+    """Adds nothing: the regularizer of a plain autoencoder."""
     return 0., {}
 
 
 def kl(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
        key: Key) -> tuple[jax.Array, Mapping]:
-    """The KL itself."""
+    """Adds the KL."""
     return mean(terms.kl, batch), {}
 
 
 def free_bits(scope: str = 'dim', reduce: str = 'example', form: str = 'mask') -> Regularizer:
-    """KL without pull below hp['target'] nats: see `losses.elbo.free_bits`.
+    """Adds the KL, without a gradient below hp['target'] nats: see `losses.elbo.free_bits`.
 
     Args:
       scope: 'dim' gives each dimension an equal share of the target, 'total' compares the sum
@@ -91,7 +91,7 @@ def mmd(size: int, width: float = 1.) -> Regularizer:
 
 
 def mmd_tutorial(size: int, width: float = 1.) -> Regularizer:
-    """`mmd_rate` with the one kernel exp(-r^2 / Z^2) of InfoVAE's published tutorial; couples
+    """`mmd` with the one kernel exp(-r^2 / Z^2) of InfoVAE's published tutorial; couples
     the batch.
 
     Args:
@@ -112,7 +112,7 @@ median = kernels.median
 
 
 def mmd_rbf(size: int, within: str = 'prior', width: float = 1.) -> Regularizer:
-    """`mmd_rate` with one Gaussian kernel, whose variance the batch sets; couples the batch.
+    """`mmd` with one Gaussian kernel, whose variance the batch sets; couples the batch.
 
     The variance is the median squared distance between codes and prior draws plus that between
     prior draws ('prior': the text code) or between codes ('codes': the image code). Both send a
@@ -169,6 +169,6 @@ def discrepancy(kernel: str, size: int, width: float = 1.) -> Regularizer:
 
 def per_dimension(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
                   key: Key) -> tuple[float, Mapping]:
-    """Costs nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
+    """Adds nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
     kl = jax.vmap(mean, (1, None))(terms.kl_dims, batch)
     return 0., {f'kl{i}': kl[i] for i in range(len(kl))}

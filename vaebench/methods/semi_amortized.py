@@ -18,8 +18,8 @@ MOMENTUM = .5
 
 
 def clip_rows(g: jax.Array, limit: float | None) -> jax.Array:
-    """Rows [..., Z] no longer than `limit`; None leaves them. Differentiable where a row is
-    zero.
+    """Shortens rows [..., Z] to at most `limit`; None leaves them. A row of zeros has a
+    derivative.
 
     >>> clip_rows(jnp.array([[3., 4.], [0., 1.]]), 2.5).tolist()
     [[1.5, 2.0], [0.0, 1.0]]

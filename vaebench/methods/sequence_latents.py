@@ -39,8 +39,8 @@ def shifted(first: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def per_position(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """What the paper seems to print: rec plus the KL averaged over positions, over words with
-    `</s>`.
+    """Builds the eval of the figure that the paper seems to print: rec plus the KL averaged
+    over positions, divided by words with `</s>`.
     """
     def figure(params, carry, batch, key):
         q = evals['posterior'](params, carry, batch)
@@ -126,7 +126,7 @@ def autoregressive(kit: Kit) -> models.Prior:
 
 
 def gavam(kit: Kit, recipe: Recipe) -> Method:
-    """DAVAM with Gaussians in place of codes, and their prior learnt with the rest: it
+    """DAVAM with Gaussians in place of codes, and their prior learned with the rest: it
     collapses.
 
     Hyperparameters:

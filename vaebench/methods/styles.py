@@ -1,4 +1,4 @@
-"""Laws that styles are pulled to, and how a style and a class become one code."""
+"""Prior laws of styles, and joins of a style and a class to one code."""
 import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from vaebench.ops import distributions
 
 
 class Style(NamedTuple):
-    """A law that styles are pulled to."""
+    """A prior law of styles."""
     # (key, labels int [B] from 0 to classes, the last for any) -> [B, Z]
     draw: Callable[..., jax.Array]
     # z [..., Z] -> [...], nats; None where only draws are known
@@ -170,8 +170,8 @@ def with_classes(kit: Kit, base: posteriors.Posterior, classes: int,
 
 def prior_of(law: Style, classes: int, join: Join | None = None,
              closed: bool = False) -> models.Prior:
-    """The `models.Prior` of a law of styles, or of such a style joined to a class that is as
-    likely as any other.
+    """Builds the `models.Prior` of a law of styles, or of such a style joined to a class that
+    is as likely as any other.
 
     Args:
       law: a `Style`.

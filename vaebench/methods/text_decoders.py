@@ -1,6 +1,4 @@
-"""VAEs of sentences that differ from the standard one in the decoder, or in what else its code
-must tell.
-"""
+"""VAEs of sentences with other decoders, or with a further task for the code."""
 from collections.abc import Sequence
 
 import jax
@@ -111,7 +109,7 @@ def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
 
 def bow_vae(kit: Kit, recipe: Recipe, *, hidden: int = 400, activation: str = 'tanh',
             reduce: str = 'sum') -> Method:
-    """VAE whose code must also tell which words its sentence has.
+    """VAE whose code must also predict which words its sentence has.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period, bow.

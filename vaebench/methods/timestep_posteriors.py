@@ -66,7 +66,7 @@ def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Pos
 
 def mean_step_kl(params: Params, terms: models.Terms, batch: Batch, ctx: StepInfo,
                  key: Key) -> tuple[jax.Array, Mapping]:
-    """Mean KL of the steps, less than the KL that a bound needs."""
+    """Adds the mean KL of the steps, which is less than the KL that a bound needs."""
     rate = mean(terms.q['rate'], batch)
     return rate, {'rate': rate}
 
@@ -151,8 +151,8 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
 
 
 def replica(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """The released code's figure: rec at the posterior mean plus the mean KL of the steps;
-    words with `<s>`.
+    """Builds the eval of the released code's figure: rec at the posterior mean plus the mean KL
+    of the steps; words with `<s>`.
     """
     def figure(params, carry, batch, key):
         q = evals['posterior'](params, carry, batch)

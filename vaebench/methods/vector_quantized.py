@@ -26,7 +26,7 @@ from vaebench.ops import lengths, quantize
 
 
 class States(NamedTuple):
-    """What is replaced by codes, as a network."""
+    """The network whose outputs codes replace."""
     init: Callable[[Key], Params]          # key -> params 'enc' and 'head'
     # (params, batch, key=None) -> h [B, M, Z], and which of them count [B, M]
     apply: Callable[..., tuple[jax.Array, jax.Array]]
