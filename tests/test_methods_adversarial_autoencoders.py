@@ -15,7 +15,7 @@ import toys
 from vaebench import core
 from vaebench.errors import UserError
 from vaebench.methods import adversarial_autoencoders as aae
-from vaebench.methods import autoencoders
+from vaebench.methods import autoencoders, styles
 
 DATA = toys.labelled(12)
 HP = {
@@ -352,7 +352,7 @@ def test_critic_is_told_labels_and_sees_their_part_of_the_prior(labels):
     }[labels]
     losses = []
     for i, (part, label) in enumerate(streams):
-        real = aae.ring(toys.kit(2), K).draw(core.derive(key, i, 1, 0, 2), label)
+        real = styles.ring(toys.kit(2), K).draw(core.derive(key, i, 1, 0, 2), label)
         fake = encode(params, carry, part)
         a, c = (z @ w[:2] + w[2 + label] + b for z in (real, fake))
         losses.append(float((jnp.log1p(jnp.exp(-a)) + jnp.log1p(jnp.exp(c))).mean()))
@@ -364,7 +364,7 @@ def test_critic_is_told_labels_and_sees_their_part_of_the_prior(labels):
 
 def test_ring_is_a_mixture_of_ten_petals():
     kit = toys.kit(latent=2)
-    law = aae.ring(kit, 10, 2.)
+    law = styles.ring(kit, 10, 2.)
     angles = 2 * np.pi * np.arange(10) / 10
     turn = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles]
     laws = [
@@ -391,7 +391,7 @@ def laws_draws(laws):
 
 def test_roll_is_cut_into_stretches():
     kit = toys.kit(latent=2)
-    law = aae.roll(kit, 4, 3., noise=0.)
+    law = styles.roll(kit, 4, 3., noise=0.)
     for k in range(4):
         radius = np.linalg.norm(law.draw(jax.random.key(k), jnp.full(500, k)), axis=-1) / 3
         assert .1 + .9 * k / 4 <= radius.min() < radius.max() <= .1 + .9 * (k + 1) / 4

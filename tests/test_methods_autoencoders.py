@@ -9,7 +9,15 @@ import pytest
 import toys
 
 from vaebench import core
-from vaebench.methods import autoencoders, geometry, models, objectives, posteriors, regularizers
+from vaebench.methods import (
+    autoencoders,
+    geometry,
+    models,
+    objectives,
+    posteriors,
+    rate_control,
+    regularizers,
+)
 from vaebench.ops import control, distributions, divergences, kernels
 
 DATA = toys.images(12)
@@ -289,16 +297,16 @@ def test_pretraining_takes_the_steps_it_took():
 
 PRETRAINED = {
     'cyclical': (lambda kit, recipe: autoencoders.vae(kit, recipe, pretrain=True), {}, set()),
-    'delta': (lambda kit, recipe: autoencoders.delta_vae(kit, recipe, pretrain=True), {},
+    'delta': (lambda kit, recipe: rate_control.delta_vae(kit, recipe, pretrain=True), {},
               set()),
-    'bn': (lambda kit, recipe: autoencoders.bn_vae(kit, recipe, pretrain=True), {'gamma': .6}, {
-        'shift'
-    }), 'vmf': (lambda kit, recipe: autoencoders.autoencoder(
-        kit, recipe, geometry.vmf(kit, 5.), regularizers.kl, objectives.scheduled_weight(
-            recipe), prior=geometry.uniform_sphere(kit.latent), pretrain=True), {}, set()),
-    'fb': (lambda kit, recipe: autoencoders.free_bits(kit, recipe, pretrain=True), {
-        'target': 1.
-    }, set()),
+    'bn': (lambda kit, recipe: rate_control.bn_vae(kit, recipe, pretrain=True), {'gamma': .6},
+           {'shift'}),
+    'vmf': (lambda kit, recipe: autoencoders.autoencoder(
+        kit, recipe, geometry.vmf(kit, 5.), regularizers.kl,
+        objectives.scheduled_weight(recipe), prior=geometry.uniform_sphere(kit.latent),
+        pretrain=True), {}, set()),
+    'fb': (lambda kit, recipe: rate_control.free_bits(kit, recipe, pretrain=True),
+           {'target': 1.}, set()),
 }
 
 
@@ -448,7 +456,7 @@ def test_stochastic_autoencoder_leaves_its_variance_alone_where_there_is_no_nois
 
 
 def test_delta_vae_is_a_vae_that_pays_its_rate():
-    method = autoencoders.delta_vae(toys.kit(), toys.recipe(), rate=.15)
+    method = rate_control.delta_vae(toys.kit(), toys.recipe(), rate=.15)
     params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
     batch = toys.all_of(DATA)
     loss, (_, aux) = method.phases[0].players[0].loss(params, carry, batch, toys.ctx(RAMP))
@@ -459,7 +467,7 @@ def test_delta_vae_is_a_vae_that_pays_its_rate():
 
 
 def test_learnable_bn_vae_learns_its_share_and_evaluates_with_running_statistics():
-    method = autoencoders.bn_vae_learnable(toys.kit(), toys.recipe(tx=optax.adam), tau=.3)
+    method = rate_control.bn_vae_learnable(toys.kit(), toys.recipe(tx=optax.adam), tau=.3)
     losses, state = trained(method, RAMP, steps=20)
     assert losses[-1] < losses[0] and np.isfinite(losses).all()
     assert (state.params['theta'] != 0).all() and set(

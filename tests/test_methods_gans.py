@@ -11,7 +11,7 @@ from scipy import stats
 
 from vaebench import core, networks, schema
 from vaebench.errors import UserError
-from vaebench.methods import energy_gans, gans
+from vaebench.methods import adversarial_game, energy_gans, gans
 from vaebench.ops.fdivergence import DIVERGENCES
 
 DATA = toys.labelled(16)
@@ -228,7 +228,7 @@ def test_wgan_keeps_its_critic_in_bounds(tx):
 
 def test_clipping_leaves_an_update_alone_that_stays_inside():
     params, grads = {'w': jnp.array([.1, -.2, .4])}, {'w': jnp.array([1., 1., -3.])}
-    tx = gans.clipped(optax.sgd(.1), .5)
+    tx = adversarial_game.clip_parameters(optax.sgd(.1), .5)
     updates, _ = tx.update(grads, tx.init(params), params)
     np.testing.assert_allclose(
         optax.apply_updates(params, updates)['w'], [0, -.3, .5], atol=1e-7)
@@ -304,7 +304,7 @@ def test_gan_finds_the_mean_of_its_data():
     np.testing.assert_allclose(x.mean(0), DATA['x'].mean(0), atol=.1)
 
 
-@pytest.mark.parametrize('law', gans.NOISE)
+@pytest.mark.parametrize('law', adversarial_game.NOISE)
 def test_noise(law):
     method, state = started(gans.gan, noise=law)
     z = np.asarray(method.evals['sample_prior'](state.params, state.carry, jax.random.key(3),
@@ -430,7 +430,8 @@ def test_infogan_information_falls_to_the_critic_and_the_generator():
 @pytest.mark.parametrize(
     'call, message',
     [(lambda: gans.gan(toys.without(toys.kit(), 'gen'), toys.recipe()), "network 'gen'"),
-     (lambda: energy_gans.began(toys.without(toys.kit(), 'gen'), toys.recipe()), "network 'gen'"),
+     (lambda: energy_gans.began(toys.without(toys.kit(), 'gen'), toys.recipe()),
+      "network 'gen'"),
      (lambda: gans.gan(toys.kit(), toys.recipe(), noise='gauss'), 'noise'),
      (lambda: gans.f_gan(toys.kit(), toys.recipe(), divergence='hellingr'), "'hellinger'"),
      (lambda: gans.infogan(toys.without(toys.kit(), 'label'), toys.recipe()),

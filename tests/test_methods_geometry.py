@@ -9,7 +9,14 @@ import toys
 
 from vaebench import core
 from vaebench.errors import UserError
-from vaebench.methods import autoencoders, geometry, models, objectives, posteriors, regularizers
+from vaebench.methods import (
+    autoencoders,
+    geometry,
+    models,
+    objectives,
+    posteriors,
+    regularizers,
+)
 from vaebench.ops import distributions, poincare, vmf
 
 DATA = toys.images(6)
@@ -163,7 +170,7 @@ def euclidean(kit, recipe, convention='pvae'):
                                     base._replace(apply=apply, kl=None,
                                                   kl_dims=None), regularizers.kl,
                                     objectives.scheduled_weight(recipe), prior=prior,
-                                    decoder=geometry.lifted(kit.decoder(), linear))
+                                    decoder=geometry.with_input_layer(kit.decoder(), linear))
 
 
 @pytest.mark.parametrize('convention', ['pvae', 'apo'])
@@ -231,7 +238,7 @@ def test_clipped_codes_are_counted():
     """By weight: an empty slot does not count."""
     z = poincare.project(jnp.array([[9., 0.], [.1, 0.], [0., 9.], [0., 9.]]), .1)
     terms = models.Terms(None, z, None, None, None, None)
-    shown = geometry.clipped(.1)(terms, {'weight': jnp.array([1., 1., 1., 0.])})
+    shown = geometry.boundary_share(.1)(terms, {'weight': jnp.array([1., 1., 1., 0.])})
     assert float(shown['clipped']) == pytest.approx(2 / 3)
     far = started(geometry.p_vae)[1]
     far = {**far, 'head': jax.tree.map(lambda x: 1e3 * x, far['head'])}
@@ -243,7 +250,7 @@ def test_clipped_codes_are_counted():
 def test_lifted_decoder_is_the_decoder_of_the_lift():
     kit = toys.kit()
     double = core.Net(lambda key: {'a': jnp.asarray(2.)}, lambda p, z: p['a'] * z)
-    dec, plain = geometry.lifted(kit.decoder(), double), kit.decoder()
+    dec, plain = geometry.with_input_layer(kit.decoder(), double), kit.decoder()
     p, z, batch = dec.init(jax.random.key(0)), jnp.ones((6, 3)), toys.all_of(DATA)
     assert set(p) == {'lift', 'dec'}
     np.testing.assert_array_equal(dec.log_prob(p, z, batch),

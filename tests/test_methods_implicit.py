@@ -246,8 +246,9 @@ def test_apo_without_curvature_is_the_dual_autoencoder_of_a_gaussian(double):
 
     linear = core.Net(geometry.gyroplanes(3, 3).init, lambda p, z: 4 * (z @ p['normal'].T - (
         p['normal'] * p['offset']).sum(-1)))
-    flat = implicit.dual_autoencoder(kit, toys.recipe(), base._replace(apply=apply), updates=1,
-                                     **SMALL, decoder=geometry.lifted(kit.decoder(), linear))
+    flat = implicit.dual_autoencoder(kit, toys.recipe(), base._replace(apply=apply),
+                                     decoder=geometry.with_input_layer(kit.decoder(), linear),
+                                     updates=1, **SMALL)
     for curvature, off in ((0., 1e-9), (1e-7, 1e-4)):
         method, p, c, batch = hyperbolic(c=curvature)
         for name in ('dual', 'vae'):

@@ -10,7 +10,7 @@ import toys
 from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import moment_matching
-from vaebench.methods.gans import NOISE
+from vaebench.methods.adversarial_game import NOISE
 from vaebench.ops import kernels, two_sample
 
 DATA = toys.images(16)

@@ -39,7 +39,7 @@ def sentences(n=4):
     return {k: v for k, v in toys.sentences(n).items() if k != 'log_p'}
 
 
-def started(kit=None, data=DATA, make=semi_amortized.semi_amortised, **options):
+def started(kit=None, data=DATA, make=semi_amortized.semi_amortized, **options):
     """Method, params, carry and the loss of all data: (params, batch) -> loss, (carry, aux)."""
     method = make(kit or toys.kit(), toys.recipe(), **options)
     params, carry = method.init(jax.random.key(5), toys.all_of(data))
@@ -53,7 +53,7 @@ def started(kit=None, data=DATA, make=semi_amortized.semi_amortised, **options):
 def test_no_step_is_the_vae(kind):
     kit, data = (toys.kit(), DATA) if kind == 'image' else (lstm(), sentences())
     both = []
-    for make, options in ((semi_amortized.semi_amortised, {'refine': 0}), (autoencoders.vae,
+    for make, options in ((semi_amortized.semi_amortized, {'refine': 0}), (autoencoders.vae,
                                                                            {})):
         method, params, carry, loss = started(kit, data, make, **options)
         both.append([
@@ -127,12 +127,12 @@ def test_steps_are_differentiated_through():
     batch = toys.all_of(DATA)
     exact = toys.jit(jax.grad(lambda p: loss(p, batch)[0]))(params)
     frozen = lambda f: lambda *a, **k: jax.lax.stop_gradient(f(*a, **k))
-    whole = semi_amortized.clipped
+    whole = semi_amortized.clip_rows
     try:
-        semi_amortized.clipped = frozen(whole)
+        semi_amortized.clip_rows = frozen(whole)
         cut = toys.jit(jax.grad(lambda p: loss(p, batch)[0]))(params)
     finally:
-        semi_amortized.clipped = whole
+        semi_amortized.clip_rows = whole
     assert abs(exact['head']['w'] - cut['head']['w']).max() > 1e-3
     assert abs(exact['dec']['w'] - cut['dec']['w']).max() > 1e-3
 
@@ -216,16 +216,16 @@ def test_clipping_a_sentence_is_clipping_the_batch_where_sentences_are_alike():
     g = 32 * jnp.tile(jnp.array([[3., -4., 1.]]), (32, 1))
     # Frobenius norm over the batch
     whole = g / 32 * 5 / jnp.linalg.norm(g / 32)
-    np.testing.assert_allclose(semi_amortized.clipped(g / 32, semi_amortized.CLIP), whole,
+    np.testing.assert_allclose(semi_amortized.clip_rows(g / 32, semi_amortized.CLIP), whole,
                                rtol=1e-12)
-    assert semi_amortized.clipped(g, None) is g
+    assert semi_amortized.clip_rows(g, None) is g
     small = jnp.array([[.1, .2]])
-    np.testing.assert_array_equal(semi_amortized.clipped(small, semi_amortized.CLIP), small)
+    np.testing.assert_array_equal(semi_amortized.clip_rows(small, semi_amortized.CLIP), small)
 
 
 def test_clipping_can_be_differentiated_at_zero():
     assert np.isfinite(
-        jax.grad(lambda g: semi_amortized.clipped(g, 1.).sum())(jnp.zeros((2, 3)))).all()
+        jax.grad(lambda g: semi_amortized.clip_rows(g, 1.).sum())(jnp.zeros((2, 3)))).all()
 
 
 def test_search_tightens_the_bound():
@@ -243,7 +243,7 @@ def test_search_tightens_the_bound():
 
 
 def test_one_program_for_all_weights():
-    method = semi_amortized.semi_amortised(toys.kit(), toys.recipe(), refine=2)
+    method = semi_amortized.semi_amortized(toys.kit(), toys.recipe(), refine=2)
     step = toys.jit(core.make_step(method.phases[0]))
 
     def program(beta):

@@ -11,7 +11,7 @@ import pytest
 import toys
 
 from vaebench import core, networks, schema
-from vaebench.methods import vector_quantized
+from vaebench.methods import sequence_latents, vector_quantized
 from vaebench.ops import distributions, quantize
 
 HP = {
@@ -21,11 +21,11 @@ HP = {
 LATENT, CODES = 3, 5
 FORMS = {
     'davam': functools.partial(vector_quantized.davam, codes=CODES),
-    'davam_q': functools.partial(vector_quantized.davam, codes=CODES,
-                                 attention=False), 'gavam': vector_quantized.gavam
+    'davam_q': functools.partial(vector_quantized.davam, codes=CODES, attention=False),
+    'gavam': sequence_latents.gavam,
 }
 FORM = pytest.mark.parametrize('form', FORMS)
-QUANTISED = pytest.mark.parametrize('form', ['davam', 'davam_q'])
+QUANTIZED = pytest.mark.parametrize('form', ['davam', 'davam_q'])
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def still(tree):
     return jax.tree.map(jnp.zeros_like, tree)
 
 
-@QUANTISED
+@QUANTIZED
 @pytest.mark.slow
 def test_uniform_prior_costs_ln_k_per_code(form):
     method, params, carry = started(form)
@@ -86,7 +86,7 @@ def test_uniform_prior_costs_ln_k_per_code(form):
     toys.close(e['kl'](params, carry, q), -e['log_prior'](params, carry, q))
 
 
-@QUANTISED
+@QUANTIZED
 @pytest.mark.slow
 def test_one_code_costs_nothing(form):
     method = vector_quantized.davam(kit(), toys.recipe(), codes=1, attention=form == 'davam')
@@ -135,7 +135,7 @@ def test_prior_is_a_law_of_codes():
     params = {**params, 'prior': jax.tree.map(lambda x: 20 * x, params['prior'])}
     for n in (1, 3):
         z = jnp.array(list(itertools.product(range(CODES), repeat=n)), jnp.int32)
-        p = jnp.exp(method.evals['log_prior'](params, carry, vector_quantized.fit(z, 6, -1)))
+        p = jnp.exp(method.evals['log_prior'](params, carry, sequence_latents.fit(z, 6, -1)))
         assert float(p.sum()) == pytest.approx(1, rel=1e-10) and float(p.max() / p.min()) > 2
 
 
@@ -150,9 +150,9 @@ def test_prior_draws_follow_the_prior():
 
 def test_ancestral_draws_read_the_left():
     key, zero = jax.random.key(0), jnp.zeros((3, 4))
-    assert vector_quantized.ancestral(key, lambda key, z, t: z[:, t - 1] + z[:, t] + t + 1,
+    assert sequence_latents.ancestral(key, lambda key, z, t: z[:, t - 1] + z[:, t] + t + 1,
                                       zero).tolist() == [[1, 3, 6, 10]] * 3
-    draws = vector_quantized.ancestral(
+    draws = sequence_latents.ancestral(
         key, lambda key, z, t: jax.random.normal(key, z[:, t].shape), zero)
     assert len(np.unique(np.asarray(draws))) == 12
 

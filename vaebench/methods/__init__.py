@@ -18,7 +18,9 @@ from vaebench.methods import (
     manifold_learning,
     moment_matching,
     priors,
+    rate_control,
     semi_amortized,
+    sequence_latents,
     text_decoders,
     timestep_posteriors,
     vector_quantized,
@@ -65,7 +67,7 @@ class Entry(NamedTuple):
 
 
 def against(**hp: float) -> dict[str, float]:
-    """hp of `adversarial_autoencoders.play`."""
+    """hp of `latent_critics.adversarial_autoencoder`."""
     return {'critic_lr': 2e-4, 'adversarial': 1., **hp}
 
 
@@ -95,36 +97,36 @@ METHODS = {
     'cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.), ('fu2019cyclical',),
                       AUTOENCODER),
     'beta_vae': Entry(autoencoders.vae, weight(.5), ('higgins2017betavae',), AUTOENCODER),
-    'capacity_vae': Entry(autoencoders.capacity_vae,
+    'capacity_vae': Entry(rate_control.capacity_vae,
                           {**weight(), 'capacity': 8., 'capacity_epochs': 10.},
                           ('burgess2018understanding',), AUTOENCODER),
-    'control_vae': Entry(autoencoders.control_vae,
+    'control_vae': Entry(rate_control.control_vae,
                          {'target': 3., 'kp': .01, 'ki': 1e-4, 'beta_min': 0., 'beta_max': 1.},
                          ('shao2020controlvae',), AUTOENCODER,
                          meanings={'target': 'KL to be held, nats per example'}),
     # free bits and pretraining
-    'fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'fb': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                 ('li2019surprisingly',), AUTOENCODER, note='its VAE + FB'),
-    'fb_max': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'fb_max': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                     ('kingma2016improving',), AUTOENCODER, {'reduce': 'batch', 'form': 'max'}),
-    'fbp': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'fbp': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                  ('li2019surprisingly',), AUTOENCODER, {'scope': 'total'},
                  note='its baseline: one threshold on the total'),
-    'pre_ae_fb': Entry(autoencoders.free_bits, {**weight(warmup=10.), 'target': 8.},
+    'pre_ae_fb': Entry(rate_control.free_bits, {**weight(warmup=10.), 'target': 8.},
                        ('li2019surprisingly',), AUTOENCODER, {'pretrain': True}),
-    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5.,
-                                                      period=10.), ('zhu2020batch',),
-                             AUTOENCODER, {'pretrain': True}, note='its comparison'),
-    'pre_ae_delta': Entry(autoencoders.delta_vae, weight(warmup=10.), ('zhu2020batch',),
+    'pre_ae_cyclical': Entry(autoencoders.vae, weight(warmup=5., period=10.),
+                             ('zhu2020batch',), AUTOENCODER, {'pretrain': True},
+                             note='its comparison'),
+    'pre_ae_delta': Entry(rate_control.delta_vae, weight(warmup=10.), ('zhu2020batch',),
                           AUTOENCODER, {'rate': .15, 'pretrain': True}, note='its comparison'),
     'pre_ae_vmf': Entry(geometry.vmf_vae, weight(), ('zhu2020batch',), AUTOENCODER,
                         {'kappa': 13., 'pretrain': True}, note='its comparison'),
-    'pre_ae_bn': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
+    'pre_ae_bn': Entry(rate_control.bn_vae, {**weight(warmup=10.), 'gamma': .6},
                        ('zhu2020batch',), AUTOENCODER, {'pretrain': True}),
     # inference
     'lagging': Entry(lagging.lagging, weight(warmup=10., start=.1), ('he2019lagging',),
                      AUTOENCODER),
-    'sa_vae': Entry(semi_amortized.semi_amortised, weight(warmup=10., start=.1),
+    'sa_vae': Entry(semi_amortized.semi_amortized, weight(warmup=10., start=.1),
                     ('kim2018semiamortized',), AUTOENCODER),
     # structure
     'skip_vae': Entry(text_decoders.skip_vae, weight(warmup=10., start=.1),
@@ -137,17 +139,17 @@ METHODS = {
                       DILATED, {'dilations': (1, 2, 4, 8, 16)}),
     'lcnn_vae': Entry(text_decoders.cnn_vae, weight(warmup=10.), ('yang2017improved',),
                       DILATED, {'dilations': (1, 2, 4, 8, 16) * 2}),
-    'delta_vae': Entry(autoencoders.delta_vae, weight(warmup=10.), ('razavi2019preventing',),
+    'delta_vae': Entry(rate_control.delta_vae, weight(warmup=10.), ('razavi2019preventing',),
                        AUTOENCODER, {'rate': .1}),
-    'bn_vae': Entry(autoencoders.bn_vae, {**weight(warmup=10.), 'gamma': .6},
+    'bn_vae': Entry(rate_control.bn_vae, {**weight(warmup=10.), 'gamma': .6},
                     ('zhu2020batch',), AUTOENCODER),
-    'bn_vae_learnable': Entry(autoencoders.bn_vae_learnable, weight(warmup=10.),
+    'bn_vae_learnable': Entry(rate_control.bn_vae_learnable, weight(warmup=10.),
                               ('zhu2020batch',), AUTOENCODER, note='its extension'),
     'twr': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), STEPS),
-    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), COUNTED_STEPS,
-                      {'reads': 'mean'}),
-    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',), COUNTED_STEPS,
-                     {'reads': 'sum'}),
+    'twr_mean': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',),
+                      COUNTED_STEPS, {'reads': 'mean'}),
+    'twr_sum': Entry(timestep_posteriors.twr_vae, weight(), ('li2020improving',),
+                     COUNTED_STEPS, {'reads': 'sum'}),
     # posterior and geometry
     'vmf_vae': Entry(geometry.vmf_vae, weight(), ('xu2018spherical',), AUTOENCODER,
                      {'kappa': 13.}),
@@ -155,9 +157,10 @@ METHODS = {
                    {'c': .1}),
     'apo_vae': Entry(implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5},
                      ('dai2021apovae',), DUAL, {'c': .1}),
-    'apo_vae_vp': Entry(
-        implicit.apo_vae, {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
-        ('dai2021apovae',), PSEUDO_DUAL, {'c': .1, 'pseudo': 50}, note='its +VP'),
+    'apo_vae_vp': Entry(implicit.apo_vae,
+                        {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
+                        ('dai2021apovae',), PSEUDO_DUAL, {'c': .1, 'pseudo': 50},
+                        note='its +VP'),
     # prior
     'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), ('ding2021flowprior',), DUAL),
     'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.},
@@ -188,7 +191,7 @@ METHODS = {
     'dg_vmf': Entry(aggregate_posterior.dg_vmf, weight(warmup=10.), ('zhang2022improving',),
                     AUTOENCODER, {'chunk': 32, 'kappa': 13.}, note='its DG-vMF-VAE'),
     # discrete
-    'gavam': Entry(vector_quantized.gavam, weight(), ('fang2021discrete',), ATTENTION,
+    'gavam': Entry(sequence_latents.gavam, weight(), ('fang2021discrete',), ATTENTION,
                    note='its Gaussian baseline'),
     'davam': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
                    ('fang2021discrete',), ATTENTION, {'codes': 512}),
@@ -240,12 +243,10 @@ METHODS = {
                    ENERGY_GAN),
     'ebgan_pt': Entry(energy_gans.ebgan, {'margin': .1, 'pulling': .1},
                       ('zhao2017energybased',), ENERGY_GAN, note='its EBGAN-PT'),
-    'began': Entry(
-        energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3}, ('berthelot2017began',), ENERGY_GAN,
-        meanings={
-            'gamma': "ratio of the samples' error to the data's that is held: low for "
-            'quality, high for diversity'
-        }),
+    'began': Entry(energy_gans.began, {'gamma': .5, 'lambda_k': 1e-3},
+                   ('berthelot2017began',), ENERGY_GAN,
+                   meanings={'gamma': "ratio of the samples' error to the data's that is held: "
+                                      'low for quality, high for diversity'}),
     'infogan': Entry(gans.infogan, {'info': 1., 'info_continuous': .1, 'critic_lr': 2e-4},
                      ('chen2016infogan',), GAN),
     # moments

@@ -1,17 +1,21 @@
 """Methods that pull the aggregate posterior, not each posterior, to the prior."""
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.losses import adversarial
 from vaebench.methods import geometry, models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
+from vaebench.methods.models import Regularizer
 from vaebench.ops import density_gap, distributions, divergences
 
-# Rates: (terms, batch, ctx, key) -> (nats [], aux).
 
-def gap_regularizer(log_q, log_p, sample, chunk=None, draws=32):
+def gap_regularizer(log_q: Callable[..., jax.Array], log_p: Callable[[jax.Array], jax.Array],
+                    sample: Callable[..., jax.Array], chunk: int | None = None,
+                    draws: int = 32) -> Regularizer:
     """Density gap between the aggregate of a chunk of the batch and the prior: see
     `ops.density_gap`.
 
@@ -40,7 +44,8 @@ KERNELS = {'imq': lambda size: regularizers.mmd(size, 2.), 'rbf': regularizers.m
 """Discrepancies of the text paper's code."""
 
 
-def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
+def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
+           joint: bool = False) -> Method:
     """VAE whose KL is replaced by the density gap between the aggregate posterior and N(0, I).
 
     Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is trained on.
@@ -62,10 +67,10 @@ def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
       A `Method`.
 
     Equation:
-      minimise rec + w_t G, G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0,
-      1)]
-      q_b(z) = (1 / |b|) sum_{i in b} q(z|x_i); joint: densities of entire codes instead of the
-      sum over j
+      minimize rec + w_t G
+      G = mean over chunks b of sum_j E_{q_b}[log q_b(z_j) - log N(z_j; 0, 1)]
+      q_b(z) = (1 / |b|) sum_{i in b} q(z|x_i)
+      joint: densities of entire codes instead of the sum over j
 
     Deviations:
       Densities are averaged as logarithms; the released code averages before it takes the
@@ -79,12 +84,13 @@ def dg_vae(kit, recipe, *, chunk=32, draws=32, joint=False):
     log_q = distributions.normal_log_prob if joint else distributions.normal_log_prob_dims
     posterior = posteriors.gaussian(kit)
     gap = gap_regularizer(lambda q, z: log_q(z, **q), lambda z: log_q(z, 0., 0.),
-                    lambda q, key: posterior.sample({}, q, key), chunk, draws)
+                          lambda q, key: posterior.sample({}, q, key), chunk, draws)
     return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
                        select='rec')
 
 
-def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
+def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
+           kappa: float = 13.) -> Method:
     """`dg_vae` on the sphere: von Mises-Fisher posteriors, the uniform prior, densities of
     entire codes.
 
@@ -102,7 +108,7 @@ def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
       A `Method`.
 
     Equation:
-      minimise rec + w_t G, G = mean over chunks b of E_{q_b}[log q_b(z) - log p(z)]
+      minimize rec + w_t G, G = mean over chunks b of E_{q_b}[log q_b(z) - log p(z)]
       q_b(z) = (1 / |b|) sum_{i in b} vMF(z; mu(x_i), kappa), p uniform on the sphere
 
     Deviations:
@@ -115,14 +121,15 @@ def dg_vmf(kit, recipe, *, chunk=32, draws=32, kappa=13.):
       2022, arXiv:2211.00321.
     """
     posterior, prior = geometry.vmf(kit, kappa), geometry.uniform_sphere(kit.latent)
-    gap = gap_regularizer(lambda q, z: posterior.log_q({}, q, z),
-                          lambda z: prior.log_prob({}, z),
+    log_q, log_prob = posterior.log_q, prior.log_prob
+    assert log_q is not None and log_prob is not None
+    gap = gap_regularizer(lambda q, z: log_q({}, q, z), lambda z: log_prob({}, z),
                           lambda q, key: posterior.sample({}, q, key), chunk, draws)
     return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
                        prior=prior)
 
 
-def wae_s(kit, recipe, *, kernel='imq', select='rec'):
+def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec') -> Method:
     """Wasserstein autoencoder with a stochastic code, whose variance a further KL keeps from
     vanishing.
 
@@ -142,7 +149,7 @@ def wae_s(kit, recipe, *, kernel='imq', select='rec'):
       on.
 
     Equation:
-      minimise rec + lambda_WAE MMD^2(q(z), N(0, I)) + lambda_KL KL(N(mu, s^2) || N(mu, I))
+      minimize rec + lambda_WAE MMD^2(q(z), N(0, I)) + lambda_KL KL(N(mu, s^2) || N(mu, I))
       the last term: (1/2) sum_j (s_j^2 - ln s_j^2 - 1)
 
     Deviations:
@@ -159,13 +166,14 @@ def wae_s(kit, recipe, *, kernel='imq', select='rec'):
         spread = mean(divergences.normal_kl(jnp.zeros_like(log_var), log_var), batch)
         return ctx.hp['kl_weight'] * spread, {'spread': spread}
 
+    spreading = objectives.AuxiliaryLoss((), lambda key: {}, apply)
     return autoencoder(kit, recipe, posteriors.gaussian(kit), KERNELS[kernel](kit.latent),
-                       objectives.scheduled_weight(recipe), extra=objectives.AuxiliaryLoss(
-                           (), lambda key: {}, apply), select=select)
+                       objectives.scheduled_weight(recipe), extra=spreading, select=select)
 
 
-def wae_gan(kit, recipe, *, stochastic=True, hidden=(512,), select='rec', d_first=True,
-            p_trick=False):
+def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
+            hidden: Sequence[int] = (512,), select: str = 'rec', d_first: bool = True,
+            p_trick: bool = False) -> Method:
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
     The critic's Adam (0.5, 0.999) has a learning rate of its own, which no decay touches. The
@@ -190,8 +198,8 @@ def wae_gan(kit, recipe, *, stochastic=True, hidden=(512,), select='rec', d_firs
       A `Method` of two players; without `stochastic` it has no density of codes, hence no KL.
 
     Equation:
-      critic: minimise softplus(-D(z')) + softplus(D(z)), z' ~ N(0, I), z ~ q(z|x)
-      encoder and decoder: minimise rec + lambda softplus(-D(z))
+      critic: minimize softplus(-D(z')) + softplus(D(z)), z' ~ N(0, I), z ~ q(z|x)
+      encoder and decoder: minimize rec + lambda softplus(-D(z))
 
     Deviations:
       rec is the decoder's negative log-likelihood, the paper's cost a squared distance. The
@@ -220,8 +228,8 @@ def wae_gan(kit, recipe, *, stochastic=True, hidden=(512,), select='rec', d_firs
         z = jax.lax.stop_gradient(
             model.draw(params, carry['posterior'], batch, derive(ctx.step_key, 0), ctx.hp)[1])
         prior = jax.random.normal(ctx.key, z.shape, z.dtype)
-        return mean(adversarial.critic_loss(score(params, prior), score(params, z)),
-                    batch), (carry, {})
+        values = adversarial.critic_loss(score(params, prior), score(params, z))
+        return mean(values, batch), (carry, {})
 
     def fooling(params, terms, batch, ctx, key):
         value = mean(adversarial.generator_loss(score(params, terms.z)), batch)

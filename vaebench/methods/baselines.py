@@ -1,12 +1,12 @@
-"""Rows without latents."""
+"""Methods without latents: a language model, a classifier and the source of a corpus."""
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.schema import field
 
 
-def language_model(kit, recipe):
+def language_model(kit: Kit, recipe: Recipe) -> Method:
     """The decoder alone, with no latent: an exact likelihood.
 
     Args:
@@ -17,7 +17,7 @@ def language_model(kit, recipe):
       A `Method` that offers 'score' and 'sample'.
 
     Equation:
-      minimise -sum_t log p(x_t | x_<t), over the words and </s>
+      minimize -sum_t log p(x_t | x_<t), over the words and </s>
 
     Deviations:
       Learning rate and its decay are the table's, as for every row; Li et al.'s language model
@@ -33,19 +33,20 @@ def language_model(kit, recipe):
         rec = -mean(dec.log_prob(params['dec'], None, batch, ctx.key), batch)
         return rec, (carry, {'rec': rec})
 
-    evals = {
-        'score': lambda params, carry, batch: dec.log_prob(params['dec'], None, batch),
-        'sample': lambda params, carry, key, n, mode: dec.generate(params['dec'],
-                                                                   jnp.zeros(
-                                                                       (n, 0)), key, mode),
-    }
+    def score(params, carry, batch):
+        return dec.log_prob(params['dec'], None, batch)
+
+    def sample(params, carry, key, n, mode):
+        return dec.generate(params['dec'], jnp.zeros((n, 0)), key, mode)
+
     player = Player('lm', loss, ('dec',), recipe.optimizer)
     return Method(lambda key, data: ({'dec': dec.init(key)}, {}),
-                  (Phase('main', (player,), recipe.steps),), evals)
+                  (Phase('main', (player,), recipe.steps),),
+                  {'score': score, 'sample': sample})
 
 
-def classifier(kit, recipe):
-    """An encoder and a linear layer that are shown every label: cross-entropy.
+def classifier(kit: Kit, recipe: Recipe) -> Method:
+    """Supervised classifier: an encoder and a linear layer that see every label.
 
     Args:
       kit: `encoder` and `head` are used; the data has labels.
@@ -55,7 +56,7 @@ def classifier(kit, recipe):
       A `Method` that offers 'classify' and 'error', the cross-entropy of an example, nats.
 
     Equation:
-      minimise -log softmax(W h(x))_y
+      minimize -log softmax(W h(x))_y
 
     Deviations:
       None: it is no method of a paper, but what labels alone can do with these networks.
@@ -66,9 +67,8 @@ def classifier(kit, recipe):
         return {'enc': enc.init(derive(key, 0)), 'head': head.init(derive(key, 1))}, {}
 
     def classify(params, batch, key=None):
-        return jax.nn.log_softmax(
-            head.apply(params['head'],
-                       enc.apply(params['enc'], batch, key).last))
+        features = enc.apply(params['enc'], batch, key)
+        return jax.nn.log_softmax(head.apply(params['head'], features.last))
 
     def entropies(log_p, batch):
         return -jnp.take_along_axis(log_p, batch['label'][:, None], 1)[:, 0]
@@ -79,13 +79,16 @@ def classifier(kit, recipe):
         right = mean((log_p.argmax(1) == batch['label']).astype(log_p.dtype), batch)
         return entropy, (carry, {'cross_entropy': entropy, 'accuracy': right})
 
+    def error(params, carry, batch):
+        return entropies(classify(params, batch), batch)
+
     player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
                   {'classify': lambda params, carry, batch: classify(params, batch),
-                   'error': lambda params, carry, batch: entropies(classify(params, batch), batch)})
+                   'error': error})
 
 
-def source(kit, recipe):
+def source(kit: Kit, recipe: Recipe) -> Method:
     """The process that made a synthetic corpus: its exact log probability, and nothing to
     train.
 
@@ -97,7 +100,7 @@ def source(kit, recipe):
       A `Method` without phases; batches must hold 'log_p' [B].
 
     Equation:
-      log p(x), exact: nothing is minimised
+      log p(x), exact: nothing is minimized
 
     Deviations:
       None: it is no method of a paper, but the best that any row can reach.

@@ -1,4 +1,4 @@
-"""A row's method on its kit."""
+"""Builds the method of a row on its kit."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +10,7 @@ from vaebench.schema import Schema
 
 
 def fitting(entry: Entry) -> tuple[str, ...]:
-    """Names of our kits that have all the networks an entry needs.
+    """Names our kits that have all the networks an entry needs.
 
     >>> from vaebench.methods import METHODS
     >>> fitting(METHODS['twr'])
@@ -34,13 +34,14 @@ def check(config: Mapping[str, Any]) -> None:
     entry, kit = find(config['method']), networks.find(config['kit']['name'])
     if missing := sorted(set(entry.needs) - set(kit.offers)):
         raise UserError(
-            f"method {config['method']} needs {', '.join(missing)}, which kit.name={config['kit']['name']} "
-            f"has not ({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with --config.rows"
-        )
+            f"method {config['method']} needs {', '.join(missing)}, which "
+            f"kit.name={config['kit']['name']} has not "
+            f"({', '.join(fitting(entry)) or 'no kit'} has): choose other rows with "
+            '--config.rows')
 
 
 def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
-    """A row's `Method` on its kit.
+    """Builds the `Method` of a row on its kit.
 
     Args:
       config: the row's resolved config.
@@ -56,8 +57,8 @@ def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
     """
     check(config)
     try:
-        return find(config['method']).factory(networks.build(schema, config['kit']), recipe,
-                                              **config['options'])
+        factory, kit = find(config['method']).factory, networks.build(schema, config['kit'])
+        return factory(kit, recipe, **config['options'])
     except TypeError as error:
         if 'argument' not in str(error):
             raise

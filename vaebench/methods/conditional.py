@@ -1,4 +1,4 @@
-"""Autoencoders that are told a context c of every example, such as its label.
+"""Autoencoders that are given a context c of every example, such as its label.
 
 The condition lives inside the code, z = {'z': [B, Z], 'context': [B, C]}: densities, bounds,
 importance weights and information read it there, and nothing outside this file knows of it.
@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Context, Decoder, Kit, Method, Net, Recipe, derive
+from vaebench.core import Context, Decoder, Key, Kit, Method, Net, Recipe, derive
 from vaebench.errors import unknown
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -17,7 +17,7 @@ from vaebench.ops import distributions, divergences
 
 
 def conditioned(kit: Kit, context: Context) -> Kit:
-    """The kit whose encoder gives [h; c], and whose heads read both: W h + V c."""
+    """Returns a kit whose encoder gives [h; c], and whose heads read both: W h + V c."""
     def encoder(init=None):
         enc = kit.encoder(init=init)
 
@@ -44,7 +44,7 @@ def conditioned(kit: Kit, context: Context) -> Kit:
 
 
 def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
-    """q(z|x, c): a posterior over [B, Z], made with a `conditioned` kit, whose codes carry c.
+    """Makes q(z|x, c) of a posterior over [B, Z] on a `conditioned` kit: its codes carry c.
 
     Args:
       posterior: over [B, Z]; its KL stays that from its own family of priors.
@@ -68,17 +68,21 @@ def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
                               **{k: own(getattr(posterior, k)) for k in functions})
 
 
+def _drawn(context: Context, key: Key, n: int) -> jax.Array:
+    """Draws contexts [n, C] from their law; a context without a law has no eval that draws."""
+    assert context.draw is not None
+    return context.draw(key, n)
+
+
 def standard_prior(kit: Kit, context: Context) -> tuple[models.Prior, None]:
     """p(z|c) = N(0, I), whatever c; no moments of its own."""
     base = models.standard_normal(kit.latent)
 
     def sample(params, key, n):
-        return {
-            'z': base.sample(params, derive(key, 0), n), 'context': context.draw(
-                derive(key, 1), n)
-        }
+        return {'z': base.sample(params, derive(key, 0), n),
+                'context': _drawn(context, derive(key, 1), n)}
 
-    return base._replace(log_prob=lambda params, z: base.log_prob(params, z['z']),
+    return base._replace(log_prob=lambda params, z: distributions.normal_log_prob(z['z']),
                          sample=sample), None
 
 
@@ -98,10 +102,9 @@ def learned_prior(kit: Kit, context: Context,
         return distributions.normal_log_prob(z['z'], *moments(params, z['context']))
 
     def sample(params, key, n):
-        c = context.draw(derive(key, 1), n)
-        return {
-            'z': distributions.normal_sample(derive(key, 0), *moments(params, c)), 'context': c
-        }
+        c = _drawn(context, derive(key, 1), n)
+        return {'z': distributions.normal_sample(derive(key, 0), *moments(params, c)),
+                'context': c}
 
     prior = models.Prior(('prior',), lambda key, data, params: {'prior': net.init(key)},
                          log_prob, sample, family='given normal')
@@ -113,7 +116,7 @@ PRIORS = {'standard': standard_prior, 'learned': learned_prior}
 
 
 def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> posteriors.Posterior:
-    """A diagonal Gaussian `given` posterior with its closed-form KL from N(m(c), diag s(c)^2).
+    """Gives a diagonal Gaussian `given` posterior its closed-form KL from N(m(c), diag s(c)^2).
 
     Args:
       posterior: its q['q'] holds 'mean' and 'log_var'.
@@ -124,15 +127,15 @@ def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> poster
 
     def kl_dims(params, q):
         mean, log_var = moments(params, q['context'])
-        apart = (q['q']['mean'] - mean) * jnp.exp(-log_var / 2)
-        return divergences.normal_kl_dims(apart, q['q']['log_var'] - log_var)
+        shift = (q['q']['mean'] - mean) * jnp.exp(-log_var / 2)
+        return divergences.normal_kl_dims(shift, q['q']['log_var'] - log_var)
 
     return posterior._replace(kl=lambda params, q: kl_dims(params, q).sum(-1), kl_dims=kl_dims,
                               kl_from='given normal')
 
 
 def reads(decoder: Decoder) -> Decoder:
-    """A decoder of [z; c] as one of codes that carry c."""
+    """Makes a decoder of codes that carry c from a decoder of [z; c]."""
     def joined(z):
         return jnp.concatenate([z['z'], z['context']], -1)
 
@@ -142,7 +145,7 @@ def reads(decoder: Decoder) -> Decoder:
 
 
 def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
-    """VAE that is told the label: encoder, decoder and, if it is learned, prior see it.
+    """VAE conditional on the label: encoder, decoder and, if it is learned, prior see it.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period.
@@ -157,7 +160,7 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
       from all alike; codes alone cannot be decoded, which takes the label too.
 
     Equation:
-      minimise -E_q log p(x|z, c) + w_t KL(q(z|x, c) || p(z|c)), KL in closed form
+      minimize -E_q log p(x|z, c) + w_t KL(q(z|x, c) || p(z|c)), KL in closed form
       p(z|c): N(0, I), or N(m(c), diag s(c)^2) with m and ln s^2 of one hidden layer
 
     Deviations:
@@ -184,8 +187,8 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
 
 def conditional_evals(kit: Kit, evals: Mapping[str, Any], decoder: Decoder,
                       context: Context) -> dict[str, Any]:
-    """The evals of a conditional model: nothing is decoded of codes alone; examples are
-    rebuilt.
+    """Selects the evals of a conditional model: codes alone cannot be decoded; examples are
+    reconstructed.
 
     Without a law of contexts nothing is drawn from the prior either.
     """

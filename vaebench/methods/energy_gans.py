@@ -1,13 +1,14 @@
 """Generators trained against an autoencoder, whose error is the critic's energy."""
+import jax
 import jax.numpy as jnp
 
-from vaebench.core import Net, derive, mean
+from vaebench.core import Kit, Method, Net, Recipe, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
-from vaebench.methods.gans import game, source
+from vaebench.methods.adversarial_game import Critic, adversarial_game, source
 
 
-def autoencoder(kit, code=None):
+def autoencoder(kit: Kit, code: int | None = None) -> Net:
     """A critic that reconstructs.
 
     Args:
@@ -26,23 +27,23 @@ def autoencoder(kit, code=None):
 
     def apply(params, x, weight=None, key=None):
         codes = head.apply(params['head'], enc.apply(params['enc'], {'x': x}).last)
-        # nothing in it is normalised
+        # nothing in it is normalized
         return dec.apply(params['dec'], {}, codes)[0], codes
 
     return Net(init, apply)
 
 
-def per_pixel(values):
+def per_pixel(values: jax.Array) -> jax.Array:
     """Mean over all but the first axis: [B, ...] -> [B]."""
     return values.reshape(len(values), -1).mean(-1)
 
 
-def squared(x, y):
+def squared(x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean squared difference per pixel, [B]."""
     return per_pixel((x - y)**2)
 
 
-def absolute(x, y):
+def absolute(x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean absolute difference per pixel, [B]."""
     return per_pixel(jnp.abs(x - y))
 
@@ -50,7 +51,7 @@ def absolute(x, y):
 ENERGIES = {'squared': squared, 'absolute': absolute}
 
 
-def with_reconstruct(method, net):
+def with_reconstruct(method: Method, net: Net) -> Method:
     """The method with its critic's reconstructions among its evals."""
     def reconstruct(params, carry, batch):
         return {'x': net.apply(params['critic'], batch['x'])[0]}
@@ -58,7 +59,8 @@ def with_reconstruct(method, net):
     return method._replace(evals={**method.evals, 'reconstruct': reconstruct})
 
 
-def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=False):
+def ebgan(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'squared',
+          noise: str = 'normal', norm: bool = False) -> Method:
     """Energy-based GAN: the critic is an autoencoder, which should fail on samples.
 
     Hyperparameters:
@@ -70,23 +72,21 @@ def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=Fals
       code: width of the critic's code; None is Z.
       energy: 'squared' or 'absolute', the error per pixel.
       noise: 'normal' or 'uniform'.
-      norm: whether the generator is batch-normalised; the critic is not.
+      norm: whether the generator is batch-normalized; the critic is not.
 
     Returns:
       A `Method`; aux 'real' and 'fake' are mean energies, 'pulling' the pulling-away term.
 
     Equation:
       D(x) = |x - Dec(Enc(x))|^2 per pixel
-      critic: minimise D(x) + max(0, margin - D(G(z)))
-      generator: minimise D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1)), s_i =
-        Enc(G(z_i))
+      critic: minimize D(x) + max(0, margin - D(G(z)))
+      generator: minimize D(G(z)) + pulling sum_{i != j} cos^2(s_i, s_j) / (B (B - 1))
+      s_i = Enc(G(z_i))
 
     Deviations:
       The energy is a mean over pixels of [0, 1], a quarter of that over [-1, 1] and P times
-      smaller than the sum over P
-      pixels: the paper's margins do not carry over, 0.1 is this suite's. A public reproduction
-        leaves out the square of
-      the cosine.
+      smaller than the sum over P pixels: the paper's margins do not carry over, 0.1 is this
+      suite's. A public reproduction leaves out the square of the cosine.
 
     References:
       Zhao et al., "Energy-based Generative Adversarial Network", 2017, arXiv:1609.03126.
@@ -95,22 +95,24 @@ def ebgan(kit, recipe, *, code=None, energy='squared', noise='normal', norm=Fals
         raise unknown('energy', energy, ENERGIES)
     origin, net, error = source(kit, noise, norm), autoencoder(kit, code), ENERGIES[energy]
 
-    def critic(play, key):
-        real, fake = (error(x, play.score(x)[0]) for x in (play.batch['x'], play.fake))
-        loss = adversarial.margin_loss(real, fake, play.hp['margin'])
-        aux = {'real': mean(real, play.batch), 'fake': mean(fake, play.batch)}
-        return mean(loss, play.batch), (play.state, aux)
+    def critic(turn, key):
+        real, fake = (error(x, turn.score(x)[0]) for x in (turn.batch['x'], turn.fake))
+        loss = adversarial.margin_loss(real, fake, turn.hp['margin'])
+        aux = {'real': mean(real, turn.batch), 'fake': mean(fake, turn.batch)}
+        return mean(loss, turn.batch), (turn.state, aux)
 
-    def generator(play):
-        copy, codes = play.score(play.fake)
-        pulling = penalties.pulling_away(codes, play.batch['weight'])
-        loss = mean(error(play.fake, copy), play.batch) + play.hp['pulling'] * pulling
-        return loss, (play.state, {'pulling': pulling})
+    def generator(turn):
+        copy, codes = turn.score(turn.fake)
+        pulling = penalties.pulling_away(codes, turn.batch['weight'])
+        loss = mean(error(turn.fake, copy), turn.batch) + turn.hp['pulling'] * pulling
+        return loss, (turn.state, {'pulling': pulling})
 
-    return with_reconstruct(game(recipe, origin, net, critic, generator), net)
+    game = adversarial_game(recipe, origin, Critic(net, critic), generator)
+    return with_reconstruct(game, net)
 
 
-def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
+def began(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'absolute',
+          noise: str = 'uniform') -> Method:
     """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is
     controlled.
 
@@ -130,9 +132,9 @@ def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
       data; aux 'k' and 'measure', the paper's measure of convergence M, in units of a pixel.
 
     Equation:
-      L(v) = |v - D(v)| or (v - D(v))^2 per pixel; critic: minimise L(x) - k_t L(G(z));
-      generator: minimise L(G(z')) k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0),
-      1), k_0 = 0
+      L(v) = |v - D(v)| or (v - D(v))^2 per pixel
+      critic: minimize L(x) - k_t L(G(z)); generator: minimize L(G(z'))
+      k_{t+1} = min(max(k_t + lambda_k (gamma L(x) - L(G(z'))), 0), 1), k_0 = 0
       M = L(x) + |gamma L(x) - L(G(z'))|
 
     Deviations:
@@ -147,20 +149,20 @@ def began(kit, recipe, *, code=None, energy='absolute', noise='uniform'):
         raise unknown('energy', energy, ENERGIES)
     origin, net, distance = source(kit, noise), autoencoder(kit, code), ENERGIES[energy]
 
-    def error(play, x):
-        return mean(distance(x, play.score(x)[0]), play.batch)
+    def error(turn, x):
+        return mean(distance(x, turn.score(x)[0]), turn.batch)
 
-    def critic(play, key):
-        real, fake = error(play, play.batch['x']), error(play, play.fake)
-        return real - play.state['k'] * fake, ({**play.state, 'real': real}, {
-            'real': real, 'fake': fake
-        })
+    def critic(turn, key):
+        real, fake = error(turn, turn.batch['x']), error(turn, turn.fake)
+        aux = {'real': real, 'fake': fake}
+        return real - turn.state['k'] * fake, ({**turn.state, 'real': real}, aux)
 
-    def generator(play):
-        fake, state, hp = error(play, play.fake), play.state, play.hp
+    def generator(turn):
+        fake, state, hp = error(turn, turn.fake), turn.state, turn.hp
         gap = hp['gamma'] * state['real'] - fake
         k = jnp.clip(state['k'] + hp['lambda_k'] * gap, 0, 1)
         return fake, ({**state, 'k': k}, {'k': k, 'measure': state['real'] + jnp.abs(gap)})
 
     start = {'k': jnp.zeros(()), 'real': jnp.zeros(())}
-    return with_reconstruct(game(recipe, origin, net, critic, generator, state=start), net)
+    game = adversarial_game(recipe, origin, Critic(net, critic), generator, start)
+    return with_reconstruct(game, net)

@@ -1,10 +1,12 @@
 """Codes on the sphere and in the Poincare ball: posteriors, priors and the methods made of
 them.
 """
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Decoder, Net, derive, mean
+from vaebench.core import Decoder, Kit, Method, Net, Recipe, derive, mean
 from vaebench.errors import UserError, unknown
 from vaebench.methods import models, objectives, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -13,15 +15,16 @@ from vaebench.ops import poincare
 from vaebench.ops import vmf as sphere
 
 
-def uniform_sphere(size):
+def uniform_sphere(size: int) -> models.Prior:
     """The uniform prior on the unit sphere of R^size; its KL is that of `vmf`."""
-    return models.Prior(
-        (), lambda key, data, params: {},
-        lambda params, z: jnp.full(z.shape[:-1], -sphere.log_area(size), z.dtype),
-        lambda params, key, n: sphere.uniform(key, n, size), family='sphere')
+    def log_prob(params, z):
+        return jnp.full(z.shape[:-1], -sphere.log_area(size), z.dtype)
+
+    return models.Prior((), lambda key, data, params: {}, log_prob,
+                        lambda params, key, n: sphere.uniform(key, n, size), family='sphere')
 
 
-def vmf(kit, kappa=13., head_init=None):
+def vmf(kit: Kit, kappa: float = 13., head_init: str | None = None) -> Posterior:
     """Von Mises-Fisher on the unit sphere: direction linear in the features, concentration
     fixed.
 
@@ -30,7 +33,7 @@ def vmf(kit, kappa=13., head_init=None):
     Args:
       kit: `head` is used; Z at least 2.
       kappa: concentration, a Python number of at least 0.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z]}, unit vectors: `mean` is the direction, not the
@@ -41,24 +44,25 @@ def vmf(kit, kappa=13., head_init=None):
       arXiv:1808.10805.
     """
     if kit.latent < 2 or kappa < 0:
-        raise UserError(
-            f'a sphere in {kit.latent} dimensions with kappa={kappa}: choose a latent size of at least 2 '
-            'and kappa of at least 0')
+        raise UserError(f'a sphere in {kit.latent} dimensions with kappa={kappa}: choose a '
+                        'latent size of at least 2 and kappa of at least 0')
     head, table = kit.head(kit.latent, init=head_init), sphere.angles(kappa, kit.latent)
 
     def apply(params, carry, features, weight=None, hp=None):
         return {'mean': sphere.unit(head.apply(params['head'], features.last))}, carry
 
+    def kl(params, q):
+        m = q['mean']
+        return jnp.full(m.shape[:-1], sphere.kl(kappa, kit.latent), m.dtype)
+
     return Posterior(('head',), lambda key: ({'head': head.init(key)}, {}), apply,
                      mean=lambda params, q: q['mean'],
                      sample=lambda params, q, key: sphere.sample(key, q['mean'], table),
                      log_q=lambda params, q, z: sphere.log_prob(z, q['mean'], kappa),
-                     kl=lambda params, q: jnp.full(
-                         q['mean'].shape[:-1], sphere.kl(kappa, kit.latent), q['mean'].dtype),
-                     kl_from='sphere')
+                     kl=kl, kl_from='sphere')
 
 
-def vmf_vae(kit, recipe, *, kappa=13., pretrain=False):
+def vmf_vae(kit: Kit, recipe: Recipe, *, kappa: float = 13., pretrain: bool = False) -> Method:
     """VAE on the sphere: its rate is a constant, so it cannot collapse.
 
     Hyperparameters:
@@ -74,7 +78,7 @@ def vmf_vae(kit, recipe, *, kappa=13., pretrain=False):
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(vMF(mu(x), kappa) || uniform on the sphere), mu = W h(x) / |W h(x)|
+      minimize rec + w_t KL(vMF(mu(x), kappa) || uniform on the sphere), mu = W h(x) / |W h(x)|
       KL = kappa E[z.mu] + ln C(kappa) + ln area, the same for every x
 
     Deviations:
@@ -97,8 +101,8 @@ REACH = 1.5
 THIN = 1e-3        # least scale of a wrapped normal, for the same reason
 
 
-def ball(c, convention):
-    """Refuses a curvature or a convention that `ops.poincare` does not know."""
+def check_curvature(c: float, convention: str) -> None:
+    """Refuses a curvature or a convention of which `ops.poincare` knows nothing."""
     if convention not in poincare.UNIT:
         raise unknown('wrapped normal', convention, poincare.UNIT)
     if c < 0:
@@ -106,7 +110,8 @@ def ball(c, convention):
             f'c={c} is minus the curvature of the ball: choose a number of at least 0')
 
 
-def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
+def wrapped_normal(kit: Kit, c: float = .1, convention: str = 'pvae',
+                   head_init: str | None = None) -> Posterior:
     """Wrapped normal in the Poincare ball: mean exp_0 of a linear map, scale softplus + 1e-3 of
     another.
 
@@ -120,7 +125,7 @@ def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
       c: minus the curvature, a Python number; at 0 everything is Euclidean.
       convention: 'pvae', where a unit of noise is a unit of distance, or 'apo', where it is
         two.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z] in the ball, 'scale': [B, Z]}.
@@ -129,35 +134,39 @@ def wrapped_normal(kit, c=.1, convention='pvae', head_init=None):
       Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational
       Auto-Encoders", 2019, arXiv:1901.06033.
     """
-    ball(c, convention)
+    check_curvature(c, convention)
     head = kit.head(2 * kit.latent, init=head_init)
 
     def apply(params, carry, features, weight=None, hp=None):
-        centre, raw = jnp.split(head.apply(params['head'], features.last), 2, -1)
-        centre = poincare.shorten(centre, c, REACH)
-        return {'mean': poincare.exp0(centre, c), 'scale': jax.nn.softplus(raw) + THIN}, carry
+        center, raw = jnp.split(head.apply(params['head'], features.last), 2, -1)
+        center = poincare.shorten(center, c, REACH)
+        return {'mean': poincare.exp0(center, c), 'scale': jax.nn.softplus(raw) + THIN}, carry
+
+    def sample(params, q, key):
+        return poincare.wrapped_sample(key, q['mean'], q['scale'], c, convention)
+
+    def log_q(params, q, z):
+        return poincare.wrapped_log_prob(z, q['mean'], q['scale'], c, convention)
 
     return Posterior(('head',), lambda key: ({'head': head.init(key)}, {}), apply,
-                     mean=lambda params, q: q['mean'],
-                     sample=lambda params, q, key: poincare.wrapped_sample(
-                         key, q['mean'], q['scale'], c, convention),
-                     log_q=lambda params, q, z: poincare.wrapped_log_prob(
-                         z, q['mean'], q['scale'], c, convention))
+                     mean=lambda params, q: q['mean'], sample=sample, log_q=log_q)
 
 
-def wrapped_prior(size, c=.1, convention='pvae'):
+def wrapped_prior(size: int, c: float = .1, convention: str = 'pvae') -> models.Prior:
     """The wrapped normal at the origin with scale 1, in `wrapped_normal`'s convention; its KL
     has no closed form.
     """
-    ball(c, convention)
-    return models.Prior(
-        (), lambda key, data, params: {}, lambda params, z: poincare.wrapped_log_prob(
-            z, jnp.zeros_like(z), jnp.ones_like(z), c, convention),
-        lambda params, key, n: poincare.wrapped_sample(key, jnp.zeros(
-            (n, size)), 1., c, convention))
+    check_curvature(c, convention)
+    def log_prob(params, z):
+        return poincare.wrapped_log_prob(z, jnp.zeros_like(z), jnp.ones_like(z), c, convention)
+
+    def sample(params, key, n):
+        return poincare.wrapped_sample(key, jnp.zeros((n, size)), 1., c, convention)
+
+    return models.Prior((), lambda key, data, params: {}, log_prob, sample)
 
 
-def gyroplanes(n_in, n_out, c=.1):
+def gyroplanes(n_in: int, n_out: int, c: float = .1) -> Net:
     """A layer of signed distances from hyperplanes of the ball: a linear layer at c = 0.
 
     Args:
@@ -174,13 +183,14 @@ def gyroplanes(n_in, n_out, c=.1):
         return {'normal': jax.random.uniform(key, (n_out, n_in), minval=-bound, maxval=bound),
                 'offset': jnp.zeros((n_out, n_in))}
 
-    return Net(
-        init,
-        lambda params, z, key=None: poincare.gyroplane(poincare.project(z, c), **params, c=c))
+    def apply(params, z, key=None):
+        return poincare.gyroplane(poincare.project(z, c), **params, c=c)
+
+    return Net(init, apply)
 
 
-def lifted(decoder, lift):
-    """A decoder of lift(z).
+def with_input_layer(decoder: Decoder, lift: Net) -> Decoder:
+    """Puts a layer before a decoder: it decodes lift(z).
 
     Args:
       decoder: a `Decoder`.
@@ -201,17 +211,18 @@ def lifted(decoder, lift):
     return Decoder(init, log_prob, generate)
 
 
-def clipped(c):
+def boundary_share(c: float) -> Callable[..., dict[str, jax.Array]]:
     """Function (terms, batch) -> aux 'clipped', the share of codes that lie on the rim, where
     densities are wrong.
     """
-    return lambda terms, batch: {
-        'clipped': mean(poincare.clipped(terms.z, c).astype(terms.z.dtype), batch)
-    }
+    def share(terms, batch):
+        return {'clipped': mean(poincare.clipped(terms.z, c).astype(terms.z.dtype), batch)}
+
+    return share
 
 
-def off_rim(method, c):
-    """The method, its evals giving codes on the rim no prior probability, so that weights
+def reject_boundary(method: Method, c: float) -> Method:
+    """Changes the evals of a method so that codes on the rim have no prior probability: weights
     remain bounds.
 
     A draw that was pulled back to the rim has not the density that is computed for it: counting
@@ -225,7 +236,7 @@ def off_rim(method, c):
     return method._replace(evals={**method.evals, 'log_prior': inside})
 
 
-def p_vae(kit, recipe, *, c=.1, convention='pvae'):
+def p_vae(kit: Kit, recipe: Recipe, *, c: float = .1, convention: str = 'pvae') -> Method:
     """VAE in the Poincare ball: wrapped normals, Monte Carlo KL, and a decoder that begins with
     gyroplanes.
 
@@ -245,7 +256,7 @@ def p_vae(kit, recipe, *, c=.1, convention='pvae'):
 
     Equation:
       z = exp_mu(e / lambda_mu), e ~ N(0, diag s^2), mu = exp_0(W h), s = softplus(W' h) + 1e-3
-      minimise rec + w_t [log q(z|x) - log p(z)], p the wrapped normal at 0 with scale 1
+      minimize rec + w_t [log q(z|x) - log p(z)], p the wrapped normal at 0 with scale 1
 
     Deviations:
       The text runs of this row are another paper's, with unknown settings: c is this suite's.
@@ -258,13 +269,13 @@ def p_vae(kit, recipe, *, c=.1, convention='pvae'):
       Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational
       Auto-Encoders", 2019, arXiv:1901.06033.
     """
-    shown, z = clipped(c), kit.latent
+    shown, z = boundary_share(c), kit.latent
 
     def regularizer(params, terms, batch, ctx, key):
         return mean(terms.kl, batch), shown(terms, batch)
 
     method = autoencoder(kit, recipe, wrapped_normal(kit, c, convention), regularizer,
-                         objectives.scheduled_weight(recipe), prior=wrapped_prior(
-                             z, c, convention), decoder=lifted(kit.decoder(), gyroplanes(
-                                 z, z, c)))
-    return off_rim(method, c)
+                         objectives.scheduled_weight(recipe),
+                         prior=wrapped_prior(z, c, convention),
+                         decoder=with_input_layer(kit.decoder(), gyroplanes(z, z, c)))
+    return reject_boundary(method, c)

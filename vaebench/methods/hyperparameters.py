@@ -1,4 +1,4 @@
-"""What the numbers mean that methods are trained with."""
+"""The meanings of the numbers that methods are trained with."""
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -49,18 +49,18 @@ MEANINGS: Mapping[str, str] = {
     'lambda_k': 'gain of the control per step, 1e-3 in the paper; a run of few steps needs a '
                 'larger one',
 }
-"""What a number means, by name; an `Entry` says where its method means another thing."""
+"""Meaning by name; an `Entry` overrides it where its method means another thing."""
 
 
 class Hyperparameter(NamedTuple):
     """One number of a method."""
     default: float
-    meaning: str            # '' where nobody says
+    meaning: str            # '' where none is stated
 
 
 def described(numbers: Mapping[str, float],
               meanings: Mapping[str, str]) -> dict[str, Hyperparameter]:
-    """Numbers with their meanings.
+    """Joins numbers to their meanings.
 
     Args:
       numbers: name -> default, as in `Entry.hp`.

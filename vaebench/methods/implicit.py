@@ -1,12 +1,29 @@
 """Methods whose KL is estimated by a dual function."""
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import (
+    Decoder,
+    Key,
+    Kit,
+    Method,
+    Net,
+    Params,
+    Phase,
+    Player,
+    Recipe,
+    derive,
+    mean,
+)
 from vaebench.errors import unknown
 from vaebench.losses import adversarial
-from vaebench.methods import geometry, models, objectives, posteriors, priors
+from vaebench.methods import geometry, models, posteriors, priors
+from vaebench.methods.objectives import objective, scheduled_weight, starter
+from vaebench.methods.posteriors import Posterior
 from vaebench.ops import poincare
 
 DRAWS = 16         # codes per example of the replicas
@@ -16,11 +33,132 @@ estimate of the KL.
 """
 
 
-def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=lambda z: z,
-                     marginal=False, updates=5, hidden=(512, 512, 512), direction='descend',
-                     shown=lambda terms, batch: {}):
-    """An autoencoder whose rate is a dual estimate of its KL by nu(z, x), or nu(z) for KL(q(z)
-    || p(z)).
+class Duality(NamedTuple):
+    """How dual functions learn, and what learns from them.
+
+    Args:
+      marginal: whether the model is trained with nu(z); both functions always learn.
+      updates: dual updates per step.
+      hidden: widths of the dual functions.
+      direction: 'descend' moves the prior so as to lessen the dual estimate, as the ELBO wants;
+        'ascend' is printed in APo-VAE's algorithm.
+    """
+    marginal: bool = False
+    updates: int = 5
+    hidden: Sequence[int] = (512, 512, 512)
+    direction: str = 'descend'
+
+    @property
+    def used(self) -> str:
+        """Name of the function that the model is trained with."""
+        return 'nu_z' if self.marginal else 'nu_xz'
+
+
+class DualFunctions(NamedTuple):
+    """nu(z, x) and nu(z), by the names of their params, 'nu_xz' and 'nu_z'."""
+    nets: Mapping[str, Net]
+    view: Callable[[jax.Array], jax.Array]    # codes -> what the functions read of them
+
+    def init(self, key: Key) -> dict[str, Any]:
+        """Parameters of both."""
+        return {n: f.init(derive(key, i)) for i, (n, f) in enumerate(self.nets.items())}
+
+    def value(self, params: Params, name: str, z: jax.Array, last: jax.Array) -> jax.Array:
+        """nu [B] at codes [B, Z] of examples with features [B, H]."""
+        x = self.view(z)
+        if name != 'nu_z':
+            x = jnp.concatenate([x, jax.lax.stop_gradient(last)], -1)
+        return self.nets[name].apply(params[name], x)[..., 0]
+
+    def estimate(self, params: Params, name: str, z: jax.Array, drawn: jax.Array,
+                 last: jax.Array) -> jax.Array:
+        """The dual estimate [B] of a KL, nats, from codes and draws of the prior."""
+        return adversarial.dual_kl(self.value(params, name, z, last),
+                                   self.value(params, name, drawn, last))
+
+
+def dual_functions(kit: Kit, hidden: Sequence[int],
+                   view: Callable[[jax.Array], jax.Array]) -> DualFunctions:
+    """`DualFunctions` made of the kit's `mlp`."""
+    def net(width):
+        return kit.mlp((width, *hidden, 1), activation='leaky_relu')
+
+    return DualFunctions({'nu_xz': net(kit.latent + kit.features), 'nu_z': net(kit.latent)},
+                         view)
+
+
+def dual_evals(kit: Kit, functions: DualFunctions, posterior: Posterior, prior: models.Prior,
+               decoder: Decoder) -> dict[str, Callable]:
+    """'replica' and 'dual_mi': the papers' figures, means over `DRAWS` codes per example."""
+    enc = kit.encoder()
+
+    def replicas(params, carry, batch, key):
+        """The dual estimates by function and the reconstruction, [B]."""
+        features = enc.apply(params['enc'], batch)
+        q = posterior.apply(params, carry['posterior'], features)[0]
+
+        def one(key):
+            z = posterior.sample(params, q, derive(key, 0))
+            drawn = prior.sample(params, derive(key, 1), len(features.last))
+            out = {n: functions.estimate(params, n, z, drawn, features.last)
+                   for n in functions.nets}
+            return {**out, 'rec': -decoder.log_prob(params['dec'], z, batch)}
+
+        return jax.tree.map(lambda x: x.mean(0), jax.vmap(one)(jax.random.split(key, DRAWS)))
+
+    def replica(params, carry, batch, key):
+        out = replicas(params, carry, batch, key)
+        nats = out['rec'] + out['nu_xz']
+        words = batch['length'].astype(nats.dtype) if 'length' in batch else jnp.ones_like(nats)
+        return nats, words
+
+    def dual_mi(params, carry, batch, key):
+        out = replicas(params, carry, batch, key)
+        return out['nu_xz'] - out['nu_z']
+
+    return {'replica': replica, 'dual_mi': dual_mi}
+
+
+def _dual_players(model: models.Model, prior: models.Prior, functions: DualFunctions,
+                  duality: Duality) -> tuple[Player, ...]:
+    """The player of the dual functions, and that of a prior with parameters."""
+    def features_and_codes(params, carry, batch, ctx):
+        _, z, features, _ = model.draw(params, carry['posterior'], batch,
+                                       derive(ctx.step_key, 1), ctx.hp)
+        return features.last, z
+
+    def dual(params, carry, batch, ctx):
+        last, z = features_and_codes(params, carry, batch, ctx)
+        drawn = prior.sample(params, ctx.key, len(z))
+        values = {n: mean(functions.estimate(params, n, z, drawn, last), batch)
+                  for n in functions.nets}
+        aux = {'dual': values['nu_xz'], 'dual_marginal': values['nu_z']}
+        total: Any = sum(values.values())
+        return -total, (carry, aux)
+
+    def move(params, carry, batch, ctx):
+        last, _ = features_and_codes(params, carry, batch, ctx)
+        drawn = prior.sample(params, ctx.key, len(last))
+        values = functions.value(params, duality.used, drawn, last)
+        nats = mean(jnp.exp(jnp.minimum(values, adversarial.NU_MAX)), batch)
+        return SIGNS[duality.direction] * nats, (carry, {})
+
+    def adam(name):
+        return lambda hp: optax.adam(hp[name])
+
+    players = (Player('dual', dual, tuple(functions.nets), adam('nu_lr'), duality.updates),)
+    if prior.names:
+        players += (Player('prior', move, prior.names, adam('prior_lr')),)
+    return players
+
+
+def dual_autoencoder(kit: Kit, recipe: Recipe, posterior: Posterior, *,
+                     prior: models.Prior | None = None, decoder: Decoder | None = None,
+                     view: Callable[[jax.Array], jax.Array] = lambda z: z,
+                     shown: Callable[..., Mapping] = lambda terms, batch: {},
+                     **options: Any) -> Method:
+    """Builds an autoencoder whose rate is a dual estimate of its KL by nu(z, x), or nu(z) for
+    KL(q(z) || p(z)).
 
     Every step draws the codes once, for all players. The published formulas lack + 1; nu is
     capped at 20. Aux 'kl' is the true KL, exact or at one draw, and 'dual' the papers'.
@@ -38,12 +176,8 @@ def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=l
         them, not the model's.
       decoder: a `core.Decoder`; None is the kit's.
       view: codes [B, Z] -> what the dual functions read of them, [B, Z].
-      marginal: whether the model is trained with nu(z); both functions always learn.
-      updates: dual updates per step.
-      hidden: widths of the dual functions.
-      direction: 'descend' moves the prior so as to lessen the dual estimate, as the ELBO wants;
-        'ascend' is printed in APo-VAE's algorithm.
       shown: (terms, batch) -> more aux.
+      **options: `marginal`, `updates`, `hidden`, `direction` of `Duality`.
 
     Returns:
       A `Method`: players 'dual', 'prior' if it has parts, and 'vae'.
@@ -52,91 +186,32 @@ def dual_autoencoder(kit, recipe, posterior, *, prior=None, decoder=None, view=l
       Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019,
       arXiv:1908.11527.
     """
-    if direction not in SIGNS:
-        raise unknown('direction', direction, SIGNS)
+    duality = Duality(**options)
+    if duality.direction not in SIGNS:
+        raise unknown('direction', duality.direction, SIGNS)
     prior = models.standard_normal(kit.latent) if prior is None else prior
-    enc, dec = kit.encoder(), kit.decoder() if decoder is None else decoder
-    model, weight = models.model(kit, posterior, prior,
-                                 decoder=dec), objectives.scheduled_weight(recipe)
-    start, used = objectives.starter(model, weight), 'nu_z' if marginal else 'nu_xz'
-    nets = {'nu_xz': kit.mlp((kit.latent + kit.features, *hidden, 1), activation='leaky_relu'),
-            'nu_z': kit.mlp((kit.latent, *hidden, 1), activation='leaky_relu')}
+    dec = kit.decoder() if decoder is None else decoder
+    model, weight = models.model(kit, posterior, prior, decoder=dec), scheduled_weight(recipe)
+    start, functions = starter(model, weight), dual_functions(kit, duality.hidden, view)
 
     def init(key, data):
         params, carry = start(derive(key, 0), data)
-        return {
-            **params, **{n: f.init(derive(key, 1, i))
-                         for i, (n, f) in enumerate(nets.items())}
-        }, carry
-
-    def nu(params, name, z, last):
-        x = view(z) if name == 'nu_z' else jnp.concatenate(
-            [view(z), jax.lax.stop_gradient(last)], -1)
-        return nets[name].apply(params[name], x)[..., 0]
-
-    def estimate(params, name, z, drawn, last):
-        return adversarial.dual_kl(nu(params, name, z, last), nu(params, name, drawn, last))
-
-    def dual(params, carry, batch, ctx):
-        _, z, features, _ = model.draw(params, carry['posterior'], batch, derive(
-            ctx.step_key, 1), ctx.hp)
-        drawn = prior.sample(params, ctx.key, len(z))
-        values = {n: mean(estimate(params, n, z, drawn, features.last), batch) for n in nets}
-        return -sum(values.values()), (carry, {
-            'dual': values['nu_xz'], 'dual_marginal': values['nu_z']
-        })
-
-    def move(params, carry, batch, ctx):
-        features = model.draw(params, carry['posterior'], batch, derive(ctx.step_key, 1),
-                              ctx.hp)[2]
-        values = nu(params, used, prior.sample(params, ctx.key, len(features.last)),
-                    features.last)
-        return SIGNS[direction] * mean(jnp.exp(jnp.minimum(values, adversarial.NU_MAX)),
-                                       batch), (carry, {})
+        return {**params, **functions.init(derive(key, 1))}, carry
 
     def dual_regularizer(params, terms, batch, ctx, key):
-        values = jnp.minimum(nu(params, used, terms.z, terms.features.last), adversarial.NU_MAX)
-        return mean(values, batch), shown(terms, batch)
+        values = functions.value(params, duality.used, terms.z, terms.features.last)
+        return mean(jnp.minimum(values, adversarial.NU_MAX), batch), shown(terms, batch)
 
-    loss = objectives.objective(model, dual_regularizer, weight,
-                                draws=lambda ctx: derive(ctx.step_key, 1))
-
-    def replicas(params, carry, batch, key):
-        """The dual estimates by function and the reconstruction, means over DRAWS codes,
-        [B]."""
-        features = enc.apply(params['enc'], batch)
-        q = posterior.apply(params, carry['posterior'], features)[0]
-
-        def one(key):
-            z = posterior.sample(params, q, derive(key, 0))
-            drawn = prior.sample(params, derive(key, 1), len(features.last))
-            out = {n: estimate(params, n, z, drawn, features.last) for n in nets}
-            return {**out, 'rec': -dec.log_prob(params['dec'], z, batch)}
-
-        return jax.tree.map(lambda x: x.mean(0), jax.vmap(one)(jax.random.split(key, DRAWS)))
-
-    def replica(params, carry, batch, key):
-        out = replicas(params, carry, batch, key)
-        nats = out['rec'] + out['nu_xz']
-        return nats, batch['length'].astype(
-            nats.dtype) if 'length' in batch else jnp.ones_like(nats)
-
-    def dual_mi(params, carry, batch, key):
-        out = replicas(params, carry, batch, key)
-        return out['nu_xz'] - out['nu_z']
-
-    def adam(name):
-        return lambda hp: optax.adam(hp[name])
-
-    players = (Player('dual', dual, tuple(nets), adam('nu_lr'), updates),
-               *([Player('prior', move, prior.names, adam('prior_lr'))] if prior.names else []),
-               Player('vae', loss, tuple(p for p in model.names if p not in prior.names),
-                      recipe.optimizer))
+    loss = objective(model, dual_regularizer, weight, draws=lambda ctx: derive(ctx.step_key, 1))
+    own = tuple(name for name in model.names if name not in prior.names)
+    players = (*_dual_players(model, prior, functions, duality),
+               Player('vae', loss, own, recipe.optimizer))
     return Method(init, (Phase('main', players, recipe.steps),),
-                  {**model.evals, 'replica': replica, 'dual_mi': dual_mi})
+                  {**model.evals, **dual_evals(kit, functions, posterior, prior, dec)})
 
 
-def ivae(kit, recipe, *, noise=None, noise_scale=.1, **options):
+def ivae(kit: Kit, recipe: Recipe, *, noise: int | None = None, noise_scale: float = .1,
+         **options: Any) -> Method:
     """VAE with a dual estimate of its KL; with marginal=True the paper's iVAE_MI.
 
     The posterior called implicit is exactly Gaussian: `log_q`, `kl` and the aux 'kl' are exact.
@@ -156,8 +231,8 @@ def ivae(kit, recipe, *, noise=None, noise_scale=.1, **options):
 
     Equation:
       KL(q || p) = max_nu E_q nu(z, x) - E_p exp nu(z, x) + 1
-      nu: a few steps up; encoder and decoder: minimise rec + beta_t E_q nu(z, x), z = W [h(x);
-        e] + b, e ~ N(0, I)
+      nu: a few steps up; encoder and decoder: minimize rec + beta_t E_q nu(z, x)
+      z = W [h(x); e] + b, e ~ N(0, I)
       marginal: nu(z), for KL(q(z) || p(z))
 
     Deviations:
@@ -173,7 +248,8 @@ def ivae(kit, recipe, *, noise=None, noise_scale=.1, **options):
                             **options)
 
 
-def apo_vae(kit, recipe, *, pseudo=0, c=.1, updates=1, **options):
+def apo_vae(kit: Kit, recipe: Recipe, *, pseudo: int = 0, c: float = .1, updates: int = 1,
+            **options: Any) -> Method:
     """Dual autoencoder in the Poincare ball, with gyroplanes before the decoder; with pseudo >
     0 APo-VAE+VP.
 
@@ -198,7 +274,7 @@ def apo_vae(kit, recipe, *, pseudo=0, c=.1, updates=1, **options):
     Equation:
       z = exp_mu((2 / lambda_mu) v), v ~ N(0, diag s^2), mu = exp_0(W h)
       KL(q || p) = max_nu E_q nu(x, log_0 z) - E_p exp nu(x, log_0 z) + 1
-      encoder and decoder: minimise rec + beta_t E_q nu; pseudo-inputs: maximise E_p exp nu
+      encoder and decoder: minimize rec + beta_t E_q nu; pseudo-inputs: maximize E_p exp nu
 
     Deviations:
       The paper leaves the law of its noise G(x, xi) open: here it is a diagonal Gaussian, so
@@ -210,12 +286,13 @@ def apo_vae(kit, recipe, *, pseudo=0, c=.1, updates=1, **options):
     References:
       Dai et al., "APo-VAE: Text Generation in Hyperbolic Space", 2021, arXiv:2005.00054.
     """
-    z, posterior = kit.latent, geometry.wrapped_normal(kit, c, 'apo')
-    prior = priors.vamp(kit, posterior, pseudo) if pseudo else geometry.wrapped_prior(
-        z, c, 'apo')
-    method = dual_autoencoder(
-        kit, recipe, posterior, prior=prior, decoder=geometry.lifted(
-            kit.decoder(), geometry.gyroplanes(z, z, c)),
-        view=lambda z: poincare.log0(poincare.project(z, c), c), updates=updates,
-        shown=geometry.clipped(c), **options)
-    return geometry.off_rim(method, c)
+    size, posterior = kit.latent, geometry.wrapped_normal(kit, c, 'apo')
+    if pseudo:
+        prior = priors.vamp(kit, posterior, pseudo)
+    else:
+        prior = geometry.wrapped_prior(size, c, 'apo')
+    decoder = geometry.with_input_layer(kit.decoder(), geometry.gyroplanes(size, size, c))
+    method = dual_autoencoder(kit, recipe, posterior, prior=prior, decoder=decoder,
+                              view=lambda z: poincare.log0(poincare.project(z, c), c),
+                              updates=updates, shown=geometry.boundary_share(c), **options)
+    return geometry.reject_boundary(method, c)

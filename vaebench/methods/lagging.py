@@ -1,14 +1,17 @@
 """Methods that train the encoder harder than the decoder."""
+from collections.abc import Collection
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import DONE, RUNNING, Method, Phase, Player
+from vaebench.core import DONE, RUNNING, Kit, Method, Phase, Player, Recipe
 from vaebench.methods import models, objectives, posteriors, regularizers
 
 
-def moving(tx, names):
-    """A transformation that sees every gradient but moves only some entries.
+def move_only(tx: optax.GradientTransformation,
+              names: Collection[str]) -> optax.GradientTransformation:
+    """Wraps a transformation so that it sees every gradient but moves only some entries.
 
     Clipping in `tx` is thus that of the joint norm, as in He et al.'s script.
 
@@ -19,22 +22,19 @@ def moving(tx, names):
     Returns:
       An optax transformation.
 
-    >>> tx = moving(optax.chain(optax.clip_by_global_norm(1.), optax.sgd(1.)), ('a',))
+    >>> tx = move_only(optax.chain(optax.clip_by_global_norm(1.), optax.sgd(1.)), ('a',))
     >>> grads = {'a': jnp.float32(3.), 'b': jnp.float32(4.)}
     >>> updates, _ = tx.update(grads, tx.init(grads), grads)
     >>> {k: round(float(v), 4) for k, v in updates.items()}
     {'a': -0.6, 'b': 0.0}
     """
-    def still(updates, params):
-        return {
-            k: v if k in names else jax.tree.map(jnp.zeros_like, v)
-            for k, v in updates.items()
-        }
+    def still(tree):
+        return {name: name not in names for name in tree}
 
-    return optax.chain(tx, optax.stateless(still))
+    return optax.chain(tx, optax.masked(optax.set_to_zero(), still))
 
 
-def lagging(kit, recipe, *, max_inner=99, window=15):
+def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) -> Method:
     """VAE whose encoder is trained until it stops improving before every step of the decoder.
 
     The schedule counts outer steps over both phases. Aggressive phase: encoder updates on the
@@ -56,10 +56,9 @@ def lagging(kit, recipe, *, max_inner=99, window=15):
 
     Equation:
       aggressive: encoder steps on rec + w_t KL until the mean loss per word of 15 of them
-        exceeds that of the 15 before
-      (at most 99 steps), then one decoder step on it
-      joint, once the mutual information of the validation split has fallen: steps on rec + w_t
-      KL
+        exceeds that of the 15 before (at most 99 steps), then one decoder step on it
+      joint, once the mutual information of the validation split has fallen:
+        steps on rec + w_t KL
 
     Deviations:
       Fresh batches come from the step's length class, in the published code from all of the
@@ -100,17 +99,17 @@ def lagging(kit, recipe, *, max_inner=99, window=15):
         last, running = state.carry['mi'], state.status == RUNNING
         over = running & (seen['mi'] < last)
         mi = jnp.where(running, seen['mi'], last).astype(last.dtype)
-        return state._replace(carry={**state.carry, 'mi': mi}, status=jnp.where(
-            over, DONE, state.status))
+        return state._replace(carry={**state.carry, 'mi': mi},
+                              status=jnp.where(over, DONE, state.status))
 
     def moves(*names):
-        return lambda hp: moving(recipe.optimizer(hp), names)
+        return lambda hp: move_only(recipe.optimizer(hp), names)
 
     inference = [name for name in model.names if name != 'dec']
     aggressive = (Player('encoder', encoder, model.names, moves(*inference), max_inner, True,
-                         going), Player('decoder', plain, model.names, moves('dec')))
+                         going),
+                  Player('decoder', plain, model.names, moves('dec')))
     joint = (Player('vae', plain, model.names, recipe.optimizer),)
-    return Method(
-        init, (Phase('aggressive', aggressive, recipe.steps, feedback=fallen, needs=('mi',)),
-               Phase('joint', joint, recipe.steps, until=recipe.steps, continues=True)),
-        model.evals)
+    phases = (Phase('aggressive', aggressive, recipe.steps, feedback=fallen, needs=('mi',)),
+              Phase('joint', joint, recipe.steps, until=recipe.steps, continues=True))
+    return Method(init, phases, model.evals)

@@ -1,10 +1,10 @@
-"""A generative autoencoder as one: encoder, posterior, prior and decoder."""
+"""A generative autoencoder as one value: encoder, posterior, prior and decoder."""
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
-from vaebench.core import Features, derive
+from vaebench.core import Batch, Decoder, Features, Key, Kit, Params, StepInfo, derive
 from vaebench.methods.posteriors import Posterior
 from vaebench.ops import distributions
 
@@ -15,12 +15,12 @@ class Prior(NamedTuple):
     init: Callable[..., Mapping]   # (key, data, params of encoder and posterior) -> params
     # (params, z [B, Z]) -> [B], nats; params are all of the model's; None: can only be sampled
     log_prob: Callable[..., jax.Array] | None
-    sample: Callable[..., jax.Array]     # (params, key, n) -> [n, Z]
+    sample: Callable[..., Any]     # (params, key, n) -> z [n, Z] or a pytree
     # a posterior's closed-form KL counts if it is from this family
     family: str = ''
 
 
-def standard_normal(size):
+def standard_normal(size: int) -> Prior:
     """The prior N(0, I) of `size` dimensions."""
     return Prior((), lambda key, data, params: {},
                  lambda params, z: distributions.normal_log_prob(z),
@@ -34,11 +34,17 @@ class Terms(NamedTuple):
     features: Features
     q: Any                             # the posterior's pytree, leaves [B, ...]
     kl: jax.Array | None               # [B], nats; None where q has no density
-    kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorise
+    kl_dims: jax.Array | None          # [B, Z], nats; None where q does not factorize
+
+
+Regularizer = Callable[[Params, Terms, Batch, StepInfo, Key], tuple[Any, Mapping]]
+"""What an objective adds to the reconstruction: (params, terms, batch, ctx, key) -> (nats [],
+aux).
+"""
 
 
 class Model(NamedTuple):
-    """Encoder, posterior, prior and decoder as one."""
+    """Encoder, posterior, prior and decoder as one value."""
     names: tuple[str, ...]             # keys of its params
     init: Callable[..., tuple[Mapping, Any]]   # (key, data) -> (params, carry of the posterior)
     # (params, carry, batch, key, hp) -> (q, z, features, carry)
@@ -49,15 +55,21 @@ class Model(NamedTuple):
     evals: Mapping[str, Callable]      # out of core.EVALS; they read carry['posterior']
 
 
-def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=None,
-          decoder=None, corrupt=0.):
+def _without_carry(f: Callable | None) -> Callable | None:
+    """A function (params, ...) as an eval (params, carry, ...); None stays None."""
+    return f and (lambda params, carry, *rest: f(params, *rest))
+
+
+def model(kit: Kit, posterior: Posterior, prior: Prior | None = None,
+          encoder_init: str | None = None, decoder: Decoder | None = None,
+          corrupt: float = 0.) -> Model:
     """Binds the networks of a kit to a posterior and a prior.
 
     Args:
       kit: `encoder` and `decoder` are used, and what `posterior` needs.
       posterior: a `Posterior`.
       prior: a `Prior`; None is N(0, I).
-      encoder_init: initialisation of the encoder; None is the kit's.
+      encoder_init: initialization of the encoder; None is the kit's.
       decoder: a `Decoder`; None is `kit.decoder()`.
       corrupt: share of the words or pixels that the encoder does not see in training.
 
@@ -66,15 +78,15 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
     """
     enc, dec = kit.encoder(init=encoder_init), kit.decoder() if decoder is None else decoder
     prior = standard_normal(kit.latent) if prior is None else prior
-    closed = posterior.kl is not None and posterior.kl_from == prior.family
+    kl = posterior.kl if posterior.kl_from == prior.family else None
+    kl_dims = posterior.kl_dims if kl else None
+    log_q, log_prior = posterior.log_q, prior.log_prob
 
     def init(key, data):
         params, carry = posterior.init(derive(key, 1))
         params = {'enc': enc.init(derive(key, 0)), **params}
-        return {
-            **params, 'dec': dec.init(derive(key, 2)), **prior.init(
-                derive(key, 3), data, params)
-        }, carry
+        return {**params, 'dec': dec.init(derive(key, 2)),
+                **prior.init(derive(key, 3), data, params)}, carry
 
     def draw(params, carry, batch, key, hp):
         seen = kit.corrupt(derive(key, 3), batch, corrupt) if corrupt else batch
@@ -83,20 +95,23 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
         return q, posterior.sample(params, q, derive(key, 1)), features, carry
 
     def rate(params, q, z):
-        if closed:
-            return posterior.kl(params, q)
-        if posterior.log_q is None or prior.log_prob is None:
+        if kl is not None:
+            return kl(params, q)
+        if log_q is None or log_prior is None:
             return None
-        return posterior.log_q(params, q, z) - prior.log_prob(params, z)
+        return log_q(params, q, z) - log_prior(params, z)
 
     def terms(params, carry, batch, key, hp):
         q, z, features, carry = draw(params, carry, batch, key, hp)
         rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
-        dims = posterior.kl_dims(params, q) if closed and posterior.kl_dims else None
+        dims = kl_dims and kl_dims(params, q)
         return Terms(rec, z, features, q, rate(params, q, z), dims), carry
 
     def infer(params, carry, batch):
         return posterior.apply(params, carry['posterior'], enc.apply(params['enc'], batch))[0]
+
+    def encode(params, carry, batch):
+        return posterior.mean(params, infer(params, carry, batch))
 
     def decode(params, carry, z, key, mode):
         return dec.generate(params['dec'], z, key, mode)
@@ -107,17 +122,15 @@ def model(kit, posterior: Posterior, prior: Prior | None = None, encoder_init=No
 
     offered = {
         'posterior': infer,
-        'sample_q': lambda params, carry, q, key: posterior.sample(params, q, key),
-        'log_q': posterior.log_q
-        and (lambda params, carry, q, z: posterior.log_q(params, q, z)),
-        'log_q_dims': posterior.log_q_dims
-        and (lambda params, carry, q, z: posterior.log_q_dims(params, q, z)),
-        'kl': (lambda params, carry, q: posterior.kl(params, q)) if closed else None,
-        'log_prior': prior.log_prob and (lambda params, carry, z: prior.log_prob(params, z)),
+        'sample_q': _without_carry(posterior.sample),
+        'log_q': _without_carry(log_q),
+        'log_q_dims': _without_carry(posterior.log_q_dims),
+        'kl': _without_carry(kl),
+        'log_prior': _without_carry(log_prior),
         'log_lik': lambda params, carry, z, batch: dec.log_prob(params['dec'], z, batch),
-        'encode': lambda params, carry, batch: posterior.mean(params, infer(
-            params, carry, batch)), 'decode': decode,
-        'sample_prior': lambda params, carry, key, n: prior.sample(params, key, n),
+        'encode': encode,
+        'decode': decode,
+        'sample_prior': _without_carry(prior.sample),
         'sample': sample,
     }
     return Model(('enc', *posterior.names, 'dec', *prior.names), init, draw, terms, dec.init,

@@ -1,21 +1,32 @@
 """Generators that learn by matching kernel means: of data, of codes, or of features that learn
 against them.
 """
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Method, Net, Phase, Player, derive, mean
-from vaebench.methods import energy_gans, gans, models, objectives, posteriors, regularizers
+from vaebench.core import Batch, Kit, Method, Net, Phase, Player, Recipe, derive, mean
+from vaebench.methods import energy_gans, models, objectives, posteriors, regularizers
+from vaebench.methods.adversarial_game import (
+    NOISE,
+    Critic,
+    adversarial_game,
+    clip_parameters,
+    critic_updates,
+    generator_evals,
+    source,
+)
 from vaebench.ops import kernels
 
 GMMN = (2., 5., 10., 20., 40., 80.)       # variances of the kernels, for 784 pixels
 MMD_GAN = (1., 4., 16., 64., 256.)        # for features
 
 
-def scaled(variances, x, base):
-    """Variances that were meant for rows of `base` entries, for those of x [B, ...]; as they
-    are where base is 0.
+def scaled(variances: Sequence[float], x: jax.Array, base: int) -> tuple[float, ...]:
+    """Scales variances meant for rows of `base` entries to rows of x [B, ...]; leaves them as
+    they are where base is 0.
 
     >>> scaled((2., 80.), jnp.zeros((5, 14, 14, 1)), 784)
     (0.5, 20.0)
@@ -24,8 +35,9 @@ def scaled(variances, x, base):
     return tuple(v * share for v in variances)
 
 
-def discrepancy(x, y, batch, variances):
-    """Root of the biased squared MMD between two sets of rows; couples the batch.
+def discrepancy(x: jax.Array, y: jax.Array, batch: Batch,
+                variances: Sequence[float]) -> jax.Array:
+    """Computes the root of the biased squared MMD between two sets of rows; couples the batch.
 
     Args:
       x: [B, ...].
@@ -41,18 +53,19 @@ def discrepancy(x, y, batch, variances):
     1e-06
     """
     weight, x, y = batch['weight'], x.reshape(len(x), -1), y.reshape(len(y), -1)
-    centre = jax.lax.stop_gradient(posteriors.batch_moments(x, weight)[0])
+    center = jax.lax.stop_gradient(posteriors.batch_moments(x, weight)[0])
 
     def kernel(a, b):
         # far from 0 digits are lost
-        return kernels.rbf_mixture(a - centre, b - centre, variances, less_one=True)
+        return kernels.rbf_mixture(a - center, b - center, variances, less_one=True)
 
     return jnp.sqrt(jnp.maximum(kernels.mmd(x, y, kernel, weight, weight, biased=True), 1e-12))
 
 
-def gmmn(kit, recipe, *, variances=GMMN, base=784):
-    """Generative moment matching network: samples of uniform noise come to have the data's
-    kernel means.
+def gmmn(kit: Kit, recipe: Recipe, *, variances: Sequence[float] = GMMN,
+         base: int = 784) -> Method:
+    """Generative moment matching network: samples made from uniform noise learn to have the
+    kernel means of the data.
 
     Args:
       kit: `gen` is used.
@@ -64,7 +77,7 @@ def gmmn(kit, recipe, *, variances=GMMN, base=784):
       A `Method`.
 
     Equation:
-      minimise sqrt(MMD^2(x, G(z))), biased, z uniform on [-1, 1]
+      minimize sqrt(MMD^2(x, G(z))), biased, z uniform on [-1, 1]
       k(x, y) = sum_s exp(-|x - y|^2 / (2 s)), s = 2, 5, 10, 20, 40, 80 for 784 pixels
 
     Deviations:
@@ -75,7 +88,7 @@ def gmmn(kit, recipe, *, variances=GMMN, base=784):
     References:
       Li et al., "Generative Moment Matching Networks", 2015, arXiv:1502.02761.
     """
-    net, draw = gans.source(kit, 'uniform')
+    net, draw = origin = source(kit, 'uniform')
 
     def init(key, data):
         params, stats = net.init(key)
@@ -87,21 +100,12 @@ def gmmn(kit, recipe, *, variances=GMMN, base=784):
                                 train=True)
         return discrepancy(x, fake, batch, scaled(variances, x, base)), ({'gen': stats}, {})
 
-    def decode(params, carry, z, key, mode):
-        return {'x': net.apply(params['gen'], carry['gen'], z)[0]}
-
-    return Method(
-        init, (Phase('main',
-                     (Player('gen', loss,
-                             ('gen',), recipe.optimizer),), recipe.steps, select=''),),
-        {
-            'decode': decode, 'sample_prior': lambda params, carry, key, n: draw(key, n),
-            'sample': lambda params, carry, key, n, mode: decode(params, carry, draw(key, n),
-                                                                 key, mode)
-        })
+    player = Player('gen', loss, ('gen',), recipe.optimizer)
+    return Method(init, (Phase('main', (player,), recipe.steps, select=''),),
+                  generator_evals(origin))
 
 
-def squashed(kit):
+def squashed(kit: Kit) -> posteriors.Posterior:
     """`posteriors.delta` in (0, 1): a code of sigmoid units."""
     base = posteriors.delta(kit)
 
@@ -112,7 +116,7 @@ def squashed(kit):
     return base._replace(apply=apply)
 
 
-def generated(kit, noise, hidden):
+def generated(kit: Kit, noise: int, hidden: Sequence[int]) -> models.Prior:
     """A prior that can only be sampled: sigmoid outputs of a stack of linear layers, fed with
     noise uniform on [-1, 1].
 
@@ -127,16 +131,17 @@ def generated(kit, noise, hidden):
     net = kit.mlp((noise, *hidden, kit.latent))
 
     def sample(params, key, n):
-        return jax.nn.sigmoid(net.apply(params['gen'], gans.NOISE['uniform'](key, (n, noise))))
+        return jax.nn.sigmoid(net.apply(params['gen'], NOISE['uniform'](key, (n, noise))))
 
     return models.Prior(('gen',), lambda key, data, params: {'gen': net.init(key)}, None,
                         sample)
 
 
-def gmmn_ae(kit, recipe, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.,), base=32,
-            corrupt=0.):
-    """A generator of codes that match those of an autoencoder, which is trained first and
-    frozen then.
+def gmmn_ae(kit: Kit, recipe: Recipe, *, noise: int = 10,
+            hidden: Sequence[int] = (64, 256, 256, 1024), variances: Sequence[float] = (1.,),
+            base: int = 32, corrupt: float = 0.) -> Method:
+    """GMMN of codes that match those of an autoencoder, which is trained first and then
+    frozen.
 
     Args:
       kit: `encoder`, `head`, `decoder` and `mlp` are used.
@@ -152,8 +157,8 @@ def gmmn_ae(kit, recipe, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.
       the last count.
 
     Equation:
-      first minimise rec(x, z), z = sigmoid(W h(x))
-      then, the autoencoder frozen, minimise sqrt(MMD^2(z, G(u))), u uniform on [-1, 1]
+      first minimize rec(x, z), z = sigmoid(W h(x))
+      then, the autoencoder frozen, minimize sqrt(MMD^2(z, G(u))), u uniform on [-1, 1]
       k(x, y) = exp(-|x - y|^2 / (2 s)), s = 1 for 32 dimensions
 
     Deviations:
@@ -180,11 +185,11 @@ def gmmn_ae(kit, recipe, *, noise=10, hidden=(64, 256, 256, 1024), variances=(1.
                          recipe.steps, select='')), model.evals)
 
 
-def features(kit, size):
-    """A critic that describes, and reconstructs from its description.
+def features(kit: Kit, size: int) -> Net:
+    """Builds a critic that maps to features, and reconstructs from them.
 
     Args:
-      kit: `critic` and `gen` are used; neither is normalised.
+      kit: `critic` and `gen` are used; neither is normalized.
       size: of the description.
 
     Returns:
@@ -203,8 +208,9 @@ def features(kit, size):
     return Net(init, apply)
 
 
-def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, noise='normal',
-            norm=False):
+def mmd_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0,
+            size: int | None = None, variances: Sequence[float] = MMD_GAN,
+            noise: str = 'normal', norm: bool = False) -> Method:
     """Moment matching in features that learn to tell samples from data, and from which both can
     be reconstructed.
 
@@ -220,7 +226,7 @@ def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, n
       size: number of features; None is Z.
       variances: of the Gaussian kernels on features, which are summed.
       noise: 'normal' or 'uniform'.
-      norm: whether the generator is batch-normalised; the published critic is too.
+      norm: whether the generator is batch-normalized; the published critic is too.
 
     Returns:
       A `Method`; aux 'mmd' is the root of the discrepancy of the features, 'rank' their mean
@@ -228,11 +234,10 @@ def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, n
       data plus that of samples.
 
     Equation:
-      M = sqrt(MMD^2(f(x), f(G(z)))), R = mean_j min(E f_j(x) - E f_j(G(z)), 0), f' a decoder of
-      features
-      critic: maximise M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2) (per pixel),
-        f clipped by clip
-      generator: minimise M + rank R
+      M = sqrt(MMD^2(f(x), f(G(z)))), R = mean_j min(E f_j(x) - E f_j(G(z)), 0)
+      critic: maximize M + rank R - rec (|x - f'(f(x))|^2 + |G(z) - f'(f(G(z)))|^2)
+        (per pixel), f' a decoder of features, f clipped by clip
+      generator: minimize M + rank R
 
     Deviations:
       The encoder is clipped after each of its updates; the published code does so before, so
@@ -245,33 +250,33 @@ def mmd_gan(kit, recipe, *, n_critic=5, boost=0, size=None, variances=MMD_GAN, n
       Li et al., "MMD GAN: Towards Deeper Understanding of Moment Matching Network", 2017,
       arXiv:1705.08584.
     """
-    origin, net = gans.source(kit, noise, norm), features(kit, size or kit.latent)
+    origin, net = source(kit, noise, norm), features(kit, size or kit.latent)
 
-    def compared(play):
+    def compared(turn):
         """sqrt(MMD^2) + rank * R, which the critic raises and the generator lowers, and both
         reconstructions.
         """
-        (copy, real), (again, fake) = (play.score(x) for x in (play.batch['x'], play.fake))
-        rank = jnp.minimum(posteriors.batch_moments(real - fake, play.batch['weight'])[0],
+        (copy, real), (again, fake) = (turn.score(x) for x in (turn.batch['x'], turn.fake))
+        rank = jnp.minimum(posteriors.batch_moments(real - fake, turn.batch['weight'])[0],
                            0.).mean()
-        value = discrepancy(real, fake, play.batch, variances)
-        return value + play.hp['rank'] * rank, {'mmd': value, 'rank': rank}, (copy, again)
+        value = discrepancy(real, fake, turn.batch, variances)
+        return value + turn.hp['rank'] * rank, {'mmd': value, 'rank': rank}, (copy, again)
 
-    def critic(play, key):
-        value, aux, copies = compared(play)
-        rec = sum(mean(energy_gans.squared(x, copy), play.batch)
-                  for x, copy in zip((play.batch['x'], play.fake), copies, strict=True))
-        return play.hp['rec'] * rec - value, (play.state, {**aux, 'rec': rec})
+    def critic(turn, key):
+        value, aux, copies = compared(turn)
+        rec = sum(mean(energy_gans.squared(x, copy), turn.batch)
+                  for x, copy in zip((turn.batch['x'], turn.fake), copies, strict=True))
+        return turn.hp['rec'] * rec - value, (turn.state, {**aux, 'rec': rec})
 
-    def generator(play):
-        value, aux, _ = compared(play)
-        return value, (play.state, aux)
+    def generator(turn):
+        value, aux, _ = compared(turn)
+        return value, (turn.state, aux)
 
     def tx(hp):
-        clip = gans.clipped(optax.identity(), hp['clip'])
+        clip = clip_parameters(optax.identity(), hp['clip'])
         return optax.chain(recipe.optimizer(hp),
                            optax.masked(clip, {'critic': {'enc': True, 'dec': False}}))
 
-    return energy_gans.with_reconstruct(
-        gans.game(recipe, origin, net, critic, generator, critic_tx=tx,
-                  **gans.updates(n_critic, boost)), net)
+    player = Critic(net, critic, tx, **critic_updates(n_critic, boost))
+    return energy_gans.with_reconstruct(adversarial_game(recipe, origin, player, generator),
+                                        net)

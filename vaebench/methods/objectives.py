@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import derive, mean
+from vaebench.core import Hp, Key, Recipe, StepInfo, derive, mean
+from vaebench.methods.models import Model, Regularizer
 from vaebench.ops import control, schedules
 
 
@@ -24,7 +25,7 @@ RAMPS = {
 """Shapes of a scheduled weight."""
 
 
-def scheduled_weight(recipe, shape='linear'):
+def scheduled_weight(recipe: Recipe, shape: str = 'linear') -> Schedule:
     """Weight from hp: beta_start to `beta` over `warmup` epochs after `delay`, again every
     `period`.
 
@@ -47,12 +48,12 @@ def scheduled_weight(recipe, shape='linear'):
     return Schedule(lambda: {}, apply)
 
 
-def constant_weight(value):
+def constant_weight(value: float) -> Schedule:
     """A weight that is always `value`."""
     return Schedule(lambda: {}, lambda carry, kl, ctx: (jnp.asarray(value, float), carry))
 
 
-def controlled_weight():
+def controlled_weight() -> Schedule:
     """Weight from a PI controller that steers the batch's KL to hp['target']: see
     `ops.control.pi_step`.
     """
@@ -72,8 +73,9 @@ class AuxiliaryLoss(NamedTuple):
     apply: Callable[..., tuple]        # (params, terms, batch, ctx) -> ([], aux)
 
 
-def as_auxiliary(regularizer, weight, tag=2):
-    """A regularizer as an `AuxiliaryLoss`: weight(hp) times it, with a key of its own.
+def as_auxiliary(regularizer: Regularizer, weight: Callable[[Hp], Any],
+                 tag: int = 2) -> AuxiliaryLoss:
+    """Makes an `AuxiliaryLoss` of a regularizer: weight(hp) times it, with a key of its own.
 
     Args:
       regularizer: see `objective`.
@@ -90,8 +92,11 @@ def as_auxiliary(regularizer, weight, tag=2):
     return AuxiliaryLoss((), lambda key: {}, apply)
 
 
-def objective(model, regularizer, weight, extra=None, draws=lambda ctx: derive(ctx.key, 0)):
-    """rec + weight * regularizer + extra as a player's loss.
+def objective(model: Model, regularizer: Regularizer, weight: Schedule,
+              extra: AuxiliaryLoss | None = None,
+              draws: Callable[[StepInfo], Key] = lambda ctx: derive(ctx.key, 0)
+              ) -> Callable[..., tuple]:
+    """Builds the loss rec + weight * regularizer + extra of a player.
 
     Args:
       model: a `Model`.
@@ -105,22 +110,22 @@ def objective(model, regularizer, weight, extra=None, draws=lambda ctx: derive(c
       where q has a density, 'kl': true batch means in nats, whatever is trained on.
     """
     def loss(params, carry, batch, ctx):
-        terms, posterior = model.terms(params, carry['posterior'], batch, draws(ctx),
-                                       ctx.hp)
+        terms, posterior = model.terms(params, carry['posterior'], batch, draws(ctx), ctx.hp)
         rec = mean(terms.rec, batch)
         kl = None if terms.kl is None else mean(terms.kl, batch)
         value, aux = regularizer(params, terms, batch, ctx, derive(ctx.key, 1))
         beta, state = weight.apply(carry['weight'], kl, ctx)
         more, shown = (0., {}) if extra is None else extra.apply(params, terms, batch, ctx)
         aux = {'rec': rec, 'beta': beta, **({} if kl is None else {'kl': kl}), **aux, **shown}
-        return rec + beta * value + more, ({**carry, 'posterior': posterior,
-                                            'weight': state}, aux)
+        carry = {**carry, 'posterior': posterior, 'weight': state}
+        return rec + beta * value + more, (carry, aux)
 
     return loss
 
 
-def starter(model, weight, extra=None):
-    """`Method.init` of a model whose objective has that weight and extra: (key, data) ->
+def starter(model: Model, weight: Schedule,
+            extra: AuxiliaryLoss | None = None) -> Callable[..., tuple]:
+    """Builds `Method.init` of a model whose objective has that weight and extra: (key, data) ->
     (params, carry).
     """
     def init(key, data):

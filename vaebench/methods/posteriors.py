@@ -1,4 +1,4 @@
-"""What a head makes of features: approximate posteriors q(z|x) as pure functions."""
+"""Approximate posteriors q(z|x) as pure functions of an encoder's features."""
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import derive
+from vaebench.core import Kit, derive
 from vaebench.errors import UserError
 from vaebench.ops import distributions, divergences
 
 MOMENTUM = .1      # PyTorch's convention: weight of the new batch in the running statistics
 EPSILON = 1e-5
 MARGIN = 1e-6      # keeps the gradient of a committed mean's square root finite
-FLOOR = 1e-8       # variance added to a normalised standard deviation, which may be 0
+FLOOR = 1e-8       # variance added to a normalized standard deviation, which may be 0
 
 
 class Posterior(NamedTuple):
@@ -23,7 +23,7 @@ class Posterior(NamedTuple):
     # (params, carry, features, weight, hp) -> (q, carry); no hp: evaluation
     apply: Callable[..., tuple[Any, Any]]
     mean: Callable[..., jax.Array]             # (params, q) -> [B, Z]
-    sample: Callable[..., jax.Array]           # (params, q, key) -> [B, Z]
+    sample: Callable[..., Any]                 # (params, q, key) -> z [B, Z] or a pytree
     log_q: Callable[..., jax.Array] | None = None        # (params, q, z) -> [B], nats
     log_q_dims: Callable[..., jax.Array] | None = None   # (params, q, z) -> [B, Z], nats
     kl: Callable[..., jax.Array] | None = None           # (params, q) -> [B], nats
@@ -31,12 +31,12 @@ class Posterior(NamedTuple):
     kl_from: str = 'normal'        # family of the one prior that `kl` and `kl_dims` are from
 
 
-def gaussian(kit, head_init=None):
+def gaussian(kit: Kit, head_init: str | None = None) -> Posterior:
     """Diagonal Gaussian, its mean and log variance linear in the features.
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z], 'log_var': [B, Z]}.
@@ -57,12 +57,12 @@ def gaussian(kit, head_init=None):
         kl_dims=lambda params, q: divergences.normal_kl_dims(**q))
 
 
-def delta(kit, head_init=None):
+def delta(kit: Kit, head_init: str | None = None) -> Posterior:
     """A point: z linear in the features. It has no density, hence no KL.
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q is {'mean': [B, Z]}.
@@ -76,7 +76,7 @@ def delta(kit, head_init=None):
                      mean=lambda params, q: q['mean'], sample=lambda params, q, key: q['mean'])
 
 
-def variance_bounds(rate):
+def variance_bounds(rate: float) -> tuple[float, float]:
     """Variances of the two zero-mean Gaussians whose KL from N(0, 1) is `rate`: the roots of ln
     s - s + 2 rate + 1.
 
@@ -98,7 +98,7 @@ def variance_bounds(rate):
     return tuple(roots)
 
 
-def committed(kit, rate=.1, head_init=None):
+def committed(kit: Kit, rate: float = .1, head_init: str | None = None) -> Posterior:
     """Diagonal Gaussian whose KL from N(0, I) is at least `rate` in every dimension, whatever
     the features.
 
@@ -110,7 +110,7 @@ def committed(kit, rate=.1, head_init=None):
     Args:
       kit: `head` is used.
       rate: committed nats per dimension.
-      head_init: initialisation of the head; None is the kit's.
+      head_init: initialization of the head; None is the kit's.
 
     Returns:
       A `Posterior`; q as for `gaussian`.
@@ -135,8 +135,8 @@ def committed(kit, rate=.1, head_init=None):
     return base._replace(apply=apply)
 
 
-def batch_moments(x, weight):
-    """Weighted mean and variance over the batch: couples the batch.
+def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Computes the weighted mean and variance over the batch: couples the batch.
 
     Args:
       x: [B, Z].
@@ -145,7 +145,8 @@ def batch_moments(x, weight):
     Returns:
       mean [Z], variance [Z] (biased), total weight [].
 
-    >>> [v.tolist() for v in batch_moments(jnp.array([[1.], [3.], [9.]]), jnp.array([1., 1., 0.]))]
+    >>> x, weight = jnp.array([[1.], [3.], [9.]]), jnp.array([1., 1., 0.])
+    >>> [v.tolist() for v in batch_moments(x, weight)]
     [[2.0], [1.0], 2.0]
     """
     n = weight.sum()
@@ -154,8 +155,8 @@ def batch_moments(x, weight):
     return mean, (w * (x - mean)**2).sum(0), n
 
 
-def _statistics(x, running, weight, training):
-    """Mean [D] and variance [D] to normalise x [B, D] with, and the running ones as evaluation
+def _statistics(x, running, weight, training) -> tuple[jax.Array, jax.Array, dict]:
+    """Mean [D] and variance [D] to normalize x [B, D] with, and the running ones as evaluation
     will see them.
     """
     mean, var = running['mean'], running['var']
@@ -170,8 +171,8 @@ def _statistics(x, running, weight, training):
     return jnp.where(n > 1, m, mean), jnp.where(n > 1, v, var), running
 
 
-def batch_norm(kit, head_init='torch'):
-    """Diagonal Gaussian whose means have batch mean `shift` (learnt) and standard deviation
+def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
+    """Diagonal Gaussian whose means have batch mean `shift` (learned) and standard deviation
     gamma (fixed).
 
     The carry keeps running statistics, and the gamma in force for evaluation, which sees no hp.
@@ -183,7 +184,7 @@ def batch_norm(kit, head_init='torch'):
 
     Args:
       kit: `head` is used.
-      head_init: initialisation of the head: the published heads keep PyTorch's while the LSTMs
+      head_init: initialization of the head: the published heads keep PyTorch's while the LSTMs
         are small.
 
     Returns:
@@ -210,20 +211,21 @@ def batch_norm(kit, head_init='torch'):
     return base._replace(names=('head', 'shift'), init=init, apply=apply)
 
 
-def batch_norm_learnable(kit, tau=.5, head_init='torch'):
-    """Diagonal Gaussian whose means and standard deviations are both batch-normalised and share
-    a learnt scale.
+def batch_norm_learnable(kit: Kit, tau: float = .5,
+                         head_init: str | None = 'torch') -> Posterior:
+    """Diagonal Gaussian whose means and standard deviations are both batch-normalized and share
+    a learned scale.
 
-    A normalised mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a
-    normalised standard deviation by sqrt((1 - tau) sigmoid(-theta)), so that their squares'
+    A normalized mean is scaled by gamma_mean = sqrt(tau + (1 - tau) sigmoid(theta)), a
+    normalized standard deviation by sqrt((1 - tau) sigmoid(-theta)), so that their squares'
     batch means add up to 1; neither is shifted. The paper does not print what it does to
-    standard deviations. Normalised they may be negative or 0: only their square counts, plus
+    standard deviations. Normalized they may be negative or 0: only their square counts, plus
     1e-8. The carry keeps running statistics of the raw pairs.
 
     Args:
       kit: `head` is used.
       tau: least share of the means, between 0 and 1.
-      head_init: initialisation of the head.
+      head_init: initialization of the head.
 
     Returns:
       A `Posterior` with params['theta'] [Z]; q as for `gaussian`.
@@ -253,7 +255,7 @@ def batch_norm_learnable(kit, tau=.5, head_init='torch'):
     return base._replace(names=('head', 'theta'), init=init, apply=apply)
 
 
-def linear_implicit(kit, noise=None, noise_scale=.1):
+def linear_implicit(kit: Kit, noise: int | None = None, noise_scale: float = .1) -> Posterior:
     """z = W [h; e] + b with e ~ N(0, I): called implicit, yet exactly N(W_h h + b, W_e W_e^T).
 
     Args:
@@ -270,9 +272,8 @@ def linear_implicit(kit, noise=None, noise_scale=.1):
     """
     noise = kit.latent if noise is None else noise
     if noise < kit.latent:
-        raise UserError(
-            f'noise={noise} is less than the latent size {kit.latent}: choose at least {kit.latent}'
-        )
+        raise UserError(f'noise={noise} is less than the latent size {kit.latent}: choose at '
+                        f'least {kit.latent}')
     head = kit.head(kit.latent, bias=True)
 
     def init(key):
@@ -287,8 +288,10 @@ def linear_implicit(kit, noise=None, noise_scale=.1):
         e = jax.random.normal(key, (q['mean'].shape[0], noise), q['mean'].dtype)
         return q['mean'] + e @ params['noise']
 
+    def log_q(params, q, z):
+        return distributions.linear_normal_log_prob(z, q['mean'], params['noise'])
+
     return Posterior(
         ('head', 'noise'), init, apply, mean=lambda params, q: q['mean'], sample=sample,
-        log_q=lambda params, q, z: distributions.linear_normal_log_prob(
-            z, q['mean'], params['noise']),
+        log_q=log_q,
         kl=lambda params, q: divergences.linear_normal_kl(q['mean'], params['noise']))

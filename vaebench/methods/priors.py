@@ -1,8 +1,10 @@
-"""Learnt priors, and the objective of two bounds that trains them."""
+"""Learned priors, and the objective of two bounds that trains them."""
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive, mean
+from vaebench.core import Key, Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.errors import UserError, unknown
 from vaebench.methods import models, objectives, posteriors
 from vaebench.ops import density_gap, distributions, flows
@@ -11,7 +13,7 @@ FREE = {'': 0, 'elbo': 1, 'both': 2}
 """How many of the two bounds have free bits."""
 
 
-def flow(kit, layers=6, hidden=64):
+def flow(kit: Kit, layers: int = 6, hidden: int = 64) -> models.Prior:
     """N(0, I) through a Real-NVP flow: see `flows.coupling`.
 
     Args:
@@ -42,8 +44,8 @@ def flow(kit, layers=6, hidden=64):
                         sample)
 
 
-def mog(kit, k=50, spread=.5):
-    """Mixture of k diagonal Gaussians whose means, log variances and logits are learnt.
+def mog(kit: Kit, k: int = 50, spread: float = .5) -> models.Prior:
+    """Mixture of k diagonal Gaussians whose means, log variances and logits are learned.
 
     Args:
       kit: the networks; only the latent size is used.
@@ -55,9 +57,8 @@ def mog(kit, k=50, spread=.5):
     """
     def init(key, data, params):
         means = spread * jax.random.normal(key, (k, kit.latent))
-        return {
-            'mog': {'mean': means, 'log_var': jnp.zeros_like(means), 'logits': jnp.zeros(k)}
-        }
+        return {'mog': {'mean': means, 'log_var': jnp.zeros_like(means),
+                        'logits': jnp.zeros(k)}}
 
     def log_prob(params, z):
         p = params['mog']
@@ -72,7 +73,7 @@ def mog(kit, k=50, spread=.5):
     return models.Prior(('mog',), init, log_prob, sample)
 
 
-def full_mixture(size, k=10):
+def full_mixture(size: int, k: int = 10) -> models.Prior:
     """Mixture of k Gaussians with full covariances.
 
     Component j's precision is P^T P with P = (I + N) / s: s > 0 scales the columns, N is
@@ -89,12 +90,8 @@ def full_mixture(size, k=10):
     """
     def init(key, data, params):
         means = .5 * jax.random.normal(key, (k, size))
-        return {
-            'mixture': {
-                'mean': means, 'log_std': jnp.zeros_like(means), 'below': jnp.zeros(
-                    (k, size, size)), 'logits': jnp.zeros(k)
-            }
-        }
+        return {'mixture': {'mean': means, 'log_std': jnp.zeros_like(means),
+                            'below': jnp.zeros((k, size, size)), 'logits': jnp.zeros(k)}}
 
     def log_prob(params, z):
         p = params['mixture']
@@ -114,7 +111,8 @@ def full_mixture(size, k=10):
     return models.Prior(('mixture',), init, log_prob, sample)
 
 
-def full_mixture_start(key, codes, weight, k):
+def full_mixture_start(key: Key, codes: jax.Array, weight: jax.Array,
+                       k: int) -> dict[str, jax.Array]:
     """Where a `full_mixture` starts: at codes of a batch, with their covariance shrunk so that
     k fill their volume.
 
@@ -127,32 +125,31 @@ def full_mixture_start(key, codes, weight, k):
     Returns:
       params['mixture']: couples the batch.
 
-    >>> p = full_mixture_start(jax.random.key(0), jnp.array([[0., 1.], [2., 3.], [4., 0.]]), jnp.ones(3), 5)
+    >>> codes = jnp.array([[0., 1.], [2., 3.], [4., 0.]])
+    >>> p = full_mixture_start(jax.random.key(0), codes, jnp.ones(3), 5)
     >>> p['mean'].shape, p['below'].shape
     ((5, 2), (5, 2, 2))
     """
     size = codes.shape[-1]
-    centre, variance, count = posteriors.batch_moments(codes, weight)
-    apart = codes - centre
-    cov = (weight[:, None] * apart).T @ apart / jnp.maximum(
-        count, 1) + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
+    center, variance, count = posteriors.batch_moments(codes, weight)
+    centered = codes - center
+    cov = (weight[:, None] * centered).T @ centered / jnp.maximum(count, 1)
+    cov = cov + (1e-3 * variance.mean() + 1e-6) * jnp.eye(size)
     factor = jnp.linalg.cholesky(cov * k**(-2 / size))
     std = jnp.diagonal(factor)
     inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(size), lower=True)
-    order = jnp.argsort(
-        jnp.where(weight > 0, jax.random.uniform(derive(key, 0), weight.shape), 2.))
+    rank = jax.random.uniform(derive(key, 0), weight.shape)
+    order = jnp.argsort(jnp.where(weight > 0, rank, 2.))
     rows = order[jnp.arange(k) % jnp.maximum(count, 1).astype(jnp.int32)]
     # twins would stay twins
     noise = .1 * jax.random.normal(derive(key, 1), (k, size), codes.dtype) @ factor.T
-    return {
-        'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
-        'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)), 'logits': jnp.zeros(
-            k, codes.dtype)
-    }
+    return {'mean': codes[rows] + noise, 'log_std': jnp.tile(jnp.log(std), (k, 1)),
+            'below': jnp.tile(jnp.tril(inverse * std, -1), (k, 1, 1)),
+            'logits': jnp.zeros(k, codes.dtype)}
 
 
-def vamp(kit, posterior, k=50):
-    """The posterior's mean over k learnt pseudo-inputs: (1/k) sum_j q(z | s_j).
+def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior:
+    """The posterior's mean over k learned pseudo-inputs: (1/k) sum_j q(z | s_j).
 
     Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so
     that a prior has no noise of its own.
@@ -168,7 +165,8 @@ def vamp(kit, posterior, k=50):
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
     """
-    enc = kit.encoder()
+    enc, log_q = kit.encoder(), posterior.log_q
+    assert log_q is not None
 
     def components(params):
         return posterior.apply(params, {}, enc.apply(params['enc'], params['pseudo']))[0]
@@ -177,8 +175,8 @@ def vamp(kit, posterior, k=50):
         q = components(params)
 
         def one(z):
-            return density_gap.log_mixture(
-                posterior.log_q(params, q, jnp.broadcast_to(z, (k, *z.shape))), jnp.ones(k))
+            each = log_q(params, q, jnp.broadcast_to(z, (k, *z.shape)))
+            return density_gap.log_mixture(each, jnp.ones(k))
 
         return jax.vmap(one)(z.reshape(-1, z.shape[-1])).reshape(z.shape[:-1])
 
@@ -187,22 +185,23 @@ def vamp(kit, posterior, k=50):
         q = jax.tree.map(lambda x: x[pick], components(params))
         return posterior.sample(params, q, derive(key, 1))
 
-    return models.Prior(
-        ('pseudo',),
-        lambda key, data, params: {'pseudo': kit.pseudo(params['enc'], data, key, k)}, log_prob,
-        sample)
+    def init(key, data, params):
+        return {'pseudo': kit.pseudo(params['enc'], data, key, k)}
+
+    return models.Prior(('pseudo',), init, log_prob, sample)
 
 
-def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
-    """A method that maximises the importance-weighted bound plus the ELBO, both from the same
-    draws.
+def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior: models.Prior,
+               *, draws: int = 10, free: str = '', scale: float = .5) -> Method:
+    """Builds a method that maximizes the importance-weighted bound plus the ELBO, both from the
+    same draws.
 
     The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log
     p(x|z_i) - beta r_i and r_i = log q(z_i|x) - log p(z_i); gradients reach everything through
     both. Half the sum is the default, which lies between two bounds on log p(x) and pulls like
     one. All draws of an example share the decoder's dropout.
 
-    The paper does not say how its free bits treat a KL that does not factorise. Here r's mean
+    The paper does not say how its free bits treat a KL that does not factorize. Here r's mean
     over the draws, r_bar, becomes max(target, r_bar), example by example, in the ELBO ('elbo')
     or also inside the weights ('both'): a KL free in one bound only would still be pulled by
     the other with half the force. Below the target 'both' leaves of the KL only what the
@@ -229,6 +228,8 @@ def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
         raise unknown('kind of free bits', free, FREE)
     dec, weight = kit.decoder(), objectives.scheduled_weight(recipe)
     model = models.model(kit, posterior, prior, decoder=dec)
+    log_q, log_prior = posterior.log_q, prior.log_prob
+    assert log_q is not None and log_prior is not None
 
     def loss(params, carry, batch, ctx):
         q, _, _, state = model.draw(params, carry['posterior'], batch, derive(ctx.key, 0),
@@ -237,7 +238,7 @@ def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
         def draw(key):
             z = posterior.sample(params, q, key)
             return (dec.log_prob(params['dec'], z, batch, derive(ctx.key, 1)),
-                    posterior.log_q(params, q, z) - prior.log_prob(params, z))
+                    log_q(params, q, z) - log_prior(params, z))
 
         # [N, B]
         log_lik, r = jax.vmap(draw)(jax.random.split(derive(ctx.key, 2), draws))
@@ -250,10 +251,8 @@ def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
         bounds = weighted(beta) + (log_lik - beta * r).mean(0)
         if FREE[free]:
             bounds -= FREE[free] * beta * (jnp.maximum(ctx.hp['target'], kl) - kl)
-        aux = {
-            'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch),
-            'iw': -mean(weighted(1.), batch), 'beta': beta
-        }
+        aux = {'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch),
+               'iw': -mean(weighted(1.), batch), 'beta': beta}
         return -scale * mean(bounds, batch), ({**carry, 'posterior': state, 'weight': own}, aux)
 
     player = Player('vae', loss, model.names, recipe.optimizer)
@@ -261,7 +260,8 @@ def two_bounds(kit, recipe, posterior, prior, *, draws=10, free='', scale=.5):
                   (Phase('main', (player,), recipe.steps),), model.evals)
 
 
-def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
+def flow_prior(kit: Kit, recipe: Recipe, *, layers: int = 6, hidden: int = 64,
+               **options: Any) -> Method:
     """VAE whose prior is a Real-NVP flow.
 
     Hyperparameters:
@@ -278,13 +278,13 @@ def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
       A `Method`.
 
     Equation:
-      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
       z = f_L(...f_1(u)), u ~ N(0, I), f_l: (a, b) to (a, b exp s(a) + t(a)), halves in turn
 
     Deviations:
-      Half the sum is maximised, which pulls like one bound. The paper does not say how its free
-      bits treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      Half the sum is maximized, which pulls like one bound. The paper does not say how its free
+      bits treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`). The paper gives no sizes and no code was found: 6 layers, 64
       units, 10 draws and log scales bounded by 2 are this suite's. Its coupling formula has an
       output's index on the right-hand side, corrected here.
@@ -297,7 +297,7 @@ def flow_prior(kit, recipe, *, layers=6, hidden=64, **options):
                       **options)
 
 
-def mog_vae(kit, recipe, *, components=50, **options):
+def mog_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -> Method:
     """VAE whose prior is a mixture of Gaussians.
 
     Hyperparameters:
@@ -313,13 +313,13 @@ def mog_vae(kit, recipe, *, components=50, **options):
       A `Method`.
 
     Equation:
-      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
       p(z) = sum_k pi_k N(z; m_k, diag s_k^2)
 
     Deviations:
-      Half the sum is maximised, which pulls like one bound. The paper does not say how its free
-      bits treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      Half the sum is maximized, which pulls like one bound. The paper does not say how its free
+      bits treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`). Number and start of the components are unpublished: 50, with
       means from N(0, 0.25 I), are this suite's.
 
@@ -330,8 +330,8 @@ def mog_vae(kit, recipe, *, components=50, **options):
     return two_bounds(kit, recipe, posteriors.gaussian(kit), mog(kit, components), **options)
 
 
-def vamp_vae(kit, recipe, *, components=50, **options):
-    """VAE whose prior is the posterior's mean over learnt pseudo-inputs.
+def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -> Method:
+    """VAE whose prior is the posterior's mean over learned pseudo-inputs.
 
     A pseudo-sentence is a sequence of vectors in the embeddings' place.
 
@@ -348,14 +348,14 @@ def vamp_vae(kit, recipe, *, components=50, **options):
       A `Method`.
 
     Equation:
-      maximise log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
+      maximize log mean_i w_i + mean_i log w_i (eq. 7), over N draws of q
       log w_i = log p(x|z_i) - beta_t [log q(z_i|x) - log p(z_i)]
-      p(z) = (1 / K) sum_k q(z|s_k), s_k learnt
+      p(z) = (1 / K) sum_k q(z|s_k), s_k learned
 
     Deviations:
-      The objective is Ding and Gimpel's; Tomczak and Welling maximise the ELBO alone. Half the
-      sum is maximised, which pulls like one bound. The paper does not say how its free bits
-      treat a KL that does not factorise: here its mean over the draws has a floor, in both
+      The objective is Ding and Gimpel's; Tomczak and Welling maximize the ELBO alone. Half the
+      sum is maximized, which pulls like one bound. The paper does not say how its free bits
+      treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`). The number of pseudo-inputs for text is unpublished; they start
       from training examples, and the encoder is in evaluation mode for them.
 

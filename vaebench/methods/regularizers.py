@@ -1,27 +1,32 @@
 """What an objective adds to the reconstruction: (params, terms, batch, ctx, key) -> (nats [],
 aux).
 """
+from collections.abc import Callable, Mapping
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import mean
+from vaebench.core import Batch, Key, Params, Recipe, StepInfo, mean
 from vaebench.errors import unknown
 from vaebench.losses import elbo
+from vaebench.methods.models import Regularizer, Terms
 from vaebench.ops import kernels, schedules
 
 
-def none(params, terms, batch, ctx, key):
-    """The regularizer of an autoencoder: nothing."""
+def none(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
+         key: Key) -> tuple[float, Mapping]:
+    """Adds nothing: the regularizer of a plain autoencoder."""
     return 0., {}
 
 
-def kl(params, terms, batch, ctx, key):
-    """The KL itself."""
+def kl(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
+       key: Key) -> tuple[jax.Array, Mapping]:
+    """Adds the KL."""
     return mean(terms.kl, batch), {}
 
 
-def free_bits(scope='dim', reduce='example', form='mask'):
-    """KL without pull below hp['target'] nats: see `losses.elbo.free_bits`.
+def free_bits(scope: str = 'dim', reduce: str = 'example', form: str = 'mask') -> Regularizer:
+    """Adds the KL, without a gradient below hp['target'] nats: see `losses.elbo.free_bits`.
 
     Args:
       scope: 'dim' gives each dimension an equal share of the target, 'total' compares the sum
@@ -44,7 +49,7 @@ def free_bits(scope='dim', reduce='example', form='mask'):
     return regularizer
 
 
-def capacity(recipe, reduce='batch'):
+def capacity(recipe: Recipe, reduce: str = 'batch') -> Regularizer:
     """|KL - C(t)|, C(t) linear from 0 to hp['capacity'] nats over hp['capacity_epochs'].
 
     Args:
@@ -70,7 +75,7 @@ def capacity(recipe, reduce='batch'):
     return regularizer
 
 
-def mmd(size, width=1.):
+def mmd(size: int, width: float = 1.) -> Regularizer:
     """Unbiased squared MMD between the batch's codes and as many prior draws; couples the
     batch.
 
@@ -85,8 +90,8 @@ def mmd(size, width=1.):
     return _mmd(lambda z, noise, weight: lambda x, y: kernels.imq(x, y, 2. * size * width))
 
 
-def mmd_tutorial(size, width=1.):
-    """`mmd_rate` with the one kernel exp(-r^2 / Z^2) of InfoVAE's published tutorial; couples
+def mmd_tutorial(size: int, width: float = 1.) -> Regularizer:
+    """`mmd` with the one kernel exp(-r^2 / Z^2) of InfoVAE's published tutorial; couples
     the batch.
 
     Args:
@@ -106,8 +111,8 @@ def mmd_tutorial(size, width=1.):
 median = kernels.median
 
 
-def mmd_rbf(size, within='prior', width=1.):
-    """`mmd_rate` with one Gaussian kernel, whose variance the batch sets; couples the batch.
+def mmd_rbf(size: int, within: str = 'prior', width: float = 1.) -> Regularizer:
+    """`mmd` with one Gaussian kernel, whose variance the batch sets; couples the batch.
 
     The variance is the median squared distance between codes and prior draws plus that between
     prior draws ('prior': the text code) or between codes ('codes': the image code). Both send a
@@ -138,7 +143,7 @@ def mmd_rbf(size, within='prior', width=1.):
     return _mmd(kernel)
 
 
-def _mmd(kernel):
+def _mmd(kernel: Callable[..., Callable]) -> Regularizer:
     """The regularizer of a kernel that (codes [B, Z], prior draws [B, Z], weight [B])
     choose."""
     def regularizer(params, terms, batch, ctx, key):
@@ -155,14 +160,15 @@ DISCREPANCIES = {'imq': mmd, 'rbf': lambda size, width: mmd_rbf(size, 'codes', w
 regularizer."""
 
 
-def discrepancy(kernel, size, width=1.):
+def discrepancy(kernel: str, size: int, width: float = 1.) -> Regularizer:
     """The regularizer in `DISCREPANCIES` of that name."""
     if kernel not in DISCREPANCIES:
         raise unknown('kernel', kernel, DISCREPANCIES)
     return DISCREPANCIES[kernel](size, width)
 
 
-def per_dimension(params, terms, batch, ctx, key):
-    """Costs nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
+def per_dimension(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
+                  key: Key) -> tuple[float, Mapping]:
+    """Adds nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
     kl = jax.vmap(mean, (1, None))(terms.kl_dims, batch)
     return 0., {f'kl{i}': kl[i] for i in range(len(kl))}

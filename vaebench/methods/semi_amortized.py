@@ -1,10 +1,12 @@
 """Methods whose encoder only starts the search for each example's posterior."""
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Method, Phase, Player, derive
+from vaebench.core import Kit, Method, Phase, Player, Recipe, derive
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.ops import divergences
 
@@ -15,11 +17,11 @@ CLIP = 5 / SHARE**.5
 MOMENTUM = .5
 
 
-def clipped(g, limit):
-    """Rows [..., Z] no longer than `limit`; None leaves them. Differentiable where a row is
-    zero.
+def clip_rows(g: jax.Array, limit: float | None) -> jax.Array:
+    """Shortens rows [..., Z] to at most `limit`; None leaves them. A row of zeros has a
+    derivative.
 
-    >>> clipped(jnp.array([[3., 4.], [0., 1.]]), 2.5).tolist()
+    >>> clip_rows(jnp.array([[3., 4.], [0., 1.]]), 2.5).tolist()
     [[1.5, 2.0], [0.0, 1.0]]
     """
     if limit is None:
@@ -29,7 +31,8 @@ def clipped(g, limit):
     return jnp.where(long, limit / jnp.sqrt(jnp.where(long, squared, 1.)), 1.) * g
 
 
-def refined(loss, q, noise, step=1., clip=CLIP):
+def refined(loss: Callable[..., jax.Array], q: Any, noise: Any, step: float = 1.,
+            clip: float | None = CLIP) -> tuple[Any, jax.Array]:
     """Descends a loss of each example's own q, with momentum; made to be differentiated
     through.
 
@@ -43,7 +46,9 @@ def refined(loss, q, noise, step=1., clip=CLIP):
     Returns:
       q after K steps, and the losses [K, B] before each.
 
-    >>> q, losses = refined(lambda q, _: 16 * ((q - 3.)**2).sum(-1), jnp.zeros((1, 1)), jnp.zeros(2), .5, None)
+    >>> def loss(q, noise):
+    ...     return 16 * ((q - 3.)**2).sum(-1)
+    >>> q, losses = refined(loss, jnp.zeros((1, 1)), jnp.zeros(2), .5, None)
     >>> q.tolist(), losses.tolist()
     ([[3.0]], [[144.0], [36.0]])
     """
@@ -56,14 +61,15 @@ def refined(loss, q, noise, step=1., clip=CLIP):
     def body(state, noise):
         q, v = state
         grads, values = jax.grad(total, has_aux=True)(q, noise)
-        v = jax.tree.map(lambda v, g: MOMENTUM * v - clipped(g / SHARE, clip), v, grads)
+        v = jax.tree.map(lambda v, g: MOMENTUM * v - clip_rows(g / SHARE, clip), v, grads)
         return (jax.tree.map(lambda q, v: q + step * v, q, v), v), values
 
     (q, _), losses = jax.lax.scan(body, (q, jax.tree.map(jnp.zeros_like, q)), noise)
     return q, losses
 
 
-def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
+def semi_amortized(kit: Kit, recipe: Recipe, *, refine: int = 10, step: float = 1.,
+                   clip: float | None = CLIP) -> Method:
     """VAE whose posterior takes `refine` gradient steps from the encoder's answer, in training
     and in evaluation.
 
@@ -84,10 +90,10 @@ def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
       A `Method`; its posterior costs `refine` passes through the decoder and back.
 
     Equation:
-      lambda_0 = encoder(x), v_0 = 0; v_{k+1} = v_k / 2 - g_k, lambda_{k+1} = lambda_k + step
-      v_{k+1}
+      lambda_0 = encoder(x), v_0 = 0
+      v_{k+1} = v_k / 2 - g_k, lambda_{k+1} = lambda_k + step v_{k+1}
       g_k: gradient of rec + beta KL at lambda_k, over 32, clipped
-      minimise rec + beta KL at lambda_K, through all K steps
+      minimize rec + beta KL at lambda_K, through all K steps
 
     Deviations:
       The published code sums gradients by finite differences and clips them on the way back;
@@ -100,9 +106,11 @@ def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
     References:
       Kim et al., "Semi-Amortized Variational Autoencoders", 2018, arXiv:1802.02550.
     """
-    dec, posterior, weight = kit.decoder(), posteriors.gaussian(
-        kit), objectives.scheduled_weight(recipe)
+    dec, posterior = kit.decoder(), posteriors.gaussian(kit)
+    kl, kl_dims = posterior.kl, posterior.kl_dims
+    assert kl is not None and kl_dims is not None
     model = models.model(kit, posterior, decoder=dec)
+    weight = objectives.scheduled_weight(recipe)
 
     def search(params, q, batch, beta, noise):
         """`noise`: standard normal draws [K, Z] or [K, B, Z], and keys [K] of dropout or
@@ -110,8 +118,8 @@ def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
         def loss(q, noise):
             e, key = noise
             z = q['mean'] + jnp.exp(.5 * q['log_var']) * e
-            return beta * divergences.normal_kl(**q) - dec.log_prob(
-                params['dec'], z, batch, key)
+            rate = beta * divergences.normal_kl(**q)
+            return rate - dec.log_prob(params['dec'], z, batch, key)
 
         return refined(loss, q, noise, step, clip)[0]
 
@@ -121,16 +129,16 @@ def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
         def terms(params, carry, batch, key, hp):
             q, _, features, carry = model.draw(params, carry, batch, key, hp)
             keys = jax.vmap(lambda k: derive(key, 4, k))(jnp.arange(refine))
-            e = jax.vmap(lambda k: jax.random.normal(derive(k, 0), q['mean'].shape, q['mean'].
-                                                     dtype))(keys)
+            shape, dtype = q['mean'].shape, q['mean'].dtype
+            e = jax.vmap(lambda k: jax.random.normal(derive(k, 0), shape, dtype))(keys)
             q = search(params, q, batch, beta, (e, jax.vmap(lambda k: derive(k, 1))(keys)))
             z = posterior.sample(params, q, derive(key, 1))
             rec = -dec.log_prob(params['dec'], z, batch, derive(key, 2))
-            return models.Terms(rec, z, features, q, posterior.kl(params, q),
-                                posterior.kl_dims(params, q)), carry
+            return models.Terms(rec, z, features, q, kl(params, q), kl_dims(params, q)), carry
 
-        return objectives.objective(model._replace(terms=terms), regularizers.kl,
-                                    weight)(params, carry, batch, ctx)
+        searching = model._replace(terms=terms)
+        loss = objectives.objective(searching, regularizers.kl, weight)
+        return loss(params, carry, batch, ctx)
 
     def infer(params, carry, batch):
         q = model.evals['posterior'](params, carry, batch)
@@ -139,5 +147,5 @@ def semi_amortised(kit, recipe, *, refine=10, step=1., clip=CLIP):
 
     player = Player('vae', objective, model.names, recipe.optimizer)
     evals = {**model.evals, 'posterior': infer, 'encode': lambda *args: infer(*args)['mean']}
-    return Method(objectives.starter(model, weight), (Phase('main',
-                                                            (player,), recipe.steps),), evals)
+    return Method(objectives.starter(model, weight),
+                  (Phase('main', (player,), recipe.steps),), evals)

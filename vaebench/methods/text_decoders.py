@@ -1,15 +1,15 @@
-"""VAEs of sentences that differ from the standard one in the decoder, or in what else its code
-must tell.
-"""
+"""VAEs of sentences with other decoders, or with a further task for the code."""
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import mean
+from vaebench.core import Kit, Method, Recipe, mean
 from vaebench.methods import objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
 
 
-def skip_vae(kit, recipe):
+def skip_vae(kit: Kit, recipe: Recipe) -> Method:
     """VAE whose code also reaches the words' softmax directly: logits = W [h_t; z].
 
     Hyperparameters:
@@ -23,7 +23,7 @@ def skip_vae(kit, recipe):
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I)), log p(x_t | x_<t, z) = log softmax(W [h_t; z])
+      minimize rec + w_t KL(q(z|x) || N(0, I)), log p(x_t | x_<t, z) = log softmax(W [h_t; z])
 
     Deviations:
       The decoder is one LSTM layer, as in every row; the paper's skips also reach the inputs of
@@ -37,7 +37,8 @@ def skip_vae(kit, recipe):
                        objectives.scheduled_weight(recipe), decoder=kit.decoder(skip=True))
 
 
-def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
+def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
+            channels: int | None = None) -> Method:
     """VAE whose decoder is a stack of causal dilated convolutions of width 3.
 
     A word depends on the code and on the 1 + 2 sum(dilations) words before it.
@@ -56,9 +57,9 @@ def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
       A `Method`.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I))
-      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation; the first h: a linear
-        layer of [word; z]
+      minimize rec + w_t KL(q(z|x) || N(0, I))
+      block: h to h + W_3 relu(conv_d(relu(W_1 relu(h)))), d its dilation
+      the first h: a linear layer of [word; z]
 
     Deviations:
       No code was found. The layers are as wide as the table's LSTM and half as wide inside a
@@ -68,12 +69,13 @@ def cnn_vae(kit, recipe, *, dilations=(1, 2, 4), channels=None):
       Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated
       Convolutions", 2017, arXiv:1702.08139.
     """
+    decoder = kit.decoder(dilations=tuple(dilations), channels=channels)
     return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
-                       objectives.scheduled_weight(recipe), decoder=kit.decoder(
-                           dilations=tuple(dilations), channels=channels))
+                       objectives.scheduled_weight(recipe), decoder=decoder)
 
 
-def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
+def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
+                 reduce: str = 'sum') -> objectives.AuxiliaryLoss:
     """hp['bow'] times the negative log probability of a sentence's words, in any order, under
     one softmax of its code.
 
@@ -97,17 +99,17 @@ def bag_of_words(kit, hidden=400, activation='tanh', reduce='sum'):
     def apply(params, terms, batch, ctx):
         log_p = jax.nn.log_softmax(net.apply(params['bow'], terms.z))
         targets, length = batch['tokens'][:, 1:], batch['length']
-        told = jnp.where(
-            jnp.arange(targets.shape[1]) < length[:, None],
-            jnp.take_along_axis(log_p, targets, 1), 0)
-        nats = mean(-told.sum(1) * share(jnp.maximum(length, 1)), batch)
+        counts = jnp.arange(targets.shape[1]) < length[:, None]
+        words = jnp.where(counts, jnp.take_along_axis(log_p, targets, 1), 0)
+        nats = mean(-words.sum(1) * share(jnp.maximum(length, 1)), batch)
         return ctx.hp['bow'] * nats, {'bow': nats}
 
     return objectives.AuxiliaryLoss(('bow',), lambda key: {'bow': net.init(key)}, apply)
 
 
-def bow_vae(kit, recipe, *, hidden=400, activation='tanh', reduce='sum'):
-    """VAE whose code must also tell which words its sentence has.
+def bow_vae(kit: Kit, recipe: Recipe, *, hidden: int = 400, activation: str = 'tanh',
+            reduce: str = 'sum') -> Method:
+    """VAE whose code must also predict which words its sentence has.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period, bow.
@@ -123,7 +125,7 @@ def bow_vae(kit, recipe, *, hidden=400, activation='tanh', reduce='sum'):
       A `Method`; its params add 'bow'.
 
     Equation:
-      minimise rec + w_t KL(q(z|x) || N(0, I)) - bow sum_t log softmax(MLP(z))[x_t]
+      minimize rec + w_t KL(q(z|x) || N(0, I)) - bow sum_t log softmax(MLP(z))[x_t]
 
     Deviations:
       The paper's model is conditional on a dialogue; this one has no context, as in later
@@ -133,5 +135,6 @@ def bow_vae(kit, recipe, *, hidden=400, activation='tanh', reduce='sum'):
       Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
       Conditional Variational Autoencoders", 2017, arXiv:1703.10960.
     """
-    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl, objectives.scheduled_weight(recipe),
+    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
+                       objectives.scheduled_weight(recipe),
                        extra=bag_of_words(kit, hidden, activation, reduce))

@@ -1,10 +1,12 @@
 """A posterior at every step of the encoder, its rate averaged over the steps."""
+from collections.abc import Callable, Mapping
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import derive, mean
+from vaebench.core import Batch, Key, Kit, Method, Params, Recipe, StepInfo, derive, mean
 from vaebench.errors import UserError
-from vaebench.methods import objectives, posteriors
+from vaebench.methods import models, objectives, posteriors
 from vaebench.methods.autoencoders import autoencoder
 from vaebench.ops import divergences, lengths
 
@@ -12,7 +14,7 @@ from vaebench.ops import divergences, lengths
 POWERS = {'mean': -.5, 'sum': .5}
 
 
-def stepwise(kit, reads='last', share=1.):
+def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Posterior:
     """Independent Gaussians of all steps, seen through what the decoder reads of them.
 
     'last': z = z_T. 'mean' and 'sum': given T, u = sum_t z_t / sqrt(T) is Gaussian under q, and
@@ -32,9 +34,8 @@ def stepwise(kit, reads='last', share=1.):
     base, head = posteriors.gaussian(kit), kit.head(2 * kit.latent)
 
     def init(key):
-        return base.init(key)[0], {} if reads == 'last' else {
-            'lengths': jnp.zeros(kit.size('length'))
-        }
+        carry = {} if reads == 'last' else {'lengths': jnp.zeros(kit.size('length'))}
+        return base.init(key)[0], carry
 
     def apply(params, carry, features, weight=None, hp=None):
         mask = features.mask
@@ -48,27 +49,29 @@ def stepwise(kit, reads='last', share=1.):
         else:
             m = jnp.where(mask[..., None], m, 0).sum(1) / jnp.sqrt(steps)
             v = jax.nn.logsumexp(jnp.where(mask[..., None], v, -jnp.inf), 1) - jnp.log(steps)
-            if hp is not None:
+            if hp is not None and weight is not None:
                 carry = {'lengths': lengths.count(carry['lengths'], steps[:, 0] - 1, weight)}
         return {'mean': m, 'log_var': v, 'rate': rate}, carry
 
     def of_code(f):
-        return f and (lambda params, q, *args: f(params, {k: q[k]
-                                                          for k in ('mean', 'log_var')}, *args))
+        def own(params, q, *args):
+            return f(params, {k: q[k] for k in ('mean', 'log_var')}, *args)
+
+        return f and own
 
     functions = 'mean', 'sample', 'log_q', 'log_q_dims', 'kl', 'kl_dims'
     return base._replace(init=init, apply=apply,
-                         **{k: of_code(getattr(base, k))
-                            for k in functions})
+                         **{k: of_code(getattr(base, k)) for k in functions})
 
 
-def mean_step_kl(params, terms, batch, ctx, key):
-    """Mean KL of the steps, less than the KL that a bound needs."""
+def mean_step_kl(params: Params, terms: models.Terms, batch: Batch, ctx: StepInfo,
+                 key: Key) -> tuple[jax.Array, Mapping]:
+    """Adds the mean KL of the steps, which is less than the KL that a bound needs."""
     rate = mean(terms.q['rate'], batch)
     return rate, {'rate': rate}
 
 
-def twr_vae(kit, recipe, *, reads='last', share=1.):
+def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.) -> Method:
     """VAE with a posterior at every step of the encoder, `<s>` and `</s>` included, and their
     mean KL as its rate.
 
@@ -89,8 +92,9 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
       A `Method`.
 
     Equation:
-      minimise rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I)), mu_t and sigma_t
-      from the encoder's state t z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
+      minimize rec(x, z) + w (1/T) sum_t KL(N(mu_t, sigma_t^2) || N(0, I))
+      mu_t and sigma_t from the encoder's state t
+      z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
 
     Deviations:
       The encoder never runs over padding, and has no dropout. What is reported is a bound: KL
@@ -118,8 +122,10 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
         """
         return (length[..., None] + 1.)**POWERS[reads]
 
-    scaled = dec._replace(log_prob=lambda params, z, batch, key=None: dec.log_prob(
-        params, scale(batch['length']) * z, batch, key))
+    def log_prob(params, z, batch, key=None):
+        return dec.log_prob(params, scale(batch['length']) * z, batch, key)
+
+    scaled = dec._replace(log_prob=log_prob)
     method = autoencoder(kit, recipe, posterior, mean_step_kl, weight, decoder=scaled)
     evals = method.evals
 
@@ -144,13 +150,13 @@ def twr_vae(kit, recipe, *, reads='last', share=1.):
                                   'log_length': log_length, 'replica': replica(evals)})
 
 
-def replica(evals):
-    """The released code's figure: rec at the posterior mean plus the mean KL of the steps;
-    words with `<s>`.
+def replica(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Builds the eval of the released code's figure: rec at the posterior mean plus the mean KL
+    of the steps; words with `<s>`.
     """
     def figure(params, carry, batch, key):
         q = evals['posterior'](params, carry, batch)
-        return q['rate'] - evals['log_lik'](params, carry, q['mean'],
-                                            batch), batch['length'] + 1.
+        nats = q['rate'] - evals['log_lik'](params, carry, q['mean'], batch)
+        return nats, batch['length'] + 1.
 
     return figure
