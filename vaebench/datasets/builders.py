@@ -19,7 +19,7 @@ CHUNK = 1024              # examples read at once
 
 
 class _Info(tfds.core.DatasetInfo):
-    def initialize_from_bucket(self):
+    def initialize_from_bucket(self) -> None:
         """Does nothing: no statistics are published, and the search leaves folders in /tmp."""
 
 
@@ -164,9 +164,9 @@ def read(folder: pathlib.Path, splits: Sequence[str],
     folder, = (p.parent for p in folder.rglob('dataset_info.json'))
     out = {}
     with _quiet():
-        b = tfds.builder_from_directory(folder)
+        b: Any = tfds.builder_from_directory(folder)
         for split in splits:
-            source: Any = b.as_data_source(split)
+            source = b.as_data_source(split=split)
             n = min(len(source), (first or {}).get(split) or len(source))
             chunks = (source.__getitems__(range(i, min(i + CHUNK, n)))
                       for i in range(0, n, CHUNK))
