@@ -168,7 +168,7 @@ def _shrink(train: Examples, vocab: Sequence[str], size: int) -> tuple[np.ndarra
     keep = np.concatenate([np.arange(len(SPECIALS)), np.sort(words[counts[words] > 0])])
     table = np.full(len(vocab), UNK, np.int32)
     table[keep] = np.arange(len(keep))
-    return table, [vocab[i] for i in keep.tolist()]
+    return table, [vocab[int(i)] for i in keep]
 
 
 def pack(sentences: Sequence[Any]) -> dict[str, np.ndarray]:

@@ -123,7 +123,7 @@ def sentences_codec(vocabulary: Sequence[str]) -> Codec:
 
     def write(batch):
         rows = zip(np.asarray(batch['tokens']), np.asarray(batch['length']), strict=True)
-        return [' '.join(vocabulary[i] for i in row[1:n + 1].tolist() if i > END)
+        return [' '.join(vocabulary[int(i)] for i in row[1:n + 1] if i > END)
                 for row, n in rows]
 
     return Codec(read, write, ('greedy', 'sample'))

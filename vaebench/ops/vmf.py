@@ -131,7 +131,7 @@ def angles(kappa: float, d: int) -> np.ndarray:
     return np.interp(np.linspace(-REACH, REACH, POINTS), normal[keep], grid[1:-1][keep])
 
 
-def sample(key: jax.Array, mean: jax.Array, table: jax.Array) -> jax.Array:
+def sample(key: jax.Array, mean: jax.Array, table: jax.Array | np.ndarray) -> jax.Array:
     """Draws from the law; gradients reach `mean`, the angle has none.
 
     Args:
