@@ -4,7 +4,7 @@ import pytest
 from test_datasets import facts, real, words
 
 from vaebench import datasets
-from vaebench.datasets import corpora, store
+from vaebench.datasets import cache, corpora
 from vaebench.errors import UserError
 
 LABELLED = {
@@ -175,7 +175,7 @@ def test_cache_is_keyed_by_contents(load, tmp_path):
     assert words(load('snli', folder, check=False), 'test') == ['<s> a man runs </s>']
     place(folder, 'snli', PLAIN)
     assert facts(load('snli', folder, check=False)) == facts(first)
-    assert len([p for p in (store.cache_folder(tmp_path / 'cache') / 'snli').iterdir() if p.is_dir()]) == 2
+    assert len([p for p in (cache.cache_folder(tmp_path / 'cache') / 'snli').iterdir() if p.is_dir()]) == 2
 
 
 # Real sentences

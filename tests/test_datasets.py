@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vaebench import datasets, schema
-from vaebench.datasets import store, text
+from vaebench.datasets import cache, text_files
 from vaebench.errors import UserError
 
 LINES = {'train': 'b a b\n\n  \nc b <unk> b\nd a\ne\n', 'valid': 'a z\nb b b b b b\n', 'test': 'c\n'}
@@ -144,7 +144,7 @@ def tiny_ptb(monkeypatch, tmp_path):
         raw = lines.encode()
         (path / 'ptb' / f'ptb.{split}.txt').write_bytes(raw)
         table[f'ptb.{split}.txt'] = lines.count('\n'), hashlib.sha256(raw).hexdigest()
-    monkeypatch.setattr(text, 'PTB', table)
+    monkeypatch.setattr(text_files, 'PTB', table)
     return path
 
 
@@ -180,7 +180,7 @@ def test_real_ptb(tmp_path):
     assert d.source.facts['tokens'] == {'train': 929_589, 'valid': 73_760, 'test': 82_430}   # words and one </s> a line
     assert len(d.schema['tokens'].names) == 10_002
     tokens, length = d.splits['train']['tokens'], d.splits['train']['length']
-    assert (tokens == text.UNK).sum() == 45_020
+    assert (tokens == text_files.UNK).sum() == 45_020
     # By another road: the file's words, looked up one by one, are the flattened array.
     flat = real('ptb').joinpath('ptb.train.txt').read_text().split()
     inside = (np.arange(tokens.shape[1]) >= 1) & (np.arange(tokens.shape[1]) < length[:, None])
@@ -216,7 +216,7 @@ def test_damaged_cache_is_made_anew(load, tmp_path):
     for damage in (raw[:-1], raw[:-40] + bytes(40), b''):
         record.write_bytes(damage)
         assert facts(load()) == facts(first)
-    next((tmp_path / 'cache').rglob(store.MANIFEST)).write_text('{')
+    next((tmp_path / 'cache').rglob(cache.MANIFEST)).write_text('{')
     assert facts(load()) == facts(first)
     metadata, = (tmp_path / 'cache').rglob('metadata.json')
     metadata.write_text(metadata.read_text().replace('"b"', '"q"'))
@@ -238,7 +238,7 @@ def test_failed_preparation_leaves_nothing(tmp_path):
         (new / 'half').write_text('half')
         raise RuntimeError('write() failed: no space\nmore')
     with pytest.raises(UserError, match=r'cannot prepare data .*no space\): make room'):
-        store.prepared(tmp_path / 'x' / 'key', write)
+        cache.prepared(tmp_path / 'x' / 'key', write)
     assert [p.name for p in (tmp_path / 'x').iterdir()] == ['.lock']
 
 
@@ -250,10 +250,10 @@ def test_cache_that_cannot_be(tmp_path):
 
 def test_cache_folder(monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', '/x')
-    assert store.cache_folder() == pathlib.Path('/x/vaebench/data')
+    assert cache.cache_folder() == pathlib.Path('/x/vaebench/data')
     monkeypatch.delenv('XDG_CACHE_HOME')
-    assert store.cache_folder() == pathlib.Path.home() / '.cache/vaebench/data'
-    assert store.cache_folder('/y') == pathlib.Path('/y')
+    assert cache.cache_folder() == pathlib.Path.home() / '.cache/vaebench/data'
+    assert cache.cache_folder('/y') == pathlib.Path('/y')
 
 
 def test_two_processes_at_once_quietly_and_without_tensorflow(tmp_path):

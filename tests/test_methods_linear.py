@@ -14,7 +14,7 @@ import toys
 from vaebench import core
 from vaebench.methods import autoencoders
 from vaebench.metrics import Settings, measure
-from vaebench.networks import image
+from vaebench.networks import image_layers, likelihoods
 from vaebench.ops import divergences
 
 DATA = toys.images(12)
@@ -30,7 +30,7 @@ def double():
 def linear(latent, sigma=1., likelihood='gaussian_fixed'):
     """A kit without nonlinearity: features are the pixels, the decoder is z W + b."""
     def decoder(latent=latent):
-        return image.observe(image.MlpDecoder((), 'relu', (2, 2, 1)), likelihood, sigma, latent)
+        return likelihoods.observe(image_layers.MlpDecoder((), 'relu', (2, 2, 1)), likelihood, sigma, latent)
 
     identity = core.Net(lambda key: {},
                         lambda params, batch, key=None: core.Features(toys.flat(batch['x'])))

@@ -130,7 +130,7 @@ def test_receptive_field_and_causality(dilations, field):
     """A word moves the logits of its own step and the field's further ones: none before, none after."""
     module, place, width = decoders.ConvDecoder(V, 8, 32, Z, 0., 'B', False, dilations), 5, field + 12
     tokens = np.random.default_rng(1).integers(3, V, (width, 64))
-    init = common.initialiser(module, common.by_name(.6, embedding=2.), jnp.zeros((1, Z)), BATCH)
+    init = common.initializer(module, common.by_name(.6, embedding=2.), jnp.zeros((1, Z)), BATCH)
     other, params, z = tokens.copy(), init(jax.random.key(0)), draw((64, Z))
     other[place] = 3 + (tokens[place] - 2) % (V - 3)
     one, two = (module.apply({'params': params}, z, jnp.asarray(t), method='features') for t in (tokens, other))
@@ -260,7 +260,7 @@ def test_memory_is_bounded_under_vmap(name):
 
 @EVERY
 @pytest.mark.parametrize('family', ['A', 'B'])
-def test_initialisation(name, family):
+def test_initialization(name, family):
     kit = networks.build(schema.text(tuple(map(str, range(40))), WORDS),
                          {'name': 'lstm', 'latent': 8, 'embed': 16, 'hidden': 32, 'family': family})
     params = kit.decoder(**OPTIONS[name]).init(jax.random.key(0))

@@ -51,16 +51,6 @@ def test_commitment_moves_only_what_is_quantized():
     assert not de.any()
 
 
-def test_rows_are_filled_and_different_while_they_last():
-    x, weight = jnp.arange(8.)[:, None], jnp.array([1., 0., 1., 1., 0., 1., 1., 0.])
-    filled = {0., 2., 3., 5., 6.}
-    seen = [quantize.rows(jax.random.key(i), x, weight, 5)[:, 0].tolist() for i in range(20)]
-    assert all(set(s) == filled for s in seen) and len(set(map(tuple, seen))) > 5
-    more = quantize.rows(jax.random.key(0), x, weight, 12)[:, 0].tolist()
-    assert set(more) == filled and more[:5] == more[5:10]
-    assert set(quantize.rows(jax.random.key(0), x, weight, 2)[:, 0].tolist()) < filled
-
-
 def test_running_means_reach_the_means_of_their_cells():
     rng = np.random.default_rng(0)
     centres = jnp.array([[-3., 0.], [3., 0.], [0., 5.]])

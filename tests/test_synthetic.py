@@ -9,7 +9,7 @@ from test_datasets import facts
 
 from vaebench import datasets
 from vaebench.datasets import synthetic
-from vaebench.datasets.text import SPECIALS, pack
+from vaebench.datasets.text_files import SPECIALS, pack
 
 
 def tiny(seed=0, factors=2, slots=2, words=3, longest=4):

@@ -1,4 +1,7 @@
-"""What the columns of a dataset are: all that networks, codecs and metrics may know of data they have not seen."""
+"""What the columns of a dataset are.
+
+Networks, codecs and metrics know nothing else of data that they have not seen.
+"""
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Union
 
@@ -11,8 +14,9 @@ class Field(NamedTuple):
     """One column of a dataset, of N rows.
 
     Attributes:
-      kind: 'image' [N, H, W, C], 'vector' [N, D], 'tokens' [N, L], 'length' [N], 'class' [N], 'real' [N, ...] or
-        'rows', numbers of other rows of the same split. Packages may add kinds of their own.
+      kind: 'image' [N, H, W, C], 'vector' [N, D], 'tokens' [N, L], 'length' [N], 'class' [N],
+        'real' [N, ...] or 'rows', numbers of other rows of the same split. Packages may add
+        kinds of their own.
       shape: of one row; None is a dimension that differs between rows.
       size: number of words or classes; of 'length' the largest.
       names: of the words or classes, in their order.
@@ -82,12 +86,15 @@ def leaves(schema: Schema, path: str = '') -> Iterator[tuple[str, Field]]:
 
 
 def of_kind(schema: Schema, *kinds: str) -> str | None:
-    """The first column, not nested, of one of these kinds; None where there is none.
+    """The name of the first column, not nested, of one of these kinds; None without one.
 
     >>> of_kind({'label': label(3), 'x': vector(2)}, 'image', 'vector')
     'x'
     """
-    return next((name for name, f in schema.items() if isinstance(f, Field) and f.kind in kinds), None)
+    for name, found in schema.items():
+        if isinstance(found, Field) and found.kind in kinds:
+            return name
+    return None
 
 
 def field(schema: Schema, name: str) -> Field:
@@ -98,13 +105,14 @@ def field(schema: Schema, name: str) -> Field:
     """
     found = schema.get(name)
     if not isinstance(found, Field):
-        raise UserError(f'this needs a column {name!r}, which the data has not: it has {", ".join(schema)}; choose '
-                        'other rows with --config.rows, or other data')
+        raise UserError(f'this needs a column {name!r}, which the data has not: it has '
+                        f'{", ".join(schema)}; choose other rows with --config.rows, or other '
+                        'data')
     return found
 
 
 def over(f: Callable[..., Any], columns: Any, *others: Any) -> Any:
-    """f of every column, nested ones too; like `jax.tree.map` over dicts alone.
+    """Applies f to every column, nested ones too, as `jax.tree.map` does over dicts alone.
 
     >>> over(len, {'x': np.zeros(3), 'context': {'x': np.zeros(2)}})
     {'x': 3, 'context': {'x': 2}}
@@ -115,7 +123,10 @@ def over(f: Callable[..., Any], columns: Any, *others: Any) -> Any:
 
 
 def flat(columns: Mapping[str, Any], path: str = '') -> Iterator[tuple[str, np.ndarray]]:
-    """Every array of nested columns with its place: 'x', 'context/x'; of `Rows` their numbers."""
+    """Every array of nested columns with its place, such as 'x' or 'context/x'.
+
+    A column of `Rows` gives its numbers.
+    """
     for name, value in columns.items():
         if isinstance(value, Mapping):
             yield from flat(value, f'{path}{name}/')
@@ -133,21 +144,28 @@ def count(columns: Mapping[str, Any]) -> int:
 
 
 def select(columns: Mapping[str, Any], rows: Any) -> dict[str, Any]:
-    """Rows of every column, nested ones too. `Rows` are resolved: rows of a part would name others there.
+    """Takes rows of every column, nested ones too.
 
-    >>> part = select({'x': np.array([5, 6, 7]), 'partner': Rows(np.array([2, 0, 0]))}, [0, 2])
+    A column of `Rows` becomes the rows that it names, since its numbers would name others in a
+    part.
+
+    >>> columns = {'x': np.array([5, 6, 7]), 'partner': Rows(np.array([2, 0, 0]))}
+    >>> part = select(columns, [0, 2])
     >>> part['x'].tolist(), part['partner']['x'].tolist()
     ([5, 7], [7, 5])
     """
     own = {k: v for k, v in columns.items() if not isinstance(v, Rows)}
     links = {k: v for k, v in columns.items() if isinstance(v, Rows)}
     part = over(lambda x: x[rows], own)
-    return {**part, **{k: over(lambda x, at=v.index[rows]: x[at], own) for k, v in links.items()}}
+    for name, link in links.items():
+        part[name] = over(lambda x, at=link.index[rows]: x[at], own)
+    return part
 
 
 def plain(schema: Schema) -> dict[str, Any]:
     """The schema as JSON holds it; `parse` reads it back."""
-    return {k: v._asdict() if isinstance(v, Field) else {'columns': plain(v)} for k, v in schema.items()}
+    return {k: v._asdict() if isinstance(v, Field) else {'columns': plain(v)}
+            for k, v in schema.items()}
 
 
 def parse(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,6 +177,8 @@ def parse(stored: Mapping[str, Any]) -> dict[str, Any]:
     def one(value):
         if 'columns' in value:
             return parse(value['columns'])
-        return Field(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+        kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v
+                                for k, v in value.items()}
+        return Field(**kept)
 
     return {k: one(v) for k, v in stored.items()}

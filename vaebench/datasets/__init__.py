@@ -1,10 +1,24 @@
-"""Datasets by name. `load` is the one way in; heavy libraries are imported by what needs them."""
+"""Datasets by name. `load` is the one way in; heavy libraries are imported by what needs
+them."""
 import importlib.metadata
 import inspect
+from collections.abc import Callable
+from typing import Any
 
-from vaebench.datasets import corpora, images, pictures, points, synthetic, text
+from vaebench.datasets import (
+    corpora,
+    digits,
+    frey,
+    image_folder,
+    mnist,
+    synthetic,
+    text_files,
+    tfds_images,
+    toy_points,
+)
 from vaebench.datasets.base import (
     Dataset,
+    Folder,
     buckets,
     classes,
     cut_points,
@@ -15,47 +29,50 @@ from vaebench.datasets.base import (
 )
 from vaebench.errors import UserError, unknown
 
-__all__ = ['DATASETS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint', 'image_dataset', 'load', 'names',
-           'points_dataset', 'text_dataset']
+__all__ = ['DATASETS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint',
+           'image_dataset', 'load', 'names', 'points_dataset', 'text_dataset']
 
 GROUP = 'vaebench.datasets'
 
-DATASETS = {
-    'celeb_a': pictures.celeb_a,
-    'cifar10': pictures.cifar10,
-    'digits': images.digits,
-    'fashion_mnist': images.fashion_mnist,
-    'frey_faces': images.frey_faces,
-    'gaussians25': points.gaussians25,
-    'gaussians8': points.gaussians8,
-    'image_dir': pictures.image_dir,
-    'mnist': images.mnist,
-    'mnist_static': images.mnist_static,
-    'omniglot': pictures.omniglot,
-    'ptb': text.ptb,
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    'celeb_a': tfds_images.celeb_a,
+    'cifar10': tfds_images.cifar10,
+    'digits': digits.digits,
+    'fashion_mnist': mnist.fashion_mnist,
+    'frey_faces': frey.frey_faces,
+    'gaussians25': toy_points.gaussians25,
+    'gaussians8': toy_points.gaussians8,
+    'image_dir': image_folder.image_dir,
+    'mnist': mnist.mnist,
+    'mnist_static': mnist.mnist_static,
+    'omniglot': tfds_images.omniglot,
+    'ptb': text_files.ptb,
     'short_yelp': corpora.short_yelp,
     'snli': corpora.snli,
-    'swiss_roll': points.swiss_roll,
-    'swiss_roll_2d': points.swiss_roll_2d,
+    'swiss_roll': toy_points.swiss_roll,
+    'swiss_roll_2d': toy_points.swiss_roll_2d,
     'synthetic': synthetic.synthetic,
-    'text_dir': text.text_dir,
+    'text_dir': text_files.text_dir,
     'yahoo': corpora.yahoo,
     'yelp': corpora.yelp,
 }
-"""Name -> loader (data_dir, cache_dir, **options) -> Dataset. Installed packages add theirs under the entry-point
-group `vaebench.datasets`; a name of the package's own cannot be taken over."""
+"""Name -> loader (data_dir, cache_dir, **options) -> Dataset.
+
+Installed packages add theirs under the entry-point group `vaebench.datasets`; a name of the
+package's own cannot be taken over.
+"""
 
 
-def _entry_points():
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     return {e.name: e for e in importlib.metadata.entry_points(group=GROUP)}
 
 
-def names():
+def names() -> list[str]:
     """Every name that `load` knows, sorted."""
     return sorted({*DATASETS, *_entry_points()})
 
 
-def _loader(name):
+def _loader(name: str) -> Callable[..., Dataset]:
     if name in DATASETS:
         return DATASETS[name]
     entry = _entry_points().get(name)
@@ -64,20 +81,26 @@ def _loader(name):
     try:
         return entry.load()
     except Exception as e:
-        raise UserError(f'dataset {name!r} of an installed package ({entry.value}) cannot be imported: {e}') from e
+        raise UserError(f'dataset {name!r} of an installed package ({entry.value}) cannot be '
+                        f'imported: {e}') from e
 
 
-def load(name, data_dir=None, cache_dir=None, **options):
-    """A dataset, read from the user's files or made on the spot; never something else in their stead.
+def load(name: str, data_dir: Folder = None, cache_dir: Folder = None,
+         **options: Any) -> Dataset:
+    """Reads a dataset from the user's files or makes it; it never takes something else instead.
 
     Args:
       name: see `names`.
       data_dir: folder of the files as their authors publish them.
-      cache_dir: folder for prepared files; default $XDG_CACHE_HOME or ~/.cache, then vaebench/data.
+      cache_dir: folder for prepared files; default $XDG_CACHE_HOME or ~/.cache, then
+        vaebench/data.
       **options: the loader's own; None means its default.
 
     Returns:
       A `Dataset`.
+
+    Raises:
+      UserError: there is no such dataset or option, or the files are not what they should be.
 
     >>> digits = load('digits')
     >>> digits.source.sizes, digits.splits['train']['x'].shape
@@ -90,4 +113,5 @@ def load(name, data_dir=None, cache_dir=None, **options):
         for key in options:
             if key not in known:
                 raise unknown(f'option of dataset {name!r}:', key, sorted(known))
-    return loader(data_dir=data_dir, cache_dir=cache_dir, **{k: v for k, v in options.items() if v is not None})
+    given = {k: v for k, v in options.items() if v is not None}
+    return loader(data_dir=data_dir, cache_dir=cache_dir, **given)

@@ -1,13 +1,31 @@
 """What every dataset is: named splits of arrays, their hash, and their length classes."""
 import hashlib
 import operator
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vaebench.errors import UserError
-from vaebench.schema import Field, Schema, count, flat, image, leaves, of_kind, select, text, vector
+from vaebench.schema import (
+    Field,
+    Schema,
+    count,
+    flat,
+    image,
+    leaves,
+    of_kind,
+    select,
+    text,
+    vector,
+)
+
+SPLITS = 'train', 'valid', 'test'
+Folder = str | os.PathLike[str] | None
+"""A folder of the user's, or None for the default."""
+Columns = Mapping[str, Any]
+"""Column -> array, or the columns nested under it."""
 
 
 class Source(NamedTuple):
@@ -16,7 +34,8 @@ class Source(NamedTuple):
     Attributes:
       sha256: `fingerprint` of the data.
       sizes: rows of every split.
-      facts: further JSON values by name: 'reduced', 'tokens', 'vocab', 'labelled', a known source's entropies.
+      facts: further JSON values by name: 'reduced', 'tokens', 'vocab', 'labelled', a known
+        source's entropies.
     """
     sha256: str
     sizes: Mapping[str, int]
@@ -31,16 +50,18 @@ class Dataset(NamedTuple):
       splits: 'train', 'valid', 'test' -> columns with leading N, which may be nested.
       schema: what the columns are.
       source: its identity.
-      truth: what is known of the law the data come from, for metrics, such as a mixture's 'modes' and 'std'.
-      item: what one row is, for units such as nats/image; `part` is what a squared error is counted per.
-      part: see `item`.
-      decode: batch -> batch, applied to whatever is read: bytes to floats, factors to images. Pure JAX.
+      truth: what is known of the law the data come from, for metrics, such as a mixture's
+        'modes' and 'std'.
+      item: what one row is, for units such as nats/image.
+      part: what a squared error is counted per, such as a pixel.
+      decode: batch -> batch, applied to whatever is read: bytes to floats, factors to images.
+        Pure JAX.
       augment: (key, batch) -> batch, drawn anew for every training batch. Pure JAX.
       observe: int factors [n, F] -> columns: ground truth on demand.
       symmetry: (g, batch) -> batch: a group's element acts on inputs and targets alike.
     """
     name: str
-    splits: Mapping[str, Mapping[str, Any]]
+    splits: Mapping[str, Columns]
     schema: Schema
     source: Source
     truth: Mapping[str, Any] = {}
@@ -51,12 +72,13 @@ class Dataset(NamedTuple):
     observe: Callable | None = None
     symmetry: Callable | None = None
 
-    def buckets(self, split, cuts):
+    def buckets(self, split: str, cuts: int | Sequence[int]) -> list[dict[str, Any]]:
         """Length classes of a split by name: see `buckets`."""
         return buckets(self.splits[split], cuts, self.schema)
 
 
-def make(name, splits, schema, facts=None, **more):
+def make(name: str, splits: Mapping[str, Columns], schema: Schema,
+         facts: Mapping[str, Any] | None = None, **more: Any) -> Dataset:
     """A `Dataset` whose identity is computed.
 
     Args:
@@ -66,17 +88,28 @@ def make(name, splits, schema, facts=None, **more):
       facts: see `Source`.
       **more: further fields of `Dataset`.
 
-    >>> make('dot', {'test': {'x': np.zeros((5, 2), np.float32)}}, {'x': vector(2)}).source.sizes
+    >>> make('dot', {'test': {'x': np.zeros((5, 2))}}, {'x': vector(2)}).source.sizes
     {'test': 5}
     """
     sizes = {split: count(columns) for split, columns in splits.items()}
-    return Dataset(name, splits, schema, Source(fingerprint(splits, schema), sizes, facts or {}), **more)
+    source = Source(fingerprint(splits, schema), sizes, facts or {})
+    return Dataset(name, splits, schema, source, **more)
 
 
-def integer(name, value, least):
-    """An option that must be a whole number of at least `least`, or None."""
-    if value is None:
-        return None
+def whole(name: str, value: Any, least: int) -> int:
+    """Checks that an option is a whole number.
+
+    Args:
+      name: the option's.
+      value: what was given.
+      least: the smallest number that it may be.
+
+    Raises:
+      UserError: it is not.
+
+    >>> whole('size', np.int64(3), 1)
+    3
+    """
     try:
         number = operator.index(value)
     except TypeError:
@@ -86,17 +119,23 @@ def integer(name, value, least):
     return number
 
 
-def permutation(n, seed=0):
-    """The numbers below n in an order that hangs on the seed alone.
+def integer(name: str, value: Any, least: int) -> int | None:
+    """Checks that an option is a whole number or None: see `whole`."""
+    return None if value is None else whole(name, value, least)
+
+
+def permutation(n: int, seed: int | Sequence[int] = 0) -> np.ndarray:
+    """The numbers below n in an order that depends on the seed alone.
 
     >>> permutation(5).tolist()
     [3, 2, 1, 0, 4]
     """
-    return np.random.default_rng(seed).random(n).argsort(kind='stable')   # raw uniforms never change
+    draw = np.random.default_rng(seed).random(n)   # raw uniforms never change
+    return draw.argsort(kind='stable')
 
 
-def partners(label, classes, labels, seed=0):
-    """A labelled row for every row: what semi-supervised methods read beside their unlabelled batch.
+def partners(label: np.ndarray, classes: int, labels: int, seed: int = 0) -> np.ndarray:
+    """A labelled row for every row: what semi-supervised methods read beside their batch.
 
     Args:
       label: int [N], below `classes`.
@@ -105,28 +144,36 @@ def partners(label, classes, labels, seed=0):
       seed: of the choice of these rows and of their order.
 
     Returns:
-      int32 [N]: every labelled row stands in it equally often, or once more where N is no multiple of `labels`.
+      int32 [N]: every labelled row stands in it equally often, or once more where N is no
+      multiple of `labels`.
+
+    Raises:
+      UserError: `labels` is no multiple of K, or larger than the smallest class allows.
 
     >>> sorted(partners(np.array([0, 1, 0, 1, 0, 1]), 2, 2).tolist())
     [2, 2, 2, 3, 3, 3]
     """
     each, left = divmod(labels, classes)
     if left:
-        raise UserError(f'labels={labels}: as many of every class are wanted, so it must be a multiple of {classes}')
+        raise UserError(f'labels={labels}: as many of every class are wanted, so it must be a '
+                        f'multiple of {classes}')
     counts = np.bincount(label, minlength=classes)
     if counts.min() < each:
-        raise UserError(f'labels={labels}: train has {counts.min()} examples of class {counts.argmin()}; give at most '
-                        f'{counts.min() * classes}')
+        raise UserError(
+            f'labels={labels}: train has {counts.min()} examples of class {counts.argmin()}; '
+            f'give at most {counts.min() * classes}')
     order = permutation(len(label), [seed, 0])
-    rows = np.stack([order[label[order] == c][:each] for c in range(classes)], 1).ravel()   # the classes in turn
-    return np.resize(rows, len(label))[permutation(len(label), [seed, 1])].astype(np.int32)
+    rows = np.stack([order[label[order] == c][:each] for c in range(classes)], 1)
+    in_turn = np.resize(rows.ravel(), len(label))   # the classes in turn
+    return in_turn[permutation(len(label), [seed, 1])].astype(np.int32)
 
 
-def fingerprint(splits, schema):
+def fingerprint(splits: Mapping[str, Columns], schema: Schema) -> str:
     """Hash of what a dataset says, the same on every machine.
 
-    Derived columns are left out: 'log_p' hangs on the last bits of a machine's logarithm, and labelled partners on an
-    option, so that semi-supervised rows stand beside the others as rows of the same data.
+    Derived columns are left out: 'log_p' depends on the last bits of a machine's logarithm, and
+    labelled partners on an option, so that semi-supervised rows stand beside the others as rows
+    of the same data.
 
     Args:
       splits: {split: columns}.
@@ -139,18 +186,21 @@ def fingerprint(splits, schema):
     'f1c50d5f'
     """
     fields = dict(leaves(schema))
-    words = [word for field in fields.values() if field.kind == 'tokens' for word in field.names]
+    words = [
+        word for field in fields.values() if field.kind == 'tokens' for word in field.names
+    ]
     h = hashlib.sha256('\n'.join(words).encode())
     for split, columns in sorted(splits.items()):
         for name, a in sorted(flat(columns)):
             if not fields[name].derived:
                 a = np.ascontiguousarray(a, a.dtype.newbyteorder('<'))
                 h.update(f'{split}/{name}/{a.dtype.str}/{a.shape}'.encode())
-                h.update(a)
+                h.update(a.data)
     return h.hexdigest()
 
 
-def text_dataset(name, splits, vocab, columns=None, **facts):
+def text_dataset(name: str, splits: Mapping[str, Columns], vocab: Sequence[str],
+                 columns: Schema | None = None, **facts: Any) -> Dataset:
     """A `Dataset` of sentences, with the counts that reports want.
 
     Args:
@@ -163,25 +213,39 @@ def text_dataset(name, splits, vocab, columns=None, **facts):
     tokens = {s: int(c['length'].sum()) for s, c in splits.items()}
     longest = max(int(c['length'].max()) for c in splits.values()) - 1
     schema = {**text(tuple(vocab), longest), **(columns or {})}
-    return make(name, splits, schema, {'tokens': tokens, 'vocab': len(vocab), **facts}, item='sentence', part='token')
+    facts = {'tokens': tokens, 'vocab': len(vocab), **facts}
+    return make(name, splits, schema, facts, item='sentence', part='token')
 
 
-def image_dataset(name, splits, columns=None, facts=None, **more):
-    """A `Dataset` of images: x is [N, H, W, C] in [0, 1]; arguments as for `text_dataset` and `Dataset`."""
+def image_dataset(name: str, splits: Mapping[str, Columns], columns: Schema | None = None,
+                  facts: Mapping[str, Any] | None = None, **more: Any) -> Dataset:
+    """A `Dataset` of images: x is [N, H, W, C] in [0, 1].
+
+    Args:
+      name: in results.
+      splits: {split: columns}, 'x' among them.
+      columns: fields of further columns.
+      facts: see `Source`.
+      **more: further fields of `Dataset`.
+    """
     shape = next(iter(splits.values()))['x'].shape[1:]
-    return make(name, splits, {'x': image(shape), **(columns or {})}, facts, item='image', part='pixel', **more)
+    schema = {'x': image(shape), **(columns or {})}
+    return make(name, splits, schema, facts, item='image', part='pixel', **more)
 
 
-def points_dataset(name, splits, columns=None, facts=None, **more):
-    """A `Dataset` of points: x is [N, D], in any range; arguments as for `text_dataset` and `Dataset`."""
+def points_dataset(name: str, splits: Mapping[str, Columns], columns: Schema | None = None,
+                   facts: Mapping[str, Any] | None = None, **more: Any) -> Dataset:
+    """A `Dataset` of points: x is [N, D], in any range; arguments as for `image_dataset`."""
     size = next(iter(splits.values()))['x'].shape[1]
-    return make(name, splits, {'x': vector(size), **(columns or {})}, facts, item='point', part='coordinate', **more)
+    schema = {'x': vector(size), **(columns or {})}
+    return make(name, splits, schema, facts, item='point', part='coordinate', **more)
 
 
-def cut_points(lengths, n):
+def cut_points(lengths: Any, n: int) -> list[int]:
     """Upper bounds of the n length classes that pad least.
 
-    Exact, by dynamic programming over the histogram: a class of rows costs rows times its longest length.
+    Exact, by dynamic programming over the histogram: a class of rows costs rows times its
+    longest length.
 
     Args:
       lengths: int [N].
@@ -195,7 +259,8 @@ def cut_points(lengths, n):
     """
     values, counts = np.unique(lengths, return_counts=True)
     total = np.concatenate([[0], np.cumsum(counts)])
-    best, last = total[1:] * values.astype(float), []   # best[j]: least cost of values[..j] in one class
+    best = total[1:] * values.astype(float)   # best[j]: least cost of values[..j] in one class
+    last = []
     for _ in range(min(n, len(values)) - 1):
         # One more class, values[i+1..j], on top of the best way to hold values[..i].
         cost = best[:, None] + (total[None, 1:] - total[1:, None]) * values[None]
@@ -209,16 +274,19 @@ def cut_points(lengths, n):
     return [int(values[j]), *reversed(cuts)]
 
 
-def classes(lengths, cuts):
+def classes(lengths: Any, cuts: int | Sequence[int]) -> list[tuple[int, np.ndarray]]:
     """Rows of every length class.
 
     Args:
       lengths: int [N].
-      cuts: number of classes, chosen by `cut_points` (0 and 1 mean one class), or explicit upper bounds; where
-        these fall short of the longest length, that length is added. Empty classes are left out.
+      cuts: number of classes, chosen by `cut_points` (0 and 1 mean one class), or explicit
+        upper bounds; where these fall short of the longest length, that length is added.
 
     Returns:
-      List of (upper bound, int [n] rows in their order).
+      List of (upper bound, int [n] rows in their order), without empty classes.
+
+    Raises:
+      UserError: `cuts` is negative or holds what is no length.
 
     >>> [(bound, rows.tolist()) for bound, rows in classes([3, 1, 2, 9], [3, 5])]
     [(3, [0, 1, 2]), (9, [3])]
@@ -227,28 +295,31 @@ def classes(lengths, cuts):
     if not len(lengths):
         return []
     if np.ndim(cuts):
-        bounds = sorted({integer('cuts', c, 1) for c in cuts})
+        bounds = sorted({whole('cuts', c, 1) for c in np.atleast_1d(cuts)})
         if not bounds or bounds[-1] < lengths.max():
             bounds.append(int(lengths.max()))
     else:
-        bounds = cut_points(lengths, max(integer('cuts', cuts, 0), 1))
+        bounds = cut_points(lengths, max(whole('cuts', cuts, 0), 1))
     of = np.searchsorted(bounds, lengths)
     return [(b, rows) for i, b in enumerate(bounds) if len(rows := np.flatnonzero(of == i))]
 
 
-def buckets(split, cuts, schema):
+def buckets(split: Columns, cuts: int | Sequence[int], schema: Schema) -> list[dict[str, Any]]:
     """Splits columns into length classes and cuts those of kind 'tokens' to each class's width.
 
     Args:
       split: columns, which may be nested.
-      cuts: as in `classes`. The number is applied to this split's own lengths; pass bounds to share widths.
+      cuts: as in `classes`. The number is applied to this split's own lengths; pass bounds to
+        share widths.
       schema: of the columns; data without a column of kind 'length' is one bucket.
 
     Returns:
-      List of columns like `split`; tokens are [n, bound + 1], so that they predict `bound` tokens. Where there are
-      several classes, columns of row numbers become the rows that they name.
+      List of columns like `split`; tokens are [n, bound + 1], so that they predict `bound`
+      tokens. Where there are several classes, columns of row numbers become the rows that they
+      name.
 
-    >>> split = {'tokens': np.array([[1, 4, 2, 0, 0], [1, 4, 5, 6, 2]]), 'length': np.array([2, 4])}
+    >>> split = {'tokens': np.array([[1, 4, 2, 0, 0], [1, 4, 5, 6, 2]]),
+    ...          'length': np.array([2, 4])}
     >>> [b['tokens'].shape for b in buckets(split, 2, text(tuple('abcdefg'), 3))]
     [(1, 3), (1, 5)]
     """
@@ -256,9 +327,10 @@ def buckets(split, cuts, schema):
     if column is None:
         return [dict(split)]
     found, result = classes(split[column], cuts), []
+    kinds = {name: f.kind for name, f in schema.items() if isinstance(f, Field)}
     for bound, rows in found:
         part = select(split, rows) if len(found) > 1 else dict(split)
-        for name in [k for k, f in schema.items() if isinstance(f, Field) and f.kind == 'tokens' and k in part]:
+        for name in [name for name, kind in kinds.items() if kind == 'tokens' and name in part]:
             tokens = part[name][:, :bound + 1]
             part[name] = np.pad(tokens, ((0, 0), (0, bound + 1 - tokens.shape[1])))
         result.append(part)

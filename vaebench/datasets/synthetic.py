@@ -1,11 +1,12 @@
 """A corpus whose exact log p*(x) is known for every sentence."""
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from vaebench import schema
-from vaebench.datasets.base import integer, text_dataset
-from vaebench.datasets.text import BOS, EOS, SPECIALS, pack
+from vaebench.datasets.base import Dataset, Folder, text_dataset, whole
+from vaebench.datasets.text_files import BOS, EOS, SPECIALS, pack
 
 LONGEST, SHORTEST = 12, 4   # words
 
@@ -24,7 +25,8 @@ class Source(NamedTuple):
     end: np.ndarray          # [T, S]; 1 at T - 1: T words at most
     emit: np.ndarray         # [F, S, V]
 
-    def sample(self, n, seed):
+    def sample(self, n: int,
+               seed: int | Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
         """Sentences.
 
         Made from raw uniform numbers alone, which numpy never changes; n sentences are the
@@ -54,22 +56,23 @@ class Source(NamedTuple):
             after = pick(onward[t, slot], u[:, 3 + 2 * t])
             going &= after < len(self.start)
             slot = np.where(going, after, slot)
-        return [row[:k] for row, k in zip(np.array(words, np.int32).T, count, strict=True)
-                ], f.astype(np.int32)
+        rows = np.array(words, np.int32).T
+        sentences = [row[:k] for row, k in zip(rows, count, strict=True)]
+        return sentences, f.astype(np.int32)
 
-    def _forward(self, tokens):
+    def _forward(self, tokens: np.ndarray) -> Iterator[np.ndarray]:
         """p(f, words 0..t, slot of word t) for t = 0, 1, ...: [N, F, S] each."""
         words = tokens[:, 1:]
         inside = (words >= 0) & (words < len(self.vocab))
         emit = np.moveaxis(self.emit, -1, 0)   # [V, F, S]
         alpha = self.prior[:, None] * self.start
         for t in range(min(len(self.end), words.shape[1])):
-            alpha = alpha * np.where(inside[:, t, None, None], emit[np.where(
-                inside[:, t], words[:, t], 0)], 0)
+            seen = emit[np.where(inside[:, t], words[:, t], 0)]
+            alpha = alpha * np.where(inside[:, t, None, None], seen, 0)
             yield alpha
             alpha = alpha @ self.move[t]
 
-    def log_joint(self, tokens, length):
+    def log_joint(self, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
         """log p*(f, x): the hidden slots summed out, the factors not.
 
         Args:
@@ -89,7 +92,7 @@ class Source(NamedTuple):
         with np.errstate(divide='ignore'):
             return np.log(np.where(framed[:, None], p, 0))
 
-    def log_p(self, tokens, length):
+    def log_p(self, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Exact log p*(x).
 
         Args:
@@ -101,7 +104,8 @@ class Source(NamedTuple):
         """
         return np.logaddexp.reduce(self.log_joint(tokens, length), -1)
 
-    def entropy_left(self, tokens, length, words=None):
+    def entropy_left(self, tokens: np.ndarray, length: np.ndarray,
+                     words: int | None = None) -> np.ndarray:
         """H(f | x), or H(f | the first words of x).
 
         Args:
@@ -119,7 +123,7 @@ class Source(NamedTuple):
         return entropy(p / p.sum(-1, keepdims=True))
 
 
-def entropy(p):
+def entropy(p: np.ndarray) -> np.ndarray:
     """Entropy of distributions.
 
     Args:
@@ -134,9 +138,8 @@ def entropy(p):
     return -(p * np.log(np.where(p > 0, p, 1))).sum(-1)
 
 
-# Six topics: two nouns each, and rarely the first noun of the opposite topic; topics i and i -
-# 1 share VERBS[i], so
-# that subject and verb together settle the topic.
+# Six topics: two nouns each, and rarely the first noun of the opposite topic; topics i and
+# i - 1 share VERBS[i], so that subject and verb together settle the topic.
 NOUNS = ('sailors', 'gulls', 'gardeners', 'roses', 'cooks', 'kettles', 'porters', 'trains',
          'fiddlers', 'drums', 'shepherds', 'goats')
 VERBS = 'greet', 'follow', 'paint', 'count', 'watch', 'chase'
@@ -161,31 +164,31 @@ SLOTS = {   # slot -> successors; None is </s>
 }
 
 
-def _words(topic, tone):
+def _words(topic: int, tone: int) -> dict[str, dict[str, float]]:
     """Slot -> {word: probability} under one value of the factors."""
     noun, rare = NOUNS[2 * topic:2 * topic + 2], NOUNS[2 * ((topic + TOPICS // 2) % TOPICS)]
     adjectives = ADJECTIVES[2 * tone:2 * tone + 2]
     quality = {adjectives[0]: .5, adjectives[1]: .3, BOTH[0]: .1, BOTH[1]: .1}
     return {
-        'opening': {
-            OPENINGS[tone]: .75, OPENINGS[(tone + 1) % TONES]: .05, PLAIN[0]: .1, PLAIN[1]: .1
-        }, 'adjective': quality, 'subject': {noun[0]: .55, noun[1]: .4, rare: .05},
-        'verb': {VERBS[topic]: .6, VERBS[(topic + 1) % TOPICS]: .4}, 'quality': quality,
-        'object': {noun[0]: .35, noun[1]: .6, rare: .05}, 'adverb': {
-                       ADVERBS[tone]: .8, BOTH[0]: .1, BOTH[1]: .1
-                   }, 'joining': {JOINING[0]: .6, JOINING[1]: .4},
+        'opening': {OPENINGS[tone]: .75, OPENINGS[(tone + 1) % TONES]: .05,
+                    PLAIN[0]: .1, PLAIN[1]: .1},
+        'adjective': quality,
+        'subject': {noun[0]: .55, noun[1]: .4, rare: .05},
+        'verb': {VERBS[topic]: .6, VERBS[(topic + 1) % TOPICS]: .4},
+        'quality': quality,
+        'object': {noun[0]: .35, noun[1]: .6, rare: .05},
+        'adverb': {ADVERBS[tone]: .8, BOTH[0]: .1, BOTH[1]: .1},
+        'joining': {JOINING[0]: .6, JOINING[1]: .4},
     }
 
 
-def _chain():
+def _chain() -> tuple[np.ndarray, np.ndarray]:
     """move [T, S, S] and end [T, S] of `SLOTS`, kept between SHORTEST and LONGEST words."""
     names = list(SLOTS)
     need = dict.fromkeys(names, LONGEST)   # words that must still follow
     for _ in names:
-        need = {
-            s: min(0 if n is None else 1 + need[n] for n in after)
-            for s, after in SLOTS.items()
-        }
+        need = {s: min(0 if n is None else 1 + need[n] for n in after)
+                for s, after in SLOTS.items()}
     move, end = np.zeros((LONGEST, len(names), len(names))), np.zeros((LONGEST, len(names)))
     for t in range(LONGEST):
         for i, s in enumerate(names):
@@ -200,7 +203,7 @@ def _chain():
     return move, end
 
 
-def source():
+def source() -> Source:
     """The source of the dataset `synthetic`: 6 topics x 4 tones, both uniform and independent.
 
     A sentence opens with a word of its tone, then its subject gives the topic away: after three
@@ -223,7 +226,7 @@ def source():
     return Source(vocab, prior, np.eye(len(SLOTS))[0], *_chain(), emit)
 
 
-def log_p(tokens, length):
+def log_p(tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Exact log p*(x) under the source of the dataset `synthetic`, for anybody's sentences.
 
     Args:
@@ -239,7 +242,8 @@ def log_p(tokens, length):
     return source().log_p(tokens, length)
 
 
-def synthetic(data_dir=None, cache_dir=None, sentences=4096, eval_sentences=512, seed=0):
+def synthetic(data_dir: Folder = None, cache_dir: Folder = None, sentences: int = 4096,
+              eval_sentences: int = 512, seed: int = 0) -> Dataset:
     """Sentences of a known source, with their exact log p*(x): see `source`.
 
     Args:
@@ -255,12 +259,9 @@ def synthetic(data_dir=None, cache_dir=None, sentences=4096, eval_sentences=512,
       KL that an honest VAE should reach, 'entropy' -mean log p*(x), and
       'posterior_entropy_after' H(f | first k words) for k = 1, 2, 3.
     """
-    sizes = {
-        'train': integer('sentences', sentences, 1), 'valid': integer(
-            'eval_sentences', eval_sentences, 1)
-    }
-    sizes['test'] = sizes['valid']
-    seed, src, splits = integer('seed', seed, 0), source(), {}
+    held_out = whole('eval_sentences', eval_sentences, 1)
+    sizes = {'train': whole('sentences', sentences, 1), 'valid': held_out, 'test': held_out}
+    seed, src, splits = whole('seed', seed, 0), source(), {}
     for i, (split, n) in enumerate(sizes.items()):
         words, factors = src.sample(n, [seed, i])
         columns = pack(words)
@@ -268,14 +269,15 @@ def synthetic(data_dir=None, cache_dir=None, sentences=4096, eval_sentences=512,
         splits[split] = {**columns, 'log_p': exact.astype(np.float32), 'label': factors}
     test = splits['test']['tokens'], splits['test']['length']
     prior, posterior = float(entropy(src.prior)), float(src.entropy_left(*test).mean())
-    columns = {
-        'log_p': schema.Field('real', derived=True), 'label': schema.label(TOPICS * TONES)
+    columns = {'log_p': schema.Field('real', derived=True),
+               'label': schema.label(TOPICS * TONES)}
+    known = {
+        'factor_entropy': prior,
+        'posterior_entropy': posterior,
+        'information': prior - posterior,
+        'entropy': float(-src.log_p(*test).mean()),
+        'seed': seed,
+        'posterior_entropy_after': [
+            float(src.entropy_left(*test, words=k).mean()) for k in (1, 2, 3)],
     }
-    return text_dataset(
-        'synthetic', splits, src.vocab, columns, source={
-            'factor_entropy': prior, 'posterior_entropy': posterior,
-            'information': prior - posterior, 'entropy': float(-src.log_p(*test).mean()),
-            'seed': seed, 'posterior_entropy_after': [
-                float(src.entropy_left(*test, words=k).mean()) for k in (1, 2, 3)
-            ]
-        })
+    return text_dataset('synthetic', splits, src.vocab, columns, source=known)

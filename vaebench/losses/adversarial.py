@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vaebench.ops.types import Number
+
 NU_MAX = 20.
 """Ceiling of a dual function.
 
@@ -13,7 +15,7 @@ Its exponential stays finite, and a clipped dual function still gives a bound.
 """
 
 
-def critic_loss(real: chex.Array, fake: chex.Array) -> jax.Array:
+def critic_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
     """Computes the cross-entropy of a critic that should call `real` true and `fake` false.
 
     Args:
@@ -34,7 +36,7 @@ def critic_loss(real: chex.Array, fake: chex.Array) -> jax.Array:
     return jax.nn.softplus(-real) + jax.nn.softplus(fake)
 
 
-def generator_loss(fake: chex.Array, form: str = 'nonsaturating') -> jax.Array:
+def generator_loss(fake: jax.Array, form: str = 'nonsaturating') -> jax.Array:
     """Computes what a generator minimizes against the critic's logits.
 
     Args:
@@ -56,7 +58,7 @@ def generator_loss(fake: chex.Array, form: str = 'nonsaturating') -> jax.Array:
     return forms[form](fake)
 
 
-def least_squares(score: chex.Array, target: chex.Numeric) -> jax.Array:
+def least_squares(score: jax.Array, target: Number) -> jax.Array:
     """Computes half the squared distance of a score from its target.
 
     Args:
@@ -77,7 +79,7 @@ def least_squares(score: chex.Array, target: chex.Numeric) -> jax.Array:
     return optax.l2_loss(score - target)
 
 
-def margin_loss(real: chex.Array, fake: chex.Array, margin: chex.Numeric) -> jax.Array:
+def margin_loss(real: jax.Array, fake: jax.Array, margin: Number) -> jax.Array:
     """Computes what an energy minimizes: low on data, at least `margin` on samples.
 
     Its gradient is exactly 0 for samples at the margin and above.
@@ -102,7 +104,7 @@ def margin_loss(real: chex.Array, fake: chex.Array, margin: chex.Numeric) -> jax
     return real + jax.nn.relu(margin - fake)
 
 
-def code_information(logits: chex.Array, code: chex.Array) -> jax.Array:
+def code_information(logits: jax.Array, code: jax.Array) -> jax.Array:
     """Bounds the mutual information between a uniform code and its sample from below.
 
     Args:
@@ -124,7 +126,7 @@ def code_information(logits: chex.Array, code: chex.Array) -> jax.Array:
     return math.log(logits.shape[-1]) - optax.softmax_cross_entropy(logits, code)
 
 
-def dual_kl(nu_q: chex.Array, nu_p: chex.Array) -> jax.Array:
+def dual_kl(nu_q: jax.Array, nu_p: jax.Array) -> jax.Array:
     """Computes the Fenchel lower bound of KL(q || p): a mean of at most the KL for any nu.
 
     The paper omits the + 1, without which the best value is KL - 1.

@@ -3,8 +3,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from vaebench.ops.types import Number
 
-def free_bits(kl: chex.Array, rate: chex.Array, target: chex.Numeric,
+
+def free_bits(kl: jax.Array, rate: jax.Array, target: Number,
               form: str = 'mask') -> jax.Array:
     """Computes a KL that exerts no pull where the rate is below its target.
 

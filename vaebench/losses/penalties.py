@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def gradient_penalty(score: Callable[[chex.Array], jax.Array], x: chex.Array) -> jax.Array:
+def gradient_penalty(score: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """Computes the squared distance of a score's gradient norm from 1, example by example.
 
     Args:
@@ -30,7 +30,7 @@ def gradient_penalty(score: Callable[[chex.Array], jax.Array], x: chex.Array) ->
     return (norms - 1)**2
 
 
-def pulling_away(codes: chex.Array, weight: chex.Array) -> jax.Array:
+def pulling_away(codes: jax.Array, weight: jax.Array) -> jax.Array:
     """Computes the mean squared cosine between the codes of different examples.
 
     It is 1 where all codes are parallel and 0 where they are orthogonal, and couples the batch.

@@ -86,6 +86,7 @@ def build(schema: Schema, config: Mapping[str, Any]) -> Kit:
     if of_kind(schema, *entry.reads) is None:
         fit = [name for name, other in KITS.items() if of_kind(schema, *other.reads)]
         raise UserError(
-            f"kit.name={config['name']!r} reads columns of kind {' or '.join(entry.reads)}, which the data "
-            f"has not: it has {', '.join(schema)}; choose one of {', '.join(fit)}")
+            f"kit.name={config['name']!r} reads columns of kind {' or '.join(entry.reads)}, "
+            f"which the data has not: it has {', '.join(schema)}; choose one of "
+            f"{', '.join(fit)}")
     return entry.make(schema, config)

@@ -1,64 +1,73 @@
-"""What every kit shares: parameters from one draw, dropout, and plain stacks of linear
-layers."""
+"""What every kit shares: parameters from one draw, dropout, and stacks of linear layers."""
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Context, Features, Net
-from vaebench.schema import of_kind
+from vaebench.core import Batch, Context, Features, Net
+from vaebench.ops import sampling
+from vaebench.schema import Schema, field, of_kind
 
-# values come from `initialiser`; modules only declare shapes
+# values come from `initializer`; modules only declare shapes
 zeros = nn.initializers.zeros
-ACTIVATIONS = {
-    'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2), 'linear': lambda x: x, 'tanh': jnp.tanh
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2),
+    'linear': lambda x: x,
+    'tanh': jnp.tanh,
 }
+Path = tuple[str, ...]
+"""Where a parameter stands in its tree."""
+Shapes = Mapping[Path, tuple[int, ...]]
+Rule = Callable[[Path, Shapes], float]
+"""(path, shapes of all) -> bound of the parameter's uniform law."""
 
 
-def activation(name):
-    """The elementwise function of that name: 'leaky_relu' has slope 0.2, the rest is
-    jax.nn's."""
+def activation(name: str) -> Callable[[jax.Array], jax.Array]:
+    """Finds an elementwise function: 'leaky_relu' has slope 0.2, the rest is jax.nn's."""
     return ACTIVATIONS.get(name) or getattr(jax.nn, name)
 
 
-def constant(scale):
+def constant(scale: float) -> Rule:
     """Rule: every parameter is U(-scale, scale)."""
     return lambda path, shapes: scale
 
 
-def by_name(default, **scales):
+def by_name(default: float, **scales: float) -> Rule:
     """Rule: the scale of a parameter's own name, else the default."""
     return lambda path, shapes: scales.get(path[-1], default)
 
 
-def torch_linear(path, shapes):
-    """Rule: PyTorch's default for linear and convolution layers, kernel and bias U(+-1/sqrt(fan
-    in)).
+def torch_linear(path: Path, shapes: Shapes) -> float:
+    """Rule: PyTorch's default for linear and convolution layers.
+
+    Kernel and bias are U(-b, b), b = 1 / sqrt(fan in).
     """
     return math.prod(shapes[(*path[:-1], 'kernel')][:-1]) ** -.5
 
 
-def initialiser(module, rule, *args):
-    """Parameters of a linen module from one flat uniform draw: a dozen draws would cost seconds
-    of compilation.
+def initializer(module: nn.Module, rule: Rule, *args: Any) -> Callable[[jax.Array], Any]:
+    """Makes parameters of a linen module from one flat uniform draw.
+
+    A dozen draws would cost seconds of compilation.
 
     Args:
       module: a linen module whose only collection is 'params'.
-      rule: (path, {path: shape}) -> bound of the parameter's uniform law; a path is a tuple of
-        names.
+      rule: see `Rule`.
       *args: inputs that `module` can be traced with; only their shapes matter.
 
     Returns:
       Function key -> params.
 
-    >>> init = initialiser(nn.Dense(3), torch_linear, jnp.zeros((1, 4)))
+    >>> init = initializer(nn.Dense(3), torch_linear, jnp.zeros((1, 4)))
     >>> {k: v.shape for k, v in init(jax.random.key(0)).items()}
     {'bias': (3,), 'kernel': (4, 3)}
     """
     def init(key):
-        tree = jax.eval_shape(lambda: module.init(jax.random.key(0), *args))['params']
-        leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
+        made: Any = jax.eval_shape(lambda: module.init(jax.random.key(0), *args))
+        leaves, treedef = jax.tree_util.tree_flatten_with_path(made['params'])
         shapes = {tuple(k.key for k in path): leaf.shape for path, leaf in leaves}
         draw = jax.random.uniform(key, (sum(map(math.prod, shapes.values())),), minval=-1.)
         out, start = [], 0
@@ -71,8 +80,8 @@ def initialiser(module, rule, *args):
     return init
 
 
-def dropout(key, x, rate):
-    """Inverted dropout; nothing is dropped when key is None.
+def dropout(key: jax.Array | None, x: jax.Array, rate: float) -> jax.Array:
+    """Drops entries and scales up the rest; nothing is dropped when key is None.
 
     Args:
       key: [] or None.
@@ -95,14 +104,21 @@ def dropout(key, x, rate):
 
 
 class Mlp(nn.Module):
-    """Linear layers with an activation between them, and after the last if `final`."""
-    sizes: tuple                         # outputs of every layer
+    """Linear layers with an activation between them, and after the last if `final`.
+
+    Attributes:
+      sizes: outputs of every layer.
+      activation: see `activation`.
+      bias: whether the layers have biases.
+      final: whether the activation also follows the last layer.
+    """
+    sizes: tuple[int, ...]
     activation: str = 'relu'
     bias: bool = True
     final: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         act = activation(self.activation)
         for i, size in enumerate(self.sizes):
             x = nn.Dense(size, use_bias=self.bias, name=f'layer{i}')(x)
@@ -111,28 +127,29 @@ class Mlp(nn.Module):
         return x
 
 
-def net(module, rule, *args):
-    """A `Net` of one linen module that needs no randomness.
+def net(module: nn.Module, rule: Rule, *args: Any) -> Net:
+    """Makes a `Net` of one linen module that needs no randomness.
 
     Args:
       module: a linen module.
-      rule: see `initialiser`.
+      rule: see `Rule`.
       *args: inputs that `module` can be traced with.
 
     Returns:
       A `Net`; its apply ignores `key`.
     """
-    return Net(initialiser(module, rule, *args),
+    return Net(initializer(module, rule, *args),
                lambda params, *x, key=None: module.apply({'params': params}, *x))
 
 
-def linear(n_in, n_out, rule, bias):
-    """A linear layer as a `Net`: ([..., n_in]) -> [..., n_out]."""
+def linear(n_in: int, n_out: int, rule: Rule, bias: bool) -> Net:
+    """Makes a linear layer as a `Net`: ([..., n_in]) -> [..., n_out]."""
     return net(nn.Dense(n_out, use_bias=bias), rule, jnp.zeros((1, n_in)))
 
 
-def mlp(sizes, activation='relu', init='torch', bias=True, final=False):
-    """A stack of linear layers as a `Net`.
+def mlp(sizes: Sequence[int], activation: str = 'relu', init: str | float = 'torch',
+        bias: bool = True, final: bool = False) -> Net:
+    """Makes a stack of linear layers as a `Net`.
 
     Args:
       sizes: widths, input first.
@@ -148,13 +165,12 @@ def mlp(sizes, activation='relu', init='torch', bias=True, final=False):
     >>> f.apply(f.init(jax.random.key(0)), jnp.ones((5, 2))).shape
     (5, 1)
     """
-    rule = torch_linear if init == 'torch' else constant(init)
+    rule = torch_linear if init == 'torch' else constant(float(init))
     return net(Mlp(tuple(sizes[1:]), activation, bias, final), rule, jnp.zeros((1, sizes[0])))
 
 
-def rows(key, batch, k):
-    """Rows of k examples in random order, empty slots left out; when k exceeds the batch they
-    come again.
+def random_rows(key: jax.Array, batch: Batch, k: int) -> tuple[jax.Array, jax.Array]:
+    """Picks k filled rows in random order; they come again where k exceeds the batch.
 
     Args:
       key: [].
@@ -164,49 +180,64 @@ def rows(key, batch, k):
     Returns:
       int32 [k], and bool [k]: whether the example was there before.
 
-    >>> chosen, again = rows(jax.random.key(0), {'weight': jnp.array([1., 0., 1., 1.])}, 5)
-    >>> sorted(chosen[:3].tolist()), again.tolist()
-    ([0, 2, 3], [False, False, False, True, True])
+    >>> rows, again = random_rows(jax.random.key(0), {'x': jnp.zeros((2, 3))}, 3)
+    >>> sorted(rows[:2].tolist()), again.tolist()
+    ([0, 1], [False, False, True])
     """
     weight = batch.get('weight')
-    filled = jnp.ones(len(next(iter(batch.values()))), bool) if weight is None else weight > 0
-    order = jnp.argsort(jnp.where(filled, jax.random.uniform(key, filled.shape), 2.))
-    count = jnp.maximum(filled.sum(), 1)
-    return order[jnp.arange(k) % count], jnp.arange(k) >= count
+    if weight is None:
+        weight = jnp.ones(len(next(iter(batch.values()))))
+    return sampling.random_rows(key, weight, k)
 
 
-def apart(key, x, again):
-    """x [k, ...] with a little noise (standard deviation 0.01) where `again` [k]: twins would
-    stay twins for ever.
+def jitter_repeats(key: jax.Array, x: jax.Array, again: jax.Array) -> jax.Array:
+    """Adds a little noise to rows that were there before: twins would stay twins for ever.
+
+    Args:
+      key: [].
+      x: [k, ...].
+      again: bool [k].
+
+    Returns:
+      [k, ...]; the noise has standard deviation 0.01.
     """
     noise = .01 * jax.random.normal(key, x.shape, x.dtype)
     return jnp.where(again.reshape(-1, *(1,) * (x.ndim - 1)), x + noise, x)
 
 
-def image_encoder(module, shape):
-    """A `Net` (params, batch, key=None) -> Features(last [B, H]) of a module that reads
-    images."""
-    init = initialiser(module, torch_linear, jnp.zeros((1, *shape)))
-    return Net(
-        init,
-        lambda params, batch, key=None: Features(module.apply({'params': params}, batch['x'])))
+def image_encoder(module: nn.Module, shape: Sequence[int]) -> Net:
+    """Makes a `Net` (batch) -> Features(last [B, H]) of a module that reads images.
+
+    Args:
+      module: a linen module.
+      shape: (H, W, C).
+    """
+    def apply(params, batch, key=None):
+        last: Any = module.apply({'params': params}, batch['x'])
+        return Features(last)
+
+    return Net(initializer(module, torch_linear, jnp.zeros((1, *shape))), apply)
 
 
-def contexts(schema):
-    """Makers of what a conditional model is told: {'context': ...} where the data has labels, else {}.
+def contexts(schema: Schema) -> dict[str, Callable[[], Context]]:
+    """Makers of what a conditional model is told, by their names in a kit.
 
-    The maker gives a `Context` of the label, one-hot; to draw one, all classes are as likely.
+    Args:
+      schema: of the data.
+
+    Returns:
+      {'context': maker} where the data has labels, else {}. The maker gives a `Context` of the
+      label, one-hot; to draw one, all classes are as likely.
     """
     name = of_kind(schema, 'class')
     if name is None:
         return {}
-    classes = schema[name].size
+    classes: Any = field(schema, name).size
 
-    def context():
-        return Context(
-            lambda key: {},
-            lambda params, batch, key=None: jax.nn.one_hot(batch[name], classes), classes,
-            (name,),
-            lambda key, n: jax.nn.one_hot(jax.random.randint(key, (n,), 0, classes), classes))
+    def apply(params, batch, key=None):
+        return jax.nn.one_hot(batch[name], classes)
 
-    return {'context': context}
+    def draw(key, n):
+        return jax.nn.one_hot(jax.random.randint(key, (n,), 0, classes), classes)
+
+    return {'context': lambda: Context(lambda key: {}, apply, classes, (name,), draw)}

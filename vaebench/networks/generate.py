@@ -1,4 +1,7 @@
 """Sentences from any decoder that can take one step: greedy, sampled, or the best of a beam."""
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -8,9 +11,12 @@ PAD, START, END, UNKNOWN = range(4)
 MODES = 'greedy', 'sample', 'beam'
 
 
-def _rule(mode, key, width):
-    """How to go on: (scores [n, W], done [n, W], logits [n, W, V], legal [V], t) -> (scores,
-    rows, tokens), [n, W].
+def _rule(mode: str, key: Any, width: int) -> Callable[..., tuple[jax.Array, ...]]:
+    """How a mode goes on.
+
+    Returns:
+      (scores [n, W], done [n, W], logits [n, W, V], legal [V], t) -> (scores, rows, tokens),
+      each [n, W].
     """
     def single(pick):
         def choose(scores, done, logits, legal, t):
@@ -29,16 +35,21 @@ def _rule(mode, key, width):
                                      width)
         return scores, best // vocab, best % vocab
 
-    return {
-        'greedy': single(lambda logits, t: jnp.argmax(logits, -1)), 'sample': single(
-            lambda logits, t: jax.random.categorical(jax.random.fold_in(key, t), logits)),
-        'beam': beam
-    }[mode]
+    def draw(logits, t):
+        return jax.random.categorical(jax.random.fold_in(key, t), logits)
+
+    rules = {'greedy': single(lambda logits, t: jnp.argmax(logits, -1)), 'sample': single(draw),
+             'beam': beam}
+    return rules[mode]
 
 
-def sentences(begin, step, z, words, key=None, mode='greedy', width=5):
-    """Sentences of at most `words` words, closed by `</s>`; never `<pad>` or `<s>` among the
-    words.
+def sentences(begin: Callable[[Any], tuple[Any, Any]],
+              step: Callable[..., tuple[Any, jax.Array]], z: Any, words: int,
+              key: jax.Array | None = None, mode: str = 'greedy',
+              width: int = 5) -> dict[str, jax.Array]:
+    """Generates sentences of at most `words` words, closed by `</s>`.
+
+    `<pad>` and `<s>` are never among the words.
 
     The loop ends when no open sentence can become the best. A beam's scores are log p(sentence
     | z), without a length penalty; a forced `</s>` counts with its probability.
@@ -56,8 +67,12 @@ def sentences(begin, step, z, words, key=None, mode='greedy', width=5):
     Returns:
       {'tokens': [n, words + 2], 'length': [n], the index of `</s>`}.
 
+    Raises:
+      UserError: there is no such mode.
+
     >>> always = jnp.array([0., 0., 1., 3.])
-    >>> out = sentences(lambda z: (z, None), lambda _, s, token, t: (s, always + 0 * s), jnp.zeros((1, 1)), 2)
+    >>> step = lambda const, state, token, t: (state, always + 0 * state)
+    >>> out = sentences(lambda z: (z, None), step, jnp.zeros((1, 1)), 2)
     >>> out['tokens'].tolist(), out['length'].tolist()
     ([[1, 3, 3, 2]], [3])
     """

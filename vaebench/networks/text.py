@@ -1,37 +1,37 @@
-"""The LSTM kit: the standard text VAE's encoder, the decoders, and what else a text method may
-ask for.
-"""
+"""The LSTM kit: an encoder, the decoders, and what else a method of sentences may ask for."""
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import Codec, Decoder, Features, Kit, Net, derive
+from vaebench.core import Batch, Codec, Decoder, Features, Kit, Net, derive
 from vaebench.errors import UserError
 from vaebench.networks import common, decoders
 from vaebench.networks.generate import END, PAD, START, UNKNOWN, sentences
-from vaebench.schema import field
+from vaebench.schema import Schema, field
 
 __all__ = ['END', 'PAD', 'START', 'UNKNOWN', 'corrupt', 'lstm', 'pseudo', 'sentences_codec']
 
 
 class Encoder(nn.Module):
-    """Reads the entire sentence, `<s>` and `</s>` included; padding cannot reach the last
-    state. No dropout.
+    """Reads the entire sentence, `<s>` and `</s>` included; there is no dropout.
 
-    In place of a batch it also reads {'embedded': [B, L, embed]}, all of whose positions count.
+    Padding cannot reach the last state. In place of a batch it also reads
+    {'embedded': [B, L, embed]}, all of whose positions count.
     """
     vocab: int
     embed: int
     hidden: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.embedding = self.param('embedding', common.zeros, (self.vocab, self.embed))
         self.lstm = decoders.Lstm(self.embed, self.hidden)
 
-    def __call__(self, batch):
+    def __call__(self, batch: Batch) -> Features:
         if 'embedded' in batch:
             states = self.lstm(batch['embedded'].swapaxes(0, 1))
             return Features(states[-1], states.swapaxes(0, 1),
@@ -42,9 +42,8 @@ class Encoder(nn.Module):
         return Features(states[last, jnp.arange(last.shape[0])], states.swapaxes(0, 1), mask)
 
 
-def corrupt(key, batch, rate):
-    """The batch with words left out: every word is dropped with probability `rate`, but for one
-    of a sentence.
+def corrupt(key: jax.Array, batch: Batch, rate: float | jax.Array) -> dict[str, jax.Array]:
+    """Leaves words out: each with probability `rate`, but for one of a sentence.
 
     Args:
       key: [].
@@ -75,8 +74,9 @@ def corrupt(key, batch, rate):
     return {**batch, 'tokens': short, 'length': (keep.sum(1) - 1).astype(batch['length'].dtype)}
 
 
-def pseudo(params, batch, key, k):
-    """Embeddings of k sentences of the batch, as inputs that can be trained.
+def pseudo(params: Mapping[str, Any], batch: Batch, key: jax.Array,
+           k: int) -> dict[str, jax.Array]:
+    """Takes embeddings of k sentences of the batch, as inputs that can be trained.
 
     Behind the end of a sentence stand random words of the batch, so that every position counts.
 
@@ -84,26 +84,27 @@ def pseudo(params, batch, key, k):
       params: of the encoder.
       batch: 'tokens' [B, L], 'length' [B].
       key: [].
-      k: how many; more than B take sentences again, see `common.apart`.
+      k: how many; more than B take sentences again, see `common.jitter_repeats`.
 
     Returns:
       {'embedded': [k, L, E]}.
     """
     tokens, place = batch['tokens'], jnp.arange(batch['tokens'].shape[1])
-    rows, again = common.rows(derive(key, 0), batch, k)
-    words = (place > 0) & (place < batch['length'][:, None]) & (batch.get(
-        'weight', batch['length'])[:, None] > 0)
+    rows, again = common.random_rows(derive(key, 0), batch, k)
+    filled = batch.get('weight', batch['length'])[:, None] > 0
+    words = (place > 0) & (place < batch['length'][:, None]) & filled
     odds = jnp.where(words.any(), words, jnp.ones_like(words)).reshape(-1).astype(float)
     fill = jax.random.choice(derive(key, 1), tokens.reshape(-1), (k, len(place)),
                              p=odds / odds.sum())
     inside = place <= batch['length'][rows][:, None]
     embedded = params['embedding'][jnp.where(inside, tokens[rows], fill)]
-    return {'embedded': common.apart(derive(key, 2), embedded, again)}
+    return {'embedded': common.jitter_repeats(derive(key, 2), embedded, again)}
 
 
-def sentences_codec(vocabulary):
-    """The `Codec` of sentences: lists of strings, words between spaces; an unknown word is
-    `<unk>`.
+def sentences_codec(vocabulary: Sequence[str]) -> Codec:
+    """Makes the `Codec` of sentences: lists of strings, words between spaces.
+
+    An unknown word is `<unk>`.
 
     >>> codec = sentences_codec(('<pad>', '<s>', '</s>', '<unk>', 'a', 'b'))
     >>> codec.write(codec.read(['b a', 'b c']))
@@ -117,20 +118,47 @@ def sentences_codec(vocabulary):
         for row, sentence in zip(tokens, rows, strict=True):
             row[:len(sentence)] = sentence
         length = np.array([len(s) - 1 for s in rows], np.int32)
-        return {
-            'tokens': jnp.asarray(tokens), 'length': jnp.asarray(length), 'weight': jnp.ones(
-                len(rows))
-        }
+        return {'tokens': jnp.asarray(tokens), 'length': jnp.asarray(length),
+                'weight': jnp.ones(len(rows))}
 
     def write(batch):
         rows = zip(np.asarray(batch['tokens']), np.asarray(batch['length']), strict=True)
-        return [' '.join(vocabulary[i] for i in row[1:n + 1] if i > END) for row, n in rows]
+        return [' '.join(vocabulary[int(i)] for i in row[1:n + 1] if i > END)
+                for row, n in rows]
 
     return Codec(read, write, ('greedy', 'sample'))
 
 
-def lstm(schema, config):
-    """The LSTM kit.
+def _decoder(sizes: tuple, skip: bool, dilations: Sequence[int] | None, attention: bool,
+             channels: int | None) -> decoders.Sentence:
+    """The decoder that options name; sizes: vocab, embed, hidden, latent, dropout, family."""
+    if attention:
+        if skip or dilations or not sizes[3]:
+            raise UserError('a decoder with attention=True needs latent > 0 and takes neither '
+                            'skip nor dilations')
+        return decoders.AttentionDecoder(*sizes)
+    if dilations:
+        return decoders.ConvDecoder(*sizes, skip=skip, dilations=tuple(dilations),
+                                    channels=channels)
+    return decoders.LstmDecoder(*sizes, skip=skip)
+
+
+def _as_decoder(module: decoders.Sentence, init: Any, words: int, beam: int) -> Decoder:
+    """The `Decoder` of a module: sentences have at most `words` words."""
+    def log_prob(params, z, batch, key=None):
+        value: Any = module.apply({'params': params}, z, batch, key)
+        return value
+
+    def generate(params, z, key=None, mode='greedy'):
+        call: Any = functools.partial(module.apply, {'params': params})
+        return sentences(functools.partial(call, method='first'),
+                         functools.partial(call, method='step'), z, words, key, mode, beam)
+
+    return Decoder(init, log_prob, generate)
+
+
+def lstm(schema: Schema, config: Mapping[str, Any]) -> Kit:
+    """Makes the LSTM kit.
 
     Args:
       schema: 'tokens', whose size is V, and 'length', whose size is the most predicted tokens
@@ -159,57 +187,38 @@ def lstm(schema, config):
         Convolutions", 2017, arXiv:1702.08139 (dilations (1, 2, 4) are SCNN, (1, 2, 4, 8, 16)
         MCNN, those twice LCNN).
     """
-    tokens, words = field(schema, 'tokens'), field(schema, 'length').size - 1
-    vocab, latent, embed, hidden = tokens.size, config['latent'], config['embed'], config[
-        'hidden']
+    tokens: Any = field(schema, 'tokens')
+    longest: Any = field(schema, 'length').size
+    latent, embed, hidden = config['latent'], config['embed'], config['hidden']
     family = config.get('family', 'A')
     scale = config.get('init_scale', .01 if family == 'A' else .1)
     rule = common.by_name(scale, embedding=config.get('embed_scale', .1))
     sentence = {'tokens': jnp.zeros((1, 2), jnp.int32), 'length': jnp.ones(1, jnp.int32)}
 
     def encoder(init=None):
-        module = Encoder(vocab, embed, hidden)
-        # PyTorch's embeddings are N(0, 1): a uniform law of the same variance keeps the draw
-        # one
+        module = Encoder(tokens.size, embed, hidden)
+        # PyTorch's embeddings are N(0, 1): a uniform law of the same variance keeps one draw
         law = {None: rule, 'torch': common.by_name(hidden**-.5, embedding=3**.5)}[init]
-        return Net(common.initialiser(module, law, sentence),
+        return Net(common.initializer(module, law, sentence),
                    lambda params, batch, key=None: module.apply({'params': params}, batch))
 
-    def head(n_out, init=None, bias=None):
+    def head(n_out: int, init: Any = None, bias: bool | None = None) -> Net:
         law = {None: rule, 'torch': common.torch_linear}.get(init) or common.constant(init)
         return common.linear(hidden, n_out, law, family == 'B' if bias is None else bias)
 
     def decoder(latent=latent, skip=False, dilations=None, attention=False, channels=None):
-        if attention and (skip or dilations or not latent):
-            raise UserError(
-                'a decoder with attention=True needs latent > 0 and takes neither skip nor dilations'
-            )
-        sizes = vocab, embed, hidden, latent, config.get('dropout', .5), family
+        sizes = tokens.size, embed, hidden, latent, config.get('dropout', .5), family
+        module = _decoder(sizes, skip, dilations, attention, channels)
+        z: Any = jnp.zeros((1, latent))
         if attention:
-            module = decoders.AttentionDecoder(*sizes)
-        elif dilations:
-            module = decoders.ConvDecoder(*sizes, skip, tuple(dilations), channels)
-        else:
-            module = decoders.LstmDecoder(*sizes, skip)
-        z = {'memory': jnp.zeros((1, 1, latent)), 'mask': jnp.ones(
-            (1, 1))} if attention else jnp.zeros((1, latent))
-
-        def log_prob(params, z, batch, key=None):
-            return module.apply({'params': params}, z, batch, key)
-
-        def generate(params, z, key=None, mode='greedy'):
-            call = functools.partial(module.apply, {'params': params})
-            return sentences(functools.partial(call, method='first'),
-                             functools.partial(call, method='step'), z, words, key, mode,
-                             config.get('beam', 5))
-
-        return Decoder(common.initialiser(module, rule, z, sentence), log_prob, generate)
+            z = {'memory': jnp.zeros((1, 1, latent)), 'mask': jnp.ones((1, 1))}
+        init = common.initializer(module, rule, z, sentence)
+        return _as_decoder(module, init, longest - 1, config.get('beam', 5))
 
     def sequence(n_in, n_out):
         return common.net(decoders.Sequence(n_in, hidden, n_out), rule, jnp.zeros((1, 1, n_in)))
 
-    nets = {
-        'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
-        'sequence': sequence, 'corrupt': corrupt, 'pseudo': pseudo, **common.contexts(schema)
-    }
+    nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
+            'sequence': sequence, 'corrupt': corrupt, 'pseudo': pseudo,
+            **common.contexts(schema)}
     return Kit(latent, hidden, schema, nets, sentences_codec(tokens.names))

@@ -5,15 +5,17 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from vaebench.ops.types import Number
+
 
 class PI(NamedTuple):
     """State of a PI controller; both numbers start at 0."""
-    control: chex.Numeric     # [] last control above the lower limit, before clipping
-    integral: chex.Numeric    # []
+    control: Number     # [] last control above the lower limit, before clipping
+    integral: Number    # []
 
 
-def pi_step(state: PI, error: chex.Numeric, kp: chex.Numeric, ki: chex.Numeric,
-            low: chex.Numeric, high: chex.Numeric) -> tuple[PI, jax.Array]:
+def pi_step(state: PI, error: Number, kp: Number, ki: Number,
+            low: Number, high: Number) -> tuple[PI, jax.Array]:
     """Takes one step of a proportional-integral controller with a weight in [low, high].
 
     The paper prints the anti-windup test with the clipped weight, for which it can never fire.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def log_mixture(log_p: chex.Array, weight: chex.Array) -> jax.Array:
+def log_mixture(log_p: jax.Array, weight: jax.Array) -> jax.Array:
     """Computes the log density of a weighted mean of components, in log space.
 
     Args:
@@ -28,8 +28,8 @@ def log_mixture(log_p: chex.Array, weight: chex.Array) -> jax.Array:
     return jax.nn.logsumexp(log_p, 0, b=shaped) - jnp.log(weight.sum())
 
 
-def density_gap(q: chex.ArrayTree, z: chex.Array, log_q: Callable[..., jax.Array],
-                log_p: Callable[..., jax.Array], weight: chex.Array,
+def density_gap(q: chex.ArrayTree, z: jax.Array, log_q: Callable[..., jax.Array],
+                log_p: Callable[..., jax.Array], weight: jax.Array,
                 chunk: int | None = None) -> jax.Array:
     """Estimates KL(aggregate of a chunk || prior) at draws of the chunk's members.
 

@@ -5,9 +5,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from vaebench.ops.types import Number
 
-def normal_log_prob_dims(z: chex.Numeric, mean: chex.Numeric,
-                         log_var: chex.Numeric) -> jax.Array:
+
+def normal_log_prob_dims(z: Number, mean: Number,
+                         log_var: Number) -> jax.Array:
     """Computes the log density of each coordinate of N(mean, diag exp(log_var)).
 
     Args:
@@ -25,8 +27,8 @@ def normal_log_prob_dims(z: chex.Numeric, mean: chex.Numeric,
     return -.5 * (math.log(2 * math.pi) + log_var + (z - mean)**2 * jnp.exp(-log_var))
 
 
-def normal_log_prob(z: chex.Array, mean: chex.Numeric = 0.,
-                    log_var: chex.Numeric = 0.) -> jax.Array:
+def normal_log_prob(z: jax.Array, mean: Number = 0.,
+                    log_var: Number = 0.) -> jax.Array:
     """Computes the log density of N(mean, diag exp(log_var)), standard normal by default.
 
     Args:
@@ -44,7 +46,7 @@ def normal_log_prob(z: chex.Array, mean: chex.Numeric = 0.,
     return normal_log_prob_dims(z, mean, log_var).sum(-1)
 
 
-def normal_sample(key: chex.PRNGKey, mean: chex.Array, log_var: chex.Array) -> jax.Array:
+def normal_sample(key: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """Draws from N(mean, diag exp(log_var)); gradients reach both parameters.
 
     Args:
@@ -64,7 +66,7 @@ def normal_sample(key: chex.PRNGKey, mean: chex.Array, log_var: chex.Array) -> j
     return mean + jnp.exp(.5 * log_var) * jax.random.normal(key, mean.shape, mean.dtype)
 
 
-def linear_normal_log_prob(z: chex.Array, mean: chex.Array, factor: chex.Array) -> jax.Array:
+def linear_normal_log_prob(z: jax.Array, mean: jax.Array, factor: jax.Array) -> jax.Array:
     """Computes the log density of z = mean + e @ factor with e ~ N(0, I).
 
     It works on the triangular part of `factor`, whose square would lose half the digits.

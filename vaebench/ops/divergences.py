@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def normal_kl_dims(mean: chex.Array, log_var: chex.Array) -> jax.Array:
+def normal_kl_dims(mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """Computes KL(N(mean, exp(log_var)) || N(0, 1)) of each coordinate.
 
     Args:
@@ -22,7 +22,7 @@ def normal_kl_dims(mean: chex.Array, log_var: chex.Array) -> jax.Array:
     return .5 * (mean**2 + jnp.exp(log_var) - log_var - 1)
 
 
-def normal_kl(mean: chex.Array, log_var: chex.Array) -> jax.Array:
+def normal_kl(mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """Computes KL(N(mean, diag exp(log_var)) || N(0, I)).
 
     Args:
@@ -39,7 +39,7 @@ def normal_kl(mean: chex.Array, log_var: chex.Array) -> jax.Array:
     return normal_kl_dims(mean, log_var).sum(-1)
 
 
-def linear_normal_kl(mean: chex.Array, factor: chex.Array) -> jax.Array:
+def linear_normal_kl(mean: jax.Array, factor: jax.Array) -> jax.Array:
     """Computes the KL from N(0, I) of the law of z = mean + e @ factor with e ~ N(0, I).
 
     Args:

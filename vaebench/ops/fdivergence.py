@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 LOG2 = math.log(2)
-Elementwise = Callable[[chex.Array], jax.Array]
+Elementwise = Callable[[jax.Array], jax.Array]
 
 
 class FDivergence(NamedTuple):
@@ -57,7 +57,7 @@ References:
 """
 
 
-def bound(divergence: FDivergence, data: chex.Array, samples: chex.Array) -> jax.Array:
+def bound(divergence: FDivergence, data: jax.Array, samples: jax.Array) -> jax.Array:
     """Computes a variational lower bound of D_f(p || q).
 
     Its mean is at most the divergence for any critic, and equals it where g(v) = f'(p / q).

@@ -14,12 +14,12 @@ Mapped = tuple[jax.Array, jax.Array]
 
 class Flow(NamedTuple):
     """An invertible map of the last axis as pure functions of its parameters."""
-    init: Callable[[chex.PRNGKey], chex.ArrayTree]             # key -> params
-    forward: Callable[[chex.ArrayTree, chex.Array], Mapped]    # (params, x [..., Z]) -> y
-    inverse: Callable[[chex.ArrayTree, chex.Array], Mapped]    # (params, y [..., Z]) -> x
+    init: Callable[[jax.Array], chex.ArrayTree]             # key -> params
+    forward: Callable[[chex.ArrayTree, jax.Array], Mapped]    # (params, x [..., Z]) -> y
+    inverse: Callable[[chex.ArrayTree, jax.Array], Mapped]    # (params, y [..., Z]) -> x
 
 
-def bounded(raw: chex.Array) -> jax.Array:
+def bounded(raw: jax.Array) -> jax.Array:
     """Squashes a number into a log scale between -2 and 2, with slope 1 at 0.
 
     Args:

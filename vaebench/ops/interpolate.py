@@ -3,8 +3,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from vaebench.ops.types import Number
 
-def lerp(a: chex.Array, b: chex.Array, t: chex.Array) -> jax.Array:
+
+def lerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
     """Interpolates linearly from a to b.
 
     Args:
@@ -25,7 +27,7 @@ def lerp(a: chex.Array, b: chex.Array, t: chex.Array) -> jax.Array:
     return (1 - t) * a + t * b
 
 
-def slerp(a: chex.Array, b: chex.Array, t: chex.Array) -> jax.Array:
+def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
     """Interpolates along the great circle from a to b; codes of one norm keep it.
 
     The path is straight where no single circle passes through both: where one of them is zero
@@ -66,7 +68,7 @@ def slerp(a: chex.Array, b: chex.Array, t: chex.Array) -> jax.Array:
                      jnp.sin((1 - s) * angle) / sine * a + jnp.sin(s * angle) / sine * b)
 
 
-def span(n: int, low: chex.Numeric = -3., high: chex.Numeric = 3.) -> jax.Array:
+def span(n: int, low: Number = -3., high: Number = 3.) -> jax.Array:
     """Spaces n values evenly from low to high.
 
     Args:
@@ -84,7 +86,7 @@ def span(n: int, low: chex.Numeric = -3., high: chex.Numeric = 3.) -> jax.Array:
     return jnp.linspace(low, high, n, axis=-1)
 
 
-def traversal(z: chex.Array, values: chex.Array, dims: chex.Array | None = None) -> jax.Array:
+def traversal(z: jax.Array, values: jax.Array, dims: jax.Array | None = None) -> jax.Array:
     """Sets one dimension after another to given values, while the others stay as they are.
 
     Args:

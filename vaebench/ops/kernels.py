@@ -1,11 +1,14 @@
 """Kernels and the discrepancy of two samples that they define; tests are in `two_sample`."""
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 
-Kernel = Callable[[chex.Array, chex.Array], jax.Array]
+from vaebench.ops.types import Number
+
+Kernel = Callable[[jax.Array, jax.Array], jax.Array]
 """Maps x [N, Z] and y [M, Z] to the kernel [N, M] of every pair of rows."""
 
 SCALES = (.1, .2, .5, 1., 2., 5., 10.)
@@ -19,7 +22,7 @@ def _assert_rows(x, y):
     chex.assert_type([x, y], float)
 
 
-def squared_distances(x: chex.Array, y: chex.Array) -> jax.Array:
+def squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
     """Computes the squared Euclidean distances between the rows of x and of y.
 
     The product is in full precision, since large terms cancel.
@@ -39,7 +42,7 @@ def squared_distances(x: chex.Array, y: chex.Array) -> jax.Array:
     return jnp.maximum(squares - jnp.matmul(2 * x, y.T, precision='highest'), 0)
 
 
-def rbf(x: chex.Array, y: chex.Array, variance: chex.Numeric) -> jax.Array:
+def rbf(x: jax.Array, y: jax.Array, variance: Number) -> jax.Array:
     """Evaluates the Gaussian kernel exp(-r^2 / (2 variance)).
 
     Args:
@@ -57,7 +60,7 @@ def rbf(x: chex.Array, y: chex.Array, variance: chex.Numeric) -> jax.Array:
     return jnp.exp(-squared_distances(x, y) / (2 * variance))
 
 
-def imq(x: chex.Array, y: chex.Array, base: chex.Numeric,
+def imq(x: jax.Array, y: jax.Array, base: Number,
         scales: Sequence[float] = SCALES) -> jax.Array:
     """Evaluates the inverse multiquadratic kernel, summed over widths: sum_s s C / (s C + r^2).
 
@@ -78,10 +81,11 @@ def imq(x: chex.Array, y: chex.Array, base: chex.Numeric,
     """
     chex.assert_rank(base, 0)
     r2 = squared_distances(x, y)
-    return sum(s * base / (s * base + r2) for s in scales)
+    total: Any = sum(s * base / (s * base + r2) for s in scales)
+    return total
 
 
-def rbf_mixture(x: chex.Array, y: chex.Array, variances: Sequence[chex.Numeric],
+def rbf_mixture(x: jax.Array, y: jax.Array, variances: Sequence[Number],
                 less_one: bool = False, mean: bool = False) -> jax.Array:
     """Evaluates Gaussian kernels of several widths, summed: sum_v exp(-r^2 / (2 v)).
 
@@ -102,11 +106,11 @@ def rbf_mixture(x: chex.Array, y: chex.Array, variances: Sequence[chex.Numeric],
     """
     chex.assert_rank(list(variances), 0)
     r2 = squared_distances(x, y)
-    total = sum((jnp.expm1 if less_one else jnp.exp)(-r2 / (2 * v)) for v in variances)
+    total: Any = sum((jnp.expm1 if less_one else jnp.exp)(-r2 / (2 * v)) for v in variances)
     return total / len(variances) if mean else total
 
 
-def linear(x: chex.Array, y: chex.Array) -> jax.Array:
+def linear(x: jax.Array, y: jax.Array) -> jax.Array:
     """Computes inner products; their discrepancy is the squared distance between two means.
 
     Args:
@@ -123,7 +127,7 @@ def linear(x: chex.Array, y: chex.Array) -> jax.Array:
     return jnp.matmul(x, y.T, precision='highest')
 
 
-def median(values: chex.Array, where: chex.Array) -> jax.Array:
+def median(values: jax.Array, where: jax.Array) -> jax.Array:
     """Computes the upper median of the values that count, such as a kernel's squared width.
 
     Args:
@@ -143,8 +147,8 @@ def median(values: chex.Array, where: chex.Array) -> jax.Array:
     return jnp.where(n > 0, ranked[n // 2], 0.)
 
 
-def mmd(x: chex.Array, y: chex.Array, kernel: Kernel, weight_x: chex.Array | None = None,
-        weight_y: chex.Array | None = None, biased: bool = False) -> jax.Array:
+def mmd(x: jax.Array, y: jax.Array, kernel: Kernel, weight_x: jax.Array | None = None,
+        weight_y: jax.Array | None = None, biased: bool = False) -> jax.Array:
     """Estimates the squared maximum mean discrepancy; couples the batch.
 
     The unbiased estimate may be negative. In the biased one each row also meets itself: it is

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def count(counts: chex.Array, length: chex.Array, weight: chex.Array) -> jax.Array:
+def count(counts: jax.Array, length: jax.Array, weight: jax.Array) -> jax.Array:
     """Adds a batch to a histogram.
 
     Args:
@@ -29,7 +29,7 @@ def _place(counts, length):
     return jnp.clip(length, 1, len(counts)) - 1
 
 
-def log_prob(counts: chex.Array, length: chex.Array) -> jax.Array:
+def log_prob(counts: jax.Array, length: jax.Array) -> jax.Array:
     """Computes the log probability of lengths, each counted once more than it was seen.
 
     Args:
@@ -47,7 +47,7 @@ def log_prob(counts: chex.Array, length: chex.Array) -> jax.Array:
     return jax.nn.log_softmax(jnp.log(counts + 1))[_place(counts, length)]
 
 
-def sample(key: chex.PRNGKey, counts: chex.Array, n: int) -> jax.Array:
+def sample(key: jax.Array, counts: jax.Array, n: int) -> jax.Array:
     """Draws lengths.
 
     Args:
@@ -63,7 +63,7 @@ def sample(key: chex.PRNGKey, counts: chex.Array, n: int) -> jax.Array:
     return jax.random.categorical(key, jnp.log(counts + 1), shape=(n,)).astype(jnp.int32) + 1
 
 
-def mean(counts: chex.Array) -> jax.Array:
+def mean(counts: jax.Array) -> jax.Array:
     """Computes the mean length.
 
     Args:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from vaebench.ops import distributions
+from vaebench.ops.types import Number
 
 UNIT = {'pvae': 1., 'apo': 2.}
 """Hyperbolic length of one unit of a wrapped normal's noise, by convention.
@@ -59,7 +60,7 @@ def _asinhc(r):
     return _over(jnp.arcsinh, lambda s: 1 - s / 6 + 3 * s**2 / 40, r, 1e-2)
 
 
-def log_sinhc(r: chex.Array) -> jax.Array:
+def log_sinhc(r: jax.Array) -> jax.Array:
     """Computes ln(sinh(r) / r) without overflow.
 
     Args:
@@ -78,7 +79,7 @@ def log_sinhc(r: chex.Array) -> jax.Array:
                      safe + jnp.log1p(-jnp.exp(-2 * safe)) - jnp.log(2 * safe))
 
 
-def conformal(x: chex.Array, c: chex.Numeric) -> jax.Array:
+def conformal(x: jax.Array, c: Number) -> jax.Array:
     """Computes lambda_x = 2 / (1 - c |x|^2), the hyperbolic length per Euclidean length at x.
 
     Args:
@@ -95,7 +96,7 @@ def conformal(x: chex.Array, c: chex.Numeric) -> jax.Array:
     return 2 / (1 - c * _square(x))
 
 
-def clipped(x: chex.Array, c: chex.Numeric) -> jax.Array:
+def clipped(x: jax.Array, c: Number) -> jax.Array:
     """Says whether a point lies on the outermost shell or beyond: where `project` puts points.
 
     Args:
@@ -112,7 +113,7 @@ def clipped(x: chex.Array, c: chex.Numeric) -> jax.Array:
     return (jnp.sqrt(c) * _root(_square(x)) >= (1 - _margin(x.dtype)) * (1 - 1e-6))[..., 0]
 
 
-def shorten(x: chex.Array, c: chex.Numeric, most: chex.Numeric) -> jax.Array:
+def shorten(x: jax.Array, c: Number, most: Number) -> jax.Array:
     """Pulls x back to sqrt(c) |x| <= most.
 
     Args:
@@ -133,7 +134,7 @@ def shorten(x: chex.Array, c: chex.Numeric, most: chex.Numeric) -> jax.Array:
     return jnp.where(far, x * (most / jnp.where(far, r, 1.)), x)
 
 
-def project(x: chex.Array, c: chex.Numeric) -> jax.Array:
+def project(x: jax.Array, c: Number) -> jax.Array:
     """Pulls x back to |x| <= (1 - margin) / sqrt(c).
 
     Args:
@@ -150,7 +151,7 @@ def project(x: chex.Array, c: chex.Numeric) -> jax.Array:
     return shorten(x, c, 1 - _margin(x.dtype))
 
 
-def mobius_add(x: chex.Array, y: chex.Array, c: chex.Numeric) -> jax.Array:
+def mobius_add(x: jax.Array, y: jax.Array, c: Number) -> jax.Array:
     """Computes x (+) y, which is x + y at c = 0; neither commutative nor associative.
 
     Args:
@@ -174,7 +175,7 @@ def mobius_add(x: chex.Array, y: chex.Array, c: chex.Numeric) -> jax.Array:
     return above / (1 + 2 * c * xy + c**2 * xx * yy)
 
 
-def exp_map(x: chex.Array, u: chex.Array, c: chex.Numeric) -> jax.Array:
+def exp_map(x: jax.Array, u: jax.Array, c: Number) -> jax.Array:
     """Follows the geodesic that leaves x with velocity u for unit time, kept off the rim.
 
     Args:
@@ -190,7 +191,7 @@ def exp_map(x: chex.Array, u: chex.Array, c: chex.Numeric) -> jax.Array:
     return project(mobius_add(x, half * _tanhc(jnp.sqrt(c) * _root(_square(half))), c), c)
 
 
-def exp0(u: chex.Array, c: chex.Numeric) -> jax.Array:
+def exp0(u: jax.Array, c: Number) -> jax.Array:
     """Computes `exp_map` from the origin.
 
     Args:
@@ -207,7 +208,7 @@ def exp0(u: chex.Array, c: chex.Numeric) -> jax.Array:
     return project(u * _tanhc(jnp.sqrt(c) * _root(_square(u))), c)
 
 
-def log_map(x: chex.Array, y: chex.Array, c: chex.Numeric) -> jax.Array:
+def log_map(x: jax.Array, y: jax.Array, c: Number) -> jax.Array:
     """Finds the velocity that leads from x to y in unit time: the inverse of `exp_map`.
 
     Args:
@@ -223,7 +224,7 @@ def log_map(x: chex.Array, y: chex.Array, c: chex.Numeric) -> jax.Array:
     return 2 / conformal(x, c) * k * _artanhc(jnp.sqrt(c) * _root(_square(k)))
 
 
-def log0(y: chex.Array, c: chex.Numeric) -> jax.Array:
+def log0(y: jax.Array, c: Number) -> jax.Array:
     """Computes `log_map` from the origin.
 
     Args:
@@ -241,7 +242,7 @@ def log0(y: chex.Array, c: chex.Numeric) -> jax.Array:
     return y * _artanhc(jnp.sqrt(c) * _root(_square(y)))
 
 
-def distance(x: chex.Array, y: chex.Array, c: chex.Numeric) -> jax.Array:
+def distance(x: jax.Array, y: jax.Array, c: Number) -> jax.Array:
     """Computes the hyperbolic distance, which is 2 |x - y| at c = 0.
 
     Args:
@@ -260,7 +261,7 @@ def distance(x: chex.Array, y: chex.Array, c: chex.Numeric) -> jax.Array:
     return (2 * r * _artanhc(jnp.sqrt(c) * r))[..., 0]
 
 
-def offset_log_prob(t: chex.Array, scale: chex.Numeric, c: chex.Numeric) -> jax.Array:
+def offset_log_prob(t: jax.Array, scale: Number, c: Number) -> jax.Array:
     """Computes the log density of a wrapped normal from the noise that leads to the point.
 
     Args:
@@ -278,7 +279,7 @@ def offset_log_prob(t: chex.Array, scale: chex.Numeric, c: chex.Numeric) -> jax.
     return normal - (t.shape[-1] - 1) * log_sinhc(jnp.sqrt(c) * _root(_square(t)))[..., 0]
 
 
-def wrapped_log_prob(z: chex.Array, mean: chex.Array, scale: chex.Numeric, c: chex.Numeric,
+def wrapped_log_prob(z: jax.Array, mean: jax.Array, scale: Number, c: Number,
                      convention: str = 'pvae') -> jax.Array:
     """Computes the log density of the wrapped normal of `wrapped_sample`.
 
@@ -307,7 +308,7 @@ def wrapped_log_prob(z: chex.Array, mean: chex.Array, scale: chex.Numeric, c: ch
     return offset_log_prob(t, UNIT[convention] * scale, c)
 
 
-def wrapped_sample(key: chex.PRNGKey, mean: chex.Array, scale: chex.Numeric, c: chex.Numeric,
+def wrapped_sample(key: jax.Array, mean: jax.Array, scale: Number, c: Number,
                    convention: str = 'pvae') -> jax.Array:
     """Moves noise e ~ N(0, diag scale^2) to the mean and wraps it around the ball.
 
@@ -334,8 +335,8 @@ def wrapped_sample(key: chex.PRNGKey, mean: chex.Array, scale: chex.Numeric, c: 
     return exp_map(mean, noise / conformal(mean, c), c)
 
 
-def gyroplane(z: chex.Array, normal: chex.Array, offset: chex.Array,
-              c: chex.Numeric) -> jax.Array:
+def gyroplane(z: jax.Array, normal: jax.Array, offset: jax.Array,
+              c: Number) -> jax.Array:
     """Computes signed hyperbolic distances from K hyperplanes, times their normals' lengths.
 
     It is 4 <normal, z - offset> at c = 0. It differs from the published layers in its

@@ -3,11 +3,14 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from vaebench.ops import sampling
+from vaebench.ops.types import Number
+
 Codebook = tuple[jax.Array, jax.Array]
 """(codes [K, Z], how many vectors per step each of them stands for [K])."""
 
 
-def nearest(x: chex.Array, codes: chex.Array) -> jax.Array:
+def nearest(x: jax.Array, codes: jax.Array) -> jax.Array:
     """Finds the code at the least Euclidean distance, the first of equals.
 
     Args:
@@ -27,7 +30,7 @@ def nearest(x: chex.Array, codes: chex.Array) -> jax.Array:
     return jnp.argmin((codes**2).sum(-1) - 2 * product, -1).astype(jnp.int32)
 
 
-def straight_through(x: chex.Array, e: chex.Array) -> jax.Array:
+def straight_through(x: jax.Array, e: jax.Array) -> jax.Array:
     """Returns e and hands its gradient on to x.
 
     Args:
@@ -48,7 +51,7 @@ def straight_through(x: chex.Array, e: chex.Array) -> jax.Array:
     return jax.lax.stop_gradient(e) + (x - jax.lax.stop_gradient(x))
 
 
-def commitment(x: chex.Array, e: chex.Array) -> jax.Array:
+def commitment(x: jax.Array, e: jax.Array) -> jax.Array:
     """Computes the squared distance from x to its code, which only x can shorten.
 
     Args:
@@ -67,31 +70,7 @@ def commitment(x: chex.Array, e: chex.Array) -> jax.Array:
     return ((x - jax.lax.stop_gradient(e))**2).sum(-1)
 
 
-def rows(key: chex.PRNGKey, x: chex.Array, weight: chex.Array, k: int) -> jax.Array:
-    """Picks k filled rows of x in random order, from the start again where there are fewer.
-
-    Args:
-      key: [] typed key. With the places of the filled rows it decides alone, whatever the
-        rows hold.
-      x: [N, Z].
-      weight: [N], 0 for an empty row.
-      k: number of rows.
-
-    Returns:
-      [k, Z].
-
-    >>> x, weight = jnp.array([[1.], [7.], [1.]]), jnp.array([1., 0., 1.])
-    >>> rows(jax.random.key(0), x, weight, 3).tolist()
-    [[1.0], [1.0], [1.0]]
-    """
-    chex.assert_rank([key, x, weight], [0, 2, 1])
-    chex.assert_equal_shape_prefix([x, weight], 1)
-    score = jnp.where(weight > 0, jax.random.uniform(key, weight.shape), 2.)
-    filled = jnp.maximum((weight > 0).sum(), 1)
-    return x[jnp.argsort(score)[jnp.arange(k) % filled]]
-
-
-def codebook(key: chex.PRNGKey, x: chex.Array, weight: chex.Array, k: int) -> Codebook:
+def codebook(key: jax.Array, x: jax.Array, weight: jax.Array, k: int) -> Codebook:
     """Starts a codebook from rows of x, each with the same share of them.
 
     Args:
@@ -103,7 +82,10 @@ def codebook(key: chex.PRNGKey, x: chex.Array, weight: chex.Array, k: int) -> Co
     Returns:
       codes [K, Z]; counts [K], how many rows per step each code stands for.
     """
-    return rows(key, x, weight, k), jnp.full(k, jnp.maximum((weight > 0).sum(), 1) / k)
+    chex.assert_rank([key, x, weight], [0, 2, 1])
+    chex.assert_equal_shape_prefix([x, weight], 1)
+    chosen, _ = sampling.random_rows(key, weight, k)
+    return x[chosen], jnp.full(k, jnp.maximum((weight > 0).sum(), 1) / k)
 
 
 def _assert_codebook(codes, counts, x, weight):
@@ -115,8 +97,8 @@ def _assert_codebook(codes, counts, x, weight):
     chex.assert_type([codes, counts, x, weight], float)
 
 
-def learn(codes: chex.Array, counts: chex.Array, x: chex.Array, index: chex.Array,
-          weight: chex.Array, decay: chex.Numeric) -> Codebook:
+def learn(codes: jax.Array, counts: jax.Array, x: jax.Array, index: jax.Array,
+          weight: jax.Array, decay: Number) -> Codebook:
     """Moves every code towards the mean of the vectors nearest to it: a step of running means.
 
     Without filled rows nothing changes.
@@ -153,8 +135,8 @@ def learn(codes: chex.Array, counts: chex.Array, x: chex.Array, index: chex.Arra
     return jnp.where(moves, sums / jnp.where(new > 0, new, 1.)[:, None], codes), new
 
 
-def revive(key: chex.PRNGKey, codes: chex.Array, counts: chex.Array, x: chex.Array,
-           weight: chex.Array, share: float = .03) -> Codebook:
+def revive(key: jax.Array, codes: jax.Array, counts: jax.Array, x: jax.Array,
+           weight: jax.Array, share: float = .03) -> Codebook:
     """Starts codes that hardly anything uses anew at random rows of x.
 
     Without filled rows nothing changes.
@@ -181,5 +163,5 @@ def revive(key: chex.PRNGKey, codes: chex.Array, counts: chex.Array, x: chex.Arr
     """
     _assert_codebook(codes, counts, x, weight)
     dead = (counts < share * counts.mean()) & (weight.sum() > 0)
-    fresh = rows(key, x, weight, len(codes))
-    return jnp.where(dead[:, None], fresh, codes), jnp.where(dead, counts.mean(), counts)
+    chosen, _ = sampling.random_rows(key, weight, len(codes))
+    return jnp.where(dead[:, None], x[chosen], codes), jnp.where(dead, counts.mean(), counts)

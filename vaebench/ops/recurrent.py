@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def cell(gates: chex.Array, c: chex.Array) -> tuple[jax.Array, jax.Array]:
+def cell(gates: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Takes one LSTM step from its pre-activations.
 
     Args:
@@ -75,8 +75,8 @@ def _lstm(x, const, w, h0, c0):
 _lstm.defvjp(_fwd, _bwd)
 
 
-def lstm(x: chex.Array, const: chex.Array, w: chex.Array, h0: chex.Array,
-         c0: chex.Array) -> jax.Array:
+def lstm(x: jax.Array, const: jax.Array, w: jax.Array, h0: jax.Array,
+         c0: jax.Array) -> jax.Array:
     """Computes the hidden states of an LSTM layer, with a gradient of its own.
 
     All products but the recurrent one are the caller's, over all steps at once, and so is what

@@ -3,6 +3,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from vaebench.ops.types import Number
+
 
 def _clock(t, delay, period):
     """Time since the delay, restarted every period; a period of 0 never restarts."""
@@ -11,8 +13,8 @@ def _clock(t, delay, period):
     return jnp.where((period > 0) & (t >= 0), t - safe * jnp.floor(t / safe), t)
 
 
-def ramp(t: chex.Numeric, start: chex.Numeric, end: chex.Numeric, delay: chex.Numeric = 0.,
-         length: chex.Numeric = 0., period: chex.Numeric = 0.) -> jax.Array:
+def ramp(t: Number, start: Number, end: Number, delay: Number = 0.,
+         length: Number = 0., period: Number = 0.) -> jax.Array:
     """Rises linearly from start to end and then stays there.
 
     Constant, warm-up and cyclical weights are special cases.
@@ -46,9 +48,9 @@ def ramp(t: chex.Numeric, start: chex.Numeric, end: chex.Numeric, delay: chex.Nu
     return start + (end - start) * jnp.clip(part, 0, 1)
 
 
-def sigmoid_ramp(t: chex.Numeric, start: chex.Numeric, end: chex.Numeric,
-                 delay: chex.Numeric = 0., length: chex.Numeric = 0.,
-                 period: chex.Numeric = 0.) -> jax.Array:
+def sigmoid_ramp(t: Number, start: Number, end: Number,
+                 delay: Number = 0., length: Number = 0.,
+                 period: Number = 0.) -> jax.Array:
     """Rises from start to end as a sigmoid, and is at end once the length is over.
 
     The sigmoid is centered half-way, and its width is a tenth of the length.
@@ -74,9 +76,9 @@ def sigmoid_ramp(t: chex.Numeric, start: chex.Numeric, end: chex.Numeric,
     return start + (end - start) * part
 
 
-def exponential_ramp(t: chex.Numeric, start: chex.Numeric, end: chex.Numeric,
-                     delay: chex.Numeric = 0., length: chex.Numeric = 0.,
-                     period: chex.Numeric = 0.) -> jax.Array:
+def exponential_ramp(t: Number, start: Number, end: Number,
+                     delay: Number = 0., length: Number = 0.,
+                     period: Number = 0.) -> jax.Array:
     """Goes geometrically from start to end and then stays there.
 
     The value is start (end / start)^part, where part goes from 0 to 1 as a `ramp`.

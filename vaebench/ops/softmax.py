@@ -62,8 +62,8 @@ def _nll_bwd(saved, g):
 _nll.defvjp(_nll_fwd, _nll_bwd)
 
 
-def nll(h: chex.Array, w: chex.Array, targets: chex.Array,
-        bias: chex.Array | None = None) -> jax.Array:
+def nll(h: jax.Array, w: jax.Array, targets: jax.Array,
+        bias: jax.Array | None = None) -> jax.Array:
     """Computes -log softmax(h w + bias)[target], with a gradient of its own.
 
     Without a gradient at most `BLOCK` logits exist at a time, also under vmap over h: thousands

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench.ops.kernels import Kernel
+from vaebench.ops.types import Number
 
 
 class Outcome(NamedTuple):
@@ -16,7 +17,7 @@ class Outcome(NamedTuple):
     null: jax.Array           # [B] what permuted data give
 
 
-def p_value(statistic: chex.Numeric, null: chex.Array) -> jax.Array:
+def p_value(statistic: Number, null: jax.Array) -> jax.Array:
     """Computes (1 + how many of the null are at least the statistic) / (1 + B), never 0.
 
     Args:
@@ -35,7 +36,7 @@ def p_value(statistic: chex.Numeric, null: chex.Array) -> jax.Array:
     return (1 + (null >= statistic - slack).sum()) / (1 + len(null))
 
 
-def hollow(k: chex.Array) -> jax.Array:
+def hollow(k: jax.Array) -> jax.Array:
     """Sets the diagonal of a matrix to zero.
 
     Args:
@@ -52,7 +53,7 @@ def hollow(k: chex.Array) -> jax.Array:
     return k * (1 - jnp.eye(len(k), dtype=k.dtype))
 
 
-def split_mmd(k: chex.Array, members: chex.Array) -> jax.Array:
+def split_mmd(k: jax.Array, members: jax.Array) -> jax.Array:
     """Estimates the squared MMD of many ways to cut one pooled sample in two, without bias.
 
     All of them together cost one product of matrices.
@@ -81,7 +82,7 @@ def split_mmd(k: chex.Array, members: chex.Array) -> jax.Array:
     return first / (n * (n - 1)) + second / (m * (m - 1)) - 2 * (either - first) / (n * m)
 
 
-def mmd_test(key: chex.PRNGKey, x: chex.Array, y: chex.Array, kernel: Kernel,
+def mmd_test(key: jax.Array, x: jax.Array, y: jax.Array, kernel: Kernel,
              permutations: int = 500) -> Outcome:
     """Tests by permutation whether two samples share a law, with the unbiased squared MMD.
 

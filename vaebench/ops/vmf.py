@@ -1,5 +1,6 @@
 """The von Mises-Fisher law on the unit sphere of R^d; kappa and d >= 2 are Python numbers."""
 import math
+from typing import Any
 
 import chex
 import jax
@@ -16,8 +17,10 @@ def _log_hyp(b, kappa):
     if kappa == 0:
         return 0.
     k = np.arange(int(kappa) + 100)
-    return float(special.logsumexp(2 * k * math.log(kappa / 2) - special.gammaln(k + 1)
-                                   - special.gammaln(b + k) + special.gammaln(b)))
+    terms = (2 * k * math.log(kappa / 2) - special.gammaln(k + 1) - special.gammaln(b + k)
+             + special.gammaln(b))
+    total: Any = special.logsumexp(terms)
+    return float(total)
 
 
 def _assert_law(kappa, d):
@@ -74,7 +77,7 @@ def kl(kappa: float, d: int) -> float:
     return kappa * mean_cosine(kappa, d) - _log_hyp(d / 2, kappa)
 
 
-def log_prob(z: chex.Array, mean: chex.Array, kappa: float) -> jax.Array:
+def log_prob(z: jax.Array, mean: jax.Array, kappa: float) -> jax.Array:
     """Computes the log density with respect to the surface.
 
     Args:
@@ -128,7 +131,7 @@ def angles(kappa: float, d: int) -> np.ndarray:
     return np.interp(np.linspace(-REACH, REACH, POINTS), normal[keep], grid[1:-1][keep])
 
 
-def sample(key: chex.PRNGKey, mean: chex.Array, table: chex.Array) -> jax.Array:
+def sample(key: jax.Array, mean: jax.Array, table: jax.Array | np.ndarray) -> jax.Array:
     """Draws from the law; gradients reach `mean`, the angle has none.
 
     Args:
@@ -156,7 +159,7 @@ def sample(key: chex.PRNGKey, mean: chex.Array, table: chex.Array) -> jax.Array:
     return jnp.cos(angle)[..., None] * mean + jnp.sin(angle)[..., None] * across
 
 
-def unit(x: chex.Array) -> jax.Array:
+def unit(x: jax.Array) -> jax.Array:
     """Scales x to unit length; where x is zero it gives the first axis.
 
     Args:
@@ -176,7 +179,7 @@ def unit(x: chex.Array) -> jax.Array:
     return x * jax.lax.rsqrt(jnp.where(zero, 1., square))
 
 
-def uniform(key: chex.PRNGKey, n: int, d: int) -> jax.Array:
+def uniform(key: jax.Array, n: int, d: int) -> jax.Array:
     """Draws from the uniform law on the sphere.
 
     Args:

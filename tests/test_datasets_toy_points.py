@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from vaebench import datasets
-from vaebench.datasets import points
+from vaebench.datasets import toy_points
 from vaebench.errors import UserError
 
 MIXTURES = {'gaussians25': (25, .05 / 2.828), 'gaussians8': (8, .02 / 1.414)}
@@ -67,11 +67,11 @@ def test_density_of_a_mixture():
     modes, std = [[0., 0.], [.3, .1], [-.2, .4]], .2
     x = np.random.default_rng(0).normal(size=(50, 2))
     want = np.log(np.mean([stats.multivariate_normal(m, std ** 2).pdf(x) for m in modes], 0))
-    np.testing.assert_allclose(points.log_p(x, modes, std), want, rtol=1e-10)
+    np.testing.assert_allclose(toy_points.log_p(x, modes, std), want, rtol=1e-10)
     side = np.linspace(-2, 2, 401)
     grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    np.testing.assert_allclose(np.exp(points.log_p(grid, modes, std)).sum() * 1e-4, 1, rtol=1e-8)
-    assert np.isfinite(points.log_p(np.full((1, 2), 1e3), modes, std)).all()       # far off: no -inf
+    np.testing.assert_allclose(np.exp(toy_points.log_p(grid, modes, std)).sum() * 1e-4, 1, rtol=1e-8)
+    assert np.isfinite(toy_points.log_p(np.full((1, 2), 1e3), modes, std)).all()       # far off: no -inf
 
 
 def test_swiss_roll_is_that_of_scikit_learn():

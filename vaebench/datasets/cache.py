@@ -4,14 +4,19 @@ import json
 import os
 import pathlib
 import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from vaebench import files
+from vaebench.datasets.base import Folder
 from vaebench.errors import UserError
 
 MANIFEST = 'manifest.json'
 
 
-def cache_folder(cache_dir=None):
+def cache_folder(cache_dir: Folder = None) -> pathlib.Path:
     """`cache_dir`, or the default folder for prepared files."""
     if cache_dir is not None:
         return pathlib.Path(cache_dir).expanduser()
@@ -19,18 +24,32 @@ def cache_folder(cache_dir=None):
     return pathlib.Path(home).expanduser() / 'vaebench' / 'data'
 
 
-def sha256(path):
+def key(*what: Any) -> str:
+    """Name of a cache folder for content that these values decide.
+
+    >>> key('text_dir', False)
+    '318cae2501ff8524'
+    """
+    return hashlib.sha256(repr(('1', *what)).encode()).hexdigest()[:16]
+
+
+def sha256(path: pathlib.Path) -> str:
     """Hash of a file's bytes, in hex."""
     with open(path, 'rb') as f:
         return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
-def _hashes(folder):
+def array_sha256(a: np.ndarray) -> str:
+    """Hash of an array's values as bytes, in hex."""
+    return hashlib.sha256(np.ascontiguousarray(a, np.uint8).data).hexdigest()
+
+
+def _hashes(folder: pathlib.Path) -> dict[str, str]:
     found = (p for p in folder.rglob('*') if p.is_file() and p.name != MANIFEST)
     return {p.relative_to(folder).as_posix(): sha256(p) for p in sorted(found)}
 
 
-def intact(folder):
+def intact(folder: pathlib.Path) -> bool:
     """Whether every file of a prepared folder is as it was written."""
     try:
         return json.loads((folder / MANIFEST).read_text()) == _hashes(folder)
@@ -38,8 +57,8 @@ def intact(folder):
         return False
 
 
-def prepared(folder, write):
-    """Makes sure of a prepared folder: as it stands if intact, else written anew.
+def prepared(folder: pathlib.Path, write: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """Makes sure of a prepared folder: an intact one stays, any other is written anew.
 
     The folder is written under another name and moved into place whole, one process at a time.
     Damaged files are replaced, never read.
@@ -50,6 +69,9 @@ def prepared(folder, write):
 
     Returns:
       `folder`.
+
+    Raises:
+      UserError: it cannot be written.
     """
     if intact(folder):
         return folder

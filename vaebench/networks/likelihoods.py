@@ -1,0 +1,129 @@
+"""What decoders of images and points say of a pixel: their likelihoods."""
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vaebench.core import Batch, Decoder
+from vaebench.networks import common
+
+
+class Observed(nn.Module):
+    """A decoder body and its likelihood: logits, or a Gaussian's mean and log variance.
+
+    Attributes:
+      body: maps [B, Z] to [B, H, W, C * outputs per pixel].
+      likelihood: one of `LIKELIHOODS`.
+      sigma: standard deviation of 'gaussian_fixed'.
+    """
+    body: nn.Module
+    likelihood: str
+    sigma: float
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        out = self.body(z)
+        if self.likelihood == 'gaussian_full':
+            mean, log_var = jnp.split(out, 2, -1)
+            return mean, jnp.maximum(log_var, -6.)
+        if self.likelihood == 'gaussian_shared':
+            return out, jnp.broadcast_to(self.param('log_var', common.zeros, ()), out.shape)
+        return out, jnp.full(out.shape, 2 * math.log(self.sigma))
+
+
+LIKELIHOODS = {'bernoulli': 1, 'gaussian_fixed': 1, 'gaussian_shared': 1, 'gaussian_full': 2}
+"""Outputs per pixel of every likelihood."""
+
+
+def _flat(x: jax.Array) -> jax.Array:
+    """[B, ...] as [B, P], before the arithmetic.
+
+    A fused loop over one channel costs XLA's CPU backend milliseconds.
+    """
+    return x.reshape(x.shape[0], -1)
+
+
+@jax.custom_jvp
+def _softplus(a: jax.Array) -> jax.Array:
+    """log(1 + e^a): on a CPU four times as fast as jax.nn.softplus, which small nets feel."""
+    return jnp.maximum(a, 0) + jnp.log1p(jnp.exp(-jnp.abs(a)))
+
+
+_softplus.defjvps(lambda tangent, out, a: tangent * jax.nn.sigmoid(a))
+
+
+def bernoulli(x: jax.Array, logits: jax.Array) -> jax.Array:
+    """Computes log p(x) of independent pixels; a density only for x in {0, 1}.
+
+    Args:
+      x: [B, ...].
+      logits: [B, ...].
+
+    Returns:
+      [B], nats.
+
+    >>> round(float(bernoulli(jnp.ones((1, 2, 2, 1)), jnp.zeros((1, 2, 2, 1)))[0]), 4)
+    -2.7726
+    """
+    x, logits = _flat(x), _flat(logits)
+    return (x * logits - _softplus(logits)).sum(-1)
+
+
+def gaussian(x: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
+    """Computes log N(x; mean, exp(log_var)) of independent pixels.
+
+    Args:
+      x: [B, ...].
+      mean: [B, ...].
+      log_var: [B, ...].
+
+    Returns:
+      [B], nats.
+
+    >>> round(float(gaussian(jnp.ones((1, 2)), jnp.ones((1, 2)), jnp.zeros((1, 2)))[0]), 4)
+    -1.8379
+    """
+    x, mean, log_var = _flat(x), _flat(mean), _flat(log_var)
+    return -.5 * (log_var + (x - mean)**2 * jnp.exp(-log_var) + math.log(2 * math.pi)).sum(-1)
+
+
+def observe(body: nn.Module, likelihood: str, sigma: float, latent: int) -> Decoder:
+    """Makes a `Decoder` of images of a module.
+
+    Args:
+      body: linen module [B, Z] -> [B, H, W, C * outputs per pixel].
+      likelihood: one of `LIKELIHOODS`; 'gaussian_full' keeps its log variance at or above -6.
+      sigma: standard deviation of 'gaussian_fixed'.
+      latent: Z.
+
+    Returns:
+      A `Decoder`; generate's modes are 'mean' and 'sample'. Gaussian means are not forced into
+      [0, 1].
+    """
+    module = Observed(body, likelihood, sigma)
+
+    def rule(path, shapes):
+        return 0. if path[-1] == 'log_var' else common.torch_linear(path, shapes)
+
+    def outputs(params: Any, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        out: Any = module.apply({'params': params}, z)
+        return out
+
+    def log_prob(params, z, batch, key=None):
+        out, log_var = outputs(params, z)
+        if likelihood == 'bernoulli':
+            return bernoulli(batch['x'], out)
+        return gaussian(batch['x'], out, log_var)
+
+    def generate(params: Any, z: jax.Array, key: Any = None, mode: str = 'mean') -> Batch:
+        out, log_var = outputs(params, z)
+        mean = jax.nn.sigmoid(out) if likelihood == 'bernoulli' else out
+        if mode == 'mean':
+            return {'x': mean}
+        if likelihood == 'bernoulli':
+            return {'x': jax.random.bernoulli(key, mean).astype(mean.dtype)}
+        return {'x': mean + jnp.exp(log_var / 2) * jax.random.normal(key, mean.shape)}
+
+    return Decoder(common.initializer(module, rule, jnp.zeros((1, latent))), log_prob, generate)
