@@ -258,11 +258,11 @@ def infogan(kit: Kit, recipe: Recipe, *, categories: int | None = None, continuo
 
     def informed(turn, out, loss):
         code = turn.z[:, kit.latent:]
-        info = mean(adversarial.code_information(out[:, 1:1 + k], code[:, :k]), turn.batch)
+        told = mean(adversarial.code_information(out[:, 1:1 + k], code[:, :k]), turn.batch)
         error = mean(adversarial.least_squares(out[:, 1 + k:], code[:, k:]).sum(-1), turn.batch)
-        total = (mean(loss, turn.batch) - turn.hp['info'] * info
+        total = (mean(loss, turn.batch) - turn.hp['info'] * told
                  + turn.hp['info_continuous'] * error)
-        return total, (turn.state, {'info': info, 'code_error': error})
+        return total, (turn.state, {'info': told, 'code_error': error})
 
     def critic(turn, key):
         out = turn.score(turn.fake)
