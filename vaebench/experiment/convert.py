@@ -57,8 +57,8 @@ def _method(old: Mapping[str, Any]) -> core.Method:
     from vaebench.engine.optimizers import optimizer
     from vaebench.methods.build import build
     config = old['config']
-    columns = {'x': schema.image((28, 28, 1)), 'log_p': schema.Field('real'), 'label': schema.label(10),
-               **schema.text(tuple(map(str, range(8))), 20)}
+    columns = {'x': schema.image((28, 28, 1)), 'log_p': schema.Field('real'),
+               'label': schema.label(10), **schema.text(tuple(map(str, range(8))), 20)}
     return build(config, columns, core.Recipe(1, 1, 1, optimizer(config['optimizer'])))
 
 

@@ -113,7 +113,8 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
     config_keys.check(config, config_keys.Row, where)
     _check_metrics(config['metrics'])
     return Row(name, _label(row.get('label', name), name, config), order, config,
-               tuple(row.get('published', ())), files.config_hash(config_keys.parameters(config)),
+               tuple(row.get('published', ())),
+               files.config_hash(config_keys.parameters(config)),
                files.config_hash(config_keys.numbers(config)))
 
 

@@ -134,9 +134,10 @@ def improvement(found: Pool, draw: Draw = once) -> np.ndarray:
       [rows, B]; a missing run is not better.
 
     References:
-      Mann and Whitney, "On a Test of Whether one of Two Random Variables is Stochastically Larger
-      than the Other", 1947. Agarwal et al., "Deep Reinforcement Learning at the Edge of the
-      Statistical Precipice", NeurIPS 2021.
+      Mann and Whitney, "On a Test of Whether one of Two Random Variables is Stochastically
+      Larger than the Other", 1947.
+      Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+      NeurIPS 2021.
     """
     total = 0.
     for i, part in enumerate(found.parts):
@@ -224,7 +225,8 @@ def _about(found: Pool) -> tuple[str, ...]:
     lines.append(
         f'Baseline: {base}. A cell counts if it has a number without a warning by the '
         f'estimator of {base}; every other one is missing, is named and counts as the worst. '
-        f'Every row is divided by the same {tables} table{"s" * (tables > 1)} and {found.runs} runs.')
+        f'Every row is divided by the same {tables} table{"s" * (tables > 1)} and '
+        f'{found.runs} runs.')
     sizes = [len(p.seeds) for p in found.parts]
     if max(sizes) > 1:
         freedom = sum(sizes) - len(sizes)

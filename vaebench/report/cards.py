@@ -232,7 +232,8 @@ def _source(c: Card) -> str:
 
 def _table(group: Iterable[Card]) -> list[str]:
     """The methods of one factory, as lines of a Markdown table."""
-    lines = ['| method | numbers | options | kits | source |', '| --- | --- | --- | --- | --- |']
+    lines = ['| method | numbers | options | kits | source |',
+             '| --- | --- | --- | --- | --- |']
     for c in group:
         cells = f'`{c.method}`', *map(_escape, (
             _values(c.hp) or '—', _values(c.options) or '—', ', '.join(c.kits), _source(c)))

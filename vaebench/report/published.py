@@ -195,7 +195,8 @@ def compare(value: Value, dataset: Mapping[str, Any],
     name = dataset.name
     reduced = dataset.reduced or (name != value.dataset and base(name) == value.dataset)
     ours = {**(dataset.sizes or {}), 'vocab': dataset.vocab}
-    if reduced or name == value.dataset and any(ours.get(k) not in (None, n) for k, n in value.sizes.items()):
+    if reduced or name == value.dataset and any(
+            ours.get(k) not in (None, n) for k, n in value.sizes.items()):
         return DIFFERENT, 'reduced data'
     if name != value.dataset:
         return DIFFERENT, f'other data: {value.dataset}'

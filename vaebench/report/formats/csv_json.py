@@ -71,9 +71,8 @@ def to_json(tables: Sequence[Table]) -> str:
     """Writes everything that tables hold.
 
     Returns:
-      {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources", "primary", "baseline"}]},
-      which
-      `read_json` reads.
+      {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources", "primary",
+      "baseline"}]}, which `read_json` reads.
     """
     return f'{{"tables": [{", ".join(map(_table_json, tables))}]}}\n'
 
