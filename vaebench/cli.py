@@ -110,7 +110,7 @@ class Progress:
         """Shows how far a row is."""
         if self._bar is None:
             return
-        if label != self._label:
+        if self._task is None or label != self._label:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task, self._label = self._bar.add_task(label, total=1., text=text), label

@@ -189,7 +189,7 @@ def compiled(config: Mapping[str, Any], schema: type = Row) -> dict[str, Any]:
     >>> compiled({'optimizer': {'name': 'adam', 'lr': 1e-3, 'clip': 5.}, 'table_seed': 0})
     {'optimizer': {'name': 'adam', 'clip': 5.0}}
     """
-    return {name: compiled(config[name], f.type) if _closed(f.type) else config[name]
+    return {name: compiled(config[name], own) if (own := _closed(f)) else config[name]
             for name, f in fields(schema).items() if name in config and f.metadata['compiled']}
 
 
@@ -228,15 +228,22 @@ def _defaults(schema: type) -> dict[str, Any]:
     out = {}
     for name, f in fields(schema).items():
         if f.default_factory is not dataclasses.MISSING:
-            out[name] = _defaults(f.type) if _closed(f.type) else f.default_factory()
+            out[name] = _defaults(own) if (own := _closed(f)) else f.default_factory()
         elif f.default not in (dataclasses.MISSING, ABSENT):
             out[name] = f.default
     return out
 
 
-def _closed(kind: Any) -> bool:
-    """Whether a type is a schema that names all its keys."""
-    return dataclasses.is_dataclass(kind) and not getattr(kind, 'open', False)
+def _schema(f: dataclasses.Field) -> type | None:
+    """The schema of a key's value, None where it has none."""
+    kind = f.type
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
+
+
+def _closed(f: dataclasses.Field) -> type | None:
+    """The schema of a key's value if it names all keys that there may be, else None."""
+    schema = _schema(f)
+    return None if getattr(schema, 'open', False) else schema
 
 
 def check(config: Mapping[str, Any], schema: type, where: str = '') -> None:
@@ -279,8 +286,8 @@ def _check_value(name: str, value: Any, f: dataclasses.Field, where: str) -> Non
     for part, number in (inside or {name: value}).items():
         if least is not None and _is(number, int) and number < least:
             raise UserError(f'{part}={number}{where}: give {least} or more')
-    if dataclasses.is_dataclass(f.type):
-        _check(value, f.type, f'{name}.', where)
+    if schema := _schema(f):
+        _check(value, schema, f'{name}.', where)
     elif inside and get_args(f.type)[1] is not Any:
         for part, each in inside.items():
             _check_type(part, each, get_args(f.type)[1], where)
@@ -314,7 +321,7 @@ def described() -> str:
     for name, f in fields(Table).items():
         plain = f.default not in (dataclasses.MISSING, ABSENT, '', ())
         lines.append(f'  {name + (f"={f.default}" if plain else ""):18} {f.metadata["help"]}')
-        if _closed(f.type):
+        if schema := _closed(f):
             lines += [f'    .{part:15} {g.metadata["help"]}'
-                      for part, g in fields(f.type).items()]
+                      for part, g in fields(schema).items()]
     return '\n'.join(lines)

@@ -68,6 +68,8 @@ def load(text: str) -> config_dict.ConfigDict:
     path = find(name)
     try:
         spec = importlib.util.spec_from_file_location(f'{path.stem}_config', path)
+        if spec is None or spec.loader is None:
+            raise UserError(f'{path} is no Python file: a config is one, named *.py')
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         config = module.get_config(*argument)

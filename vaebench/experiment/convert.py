@@ -108,7 +108,7 @@ def primary(table: ManifestTable, found: Iterable[Result]) -> str | None:
         if r.table == table.table and r.status == 'done' and (r.row, r.config_hash) in wanted:
             rows.setdefault(r.row, []).append(r)
     counts = {metric: _usable(metric, rows) for metric in PRIMARY}
-    best = max(PRIMARY, key=counts.get)
+    best = max(PRIMARY, key=lambda metric: counts[metric])
     return best if counts[best] else None
 
 

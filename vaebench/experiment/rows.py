@@ -16,7 +16,7 @@ from typing import Any
 from vaebench.errors import unknown
 from vaebench.experiment.config_keys import merge
 
-Entry = Mapping[str, Any]
+Entry = dict[str, Any]
 """A row as a config writes it, or a change of one: the keys of `config_keys.Entry`."""
 Rows = Mapping[str, Entry]
 """Rows by name, in the order of the table."""

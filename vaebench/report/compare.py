@@ -86,7 +86,7 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     >>> differing({'epochs': 8, 'lr': 1.0}, {'epochs': 12, 'lr': 1, 'clip': 5.0})
     ['clip: absent -> 5.0', 'epochs: 8 -> 12']
     """
-    def shown(value):
+    def shown(value: Any) -> str:
         return 'absent' if value is _ABSENT else one_line(canonical(value), 40)
 
     keys = sorted(old.keys() | new.keys())
@@ -137,25 +137,28 @@ def unpaired(a: Sequence[float], b: Sequence[float],
     if np.ptp(a) == np.ptp(b) == 0:
         return statistics.Summary(mean, mean, mean, n)
     from scipy.stats import ttest_ind
-    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(level)
+    test: Any = ttest_ind(a, b, equal_var=False)
+    low, high = test.confidence_interval(level)
     return statistics.Summary(mean, float(low), float(high), n)
 
 
-def _word(summary: statistics.Summary, better: str | None) -> str:
-    if summary.low is None:
+def _word(summary: statistics.Summary | None, better: str | None) -> str:
+    if summary is None or summary.interval is None:
         return ''
-    if summary.low == summary.high == 0:
+    low, high = summary.interval
+    if low == high == 0:
         return SAME
-    if summary.low <= 0 <= summary.high:
+    if low <= 0 <= high:
         return NONE
     return _WORDS[better][summary.mean > 0]
 
 
 def _only(mine: tables.Cell | None, theirs: tables.Cell | None) -> str:
     """The word for a cell that has a number on one side at most."""
-    def missing(cell, side, other):
-        said = cell and cell.text != tables.GAP
-        return f'{cell.text.split(":")[0]} in {side}' if said else f'only in {other}'
+    def missing(cell: tables.Cell | None, side: str, other: str) -> str:
+        if cell and cell.text != tables.GAP:
+            return f'{cell.text.split(":")[0]} in {side}'
+        return f'only in {other}'
 
     if mine is None or mine.summary is None:
         if theirs is None or theirs.summary is None:
@@ -237,7 +240,7 @@ def _about(sides: Sequence[_Side],
 
 def _provenance(mine: Iterable[Result], theirs: Iterable[Result]) -> list[str]:
     """A line for each thing that made the two sets and differs."""
-    def facts(results):
+    def facts(results: Iterable[Result]) -> dict[str, set[str]]:
         out = defaultdict(set)
         for r in results:
             for package, version in r.versions.items():

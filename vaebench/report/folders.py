@@ -124,7 +124,7 @@ def one_dataset(found: Sequence[Found], problems: list[str]) -> list[Found]:
     counts = Counter(keys)
     if len(counts) < 2:
         return list(found)
-    chosen = max(counts, key=counts.get)    # the first of equals
+    chosen = max(counts, key=lambda key: counts[key])    # the first of equals
     witness = found[keys.index(chosen)]
     for f, key in zip(found, keys, strict=True):
         if key != chosen:

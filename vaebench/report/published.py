@@ -20,10 +20,11 @@ import difflib
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaebench.errors import UserError
+from vaebench.experiment.records import Dataset, Metric
 from vaebench.report import references
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]
       ValueError: a line is malformed, or is there twice; names it.
     """
     out: dict = {}
-    for record in frame.itertuples():
+    records: Iterable[Any] = frame.itertuples()
+    for record in records:
         value = _value(record)
         rows = out.setdefault(value.table, {})
         values = rows.setdefault(value.row, {}).setdefault(value.dataset, [])
@@ -179,13 +181,13 @@ def values(key: str, dataset: str) -> list[Value]:
     return found[name]
 
 
-def compare(value: Value, dataset: Mapping[str, Any],
-            metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+def compare(value: Value, dataset: Dataset,
+            metrics: Mapping[str, Metric]) -> tuple[str, str]:
     """Whether a published number and ours answer the same question.
 
     Args:
       value: a `Value`.
-      dataset: the 'dataset' of a result.
+      dataset: that of a result.
       metrics: {name: record} of the same row.
 
     Returns:
@@ -203,7 +205,7 @@ def compare(value: Value, dataset: Mapping[str, Any],
     if dataset.split != 'test':
         return DIFFERENT, f'other split: ours is {dataset.split}'
     if value.ours is None:
-        return DIFFERENT, value.why
+        return DIFFERENT, value.why or ''
     if value.ours not in metrics:
         return DIFFERENT, f'{value.ours} not measured here'
     samples = metrics[value.ours].samples

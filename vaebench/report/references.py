@@ -96,7 +96,8 @@ def reference(key: str, markdown: bool = False) -> str:
     from pybtex.style.formatting.unsrt import Style
 
     class Markdown(plaintext.Backend):
-        format_str = staticmethod(literal)
+        def format_str(self, str_: str) -> str:
+            return literal(str_)
 
         def format_href(self, url: str, text: str, external: bool = False) -> str:
             return f'[{text}]({url})'

@@ -24,7 +24,7 @@ def to_csv(tables: Sequence[Table]) -> str:
       '0:1.5;1:1.625'. Each number reads back as the same float.
     """
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator='\n')
+    writer: csv.DictWriter[str] = csv.DictWriter(out, FIELDS, lineterminator='\n')
     writer.writeheader()
     for table in tables:
         names = facts(table)
