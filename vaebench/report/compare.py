@@ -103,9 +103,9 @@ def _refusal(mine: Sequence[Result], theirs: Sequence[Result]) -> str:
     """Why a row's results may not be compared, or ''."""
     if not mine or not theirs:
         return ''
-    data = [tables.data_of(r) for r in (mine[0], theirs[0])]
-    if data[0] != data[1]:
-        return f'A has {tables.differing_data(*data, "than B")}'
+    ours, other = tables.data_of(mine[0]), tables.data_of(theirs[0])
+    if ours != other:
+        return f'A has {tables.differing_data(ours, other, "than B")}'
     settings = differing(_protocol(theirs[0]), _protocol(mine[0]))
     return f'the protocol differs (B -> A): {_few(settings)}' if settings else ''
 
@@ -137,8 +137,7 @@ def unpaired(a: Sequence[float], b: Sequence[float],
     if np.ptp(a) == np.ptp(b) == 0:
         return statistics.Summary(mean, mean, mean, n)
     from scipy.stats import ttest_ind
-    test: Any = ttest_ind(a, b, equal_var=False)
-    low, high = test.confidence_interval(level)
+    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(level)
     return statistics.Summary(mean, float(low), float(high), n)
 
 

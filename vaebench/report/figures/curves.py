@@ -142,7 +142,8 @@ def select(line: Line, found: Sequence[Trace]) -> Shown | None:
               for number, (_, y) in curves.items()}
     low, high = fences = style.tukey_fences(list(values.values()), .5)
     inside = [number for number, value in values.items() if low <= value <= high]
-    bold = sorted(inside, key=lambda number: values[number])[:BEST] if line.lower_is_better else []
+    ordered = sorted(inside, key=lambda number: values[number])
+    bold = ordered[:BEST] if line.lower_is_better else []
     return Shown(line, tuple(found), curves, values, tuple(inside), tuple(bold), fences)
 
 

@@ -100,7 +100,8 @@ def decoded_lines(arrays: Arrays, x: np.ndarray, title: Title, caption: str,
     if real is None or real.ndim != 2:
         return None
     view, size = projector(np.asarray(real, np.float64)), 600
-    data, flat = view(np.asarray(real, np.float64)), view(np.asarray(x, np.float64).reshape(-1, x.shape[-1]))
+    data = view(np.asarray(real, np.float64))
+    flat = view(np.asarray(x, np.float64).reshape(-1, x.shape[-1]))
     limits = data_limits(np.concatenate([data, flat[np.isfinite(flat).all(-1)]]))
     fig = pixel_figure(size + 2 * EDGE + 50 + (220 if labels else 0), HEAD + size + 50)
     axes = axes_at(fig, (EDGE + 50, HEAD, size, size), limits)
