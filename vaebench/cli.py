@@ -245,7 +245,7 @@ def _run(argv: Sequence[str], stopped: list[int]) -> tuple[int, bool]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; flags, signal handlers and JAX's settings are afterwards as before.
+    """Runs the command line; leaves flags, signal handlers and JAX's settings as before.
 
     Args:
       argv: the program's name, then the arguments; None: those of the process, which may end

@@ -22,7 +22,7 @@ ABSENT = object()
 def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *,
         least: int | None = None, choices: tuple[str, ...] = (),
         compiled: bool | None = None) -> Any:
-    """A field of a schema.
+    """Makes a field of a schema.
 
     Args:
       decides: see `Decides`.
@@ -152,7 +152,7 @@ class Entry:
 
 
 def fields(schema: type) -> dict[str, dataclasses.Field]:
-    """The keys of a schema by name.
+    """Gives the keys of a schema by name.
 
     >>> list(fields(Named))
     ['name']
@@ -161,7 +161,7 @@ def fields(schema: type) -> dict[str, dataclasses.Field]:
 
 
 def decided_by(decides: Decides) -> tuple[str, ...]:
-    """The keys of a row that decide so much.
+    """Names the keys of a row that decide so much.
 
     >>> decided_by('numbers')
     ('evaluation', 'metrics')
@@ -174,17 +174,17 @@ TRAINING = decided_by('parameters')
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the parameters of a row: `train_hash` is of it."""
+    """Picks what decides the parameters of a row: `train_hash` is of it."""
     return {k: config[k] for k in TRAINING if k in config}
 
 
 def numbers(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the results of a row: `config_hash` is of it."""
+    """Picks what decides the results of a row: `config_hash` is of it."""
     return {**parameters(config), **{k: config[k] for k in decided_by('numbers')}}
 
 
 def compiled(config: Mapping[str, Any], schema: type = Row) -> dict[str, Any]:
-    """What of a row's config is built into its compiled programs.
+    """Picks what of a row's config is built into its compiled programs.
 
     >>> compiled({'optimizer': {'name': 'adam', 'lr': 1e-3, 'clip': 5.}, 'table_seed': 0})
     {'optimizer': {'name': 'adam', 'clip': 5.0}}
@@ -194,7 +194,7 @@ def compiled(config: Mapping[str, Any], schema: type = Row) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the entries of `over` put in, deep.
+    """Puts the entries of `over` into a copy of `base`, deep.
 
     >>> merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': 3}})
     {'a': {'b': 3, 'c': 2}}
@@ -207,7 +207,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with the defaults of what it leaves out.
+    """Fills in the defaults of what a config leaves out.
 
     Args:
       config: of one table or of several.
@@ -316,7 +316,7 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def described() -> str:
-    """The keys of a table, a line each, for the command's help."""
+    """Describes the keys of a table, a line each, for the command's help."""
     lines = []
     for name, f in fields(Table).items():
         plain = f.default not in (dataclasses.MISSING, ABSENT, '', ())

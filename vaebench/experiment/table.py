@@ -45,7 +45,7 @@ def _select(text: str, names: list[str]) -> list[str]:
 
 
 def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Table]:
-    """The tables of a config.
+    """Reads the tables of a config.
 
     A config is one table, or holds several under `tables`; then its `rows` and `seeds` reach
     each of them. A row's own values go before the table's, the command line's before both.

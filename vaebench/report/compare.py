@@ -31,7 +31,7 @@ class _Side(NamedTuple):
     rows: dict[str, tables.Row]
 
     def kinds(self, row: str, metric: str) -> dict[tuple, str]:
-        """{identity: its words} of the estimators of a cell."""
+        """Lists the estimators of a cell: {identity: its words}."""
         records = [r.metrics[metric] for r in self.done.get(row, ()) if metric in r.metrics]
         return {tables.identity(m): tables.describe(m) for m in records}
 

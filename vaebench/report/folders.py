@@ -105,7 +105,7 @@ def gather(folders: Iterable[str | pathlib.Path]) -> tuple[
 
 
 def data_of(result: Result) -> tuple[str, str, str]:
-    """What decides whether results were measured on the same data: (sha256, split, sizes)."""
+    """Gives what tells the data of results apart: (sha256, split, sizes)."""
     data = result.dataset
     return data.sha256, data.split, canonical(data.sizes or {})
 

@@ -72,7 +72,7 @@ class Value(NamedTuple):
 
 
 def number(text: str) -> tuple[float, float | None, bool] | None:
-    """The parts of a printed number.
+    """Parses a printed number.
 
     Args:
       text: such as '101.40', '≤332.1', '6.10K ± 60', '3.7×', '87%', '0.400†' or '→5.65'.
@@ -112,7 +112,7 @@ def _value(record: Any) -> Value:
 
 
 def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]]]:
-    """The numbers of a frame with the columns of `published.csv`.
+    """Reads the numbers of a frame with the columns of `published.csv`.
 
     Args:
       frame: all of its columns hold text.
@@ -137,19 +137,19 @@ def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]
 
 @functools.cache
 def published() -> dict[str, dict[str, dict[str, list[Value]]]]:
-    """Every number of `published.csv`; see `parse`."""
+    """Reads every number of `published.csv`; see `parse`."""
     import pandas
     path = pathlib.Path(__file__).with_name('published.csv')
     return parse(pandas.read_csv(path, dtype=str, keep_default_na=False))
 
 
 def base(dataset: str) -> str:
-    """The published dataset that a name refers to: 'ptb-small' and 'ptb:small' are of 'ptb'."""
+    """Names the published dataset behind a name: 'ptb' of 'ptb-small' and 'ptb:small'."""
     return re.split(r'[-:/]', dataset)[0]
 
 
 def values(key: str, dataset: str) -> list[Value]:
-    """The numbers that a key of a result stands for.
+    """Finds the numbers that a key of a result stands for.
 
     Args:
       key: 'A4/vae', or 'A3/vae/ptb' to name the dataset; without it, the result's own counts
@@ -183,7 +183,7 @@ def values(key: str, dataset: str) -> list[Value]:
 
 def compare(value: Value, dataset: Dataset,
             metrics: Mapping[str, Metric]) -> tuple[str, str]:
-    """Whether a published number and ours answer the same question.
+    """Says whether a published number and ours answer the same question.
 
     Args:
       value: a `Value`.
