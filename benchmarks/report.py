@@ -12,19 +12,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
 from vaebench.experiment import results
-from vaebench.experiment.records import Result
+from vaebench.experiment.records import Metric, Result
 
 SOURCE = pathlib.Path(__file__).parent / 'results' / 'ptb-small'
 
 
-def noisy(model: Result, rng: np.random.Generator, **changes) -> Result:
+def noisy(model: Result, rng: np.random.Generator, **changes: Any) -> Result:
     """Makes another result: values 2% away, and other fields."""
-    def moved(m):
+    def moved(m: Metric) -> Metric:
         factor = 1 + 0.02 * rng.standard_normal()
         return m if m.value is None else replace(m, value=m.value * factor)
 
@@ -66,7 +67,7 @@ def measure(folders: list[pathlib.Path]) -> None:
     from vaebench.report import cli, tables
     clock = lambda: np.array([time.perf_counter(), time.process_time()])
 
-    def line(name, s, more=''):
+    def line(name: str, s: np.ndarray, more: str = '') -> None:
         print(f'  {name:<10} {s[0]:6.2f} s, {s[1]:6.2f} of one core{more}')
 
     start = last = clock()
@@ -81,7 +82,7 @@ def measure(folders: list[pathlib.Path]) -> None:
 
 def main() -> None:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
     for name, default in (('tables', 10), ('rows', 120), ('seeds', 5)):
         parser.add_argument(f'--{name}', type=int, default=default)
     parser.add_argument('--folder')

@@ -33,8 +33,9 @@ def build(many, better='lower', own=None, primary='m', baseline='vae'):
                 result = results.checked(fake(row, seed, table=table, order=order,
                                               metrics={} if failed else metrics, **failed))
                 found.append(tables.Found(pathlib.Path(results.filename(result)), result))
-        listed = tuple(records.ManifestRow(row=row, label=row.upper(), order=order, hash='0' * 10)
-                       for order, row in enumerate(rows))
+        listed = tuple(
+            records.ManifestRow(row=row, label=row.upper(), order=order, hash='0' * 10)
+            for order, row in enumerate(rows))
         plan = records.ManifestTable(table=table, title=table, primary=primary,
                                     baseline=baseline, rows=listed)
         out.append(tables.build(table, found, plan))
@@ -44,7 +45,11 @@ def build(many, better='lower', own=None, primary='m', baseline='vae'):
 def random(rows=6, seeds=4, names=('a', 'b', 'c'), seed=0):
     rng = np.random.default_rng(seed)
     ids = ['vae', *(f'r{i}' for i in range(1, rows))]
-    return {t: {r: (50 + 10 * rng.normal(size=seeds) + 3 * i).tolist() for i, r in enumerate(ids)} for t in names}
+    return {
+        t: {r: (50 + 10 * rng.normal(size=seeds) + 3 * i).tolist()
+            for i, r in enumerate(ids)}
+        for t in names
+    }
 
 
 def column(table, name):
@@ -76,7 +81,8 @@ def brute(many, sign=-1.):
             scores += [100 * (v - np.mean(b)) / abs(np.mean(b)) for v in x]
         padded = [-1e12] * (total - len(scores)) + scores
         iqm = None if len(padded) - len(scores) > total // 4 else stats.trim_mean(padded, .25)
-        out[row] = (100 * np.mean(points), iqm, np.mean(wins)) if any(points) or any(wins) or scores else (None,) * 3
+        out[row] = (100 * np.mean(points), iqm,
+                    np.mean(wins)) if any(points) or any(wins) or scores else (None,) * 3
     return out
 
 
@@ -96,13 +102,20 @@ def test_against_loops(better):
         assert set(got) == set(expected)
         for row, value in got.items():
             wanted = expected[row][i]
-            assert value == (None if wanted is None else pytest.approx(wanted, abs=1e-9)), (row, name)
-    assert column(table, 'tables') == {r: {'only': 1, 'late': 0, 'r5': 2}.get(r, 3) for r in expected}
-    assert column(table, 'missing') == {r: {'only': 8, 'late': 12, 'r5': 4, 'r4': 1}.get(r, 0) for r in expected}
+            assert value == (None if wanted is None else pytest.approx(wanted,
+                                                                       abs=1e-9)), (row, name)
+    assert column(table,
+                  'tables') == {r: {'only': 1, 'late': 0, 'r5': 2}.get(r, 3)
+                                for r in expected}
+    assert column(table, 'missing') == {
+        r: {'only': 8, 'late': 12, 'r5': 4, 'r4': 1}.get(r, 0)
+        for r in expected
+    }
     most = {'only': 1 / 3, 'r5': 2 / 3, 'r4': 11 / 12}
     for row in table.rows:
         s = row.cells['improved'].summary
-        assert s is None or s.low is None or 0 <= s.low <= s.mean <= s.high <= most.get(row.row, 1) + 1e-12
+        assert s is None or s.low is None or 0 <= s.low <= s.mean <= s.high <= most.get(
+            row.row, 1) + 1e-12
     points = [p for p in column(table, 'borda').values() if p is not None]
     assert points == sorted(points, reverse=True)
     assert column(table, 'rank') == {r: 1 + sum(p > (b or 0.) for p in points) for r, b in
@@ -117,7 +130,9 @@ def test_baseline_is_the_middle():
 
 
 def test_bootstrap_agrees_with_scipy():
-    """With constants as the baseline and plain draws, the interval of IQM is SciPy's stratified bootstrap."""
+    """With constants as the baseline and plain draws, the interval of IQM is SciPy's stratified
+    bootstrap.
+    """
     many = random()
     for own in many.values():
         own['vae'] = [50.] * 4
@@ -125,25 +140,31 @@ def test_bootstrap_agrees_with_scipy():
     drawn = aggregates.iqms(found, lambda n, i: statistics.resamples(n, i, fewer=0))
     for r, row in enumerate(found.rows):
         strata = [[100 * (50. - v) / 50. for v in many[t][row]] for t in many]
-        other = stats.bootstrap(strata, lambda *s, axis: stats.trim_mean(np.concatenate(s, axis), .25, axis=axis),
-                                method='percentile', n_resamples=4000, rng=np.random.default_rng(1)) if r else None
+        other = stats.bootstrap(
+            strata, lambda *s, axis: stats.trim_mean(np.concatenate(s, axis), .25, axis=axis),
+            method='percentile', n_resamples=4000, rng=np.random.default_rng(1)) if r else None
         if other:
             assert drawn[r].std(ddof=1) == pytest.approx(other.standard_error, rel=.06)
-            np.testing.assert_allclose(np.quantile(drawn[r], [.025, .975]), other.confidence_interval,
+            np.testing.assert_allclose(np.quantile(drawn[r],
+                                                   [.025, .975]), other.confidence_interval,
                                        atol=.2 * other.standard_error)
 
 
 def simulated(strata, n, gain, seed):
     """A pool of normal runs: the baseline around 100, one row that is better by so much."""
     rng = np.random.default_rng(seed)
-    parts = tuple(aggregates.Part(str(i), 'm', 'higher', 2, tuple(range(n)), 100 + np.array([[0.], [gain]])
-                                  + rng.normal(size=(2, n))) for i in range(strata))
+    parts = tuple(
+        aggregates.Part(str(i), 'm', 'higher', 2, tuple(range(n)), 100 +
+                        np.array([[0.], [gain]]) + rng.normal(size=(2, n)))
+        for i in range(strata))
     return aggregates.Pool(('vae', 'r'), ('VAE', 'R'), 0, parts, ((), ()), ())
 
 
 @pytest.mark.parametrize(('strata', 'n'), [(2, 3), (5, 2), (4, 5)])
 def test_coverage(strata, n):
-    """Improvement by 1 with noise 1: its IQM is 1% of 100, and a run beats one of the baseline with Phi(1 / sqrt 2)."""
+    """Improvement by 1 with noise 1: its IQM is 1% of 100, and a run beats one of the baseline
+    with Phi(1 / sqrt 2).
+    """
     runs, hits = 150, np.zeros(2)
     truths = (aggregates.iqms, 1.), (aggregates.improvement, stats.norm.cdf(.5**.5))
     for seed in range(runs):
@@ -165,7 +186,8 @@ def test_no_row_gains_by_a_missing_cell():
                 after = aggregates.overall(build(many | {t: many[t] | {row: values}}), ['m'])
                 for name in ('borda', 'improved', 'iqm'):
                     old, new = column(before, name), column(after, name)
-                    assert all(new[r] is None or new[r] <= old[r] + 1e-9 for r in old), (t, row, lost, name)
+                    assert all(new[r] is None or new[r] <= old[r] + 1e-9
+                               for r in old), (t, row, lost, name)
                     assert len(old) == len(new)
 
 
@@ -174,17 +196,26 @@ def test_missing_cells_are_named():
     del many['b']['r1']
     many['c']['r2'] = [None, None]
     many['a']['r5'][1] = None
-    own = {('a', 'r3'): {'m': metric(1., 'exact')}, ('a', 'r4'): {'m': metric(1., warning='degenerate')},
-           ('b', 'r4'): {'other': metric(1.)}}
+    own = {('a', 'r3'): {'m': metric(1., 'exact')},
+           ('a', 'r4'): {'m': metric(1.,
+                                     warning='degenerate')}, ('b', 'r4'): {'other': metric(1.)}}
     table = aggregates.overall(build(many, own=own), ['m'])
     named = {r.row: [table.notes[i - 1] for i in r.cells['missing'].notes] for r in table.rows}
-    assert {r: sorted(lines) for r, lines in named.items()} == {
-        'vae': [], 'r1': ['b: not a row of this table'], 'r2': ['c: failed: kl is nan'],
-        'r3': ['a: m by exact (10 examples)'], 'r4': ['a: m with a warning', 'b: no m'], 'r5': ['a: 1 of 2 seeds']}
-    assert {r.row: r.seeds for r in table.rows} == {
-        'vae': '6', 'r1': '4 of 6', 'r2': '4 of 6', 'r3': '4 of 6', 'r4': '2 of 6', 'r5': '5 of 6'}
+    assert {r: sorted(lines)
+            for r, lines in named.items()} == {
+                'vae': [], 'r1': ['b: not a row of this table'], 'r2': ['c: failed: kl is nan'],
+                'r3': ['a: m by exact (10 examples)'], 'r4': ['a: m with a warning', 'b: no m'],
+                'r5': ['a: 1 of 2 seeds']
+            }
+    assert {r.row: r.seeds
+            for r in table.rows} == {
+                'vae': '6', 'r1': '4 of 6', 'r2': '4 of 6', 'r3': '4 of 6', 'r4': '2 of 6',
+                'r5': '5 of 6'
+            }
     assert [r.cells['iqm'].text for r in table.rows if r.row in ('r1', 'r4')] == ['missing'] * 2
-    assert all(i in range(1, len(table.notes) + 1) for r in table.rows for i in r.cells['missing'].notes)
+    assert all(i in range(1,
+                          len(table.notes) + 1) for r in table.rows
+               for i in r.cells['missing'].notes)
 
 
 def test_which_metric():
@@ -225,8 +256,11 @@ def test_tables_without_the_baseline_are_left_out_by_name():
     many = random()
     del many['b']['vae']
     table = aggregates.overall(build(many), ['m'])
-    assert table.about[1] == "Left out: b: no row 'vae'." and 'a by m ↓ (6 rows, 4 seeds); c by m' in table.about[0]
-    with pytest.raises(UserError, match=r"nothing to aggregate \(a: no row 'vea'; b: no row 'vea'; c.*name another"):
+    assert table.about[1] == "Left out: b: no row 'vae'."
+    assert 'a by m ↓ (6 rows, 4 seeds); c by m' in table.about[0]
+    with pytest.raises(
+            UserError,
+            match=r"nothing to aggregate \(a: no row 'vea'; b: no row 'vea'; c.*name another"):
         aggregates.overall(build(many), ['m'], 'vea')
     with pytest.raises(UserError, match='nothing to aggregate'):
         aggregates.overall([])
@@ -234,7 +268,8 @@ def test_tables_without_the_baseline_are_left_out_by_name():
 
 def test_one_seed_has_no_interval():
     table = aggregates.overall(build(random(seeds=1)), ['m'])
-    assert all(c.summary is None or c.summary[1:] == (None, None, 0) for r in table.rows for c in r.cells.values())
+    assert all(c.summary is None or c.summary[1:] == (None, None, 0) for r in table.rows
+               for c in r.cells.values())
     assert sum(r.cells['borda'].best for r in table.rows) >= 1
 
 
@@ -246,8 +281,10 @@ def test_every_format(form):
     text = formats.FORMATS[form]([table])
     assert text == formats.FORMATS[form]([aggregates.overall(build(many), ['m'])])
     if form in ('terminal', 'markdown', 'latex'):
-        assert 'Mean over seeds' not in text and 'failed: kl is nan' in text and 'stratified bootstrap' in text
-        assert f'multiple, {statistics.multiple(10):.1f} for complete rows' in text      # 3 tables of 4 seeds
+        assert 'Mean over seeds' not in text and 'failed: kl is nan' in text
+        assert 'stratified bootstrap' in text
+        # 3 tables of 4 seeds
+        assert f'multiple, {statistics.multiple(10):.1f} for complete rows' in text
 
 
 def test_many_rows_are_fast():
@@ -264,7 +301,8 @@ def test_many_rows_are_fast():
 def test_profile_is_one_less_the_distribution():
     scores = np.random.default_rng(0).normal(size=(3, 9)).round(1)
     at = np.linspace(-2, 2, 41)
-    np.testing.assert_allclose(profiles.profile(scores, at), [1 - stats.ecdf(s).cdf.evaluate(at) for s in scores])
+    np.testing.assert_allclose(profiles.profile(scores, at),
+                               [1 - stats.ecdf(s).cdf.evaluate(at) for s in scores])
     assert profiles.profile([np.nan, 1.], [-1e9]) == [.5]
 
 
@@ -273,30 +311,44 @@ def test_figures(rows):
     many = random(rows, 3)
     many['a']['r1'][0] = None
     many['b']['late'] = [None] * 3
-    draw = lambda: profiles.render(found := aggregates.pool(build(many), ['m']), aggregates.tabulate(found))
+    draw = lambda: profiles.render(found := aggregates.pool(build(many), ['m']),
+                                   aggregates.tabulate(found))
     first, second = draw(), draw()
-    assert first == second and [d.name for d in first] == ['performance-profiles', 'improvement']
+    assert first == second and [d.name
+                                for d in first] == ['performance-profiles', 'improvement']
     for drawn in first:
         assert drawn.files['png'].startswith(b'\x89PNG') and drawn.alt
         xml.etree.ElementTree.fromstring(drawn.files['svg'])
-    scores, improved = (list(csv.DictReader(io.StringIO(d.files['csv'].decode()))) for d in first)
+    scores, improved = (list(csv.DictReader(io.StringIO(d.files['csv'].decode())))
+                        for d in first)
     assert len(scores) == (rows + 1) * 9 and len(improved) == rows
     base = np.mean(many['c']['vae'])
     line = next(s for s in scores if (s['row'], s['table'], s['seed']) == ('r1', 'c', '2'))
     assert float(line['score']) == pytest.approx(100 * (base - many['c']['r1'][2]) / base)
     assert [s['score'] for s in scores if s['row'] == 'late'] == [''] * 9
-    assert improved[-1]['row'] == 'late' and improved[-1]['improved'] == '' and improved[-1]['missing'] == '9'
+    assert improved[-1]['row'] == 'late' and improved[-1]['improved'] == '' and improved[-1][
+        'missing'] == '9'
 
 
 def test_colours_tell_what_an_interval_says():
     found = simulated(6, 4, 3., 0)
     table = aggregates.tabulate(found)
-    verdict = lambda low, high, missing=0: profiles.verdict(table.rows[0]._replace(cells={
-        'improved': table.rows[0].cells['improved']._replace(summary=statistics.Summary(.6, low, high, 9)),
-        'missing': table.rows[0].cells['missing']._replace(summary=statistics.Summary(missing, None, None, 0))}))
-    assert [verdict(.55, .7), verdict(.1, .4), verdict(.4, .7), verdict(None, None), verdict(.55, .7, 2)] == [
-        profiles.BETTER, profiles.WORSE, profiles.EVEN, profiles.EVEN, profiles.PART]
-    assert len({c for c, _ in (profiles.BETTER, profiles.WORSE, profiles.EVEN, profiles.PART)}) == 4
+    verdict = lambda low, high, missing=0: profiles.verdict(table.rows[0]._replace(
+        cells={
+            'improved': table.rows[0].cells['improved']._replace(summary=statistics.Summary(
+                .6, low, high, 9)), 'missing': table.rows[0].cells['missing']._replace(
+                    summary=statistics.Summary(missing, None, None, 0))
+        }))
+    assert [
+        verdict(.55, .7),
+        verdict(.1, .4),
+        verdict(.4, .7),
+        verdict(None, None),
+        verdict(.55, .7, 2)
+    ] == [profiles.BETTER, profiles.WORSE, profiles.EVEN, profiles.EVEN, profiles.PART]
+    assert len(
+        {c
+         for c, _ in (profiles.BETTER, profiles.WORSE, profiles.EVEN, profiles.PART)}) == 4
     assert {profiles.BETTER[0], profiles.WORSE[0], profiles.EVEN[0]} <= set(style.COLORS)
 
 

@@ -22,8 +22,9 @@ def test_keys_of_the_schema_are_those_of_the_engine():
 def test_every_key_of_a_row_decides_one_thing_and_says_what_it_is():
     decided = [config_keys.decided_by(x) for x in ('parameters', 'numbers', 'speed')]
     assert sorted(sum(decided, ())) == sorted(config_keys.fields(config_keys.Row))
-    kinds = (config_keys.Table, config_keys.Row, config_keys.Tables, config_keys.Entry, config_keys.Named,
-             config_keys.Optimizer, config_keys.Protocol, config_keys.Evaluation)
+    kinds = (config_keys.Table, config_keys.Row, config_keys.Tables, config_keys.Entry,
+             config_keys.Named, config_keys.Optimizer, config_keys.Protocol,
+             config_keys.Evaluation)
     for kind in kinds:
         for name, field in config_keys.fields(kind).items():
             assert field.metadata['help'].endswith('.'), name

@@ -67,7 +67,8 @@ def test_every_method_of_text_has_a_row():
 def test_every_row_can_be_built(text):
     info = datasets.load('synthetic', sentences=8, eval_sentences=4).schema
     for row in only_table(text).rows:
-        method = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+        method = build(row.config, info, core.Recipe(2, 1, 8,
+                                                     optimizer(row.config['optimizer'])))
         assert set(method.evals) <= set(core.EVALS), row.name
 
 
@@ -82,7 +83,8 @@ def test_every_row_of_an_image_table_can_be_built(text):
     for name, found in tables(text).items():
         info = POINTS.get(name, BINARY if name.endswith('static') else LABELLED)
         for row in found.rows if name != 'text' else ():
-            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            made = build(row.config, info,
+                         core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
             assert set(made.evals) <= set(core.EVALS), row.name
 
 
@@ -213,5 +215,6 @@ def test_a_text_table_from_corpus_to_listing(tmp_path):
         assert ('Interpolation between posterior means' in text) == (row != 'davam')
     davam = found['davam'].metrics
     assert davam['nll_paper'].value < davam['elbo'].value - 3
-    assert 'probe_100' in davam and 'bleu' in found['dae'].metrics and 'prior_ll' in found['vae'].metrics
+    assert 'probe_100' in davam and 'bleu' in found['dae'].metrics and 'prior_ll' in found[
+        'vae'].metrics
     assert found['dae'].metrics['nll_iw'].note.startswith('proposal')

@@ -105,8 +105,9 @@ def large(rows=120, seeds=5, metrics=12):
                                             better=('lower', 'higher', None)[m % 3],
                                             note=f'a note on row {r}' if m == 1 else None)
                       for m in range(metrics) if m or r % 10}
-            result = results.checked(fake(f'row_{r}', seed, order=r, table='large', metrics=values,
-                                          label=f'Method {r} (with a label)'))
+            result = results.checked(
+                fake(f'row_{r}', seed, order=r, table='large', metrics=values,
+                     label=f'Method {r} (with a label)'))
             found.append(tables.Found(pathlib.Path(results.filename(result)), result))
     return tables.build('large', found)
 

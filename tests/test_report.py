@@ -1,22 +1,16 @@
 """Tables from result files: numbers, marks, formats, and what is left out."""
-import csv
-import io
-import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from test_results import fake, kept, metric
 
 from vaebench import report
 from vaebench.errors import UserError
 from vaebench.experiment import results
-from vaebench.report import cli, formats, latex, tables
-from vaebench.report.formats import grid as layout
+from vaebench.report import cli, formats, tables
 
 COMMITTED = pathlib.Path(__file__).parent.parent / 'benchmarks' / 'results'
 IW, EXACT = 'importance sampling, S=500', 'exact'
@@ -30,21 +24,26 @@ def put(folder, *many):
 
 def toy(folder, seeds=2):
     """Three rows: a language model with an exact NLL, a VAE and a better VAE."""
-    for order, (row, values) in enumerate({'lm': (101., 102.), 'vae': (100., 101.), 'fb': (98., 99.5)}.items()):
+    for order, (row, values) in enumerate(
+        {'lm': (101., 102.), 'vae': (100., 101.), 'fb': (98., 99.5)}.items()):
         for seed in range(seeds):
             x = values[seed % 2] + 0.01 * (seed // 2)
-            metrics = {'nll_iw': metric(x, EXACT if row == 'lm' else IW, samples=None if row == 'lm' else 500,
-                                        stderr=0.5)}
+            metrics = {
+                'nll_iw': metric(x, EXACT if row == 'lm' else IW,
+                                 samples=None if row == 'lm' else 500, stderr=0.5)
+            }
             if row != 'lm':
                 metrics['kl'] = metric(0.25 * order + seed, 'closed form', better=None)
-                metrics['au'] = metric(4 * order + seed, 'variance of means', unit='units', better='higher')
+                metrics['au'] = metric(4 * order + seed, 'variance of means', unit='units',
+                                       better='higher')
             put(folder, fake(row, seed, order=order, metrics=metrics))
     return folder
 
 
 GOLDEN = """**Toy table**
 
-| method | nll_iw (nats/sentence) ↓ | kl (nats/sentence) | au (units) ↑ | seeds | steps | parameters | train (s) |
+| method | nll_iw (nats/sentence) ↓ | kl (nats/sentence) | au (units) ↑ | \
+seeds | steps | parameters | train (s) |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | LM | 101.50 <sub>[95.15, 107.85] ±0.50 [1]</sub> | — | — | 2 | 1,000 | 12,345 | 12.5 |
 | VAE | 100.50 <sub>[94.15, 106.85] ±0.50</sub> | \
@@ -52,16 +51,19 @@ GOLDEN = """**Toy table**
 | FB | **98.75** <sub>[89.22, 108.28] ±0.50</sub> | \
 1.00 <sub>[-5.35, 7.35]</sub> | **8.5** <sub>[2.1, 14.9]</sub> | 2 | 1,000 | 12,345 | 12.5 |
 
-Mean over seeds, [95% interval over seeds, Student's t]. With 2 seeds it reaches 12.7 standard errors either side and \
-says little. \
+Mean over seeds, [95% interval over seeds, Student's t]. With 2 seeds it reaches \
+12.7 standard errors either side and says little. \
 ±: standard error over test examples, apart from the seeds. \
-Bold: best of its estimator, and every row whose differences from it, paired by seed, have an interval that \
-is not wholly worse; with up to 3 seeds it must also be at least as good with one of them.
+Bold: best of its estimator, and every row whose differences from it, paired by seed, \
+have an interval that is not wholly worse; \
+with up to 3 seeds it must also be at least as good with one of them.
 
-Dataset: toy (test), sha256 0123456789ab. Parameters evaluated: best on validation. Device: 1 x cpu (Toy CPU). \
+Dataset: toy (test), sha256 0123456789ab. Parameters evaluated: best on validation. \
+Device: 1 x cpu (Toy CPU). \
 Versions: jax 0.10.2. Revision: aaaaaaaaaa.
 
-Estimators: nll_iw: importance sampling, S=500 (10 examples, 500 samples); kl: closed form (10 examples); \
+Estimators: nll_iw: importance sampling, S=500 (10 examples, 500 samples); \
+kl: closed form (10 examples); \
 au: variance of means (10 examples).
 
 - [1] nll_iw: exact (10 examples); ranked apart from the others
@@ -82,238 +84,13 @@ def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path):
         assert once == report.render([first], form) == report.render([second], form) and once[0]
 
 
-# Formats
-
-
-def test_csv_round_trip(tmp_path):
-    found = tables.collect([toy(tmp_path, 5)])[0]
-    lines = list(csv.DictReader(io.StringIO(formats.to_csv(found))))
-    assert len(lines) == 3 * (3 + 3)
-    by = {(line['row'], line['metric']): line for line in lines}
-    for row in found[0].rows:
-        for name, cell in row.cells.items():
-            line = by[row.row, name]
-            if cell.summary is None:
-                assert line['text'] == '—' and line['mean'] == line['low'] == line['seeds'] == ''
-                continue
-            assert tuple(float(line[k]) for k in ('mean', 'low', 'high', 'seeds')) == cell.summary
-            assert line['best'] == ('*' if cell.best else '') and line['unit'] in ('nats/sentence', 'units')
-    assert by['lm', 'nll_iw']['estimator'] == 'exact (10 examples)'
-
-
-def test_few_seeds_are_said_of_the_row_that_has_fewest(tmp_path):
-    put(tmp_path, *(fake('vae', s, metrics={'nll_iw': metric(100. + s)}) for s in range(6)),
-        *(fake('fb', s, order=1, metrics={'nll_iw': metric(99.5 + 2 * s)}) for s in range(2)),
-        fake('lucky', order=2, metrics={'nll_iw': metric(1.)}))
-    text = report.render([tmp_path], 'markdown')[0]
-    assert 'With 2 seeds it reaches 12.7' in text and 'with up to 3 seeds' in text
-    assert '| 1.00† |' in text and '**100.50**' in text          # one seed that is left is not the best of many
-
-
-def test_an_outlier_does_not_hide_decimals(tmp_path):
-    put(tmp_path, *(fake(f'r{i}', order=i, metrics={'ppl': metric(x)}) for i, x in enumerate((4.81, 4.92, 5e4))))
-    text = report.render([tmp_path], 'markdown')[0]
-    assert '| **4.81**† |' in text and '50000.00†' in text
-    assert tables.digits([3e3, 5e3, 7e3], [.5]) == 1 and tables.digits([.01, .02], [.5]) == 4
-
-
-def everything(folder):
-    """Tables with all that one can hold: committed results and rows that failed, are missing or have two settings."""
-    toy(folder / 'toy', 3)
-    put(folder / 'toy', fake('two', order=5), fake('two', order=5, config={'lr': 1}, config_hash='f' * 10),
-        fake('lost', order=6, status='failed', reason='kl is nan', metrics={}),
-        fake('warned', order=7, metrics={'kl': metric(1 / 3, warning='odd'), 'au': metric(float('nan'))}))
-    return tables.collect([folder / 'toy', COMMITTED / 'ptb-small', COMMITTED / 'quickstart'])[0]
-
-
-def test_csv_loses_no_number(tmp_path):
-    found = everything(tmp_path)
-    lines = iter(csv.DictReader(io.StringIO(formats.to_csv(found))))
-    for table in found:
-        for row in table.rows:
-            for c in table.columns:
-                cell, line = row.cells[c.name], next(lines)
-                assert (line['table'], line['row'], line['metric']) == (table.table, row.row, c.name)
-                number = lambda key: float(line[key]) if line[key] else None     # noqa: B023
-                summary = tuple(number(k) for k in ('mean', 'low', 'high', 'seeds'))
-                assert summary == (cell.summary or (None,) * 4) and number('stderr') == (
-                    cell.stderr if cell.summary else None)
-                pairs = [p.split(':') for p in line['values'].split(';') if p]
-                assert {int(k): float(v) for k, v in pairs} == cell.seeds
-            assert [float(next(lines)['mean'] or 'nan') for _ in tables.FACTS] == pytest.approx(
-                [np.nan if row.facts[n] is None else row.facts[n] for n in tables.FACTS], abs=0, rel=0, nan_ok=True)
-            assert [next(lines)['text'] for _ in row.published] == [v.text for v, _, _ in row.published]
-    assert next(lines, None) is None
-
-
-def test_json_reads_back_as_it_was(tmp_path):
-    found = everything(tmp_path)
-    back = formats.read_json(formats.to_json(found))
-    assert back == found and formats.to_json(back) == formats.to_json(found)
-    assert [type(x) for t in back for x in (t, t.columns[0], *t.rows)] == [
-        type(x) for t in found for x in (t, t.columns[0], *t.rows)]
-    for form, function in formats.FORMATS.items():
-        assert function(back) == function(found), form
-
-
-def test_json_round_trip(tmp_path):
-    found = tables.collect([toy(tmp_path, 5)])[0]
-    table, = json.loads(formats.to_json(found))['tables']
-    written = {(r.row, r.seed): r for r in results.read_all(tmp_path)[0]}
-    for row in table['rows']:
-        assert (row['steps'], row['parameters'], row['train']) == (1000, 12345, 12.5)
-        for name, cell in row['metrics'].items():
-            assert cell['seeds'] == {
-                str(s): r.metrics[name].value for (k, s), r in written.items()
-                if k == row['row'] and name in r.metrics}
-            if cell['seeds']:
-                assert cell['mean'] == pytest.approx(np.mean(list(cell['seeds'].values())), abs=1e-12)
-
-
-def test_latex_is_balanced_and_escaped(tmp_path):
-    put(tmp_path, fake('a', label='50% & β_1 #2 {x} ~^\\ $', title='100% "sure"', metrics={'f_1': metric(1.)}),
-        fake('b', label='[0] *', order=1, metrics={}), fake('c', order=2, status='failed', reason='a_b'))
-    text, _ = report.render([tmp_path], 'latex')
-    label = (r'50\% \& \ensuremath{\beta}\_1 \#2 \{x\} '
-             r'{\textasciitilde}{\textasciicircum}{\textbackslash} \$')
-    assert f'{label} &' in text
-    assert r'\caption{100\% {\textquotedblleft}sure{\textquotedblright}}' in text
-    assert r'f\_1 (nats/sentence) \ensuremath{\downarrow}' in text
-    assert '\n{}[0] * & {\\textemdash} &' in text and r'failed: a\_b' in text
-    assert text.startswith('% \\usepackage{')
-    bare = re.sub(r'\\.', '', text)
-    assert bare.count('{') == bare.count('}') and bare.count('$') % 2 == 0
-    depth = 0
-    for c in bare:
-        depth += (c == '{') - (c == '}')
-        assert depth >= 0
-    assert re.findall(r'\\begin\{(\w+)\}', text) == re.findall(r'\\end\{(\w+)\}', text)[::-1] == ['table', 'tabular']
-    assert len({len(re.findall(r'(?<!\\)&', line)) for line in text.splitlines() if line.endswith(r' \\')}) == 1
-    assert text.isascii()
-
-
-def test_latex_of_any_text_is_ascii_and_balanced():
-    text = 'β Ω ς ο Α é ñ Ő ş ij ² ₁ 中 🙂 ½ ﬁ -- \'\' ,, ?` "a" \\ ← ⌊x⌋ \u200b ё'
-    escaped = latex.escape(text)
-    assert escaped.isascii() and escaped.count('$') % 2 == 0 and escaped.count('{') == escaped.count('}')
-    for part in (r'\ensuremath{\beta} \ensuremath{\Omega} \ensuremath{\varsigma} o A',
-                 r"\'e \~n \H{O} \c{s} ij \ensuremath{^2} \ensuremath{_1} \texttt{U+4E2D}",
-                 r'\texttt{U+4E2D} \texttt{U+1F642} 1/2',
-                 "fi -{}- '{}' ,{}, ?{}` {\\textquotedblleft}a{\\textquotedblright} {\\textbackslash}",
-                 r'\ensuremath{\leftarrow} \ensuremath{\lfloor}x\ensuremath{\rfloor} \texttt{U+200B}'):
-        assert part in escaped
-
-
-def test_latex_means_what_the_text_said():
-    from pylatexenc.latex2text import LatexNodes2Text
-    text = ('β Ω é ñ Ő Ű ş ø Łukasz naïve – — … † · ± ≤ ≥ ≠ ≈ ∞ ∈ ∑ ∂ ⌊x⌋ ℓ ↑ → × § £ 50% & #2 a_1 '
-            '{b} ~ $ < >')
-    for word in text.split():
-        assert LatexNodes2Text().latex_to_text(latex.escape(word)) == word
-
-
-def compiled(folder, text):
-    """The log of pdflatex, which must not stop."""
-    if not shutil.which('pdflatex'):
-        pytest.skip('no pdflatex: install TeX, on Debian with apt-get install texlive-latex-base')
-    head = '\\documentclass{article}\n' + text.splitlines()[0].removeprefix('% ')
-    (folder / 'x.tex').write_text(f'{head}\n\\begin{{document}}\n{text}\\end{{document}}\n')
-    for _ in range(2):
-        run = subprocess.run(['pdflatex', '-interaction=nonstopmode', '-halt-on-error', 'x.tex'], cwd=folder,
-                             capture_output=True, text=True, errors='replace')
-        assert run.returncode == 0, run.stdout[-2000:]
-    return (folder / 'x.log').read_text(errors='replace')
-
-
-def test_latex_compiles(tmp_path):
-    signs = ''.join((*latex._SIGNS, *latex._PLAIN, *map(chr, range(0xA1, 0x250)),
-                     *map(chr, range(0x391, 0x3CA))))
-    put(tmp_path / 'a', fake('a', label='50% & β_1 #2 {x} ~^\\ $', title='100% "sure"', metrics={'f_1': metric(1.)}),
-        fake('b', label='[0] *', order=1, metrics={}), fake('z', label=signs, order=2, metrics={}),
-        fake('c', order=2, status='failed', reason='a_b ' * 40))
-    log = compiled(tmp_path, report.render([tmp_path / 'a'], 'latex')[0])
-    assert 'Missing character' not in log and 'Overfull' not in log
-
-
-def test_long_and_wide_tables_break_across_pages(tmp_path):
-    names = [f'metric_{i}' for i in range(9)]
-    put(tmp_path / 'a', *(fake(f'r{i}', s, label=f'method & number {i:02}', order=i, metrics={
-        m: metric(100. + i + s, stderr=.5) for m in names}) for i in range(60) for s in range(2)))
-    text = report.render([tmp_path / 'a'], 'latex')[0]
-    parts = re.findall(r'\\begin\{longtable\}.*?\\end\{longtable\}', text, re.S)
-    assert len(parts) > 2 and '{table}' not in text
-    for part in parts:
-        assert part.count('method \\& number ') == 60
-    assert [n for n in names for part in parts if latex.escape(n) in part.split(r'\endfirsthead')[0]] == names
-    log = compiled(tmp_path, text)
-    assert 'Missing character' not in log and 'Overfull \\hbox' not in log
-    pages = int(re.search(r'\((\d+) pages', log)[1])
-    assert pages >= 2 * len(parts)
-
-
-def rendered(text):
-    """(paragraphs, tables as rows of cells) of Markdown as GitHub shows it, without emphasis."""
-    markdown_it = pytest.importorskip('markdown_it')
-    tokens = markdown_it.MarkdownIt('commonmark').enable('table').parse(text)
-    plain = lambda t: re.sub('</?sub>', '', ''.join(c.content for c in t.children))
-    lines, grids, cell = [], [], False
-    for token in tokens:
-        if token.type == 'table_open':
-            grids.append([])
-        elif token.type == 'tr_open':
-            grids[-1].append([])
-        elif token.type in ('th_open', 'td_open', 'th_close', 'td_close'):
-            cell = token.type.endswith('open')
-        elif token.type == 'inline':
-            (grids[-1][-1] if cell else lines).append(plain(token))
-    return lines, grids
-
-
-def test_markdown_renders(tmp_path):
-    found = everything(tmp_path)
-    put(tmp_path / 'odd', fake('a', label='x|y <b> *z* _u_ ~~v~~ `w` &amp; [p](q) \\', title='1. #2 *t* <!-- [r]: s',
-                               metrics={'f_1 | _g_ ^': metric(-1.5, note='- a <i> note_')}))
-    found += tables.collect([tmp_path / 'odd'])[0]
-    lines, grids = rendered(formats.to_markdown(found))
-    assert len(grids) == len(found)
-    for table, grid in zip(found, grids, strict=True):
-        headers, rows = layout.grid(table)
-        assert grid[0] == [str(h) for h in headers]
-        for cells, row in zip(grid[1:], rows, strict=True):
-            assert cells == [p if isinstance(p, str) else p.main + '†' * p.dagger + ' ' * bool(p.small or p.marks)
-                             + ' '.join(filter(None, [p.small, p.marks])) for p in row]
-        assert {table.title, *layout.below(table, 'Bold')} <= set(lines)
-        assert {f'[{i}] {note}' for i, note in enumerate(table.notes, 1)} <= set(lines)
-
-
-def test_markdown_cells_stay_cells(tmp_path):
-    put(tmp_path, fake('a', label='x|y <b> *z*\n2', value=100.5))
-    line = next(line for line in report.render([tmp_path], 'markdown')[0].splitlines() if 'x' in line and 'y' in line)
-    assert line.startswith(r'| x\|y \<b\> \*z\* 2 | 100.50† <sub>±0.50</sub> |')
-
-
-def test_terminal(tmp_path):
-    text = report.render([toy(tmp_path)], 'terminal')[0]
-    assert '98.75*' in text and '[89.22, 108.28] ±0.50' in text and '\x1b' not in text
-    assert '*: best of its estimator' in text and not any(line != line.rstrip() for line in text.splitlines())
-    assert max(map(len, report.render([tmp_path], 'terminal', width=80)[0].splitlines())) <= 80
-    assert re.search(r'\x1b\[1m *98.75\*', report.render([tmp_path], 'terminal', color=True)[0])
-
-
-@pytest.mark.parametrize(('value', 'shown'), [
-    (4e66, '4e+66'), (1234.56, '1234.6'), (101.234, '101.23'), (0.5, '0.500'), (0.00012345, '0.000123'),
-    (-0.0001, '-0.000100'), (0., '0'), (32, '32')])
-def test_digits(tmp_path, value, shown):
-    put(tmp_path, fake(metrics={'m': metric(value)}))
-    assert f'| {shown}† |' in report.render([tmp_path], 'markdown')[0]
-
-
 # What is left out, failed or missing
 
 
 def test_runs_of_a_row(tmp_path):
     git = {'revision': 'b' * 40, 'dirty': True}
-    put(tmp_path, fake('a', 1, status='failed', reason='kl\nis nan', metrics={}, git=git), fake('a', 0, method='m'))
+    put(tmp_path, fake('a', 1, status='failed', reason='kl\nis nan', metrics={}, git=git),
+        fake('a', 0, method='m'))
     (table,), _ = tables.collect([tmp_path])
     own, times = fake('a')['config_hash'], fake('a')['times']
     assert table.rows[0].runs == (
@@ -335,10 +112,13 @@ def test_parameters_are_those_that_were_kept(tmp_path):
     assert parameters(tmp_path) == [
         'Parameters evaluated: best on validation, of every row that trains.']
     put(tmp_path, fake('c', order=2, parameters=kept('best', 'last')),
-        fake('d', order=3, parameters=kept('best', 'none')),          # its second phase took no step
+        # its second phase took no step
+        fake('d', order=3, parameters=kept('best', 'none')),
         fake('e', order=4, parameters=kept('none')),
         fake('f', order=5, parameters=kept('best'), status='failed', reason='nan', metrics={}))
-    assert parameters(tmp_path) == ['Parameters evaluated: best on validation (A, D); last (C).']
+    assert parameters(tmp_path) == [
+        'Parameters evaluated: best on validation (A, D); last (C).'
+    ]
     put(tmp_path / 'none', fake('b', parameters=[]))
     assert parameters(tmp_path / 'none') == []
 
@@ -350,10 +130,14 @@ def row_of(text, label):
 def test_bad_files_change_no_row(tmp_path):
     clean = report.render([toy(tmp_path)], 'markdown')[0]
     one = next(tmp_path.glob('vae*')).read_text()
-    for name, text in {'a': one[:200], 'b': '{"x": 1}', 'c': one, 'd': one.replace('"seed": 0', '"seed": "0"')}.items():
+    for name, text in {
+            'a': one[:200], 'b': '{"x": 1}', 'c': one, 'd': one.replace(
+                '"seed": 0', '"seed": "0"')
+    }.items():
         (tmp_path / f'{name}.json').write_text(text)
     text, problems = report.render([tmp_path], 'markdown')
-    assert text == clean and [p.split(':')[0] for p in problems] == [str(tmp_path / f'{c}.json') for c in 'abcd']
+    assert text == clean and [p.split(':')[0] for p in problems
+                              ] == [str(tmp_path / f'{c}.json') for c in 'abcd']
 
 
 def test_duplicates_over_folders(tmp_path):
@@ -371,7 +155,8 @@ def test_two_settings_of_one_row(tmp_path):
     other = fake('fb', order=2, config={'lr': 1}, config_hash='f' * 10)
     put(tmp_path, other)
     text, problems = report.render([tmp_path], 'markdown')
-    assert len(problems) == 1 and problems[0].count('.json') == 2 and 'ffffffffff' in problems[0]
+    assert len(problems) == 1 and problems[0].count(
+        '.json') == 2 and 'ffffffffff' in problems[0]
     assert row_of(text, 'FB').startswith('| FB | two settings | two settings |')
     assert row_of(text, 'LM').startswith('| LM | 101.5 <sub>[95.1, 107.9]')
     manifest = {'tables': [{'table': 'toy', 'title': 'Toy table', 'seeds': [0, 1], 'rows': [
@@ -387,21 +172,33 @@ def test_other_data_is_refused(tmp_path):
     put(tmp_path, fake('extra', order=9, dataset={'sha256': 'f' * 64}))
     text, problems = report.render([tmp_path], 'markdown')
     assert text == clean and len(problems) == 1
-    assert 'extra.s0' in problems[0] and 'lm.s0' in problems[0] and 'ffffffffffff' in problems[0]
+    assert all(x in problems[0] for x in ('extra.s0', 'lm.s0', 'ffffffffffff'))
 
 
 def test_failed_and_missing_cells(tmp_path):
     toy(tmp_path / 'results')
-    rows = [{'row': r, 'label': r.upper(), 'order': i, 'hash': fake(r)['config_hash'], 'seeds': [0, 1]}
-            for i, r in enumerate(('lm', 'vae', 'fb', 'bad', 'late'))]
+    rows = [{
+        'row': r, 'label': r.upper(), 'order': i, 'hash': fake(r)['config_hash'],
+        'seeds': [0, 1]
+    } for i, r in enumerate(('lm', 'vae', 'fb', 'bad', 'late'))]
     rows[1]['seeds'] = [0, 1, 2, 3]
-    results.write_manifest(tmp_path, {'tables': [{'table': 'toy', 'title': 'Planned', 'columns': ['au', 'kl', 'none'],
-                                                  'rows': rows}]})
-    put(tmp_path / 'results', fake('vae', 2, status='failed', reason='non-finite rec\nat step 30', metrics={}),
-        *(fake('bad', s, order=3, status='failed', reason='kl is nan', metrics={}) for s in range(2)))
+    results.write_manifest(
+        tmp_path, {
+            'tables': [{
+                'table': 'toy', 'title': 'Planned', 'columns': ['au', 'kl', 'none'],
+                'rows': rows
+            }]
+        })
+    put(
+        tmp_path / 'results',
+        fake('vae', 2, status='failed', reason='non-finite rec\nat step 30', metrics={}),
+        *(fake('bad', s, order=3, status='failed', reason='kl is nan', metrics={})
+          for s in range(2)))
     text, problems = report.render([tmp_path], 'markdown')
-    assert problems == [] and text.startswith('**Planned**\n\n| method | au (units) ↑ | kl (nats/sentence) | nll_iw ')
-    assert row_of(text, 'BAD').startswith('| BAD | failed: kl is nan | failed | failed | 0 of 2 [')
+    assert problems == [] and text.startswith(
+        '**Planned**\n\n| method | au (units) ↑ | kl (nats/sentence) | nll_iw ')
+    assert row_of(text,
+                  'BAD').startswith('| BAD | failed: kl is nan | failed | failed | 0 of 2 [')
     assert row_of(text, 'LATE').startswith('| LATE | missing | missing | missing | 0 of 2 [')
     assert '| 2 of 4 [' in row_of(text, 'VAE')
     assert '] VAE: seed 2 failed: non-finite rec at step 30; seed 3 missing\n' in text
@@ -409,20 +206,30 @@ def test_failed_and_missing_cells(tmp_path):
 
 
 def test_estimators_are_ranked_apart(tmp_path):
-    put(tmp_path, *(fake(r, metrics={'m': metric(v, e, samples=s)}) for r, v, e, s in [
-        ('a', 1., EXACT, None), ('b', 2., IW, 500), ('c', 3., IW, 500), ('d', 0.5, IW, 50), ('e', 4., EXACT, None)]))
+    put(
+        tmp_path,
+        *(fake(r, metrics={'m': metric(v, e, samples=s)})
+          for r, v, e, s in [('a', 1., EXACT,
+                              None), ('b', 2., IW, 500), ('c', 3., IW,
+                                                          500), ('d', 0.5, IW,
+                                                                 50), ('e', 4., EXACT, None)]))
     table, = tables.collect([tmp_path])[0]
     assert [(r.row, r.cells['m'].best, len(r.cells['m'].notes)) for r in table.rows] == [
         ('a', True, 0), ('b', True, 1), ('c', False, 1), ('d', False, 1), ('e', False, 0)]
-    assert table.notes == ('m: importance sampling, S=500 (10 examples, 500 samples); ranked apart from the others',
-                           'm: importance sampling, S=500 (10 examples, 50 samples); ranked apart from the others')
+    assert table.notes == (
+        'm: importance sampling, S=500 (10 examples, 500 samples); ranked apart from the '
+        'others',
+        'm: importance sampling, S=500 (10 examples, 50 samples); ranked apart from the others')
 
 
 def test_the_wording_of_an_estimator_sets_nothing_apart(tmp_path):
     rows = ('a', 1., 'importance sampling'), ('b', 2., 'importance weights')
     for row, value, words in rows:
-        put(tmp_path / 'a', *(fake(row, s, metrics={
-            'm': {**metric(value + s, 'iw', samples=50), 'estimator': words}}) for s in range(2)))
+        put(
+            tmp_path / 'a',
+            *(fake(row, s,
+                   metrics={'m': {**metric(value + s, 'iw', samples=50), 'estimator': words}})
+              for s in range(2)))
     (table,), _ = tables.collect([tmp_path / 'a'])
     assert table.notes == () and [r.cells['m'].best for r in table.rows] == [True, False]
     assert {r.cells['m'].estimator for r in table.rows} == {
@@ -436,12 +243,15 @@ def test_the_wording_of_an_estimator_sets_nothing_apart(tmp_path):
 
 
 def test_seeds_with_different_estimators_are_not_averaged(tmp_path):
-    put(tmp_path, fake('a', 0, metrics={'m': metric(1., IW)}), fake('a', 1, metrics={'m': metric(1., EXACT)}))
-    assert row_of(report.render([tmp_path], 'markdown')[0], 'A').startswith('| A | mixed <sub>[1]</sub> |')
+    put(tmp_path, fake('a', 0, metrics={'m': metric(1., IW)}),
+        fake('a', 1, metrics={'m': metric(1., EXACT)}))
+    assert row_of(report.render([tmp_path], 'markdown')[0],
+                  'A').startswith('| A | mixed <sub>[1]</sub> |')
 
 
 def test_lost_values_and_warnings_are_noted(tmp_path):
-    put(tmp_path, fake('a', 0, metrics={'m': metric(1.5)}), fake('a', 1, metrics={'m': metric(float('nan'))}))
+    put(tmp_path, fake('a', 0, metrics={'m': metric(1.5)}),
+        fake('a', 1, metrics={'m': metric(float('nan'))}))
     text = report.render([tmp_path], 'markdown')[0]
     assert row_of(text, 'A').startswith('| A | 1.50† <sub>[1,2]</sub> |')
     assert '- [1] m: value was nan\n- [2] m of A: 1 of 2 seeds\n' in text
@@ -461,7 +271,8 @@ def test_command_line(tmp_path, capsys):
     assert (code, out, err) == (0, GOLDEN, '')
     file = tmp_path / 'out' / 'table.md'
     assert call(capsys, f'--results={folder}', '--format=markdown', f'--out={file}')[0] == 0
-    assert file.read_text() == GOLDEN and [p.name for p in file.parent.iterdir()] == ['table.md']
+    assert file.read_text() == GOLDEN and [p.name
+                                           for p in file.parent.iterdir()] == ['table.md']
     (folder / 'results' / 'x.json').write_text('{')
     code, out, err = call(capsys, f'--results={folder}', '--format=markdown', '--columns=kl')
     assert code == 0 and 'nll_iw' not in out and err.count('\n') == 1 and 'x.json' in err
@@ -471,14 +282,16 @@ def test_command_line(tmp_path, capsys):
 def test_unusable_input_is_one_line(tmp_path, capsys):
     empty, full = tmp_path / 'empty', toy(tmp_path / 'full')
     empty.mkdir()
-    for args, message in [
-            ([], 'give --results=DIR'), (['--results=nowhere'], 'nowhere: no such folder'),
-            ([f'--results={empty}'], f'no results in {empty}; run vaebench'), (['--reslts=x'], 'Did you mean: results'),
-            ([f'--results={full}', '--format=htm'], 'format'), ([full], f'did you mean --results={full}'),
-            ([f'--results={full}', '--columns=kll'], "did you mean 'kl'"),
-            (['--check'], '--check goes with --readme=FILE or --cards=FILE'),
-            ([f'--results={full}', '--table=tob'], "did you mean 'toy'"),
-            (['--readme=no.md'], 'no.md: cannot be read')]:
+    for args, message in [([], 'give --results=DIR'),
+                          (['--results=nowhere'], 'nowhere: no such folder'),
+                          ([f'--results={empty}'], f'no results in {empty}; run vaebench'),
+                          (['--reslts=x'], 'Did you mean: results'),
+                          ([f'--results={full}', '--format=htm'], 'format'),
+                          ([full], f'did you mean --results={full}'),
+                          ([f'--results={full}', '--columns=kll'], "did you mean 'kl'"),
+                          (['--check'], '--check goes with --readme=FILE or --cards=FILE'),
+                          ([f'--results={full}', '--table=tob'], "did you mean 'toy'"),
+                          (['--readme=no.md'], 'no.md: cannot be read')]:
         code, out, err = call(capsys, *args)
         assert code == 2 and out == '' and err.count('\n') == 1 and message in err, (args, err)
 
@@ -498,10 +311,12 @@ def test_readme_splice_and_check(tmp_path, capsys):
     readme.write_text(README)
     toy(tmp_path / 'data')
     code, _, err = call(capsys, f'--readme={readme}', '--check')
-    assert code == 1 and err.count('\n') == 1 and 'tables differ' in err and readme.read_text() == README
+    assert code == 1 and err.count(
+        '\n') == 1 and 'tables differ' in err and readme.read_text() == README
     assert call(capsys, f'--readme={readme}')[0] == 0
     text = readme.read_text()
-    assert text.startswith(README.split('old')[0] + '\n**Toy table**\n\n| method | kl ') and '\nold' not in text
+    assert text.startswith(README.split('old')[0] +
+                           '\n**Toy table**\n\n| method | kl ') and '\nold' not in text
     assert text.endswith('\n\n<!-- vaebench:end -->\nafter') and '| VAE | 0.75 ' in text
     assert call(capsys, f'--readme={readme}', '--check')[0] == 0
     call(capsys, f'--readme={readme}')
@@ -512,9 +327,12 @@ def test_readme_splice_and_check(tmp_path, capsys):
 
 @pytest.mark.parametrize(('old', 'new', 'message'), [
     ('<!-- vaebench:end -->', '', 'README.md:5: no <!-- vaebench:end --> after this marker'),
-    ('table=toy', 'table=tyo', "unknown table 'tyo'; did you mean 'toy'"), ('table=toy', 'tabel=toy', 'use table'),
-    ('results=data', 'results=dta', 'README.md:5: .*no such folder'), ('results=data ', '', 'results=PATH is missing'),
-    ('vaebench:table results=data', 'vaebench:tables results=data', 'README.md:5: not a marker'),
+    ('table=toy', 'table=tyo', "unknown table 'tyo'; did you mean 'toy'"),
+    ('table=toy', 'tabel=toy', 'use table'),
+    ('results=data', 'results=dta', 'README.md:5: .*no such folder'),
+    ('results=data ', '', 'results=PATH is missing'),
+    ('vaebench:table results=data', 'vaebench:tables results=data',
+     'README.md:5: not a marker'),
     ('old', '<!-- vaebench:table results=data -->', 'README.md:5: no .* before the next table'),
 ])
 def test_bad_markers_are_named_and_nothing_is_written(tmp_path, capsys, old, new, message):
@@ -527,14 +345,21 @@ def test_bad_markers_are_named_and_nothing_is_written(tmp_path, capsys, old, new
 
 
 def test_process(tmp_path):
-    """The module runs by itself, imports nothing heavy for --help, and a closed pipe is no error."""
-    code = ('import sys; from vaebench import report; code = report.main(["x", "--help"])\n'
-            'print(code, sorted({"jax", "pandas", "rich", "scipy", "numpy", "yaml"} & set(sys.modules)))')
-    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    """The module runs by itself, imports nothing heavy for --help, and a closed pipe is no
+    error.
+    """
+    code = (
+        'import sys; from vaebench import report; code = report.main(["x", "--help"])\n'
+        'heavy = {"jax", "pandas", "rich", "scipy", "numpy", "yaml"}\n'
+        'print(code, sorted(heavy & set(sys.modules)))')
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                         check=True).stdout
     assert '--results' in out and out.endswith('0 []\n')
     toy(tmp_path)
-    run = subprocess.run(f'"{sys.executable}" -m vaebench.report --results="{tmp_path}" --format=csv | true; '
-                         'echo ${PIPESTATUS[0]}', shell=True, executable='/bin/bash', capture_output=True, text=True)
+    run = subprocess.run(
+        f'"{sys.executable}" -m vaebench.report --results="{tmp_path}" --format=csv | true; '
+        'echo ${PIPESTATUS[0]}', shell=True, executable='/bin/bash', capture_output=True,
+        text=True)
     assert run.stdout == '0\n' and run.stderr == ''
 
 

@@ -26,7 +26,9 @@ def fake(row='vae', seed=0, value=100., *, table='toy', order=0, metrics=None, d
          **changes):
     """A result that passes every check, as a file holds it; `value` is its nll_iw."""
     if metrics is None:
-        metrics = {'nll_iw': metric(value, 'importance sampling, S=500', samples=500, stderr=0.5)}
+        metrics = {
+            'nll_iw': metric(value, 'importance sampling, S=500', samples=500, stderr=0.5)
+        }
     config = {'row': row, 'sizes': [4, 2], 'lr': 0.5}
     return {
         'schema': results.VERSION, 'table': table, 'title': 'Toy table', 'row': row,
@@ -91,8 +93,8 @@ def test_numpy_scalars_and_non_finite_numbers(tmp_path):
     back = results.read(path)
     assert back.metrics['a'].value is None and back.metrics['a'].warning == 'odd; value was nan'
     assert back.metrics['b'].stderr is None and back.metrics['b'].warning == 'stderr was inf'
-    assert back.metrics['c'] == records.Metric(value=0.5, estimator_id='e', estimator='e', unit='u',
-                                              better=None)
+    assert back.metrics['c'] == records.Metric(value=0.5, estimator_id='e', estimator='e',
+                                               unit='u', better=None)
     assert back.config == {'clip': 'inf', 'cuts': [1, 2]} and back.steps == 7
     assert back.times.train is None
     assert files.config_hash(back.config) == files.config_hash(result['config'])
@@ -124,14 +126,14 @@ CHANGES = [
     (('metrics',), [], "field 'metrics': expected `object`, got `array`"),
     (('metrics', 'nll_iw', 'value'), '100',
      "field 'metrics.nll_iw.value': expected `float | null`, got `str`"),
-    (('metrics', 'nll_iw', 'better'), 'up', "field 'metrics.nll_iw.better': invalid enum value"),
+    (('metrics', 'nll_iw', 'better'), 'up',
+     "field 'metrics.nll_iw.better': invalid enum value"),
     (('metrics', 'nll_iw', 'samples'), 0.5, "field 'metrics.nll_iw.samples'"),
     (('metrics', 'nll_iw', 'colour'), 0.5, "field 'metrics.nll_iw.colour' is unknown"),
     (('config_hash',), 'xyz', "field 'config_hash': expected `str` matching regex"),
     (('config_hash',), '0' * 10 + '\n', "field 'config_hash': expected `str` matching regex"),
     (('row',), '../vae', "field 'row': expected `str` matching regex"),
-    (('schema',), 3, 'schema 3 is not 2'),
-    (('schema',), '2', 'schema "2" is not 2'),
+    (('schema',), 3, 'schema 3 is not 2'), (('schema',), '2', 'schema "2" is not 2'),
     (('schema',), 1, 'schema 1 is not 2, the one this version reads; run python -m '
      'vaebench.experiment.convert on its folder'),
     (('parameters',), 'best', "field 'parameters'"),
@@ -168,8 +170,8 @@ def written(kind):
 
 
 PARTS = {(): records.Result, ('dataset',): records.Dataset, ('times',): records.Times,
-         ('git',): records.Git, ('device',): records.Device, ('metrics', 'nll_iw'): records.Metric,
-         ('parameters', 0): records.Kept}
+         ('git',): records.Git, ('device',): records.Device,
+         ('metrics', 'nll_iw'): records.Metric, ('parameters', 0): records.Kept}
 """Where a result has records."""
 
 
@@ -195,8 +197,8 @@ def test_missing_fields_are_named(tmp_path):
 def every_record(result):
     """(type, fields) of every record in a result as a file holds it."""
     yield records.Result, result
-    for name, kind in (('dataset', records.Dataset), ('times', records.Times), ('git', records.Git),
-                       ('device', records.Device)):
+    for name, kind in (('dataset', records.Dataset), ('times', records.Times),
+                       ('git', records.Git), ('device', records.Device)):
         yield kind, result[name]
     yield from ((records.Kept, inner) for inner in result['parameters'])
     yield from ((records.Metric, inner) for inner in result['metrics'].values())
@@ -245,7 +247,8 @@ def test_bad_files_are_named_and_change_nothing(tmp_path):
     (tmp_path / results.MANIFEST).write_text('{}')
     found, problems = results.read_all(tmp_path)
     assert found == good
-    assert [p.split(': ')[0] for p in problems] == [str(tmp_path / f'{c}.json') for c in 'abcdefghi']
+    assert [p.split(': ')[0]
+            for p in problems] == [str(tmp_path / f'{c}.json') for c in 'abcdefghi']
     assert not any('\n' in p for p in problems)
     assert 'not valid JSON' in problems[0] and 'no result file of vaebench' in problems[2]
     assert ': NaN, ' in problems[4] and name in problems[5]
@@ -272,8 +275,10 @@ def test_artefacts_come_first(tmp_path, monkeypatch):
 def test_manifest(tmp_path):
     assert results.read_manifest(tmp_path) is None
     row = {'row': 'vae', 'label': 'VAE', 'order': 0, 'hash': '0' * 10}
-    table = {'table': 'toy', 'title': 'Toy', 'columns': ['kl'], 'seeds': [0, 1], 'primary': 'kl',
-             'baseline': 'vae', 'rows': [row]}
+    table = {
+        'table': 'toy', 'title': 'Toy', 'columns': ['kl'], 'seeds': [0, 1], 'primary': 'kl',
+        'baseline': 'vae', 'rows': [row]
+    }
     manifest = {'tables': [table]}
     path = results.write_manifest(tmp_path, manifest)
     assert json.loads(path.read_text()) == manifest
@@ -336,9 +341,11 @@ def test_a_lock_may_be_waited_for(tmp_path):
 
 def test_lock_dies_with_its_process(tmp_path):
     path = tmp_path / 'vae.lock'
-    code = ('import sys, time; from vaebench import files\n'
-            'with files.lock(sys.argv[1]) as ours:\n    print(ours, flush=True); time.sleep(60)')
-    with subprocess.Popen([sys.executable, '-c', code, str(path)], stdout=subprocess.PIPE, text=True) as process:
+    code = (
+        'import sys, time; from vaebench import files\n'
+        'with files.lock(sys.argv[1]) as ours:\n    print(ours, flush=True); time.sleep(60)')
+    with subprocess.Popen([sys.executable, '-c', code, str(path)], stdout=subprocess.PIPE,
+                          text=True) as process:
         try:
             assert process.stdout.readline() == 'True\n'
             with files.lock(path) as ours:

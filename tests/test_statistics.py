@@ -1,4 +1,6 @@
-"""Intervals over seeds, tie groups and the parts of the bootstrap, against SciPy and by simulation."""
+"""Intervals over seeds, tie groups and the parts of the bootstrap, against SciPy and by
+simulation.
+"""
 import numpy as np
 import pytest
 from scipy import stats
@@ -25,7 +27,9 @@ def test_coverage_is_nominal(n):
 
 @pytest.mark.parametrize(('n', 'covered'), [(2, .51), (3, .75), (5, .82), (10, .90)])
 def test_percentile_bootstrap_covers_less(n, covered):
-    """The figures of the docstring: why the intervals over seeds are not percentiles of a bootstrap."""
+    """The figures of the docstring: why the intervals over seeds are not percentiles of a
+    bootstrap.
+    """
     values = np.random.default_rng(n).normal(size=(1500, n))
     weights = statistics.resamples(n, replicates=1000, fewer=0) / n
     low, high = np.quantile(values @ weights.T, [.025, .975], axis=-1)
@@ -40,7 +44,8 @@ def test_equal_values_have_a_point():
 @pytest.mark.parametrize('size', [1e200, 1e-200, 1.])
 def test_intervals_scale_without_overflow(size):
     (mean, low, high, _), = statistics.summarise([[1. * size, 2. * size, 4. * size]])
-    np.testing.assert_allclose(np.array([mean, low, high]) / size, statistics.interval([1., 2., 4.]), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.array([mean, low, high]) / size, statistics.interval([1., 2., 4.]), rtol=1e-12)
     assert all(np.isfinite(statistics.interval([1.7e308, -1.7e308])))
 
 
@@ -51,13 +56,15 @@ def test_summary_of_few_seeds():
 
 
 def test_ties_are_paired():
-    base = {s: float(10 * s) for s in range(6)}                       # seeds differ much more than rows
+    # seeds differ much more than rows
+    base = {s: float(10 * s) for s in range(6)}
     worse = {s: v + 1 + .1 * (s % 2) for s, v in base.items()}
     noisy = {s: v + (-1) ** s * 2 + 0.1 for s, v in base.items()}
     assert statistics.ties([worse, base, noisy], 'lower') == [False, True, True]
     assert statistics.ties([worse, base], 'higher') == [True, False]
     assert statistics.ties([{0: 1.}, {0: 1.1}, {0: 1.}], 'lower') == [True, False, True]
-    assert statistics.ties([{0: 1., 1: 2.}, {2: 1.6, 3: 1.6}], 'lower') == [True, False]   # no seed in common
+    # no seed in common
+    assert statistics.ties([{0: 1., 1: 2.}, {2: 1.6, 3: 1.6}], 'lower') == [True, False]
     assert statistics.ties([{}, {0: 5.}], 'lower') == [False, True]
     assert statistics.ties([], 'lower') == []
 
@@ -75,17 +82,24 @@ def test_ties_agree_with_the_paired_test(n):
 
 def test_few_seeds_tie_only_where_one_of_them_is_as_good():
     best, far = {0: 65., 1: 64.}, {0: 150., 1: 90.}
-    assert statistics.ties([best, far], 'lower') == [True, False]           # whose interval is 55 -+ 324
+    # whose interval is 55 -+ 324
+    assert statistics.ties([best, far], 'lower') == [True, False]
     assert statistics.ties([best, {0: 64., 1: 66.}], 'lower') == [True, True]
-    assert statistics.ties([{k: -v for k, v in x.items()} for x in (best, far)], 'higher') == [True, False]
+    assert statistics.ties([{k: -v
+                             for k, v in x.items()}
+                            for x in (best, far)], 'higher') == [True, False]
     assert statistics.ties([best, {0: 66., 1: 64.}], 'lower') == [True, True]
 
 
 @pytest.mark.parametrize('n', [2, 6])
 def test_a_row_that_beats_the_best_on_every_common_seed_ties(n):
-    best, lucky = {s: 1. + s / 10 for s in range(n)}, {s: .9 + s / 10 for s in range(n)} | {n: 9.}
+    best, lucky = {s: 1. + s / 10
+                   for s in range(n)}, {s: .9 + s / 10
+                                        for s in range(n)} | {n: 9.}
     assert statistics.ties([best, lucky], 'lower') == [True, True]
-    assert statistics.ties([{k: -v for k, v in x.items()} for x in (best, lucky)], 'higher') == [True, True]
+    assert statistics.ties([{k: -v
+                             for k, v in x.items()}
+                            for x in (best, lucky)], 'higher') == [True, True]
 
 
 # Parts of the bootstrap
@@ -94,15 +108,18 @@ def test_a_row_that_beats_the_best_on_every_common_seed_ties(n):
 @pytest.mark.parametrize('size', [1, 2, 3, 4, 7, 8, 40, 50])
 def test_iqm_is_scipys_trimmed_mean(size):
     values = np.random.default_rng(size).normal(size=(3, size))
-    np.testing.assert_allclose(statistics.iqm(values), stats.trim_mean(values, .25, axis=-1), rtol=1e-12)
+    np.testing.assert_allclose(statistics.iqm(values), stats.trim_mean(values, .25, axis=-1),
+                               rtol=1e-12)
 
 
 def test_weights_of_iqm_are_repetitions():
     values, weights = np.array([5., 1., 9., 4., 2.]), np.array([2, 0, 3, 1, 2])
-    assert statistics.iqm(values, weights * 5 / 8) == pytest.approx(      # cuts one of five: 1.6 of eight
+    # cuts one of five: 1.6 of eight
+    assert statistics.iqm(values, weights * 5 / 8) == pytest.approx(
         (.4 * 2. + 4. + 2 * 5. + 1.4 * 9.) / 4.8)
     whole = np.array([2., 0., 1., 1.])
-    assert statistics.iqm(values[:4], whole) == pytest.approx(stats.trim_mean([5., 5., 9., 4.], .25))
+    assert statistics.iqm(values[:4], whole) == pytest.approx(
+        stats.trim_mean([5., 5., 9., 4.], .25))
 
 
 def test_missing_runs_are_the_lowest():
@@ -118,7 +135,8 @@ def test_resamples():
         weights = statistics.resamples(5, 1, 4000, fewer)
         np.testing.assert_allclose(weights.sum(1), 5.)
         assert (weights * draws / 5 % 1 < 1e-9).all()
-        mean = (weights * np.arange(5.)).mean(1)                          # variance 2.5 of n - 1, 2 of n
+        # variance 2.5 of n - 1, 2 of n
+        mean = (weights * np.arange(5.)).mean(1)
         assert mean.var() == pytest.approx({0: 2. / 5, 1: 2.5 / 5}[fewer], rel=.08)
     assert not np.array_equal(statistics.resamples(5, 1), statistics.resamples(5, 2))
     assert statistics.resamples(1).tolist() == [[1.]] * statistics.REPLICATES
@@ -127,15 +145,19 @@ def test_resamples():
 def stratified(scores, fewer, replicates):
     """IQM of scores [strata, n] and its replicates."""
     strata, n = scores.shape
-    weights = np.concatenate([statistics.resamples(n, i, replicates, fewer) for i in range(strata)], 1)
-    return statistics.iqm(scores.ravel()), statistics.iqm(np.broadcast_to(scores.ravel(), weights.shape), weights)
+    weights = np.concatenate(
+        [statistics.resamples(n, i, replicates, fewer) for i in range(strata)], 1)
+    return statistics.iqm(scores.ravel()), statistics.iqm(
+        np.broadcast_to(scores.ravel(), weights.shape), weights)
 
 
 def test_stratified_bootstrap_agrees_with_scipy():
     scores = np.random.default_rng(0).uniform(size=(8, 5)) + np.linspace(0, 1, 8)[:, None]
     mean, replicates = stratified(scores, 0, 8000)
-    other = stats.bootstrap(tuple(scores), lambda *s, axis: stats.trim_mean(np.concatenate(s, axis), .25, axis=axis),
-                            method='percentile', n_resamples=8000, rng=np.random.default_rng(1))
+    other = stats.bootstrap(
+        tuple(scores),
+        lambda *s, axis: stats.trim_mean(np.concatenate(s, axis), .25, axis=axis),
+        method='percentile', n_resamples=8000, rng=np.random.default_rng(1))
     assert mean == pytest.approx(stats.trim_mean(scores.ravel(), .25))
     assert replicates.std(ddof=1) == pytest.approx(other.standard_error, rel=.04)
     np.testing.assert_allclose(np.quantile(replicates, [.025, .975]), other.confidence_interval,
@@ -145,7 +167,8 @@ def test_stratified_bootstrap_agrees_with_scipy():
 @pytest.mark.parametrize(('strata', 'n'), [(2, 2), (10, 2), (5, 3), (10, 5)])
 def test_coverage_of_the_stratified_bootstrap(strata, n):
     rng, runs, hits = np.random.default_rng(strata * n), 400, 0
-    centres = np.linspace(-3, 3, strata)[:, None]                         # symmetric: the true IQM is 0
+    # symmetric: the true IQM is 0
+    centres = np.linspace(-3, 3, strata)[:, None]
     for _ in range(runs):
         scores = rng.normal(size=(strata, n)) + centres
         mean, replicates = stratified(scores, 1, 400)
@@ -157,7 +180,8 @@ def test_coverage_of_the_stratified_bootstrap(strata, n):
 def test_spread():
     replicates = np.array([[1., 2., 3.], [4., 4., 4.], [1., 2., 3.]])
     low, high = statistics.spread(replicates, np.array([2., 4., 2.]), np.array([4, 4, 0]))
-    assert high[0] - 2. == pytest.approx(stats.t.ppf(.975, 4)) and low[0] == pytest.approx(4. - high[0])
+    assert high[0] - 2. == pytest.approx(stats.t.ppf(
+        .975, 4)) and low[0] == pytest.approx(4. - high[0])
     assert np.isnan(low[1:]).all() and np.isnan(high[1:]).all()
 
 

@@ -110,7 +110,7 @@ class Progress:
         """Shows how far a row is."""
         if self._bar is None:
             return
-        if label != self._label:
+        if self._task is None or label != self._label:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task, self._label = self._bar.add_task(label, total=1., text=text), label
@@ -245,7 +245,7 @@ def _run(argv: Sequence[str], stopped: list[int]) -> tuple[int, bool]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; flags, signal handlers and JAX's settings are afterwards as before.
+    """Runs the command line; leaves flags, signal handlers and JAX's settings as before.
 
     Args:
       argv: the program's name, then the arguments; None: those of the process, which may end

@@ -116,7 +116,7 @@ PER_WORD = 'wae_d_3 wae_d_10 wae_s_0 wae_s_001 wae_s_01'
 
 
 def text(words: float) -> dict[str, Entry]:
-    """The rows of TEXT on a corpus: papers weigh a reconstruction per word, ours is summed.
+    """Fits TEXT's rows to a corpus: papers weigh a reconstruction per word, ours is summed.
 
     Args:
       words: predicted words of a sentence, on average.
@@ -131,7 +131,7 @@ def text(words: float) -> dict[str, Entry]:
 
 
 def last(**optimizer: float | str) -> Entry:
-    """A change of rows without a bound to select by: they keep their last parameters."""
+    """Changes rows without a bound to select by, so that they keep their last parameters."""
     return overrides(optimizer=dict(clip=0., **optimizer), protocol=dict(keep='last'))
 
 

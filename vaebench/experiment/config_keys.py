@@ -22,7 +22,7 @@ ABSENT = object()
 def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *,
         least: int | None = None, choices: tuple[str, ...] = (),
         compiled: bool | None = None) -> Any:
-    """A field of a schema.
+    """Makes a field of a schema.
 
     Args:
       decides: see `Decides`.
@@ -152,7 +152,7 @@ class Entry:
 
 
 def fields(schema: type) -> dict[str, dataclasses.Field]:
-    """The keys of a schema by name.
+    """Gives the keys of a schema by name.
 
     >>> list(fields(Named))
     ['name']
@@ -161,7 +161,7 @@ def fields(schema: type) -> dict[str, dataclasses.Field]:
 
 
 def decided_by(decides: Decides) -> tuple[str, ...]:
-    """The keys of a row that decide so much.
+    """Names the keys of a row that decide so much.
 
     >>> decided_by('numbers')
     ('evaluation', 'metrics')
@@ -174,27 +174,27 @@ TRAINING = decided_by('parameters')
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the parameters of a row: `train_hash` is of it."""
+    """Picks what decides the parameters of a row: `train_hash` is of it."""
     return {k: config[k] for k in TRAINING if k in config}
 
 
 def numbers(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the results of a row: `config_hash` is of it."""
+    """Picks what decides the results of a row: `config_hash` is of it."""
     return {**parameters(config), **{k: config[k] for k in decided_by('numbers')}}
 
 
 def compiled(config: Mapping[str, Any], schema: type = Row) -> dict[str, Any]:
-    """What of a row's config is built into its compiled programs.
+    """Picks what of a row's config is built into its compiled programs.
 
     >>> compiled({'optimizer': {'name': 'adam', 'lr': 1e-3, 'clip': 5.}, 'table_seed': 0})
     {'optimizer': {'name': 'adam', 'clip': 5.0}}
     """
-    return {name: compiled(config[name], f.type) if _closed(f.type) else config[name]
+    return {name: compiled(config[name], own) if (own := _closed(f)) else config[name]
             for name, f in fields(schema).items() if name in config and f.metadata['compiled']}
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the entries of `over` put in, deep.
+    """Puts the entries of `over` into a copy of `base`, deep.
 
     >>> merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': 3}})
     {'a': {'b': 3, 'c': 2}}
@@ -207,7 +207,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with the defaults of what it leaves out.
+    """Fills in the defaults of what a config leaves out.
 
     Args:
       config: of one table or of several.
@@ -228,15 +228,22 @@ def _defaults(schema: type) -> dict[str, Any]:
     out = {}
     for name, f in fields(schema).items():
         if f.default_factory is not dataclasses.MISSING:
-            out[name] = _defaults(f.type) if _closed(f.type) else f.default_factory()
+            out[name] = _defaults(own) if (own := _closed(f)) else f.default_factory()
         elif f.default not in (dataclasses.MISSING, ABSENT):
             out[name] = f.default
     return out
 
 
-def _closed(kind: Any) -> bool:
-    """Whether a type is a schema that names all its keys."""
-    return dataclasses.is_dataclass(kind) and not getattr(kind, 'open', False)
+def _schema(f: dataclasses.Field) -> type | None:
+    """The schema of a key's value, None where it has none."""
+    kind = f.type
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
+
+
+def _closed(f: dataclasses.Field) -> type | None:
+    """The schema of a key's value if it names all keys that there may be, else None."""
+    schema = _schema(f)
+    return None if getattr(schema, 'open', False) else schema
 
 
 def check(config: Mapping[str, Any], schema: type, where: str = '') -> None:
@@ -279,8 +286,8 @@ def _check_value(name: str, value: Any, f: dataclasses.Field, where: str) -> Non
     for part, number in (inside or {name: value}).items():
         if least is not None and _is(number, int) and number < least:
             raise UserError(f'{part}={number}{where}: give {least} or more')
-    if dataclasses.is_dataclass(f.type):
-        _check(value, f.type, f'{name}.', where)
+    if schema := _schema(f):
+        _check(value, schema, f'{name}.', where)
     elif inside and get_args(f.type)[1] is not Any:
         for part, each in inside.items():
             _check_type(part, each, get_args(f.type)[1], where)
@@ -309,12 +316,12 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def described() -> str:
-    """The keys of a table, a line each, for the command's help."""
+    """Describes the keys of a table, a line each, for the command's help."""
     lines = []
     for name, f in fields(Table).items():
         plain = f.default not in (dataclasses.MISSING, ABSENT, '', ())
         lines.append(f'  {name + (f"={f.default}" if plain else ""):18} {f.metadata["help"]}')
-        if _closed(f.type):
+        if schema := _closed(f):
             lines += [f'    .{part:15} {g.metadata["help"]}'
-                      for part, g in fields(f.type).items()]
+                      for part, g in fields(schema).items()]
     return '\n'.join(lines)

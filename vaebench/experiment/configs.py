@@ -14,17 +14,17 @@ FOLDERS = HERE / 'configs', HERE.parent / 'configs'    # of an installed package
 
 
 def folder() -> pathlib.Path:
-    """Where the package's own config files lie."""
+    """Finds the folder of the package's own config files."""
     return next((path for path in FOLDERS if path.is_dir()), FOLDERS[0])
 
 
 def names() -> list[str]:
-    """The configs that the package comes with."""
+    """Lists the configs that the package comes with."""
     return sorted(path.stem for path in folder().glob('[!_]*.py'))
 
 
 def find(name: str) -> pathlib.Path:
-    """The file of a config.
+    """Finds the file of a config.
 
     Args:
       name: one of `names`, such as 'ptb' (or 'configs/ptb.py', from any folder), or a path.
@@ -49,7 +49,7 @@ def find(name: str) -> pathlib.Path:
 
 
 def load(text: str) -> config_dict.ConfigDict:
-    """The config that a command names.
+    """Loads the config that a command names.
 
     Args:
       text: NAME or NAME:ARGUMENT, where the argument is handed to the file's `get_config`.
@@ -68,6 +68,8 @@ def load(text: str) -> config_dict.ConfigDict:
     path = find(name)
     try:
         spec = importlib.util.spec_from_file_location(f'{path.stem}_config', path)
+        if spec is None or spec.loader is None:
+            raise UserError(f'{path} is no Python file: a config is one, named *.py')
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         config = module.get_config(*argument)
@@ -82,7 +84,7 @@ def load(text: str) -> config_dict.ConfigDict:
 
 
 def ordered(config: Mapping[str, Any]) -> config_dict.ConfigDict:
-    """A `ConfigDict` whose keys keep their order, at every depth.
+    """Makes a `ConfigDict` whose keys keep their order, at every depth.
 
     >>> list(ordered({'table': {'vae': {}, 'ae': {}}}).table)
     ['vae', 'ae']

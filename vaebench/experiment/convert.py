@@ -57,8 +57,8 @@ def _method(old: Mapping[str, Any]) -> core.Method:
     from vaebench.engine.optimizers import optimizer
     from vaebench.methods.build import build
     config = old['config']
-    columns = {'x': schema.image((28, 28, 1)), 'log_p': schema.Field('real'), 'label': schema.label(10),
-               **schema.text(tuple(map(str, range(8))), 20)}
+    columns = {'x': schema.image((28, 28, 1)), 'log_p': schema.Field('real'),
+               'label': schema.label(10), **schema.text(tuple(map(str, range(8))), 20)}
     return build(config, columns, core.Recipe(1, 1, 1, optimizer(config['optimizer'])))
 
 
@@ -108,7 +108,7 @@ def primary(table: ManifestTable, found: Iterable[Result]) -> str | None:
         if r.table == table.table and r.status == 'done' and (r.row, r.config_hash) in wanted:
             rows.setdefault(r.row, []).append(r)
     counts = {metric: _usable(metric, rows) for metric in PRIMARY}
-    best = max(PRIMARY, key=counts.get)
+    best = max(PRIMARY, key=lambda metric: counts[metric])
     return best if counts[best] else None
 
 

@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all parts of a file have in common: no field is unknown, and none changes."""
 
 
-class Dataset(Record, kw_only=True, omit_defaults=True):
+class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The data behind a cell."""
     name: str
     sha256: str
@@ -48,7 +48,7 @@ class Dataset(Record, kw_only=True, omit_defaults=True):
     vocab: Count | None = None                # words
 
 
-class Metric(Record, kw_only=True):
+class Metric(Record, frozen=True, kw_only=True):
     """One number and what it was estimated by."""
     value: Number | None
     estimator_id: str                         # 'iw'; tells estimators apart, see `estimators`
@@ -62,33 +62,33 @@ class Metric(Record, kw_only=True):
     note: str | None = None                   # what else a reader should know
 
 
-class Kept(Record, kw_only=True):
+class Kept(Record, frozen=True, kw_only=True):
     """Which parameters a phase of training left."""
     phase: str
     kept: Literal['best', 'last', 'none']     # best on validation; none: it trained nothing
 
 
-class Times(Record, kw_only=True):
+class Times(Record, frozen=True, kw_only=True):
     """Seconds that a cell took; a group's, divided by its seeds."""
     train: Number | None
     evaluate: Number | None
     compile: Number | None
 
 
-class Git(Record, kw_only=True):
+class Git(Record, frozen=True, kw_only=True):
     """The code behind a cell."""
     revision: str | None
     dirty: bool | None
 
 
-class Device(Record, kw_only=True):
+class Device(Record, frozen=True, kw_only=True):
     """What a cell was computed on."""
     kind: str
     count: Integer
     platform: str
 
 
-class Result(Record, kw_only=True):
+class Result(Record, frozen=True, kw_only=True):
     """One cell: a row of a table with one seed."""
     schema: Literal[2]
     table: Name
@@ -130,7 +130,7 @@ class Result(Record, kw_only=True):
             raise ValueError("field 'reason' is empty though the status is failed")
 
 
-class ManifestRow(Record, kw_only=True, omit_defaults=True):
+class ManifestRow(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One row of a table as now configured."""
     row: str
     label: str
@@ -140,7 +140,7 @@ class ManifestRow(Record, kw_only=True, omit_defaults=True):
     published: tuple[str, ...] = ()
 
 
-class ManifestTable(Record, kw_only=True, omit_defaults=True):
+class ManifestTable(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One table as now configured."""
     table: str
     title: str
@@ -151,6 +151,6 @@ class ManifestTable(Record, kw_only=True, omit_defaults=True):
     rows: tuple[ManifestRow, ...]
 
 
-class Manifest(Record, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True):
     """Which cells belong to the tables of a folder."""
     tables: tuple[ManifestTable, ...]

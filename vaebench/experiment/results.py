@@ -51,7 +51,9 @@ def _full_path(path: str, raw: Any, kind: type) -> str:
 
 def _wrong(error: msgspec.ValidationError, raw: Any, kind: type) -> str:
     """What msgspec found wrong with the JSON value `raw`, as a phrase that names the field."""
-    what, path = _PLACE.fullmatch(str(error)).group('what', 'path')
+    place = _PLACE.fullmatch(str(error))
+    assert place      # it matches any text
+    what, path = place.group('what', 'path')
     if kind is Result and isinstance(raw, dict):
         if 'schema' not in raw:
             return "field 'schema' is missing, so it is no result file of vaebench"
@@ -84,7 +86,7 @@ def _json(data: bytes) -> Any:
         return None
 
 
-def _decode(path: pathlib.Path, decoder: msgspec.json.Decoder, advice: str) -> Any:
+def _decode(path: str | os.PathLike, decoder: msgspec.json.Decoder, advice: str) -> Any:
     """The content of a file.
 
     Args:
@@ -222,7 +224,8 @@ def write(folder: str | os.PathLike, result: Result | Mapping[str, Any],
             return path
     if arrays is not None:
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        named: dict[str, Any] = dict(arrays)
+        np.savez_compressed(buffer, **named)
         write_bytes(path.with_suffix('.npz'), buffer.getvalue())
     write_bytes(path, dumped(result))
     return path

@@ -16,14 +16,14 @@ from typing import Any
 from vaebench.errors import unknown
 from vaebench.experiment.config_keys import merge
 
-Entry = Mapping[str, Any]
+Entry = dict[str, Any]
 """A row as a config writes it, or a change of one: the keys of `config_keys.Entry`."""
 Rows = Mapping[str, Entry]
 """Rows by name, in the order of the table."""
 
 
 def hp(**numbers: float) -> Entry:
-    """A change of a method's traced numbers.
+    """Changes a method's traced numbers.
 
     >>> hp(beta=4.) | options(rate=.1)
     {'hp': {'beta': 4.0}, 'options': {'rate': 0.1}}
@@ -32,22 +32,22 @@ def hp(**numbers: float) -> Entry:
 
 
 def options(**values: Any) -> Entry:
-    """A change of a method's static options."""
+    """Changes a method's static options."""
     return {'options': values}
 
 
 def overrides(**settings: Any) -> Entry:
-    """A change of the table's settings for one row: keys of `config_keys.Settings`."""
+    """Changes the table's settings for one row: keys of `config_keys.Settings`."""
     return {'overrides': settings}
 
 
 def lr(rate: float) -> Entry:
-    """A change of a row's learning rate."""
+    """Changes a row's learning rate."""
     return overrides(optimizer=dict(lr=rate))
 
 
 def row(label: str, method: str, *changes: Entry) -> Entry:
-    """A row.
+    """Makes a row.
 
     Args:
       label: what the table calls it; {NAME} stands for a number, an option or a setting.
@@ -90,7 +90,7 @@ def change(rows: Rows, *changes: Mapping[str, Entry]) -> dict[str, Entry]:
 
 
 def select(rows: Rows, names: str) -> dict[str, Entry]:
-    """The rows that are named, separated by spaces, in the order of `rows`.
+    """Picks the rows that are named, separated by spaces, in the order of `rows`.
 
     Raises:
       UserError: a name that is not a row's.
@@ -100,7 +100,7 @@ def select(rows: Rows, names: str) -> dict[str, Entry]:
 
 
 def without(rows: Rows, names: str) -> dict[str, Entry]:
-    """The rows but for those that are named, separated by spaces."""
+    """Picks the rows but for those that are named, separated by spaces."""
     return {name: entry for name, entry in rows.items() if name not in select(rows, names)}
 
 

@@ -14,7 +14,7 @@ TWR = 'twr twr_mean twr_sum twr_last25 twr_last50 twr_last75'
 
 
 def rule(name: str, lr: float, patience: int = 0) -> Entry:
-    """A change of the update rule and of the epochs without improvement before it decays."""
+    """Changes the update rule and the epochs without improvement before it decays."""
     return overrides(optimizer=dict(name=name, lr=lr), protocol=dict(patience=patience))
 
 
@@ -66,13 +66,13 @@ steps; dual functions and codebooks are smaller."""
 
 
 def reduced(title: str, max_words: int) -> str:
-    """A reduced corpus' title."""
+    """Gives a reduced corpus' title."""
     return (f'{title}, reduced: 6,000 sentences of at most {max_words} words, '
             'vocabulary 2,000')
 
 
 def sized(size: str, makers: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
-    """The config of a size.
+    """Makes the config of a size.
 
     Args:
       size: what stands after the colon of --config; '' for nothing.

@@ -45,7 +45,7 @@ def _select(text: str, names: list[str]) -> list[str]:
 
 
 def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Table]:
-    """The tables of a config.
+    """Reads the tables of a config.
 
     A config is one table, or holds several under `tables`; then its `rows` and `seeds` reach
     each of them. A row's own values go before the table's, the command line's before both.
@@ -113,7 +113,8 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
     config_keys.check(config, config_keys.Row, where)
     _check_metrics(config['metrics'])
     return Row(name, _label(row.get('label', name), name, config), order, config,
-               tuple(row.get('published', ())), files.config_hash(config_keys.parameters(config)),
+               tuple(row.get('published', ())),
+               files.config_hash(config_keys.parameters(config)),
                files.config_hash(config_keys.numbers(config)))
 
 

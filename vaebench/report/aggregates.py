@@ -16,6 +16,8 @@ __all__ = ['Draw', 'Estimate', 'Part', 'Pool', 'borda', 'estimate', 'families', 
 
 Draw = Callable[[int, int], np.ndarray]
 """(n, table) -> [B, n], how much each of n seeds weighs: `once`, or `statistics.resamples`."""
+_Interval = tuple[float | None, float | None, int]
+"""(low, high, number of runs behind them)."""
 
 
 def once(n: int, stratum: int) -> np.ndarray:
@@ -36,7 +38,8 @@ def _mixed(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     Term by term, so that the last bits do not depend on a machine's BLAS.
     """
-    return sum(np.multiply.outer(v, w) for w, v in zip(weights.T, values, strict=True))
+    terms = (np.multiply.outer(v, w) for w, v in zip(weights.T, values, strict=True))
+    return sum(terms, np.zeros(()))
 
 
 def _means(part: Part, stratum: int, draw: Draw) -> np.ndarray:
@@ -46,6 +49,7 @@ def _means(part: Part, stratum: int, draw: Draw) -> np.ndarray:
         weights = draw(len(seeds), stratum)
         out = np.full((len(part.values), len(weights)), np.nan) if out is None else out
         out[rows] = _mixed(weights / len(seeds), part.values[np.ix_(rows, seeds)].T)
+    assert out is not None      # the baseline has seeds in every part
     return out
 
 
@@ -64,7 +68,7 @@ def borda(found: Pool, draw: Draw = once) -> np.ndarray:
       [rows, B], percent.
     """
     from scipy.stats import rankdata
-    total = 0.
+    total = np.zeros(())
     for i, part in enumerate(found.parts):
         means = _means(part, i, draw)
         whole = ~np.isnan(part.values).any(1)
@@ -134,11 +138,12 @@ def improvement(found: Pool, draw: Draw = once) -> np.ndarray:
       [rows, B]; a missing run is not better.
 
     References:
-      Mann and Whitney, "On a Test of Whether one of Two Random Variables is Stochastically Larger
-      than the Other", 1947. Agarwal et al., "Deep Reinforcement Learning at the Edge of the
-      Statistical Precipice", NeurIPS 2021.
+      Mann and Whitney, "On a Test of Whether one of Two Random Variables is Stochastically
+      Larger than the Other", 1947.
+      Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+      NeurIPS 2021.
     """
-    total = 0.
+    total = np.zeros(())
     for i, part in enumerate(found.parts):
         base = part.values[found.baseline]
         base = base[~np.isnan(base)]
@@ -224,7 +229,8 @@ def _about(found: Pool) -> tuple[str, ...]:
     lines.append(
         f'Baseline: {base}. A cell counts if it has a number without a warning by the '
         f'estimator of {base}; every other one is missing, is named and counts as the worst. '
-        f'Every row is divided by the same {tables} table{"s" * (tables > 1)} and {found.runs} runs.')
+        f'Every row is divided by the same {tables} table{"s" * (tables > 1)} and '
+        f'{found.runs} runs.')
     sizes = [len(p.seeds) for p in found.parts]
     if max(sizes) > 1:
         freedom = sum(sizes) - len(sizes)
@@ -277,19 +283,20 @@ def tabulate(found: Pool) -> Table:
                     key=lambda r: (-points[r], -middle[r], found.rows[r]))
     notes = list(dict.fromkeys(line for r in ranked for line in found.missing[r]))
 
-    def number(name, value, interval=(None, None, 0), best=False, marks=()):
+    def number(name: str, value: float, interval: _Interval = (None, None, 0),
+               best: bool = False, marks: tuple[int, ...] = ()) -> Cell:
         summary = statistics.Summary(float(value), *interval)
-        return Cell({}, summary, None, bool(best), '', columns[name].estimator, marks)
+        return Cell({}, summary, None, best, '', columns[name].estimator, marks)
 
-    def cell(name, r):
+    def cell(name: str, r: int) -> Cell:
         e, have = results[name], int(present[r].sum())
         if np.isnan(e.mean[r]) or not have:
             return Cell({}, None, None, False, 'missing', '', ())
-        sides = (None, None, 0)
+        sides: _Interval = (None, None, 0)
         if not np.isnan(e.low[r]):
             sides = float(e.low[r]), float(e.high[r]), have
         # What is measured against the baseline has no best.
-        return number(name, e.mean[r], sides, e.best[r] and name != 'improved')
+        return number(name, e.mean[r], sides, bool(e.best[r]) and name != 'improved')
 
     rows = []
     for order, r in enumerate(ranked):

@@ -51,7 +51,7 @@ class Card(NamedTuple):
 
 
 def sections(doc: str) -> tuple[list[str], dict[str, str]]:
-    """The parts of a docstring.
+    """Splits a docstring into its parts.
 
     Args:
       doc: as `inspect.getdoc` gives it.
@@ -114,7 +114,7 @@ def _word(function: Callable | None, option: str, seen: tuple[Callable, ...] = (
 
 
 def card(method: str) -> Card:
-    """The card of a method.
+    """Makes the card of a method.
 
     Args:
       method: its name, ours or that of an installed package.
@@ -141,7 +141,7 @@ def card(method: str) -> Card:
 
 
 def named(things: Iterable[Table | str]) -> list[str]:
-    """The methods of tables, each once, in the order of their rows.
+    """Lists the methods of tables, each once, in the order of their rows.
 
     Args:
       things: `Table`s, or names of methods.
@@ -182,7 +182,7 @@ def _papers(c: Card) -> tuple[list[str], str]:
 
 
 def cite(tables: Iterable[Table | str]) -> str:
-    """BibTeX of vaebench, of the methods of tables, and of the published numbers beside them.
+    """Writes BibTeX of vaebench, of tables' methods and of the published numbers beside them.
 
     Args:
       tables: `Table`s; names of methods will do.
@@ -232,7 +232,8 @@ def _source(c: Card) -> str:
 
 def _table(group: Iterable[Card]) -> list[str]:
     """The methods of one factory, as lines of a Markdown table."""
-    lines = ['| method | numbers | options | kits | source |', '| --- | --- | --- | --- | --- |']
+    lines = ['| method | numbers | options | kits | source |',
+             '| --- | --- | --- | --- | --- |']
     for c in group:
         cells = f'`{c.method}`', *map(_escape, (
             _values(c.hp) or '—', _values(c.options) or '—', ', '.join(c.kits), _source(c)))
@@ -262,7 +263,7 @@ def _section(group: list[Card]) -> list[str]:
 
 
 def markdown(things: Iterable[Table | str]) -> str:
-    """The cards of some methods, those of one factory together, in the order of their first.
+    """Writes the cards of some methods, one factory's together, in the order of their first.
 
     Args:
       things: `Table`s, or names of methods.
@@ -294,7 +295,7 @@ def _block(c: Card) -> dict[str, Any]:
 
 
 def blocks(things: Iterable[Table | str]) -> dict[str, dict[str, Any]]:
-    """The cards of some methods as plain text, for a page.
+    """Gives the cards of some methods as plain text, for a page.
 
     Args:
       things: names of methods, or `Table`s.

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
@@ -16,6 +17,7 @@ from vaebench.errors import UserError
 if TYPE_CHECKING:           # what `--help` need not wait for
     from vaebench.report.tables import Table
 
+T = TypeVar('T')
 _USAGE = """vaebench-report: tables, figures and a page from result files.
 
   vaebench-report --results=DIR [--results=DIR2] [--format=FORMAT] [--out=FILE]
@@ -58,7 +60,7 @@ were left out are named on standard error.
 EXTENSIONS = {'terminal': 'txt', 'markdown': 'md', 'latex': 'tex', 'csv': 'csv', 'json': 'json',
               'html': 'html'}
 """Formats, and what their files are called."""
-_FLAGS = (
+_FLAGS: tuple[tuple[Callable[..., Any], str, Any, str], ...] = (
     (flags.DEFINE_multi_string, 'results', [], 'Folder of results; may be repeated.'),
     (flags.DEFINE_multi_string, 'against', [],
      'Folder of other results that --results are compared with; may be repeated.'),
@@ -146,7 +148,7 @@ def convert(found: Sequence[Table], form: str, **options: Any) -> str:
     return function(found, **options)
 
 
-def _told(found: list, problems: Iterable[str], args: flags.FlagValues) -> list:
+def _told(found: T, problems: Iterable[str], args: flags.FlagValues) -> T:
     """`found`, where there is something; problems go to standard error."""
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -198,7 +200,7 @@ def _emit(text: str, out: str | os.PathLike | None) -> None:
         files.write_bytes(out, text.encode())
         print(f'written to {out}')
         return
-    if hasattr(sys.stdout, 'reconfigure'):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='replace')
     sys.stdout.write(text)
     sys.stdout.flush()

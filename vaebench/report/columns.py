@@ -101,9 +101,10 @@ def _sample(label: str, records: Mapping[int, Metric]) -> _Sample:
     kinds: dict[tuple, Metric] = {}
     for m in records.values():
         kinds.setdefault(identity(m), m)
-    valued = {s: m for s, m in records.items() if m.value is not None and len(kinds) == 1}
-    errors = [m.stderr for m in valued.values() if m.stderr is not None]
-    return _Sample(label, kinds, {s: m.value for s, m in valued.items()},
+    one = len(kinds) == 1
+    values = {s: m.value for s, m in records.items() if one and m.value is not None}
+    errors = [m.stderr for s, m in records.items() if s in values and m.stderr is not None]
+    return _Sample(label, kinds, values,
                    sum(errors) / len(errors) if errors else None,
                    sorted({m.warning for m in records.values() if m.warning}),
                    sorted({m.note for m in records.values() if m.note}), len(records))
@@ -129,7 +130,7 @@ def _remarks(name: str, sample: _Sample, main: tuple | None,
     if sample.mixed:
         texts.append(f'{name} of {sample.label}: its seeds have different estimators: '
                      + '; '.join(words[kind] for kind in sample.kinds))
-    elif sample.kind and sample.kind != main:
+    elif sample.kind and main and sample.kind != main:
         own, theirs = sample.kind[1], main[1]
         unit = f', in {one_line(own)}' if own != theirs else ''
         texts.append(f'{name}: {words[sample.kind]}{unit}; ranked apart from the others')
@@ -182,7 +183,7 @@ def column(name: str, rows: Mapping[str, tuple[str, Mapping[int, Metric]]],
     for (row, sample), summary in zip(samples.items(), summaries, strict=True):
         text = '' if summary else 'mixed' if sample.mixed else GAP
         cells[row] = Cell(sample.values, summary, sample.stderr, row in best, text,
-                          words[sample.kind] if summary else '', marks[row],
+                          words[sample.kind] if summary and sample.kind else '', marks[row],
                           bool(sample.warnings))
     shown = digits([s.mean for s in summaries if s],
                    [v for sample in samples.values() for v in sample.values.values()])

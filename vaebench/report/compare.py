@@ -31,7 +31,7 @@ class _Side(NamedTuple):
     rows: dict[str, tables.Row]
 
     def kinds(self, row: str, metric: str) -> dict[tuple, str]:
-        """{identity: its words} of the estimators of a cell."""
+        """Lists the estimators of a cell: {identity: its words}."""
         records = [r.metrics[metric] for r in self.done.get(row, ()) if metric in r.metrics]
         return {tables.identity(m): tables.describe(m) for m in records}
 
@@ -86,7 +86,7 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     >>> differing({'epochs': 8, 'lr': 1.0}, {'epochs': 12, 'lr': 1, 'clip': 5.0})
     ['clip: absent -> 5.0', 'epochs: 8 -> 12']
     """
-    def shown(value):
+    def shown(value: Any) -> str:
         return 'absent' if value is _ABSENT else one_line(canonical(value), 40)
 
     keys = sorted(old.keys() | new.keys())
@@ -103,9 +103,9 @@ def _refusal(mine: Sequence[Result], theirs: Sequence[Result]) -> str:
     """Why a row's results may not be compared, or ''."""
     if not mine or not theirs:
         return ''
-    data = [tables.data_of(r) for r in (mine[0], theirs[0])]
-    if data[0] != data[1]:
-        return f'A has {tables.differing_data(*data, "than B")}'
+    ours, other = tables.data_of(mine[0]), tables.data_of(theirs[0])
+    if ours != other:
+        return f'A has {tables.differing_data(ours, other, "than B")}'
     settings = differing(_protocol(theirs[0]), _protocol(mine[0]))
     return f'the protocol differs (B -> A): {_few(settings)}' if settings else ''
 
@@ -141,21 +141,23 @@ def unpaired(a: Sequence[float], b: Sequence[float],
     return statistics.Summary(mean, float(low), float(high), n)
 
 
-def _word(summary: statistics.Summary, better: str | None) -> str:
-    if summary.low is None:
+def _word(summary: statistics.Summary | None, better: str | None) -> str:
+    if summary is None or summary.interval is None:
         return ''
-    if summary.low == summary.high == 0:
+    low, high = summary.interval
+    if low == high == 0:
         return SAME
-    if summary.low <= 0 <= summary.high:
+    if low <= 0 <= high:
         return NONE
     return _WORDS[better][summary.mean > 0]
 
 
 def _only(mine: tables.Cell | None, theirs: tables.Cell | None) -> str:
     """The word for a cell that has a number on one side at most."""
-    def missing(cell, side, other):
-        said = cell and cell.text != tables.GAP
-        return f'{cell.text.split(":")[0]} in {side}' if said else f'only in {other}'
+    def missing(cell: tables.Cell | None, side: str, other: str) -> str:
+        if cell and cell.text != tables.GAP:
+            return f'{cell.text.split(":")[0]} in {side}'
+        return f'only in {other}'
 
     if mine is None or mine.summary is None:
         if theirs is None or theirs.summary is None:
@@ -237,7 +239,7 @@ def _about(sides: Sequence[_Side],
 
 def _provenance(mine: Iterable[Result], theirs: Iterable[Result]) -> list[str]:
     """A line for each thing that made the two sets and differs."""
-    def facts(results):
+    def facts(results: Iterable[Result]) -> dict[str, set[str]]:
         out = defaultdict(set)
         for r in results:
             for package, version in r.versions.items():

@@ -105,7 +105,7 @@ def gather(folders: Iterable[str | pathlib.Path]) -> tuple[
 
 
 def data_of(result: Result) -> tuple[str, str, str]:
-    """What decides whether results were measured on the same data: (sha256, split, sizes)."""
+    """Gives what tells the data of results apart: (sha256, split, sizes)."""
     data = result.dataset
     return data.sha256, data.split, canonical(data.sizes or {})
 
@@ -124,7 +124,7 @@ def one_dataset(found: Sequence[Found], problems: list[str]) -> list[Found]:
     counts = Counter(keys)
     if len(counts) < 2:
         return list(found)
-    chosen = max(counts, key=counts.get)    # the first of equals
+    chosen = max(counts, key=lambda key: counts[key])    # the first of equals
     witness = found[keys.index(chosen)]
     for f, key in zip(found, keys, strict=True):
         if key != chosen:

@@ -65,7 +65,7 @@ def _macro(sign: str) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Text that LaTeX prints as it stands, in ASCII; of a sign without a font its code.
+    r"""Escapes a text for LaTeX, in ASCII; a sign without a font becomes its code.
 
     >>> escape('50% of β_1'), escape('naïve 中')
     ('50\\% of \\ensuremath{\\beta}\\_1', 'na{\\"\\i}ve \\texttt{U+4E2D}')
@@ -184,7 +184,7 @@ def _long(label: str, title: str, headers: Sequence[Header], rows: Sequence[Row]
 
 def table(label: str, title: str, headers: Sequence[Header], rows: Sequence[Row],
           notes: Sequence[str], paragraphs: Sequence[str] = ()) -> str:
-    """A `table` where the grid fits a page, else `longtable`s of some columns each.
+    """Writes a `table` where the grid fits a page, else `longtable`s of some columns each.
 
     Args:
       label: of `tab:label`.

@@ -64,13 +64,14 @@ def _choose(table: Table, metrics: Sequence[str], baseline: str) -> _Chosen | st
     """The first metric that counts in a table, or the reason why there is none."""
     if baseline not in [r.row for r in table.rows]:
         return f'no row {baseline!r}'
-    names = metrics or [table.primary] * bool(table.primary)
+    names = metrics or ([table.primary] if table.primary else [])
     if not names:
         return 'its manifest names no primary metric'
     columns = {c.name: c for c in table.columns if c.better}
     for name in names:
         cells = _counts(table, name, baseline) if name in columns else {}
-        if len(cells) > 1 and cells[baseline].summary.mean:        # scores are relative to it
+        main = cells[baseline].summary if len(cells) > 1 else None
+        if main and main.mean:        # scores are relative to it
             return _Chosen(table, columns[name], cells)
     return f'no {" or ".join(names)} that {baseline!r} (not 0) and another row have'
 
@@ -95,6 +96,7 @@ def _part(chosen: _Chosen, rows: Sequence[str], baseline: str,
     """What a table gives to a pool of these rows; lines on missing cells go to `missing`."""
     table, column, cells = chosen
     seeds = tuple(sorted({s for c in cells.values() for s in c.seeds}))
+    assert column.better is not None      # see `_choose`
     sign = {'lower': -1., 'higher': 1.}[column.better]
     own = {r.row: r for r in table.rows}
     values = np.full((len(rows), len(seeds)), np.nan)
@@ -126,8 +128,8 @@ def pool(tables: Sequence[Table], metrics: Sequence[str] = (),
       UserError: no table has such a metric and the baseline.
     """
     named = Counter(t.baseline for t in tables if t.baseline).most_common(1)
-    baseline = baseline or (named[0][0] if named else None)
-    if tables and baseline is None:
+    baseline = baseline or (named[0][0] if named else '')
+    if tables and not baseline:
         raise UserError('nothing to aggregate (no manifest names a baseline); name one')
     left_out, chosen = [], []
     for table in tables:

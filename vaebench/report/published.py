@@ -20,10 +20,11 @@ import difflib
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaebench.errors import UserError
+from vaebench.experiment.records import Dataset, Metric
 from vaebench.report import references
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Value(NamedTuple):
 
 
 def number(text: str) -> tuple[float, float | None, bool] | None:
-    """The parts of a printed number.
+    """Parses a printed number.
 
     Args:
       text: such as '101.40', '≤332.1', '6.10K ± 60', '3.7×', '87%', '0.400†' or '→5.65'.
@@ -111,7 +112,7 @@ def _value(record: Any) -> Value:
 
 
 def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]]]:
-    """The numbers of a frame with the columns of `published.csv`.
+    """Reads the numbers of a frame with the columns of `published.csv`.
 
     Args:
       frame: all of its columns hold text.
@@ -123,7 +124,8 @@ def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]
       ValueError: a line is malformed, or is there twice; names it.
     """
     out: dict = {}
-    for record in frame.itertuples():
+    records: Iterable[Any] = frame.itertuples()
+    for record in records:
         value = _value(record)
         rows = out.setdefault(value.table, {})
         values = rows.setdefault(value.row, {}).setdefault(value.dataset, [])
@@ -135,19 +137,19 @@ def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]
 
 @functools.cache
 def published() -> dict[str, dict[str, dict[str, list[Value]]]]:
-    """Every number of `published.csv`; see `parse`."""
+    """Reads every number of `published.csv`; see `parse`."""
     import pandas
     path = pathlib.Path(__file__).with_name('published.csv')
     return parse(pandas.read_csv(path, dtype=str, keep_default_na=False))
 
 
 def base(dataset: str) -> str:
-    """The published dataset that a name refers to: 'ptb-small' and 'ptb:small' are of 'ptb'."""
+    """Names the published dataset behind a name: 'ptb' of 'ptb-small' and 'ptb:small'."""
     return re.split(r'[-:/]', dataset)[0]
 
 
 def values(key: str, dataset: str) -> list[Value]:
-    """The numbers that a key of a result stands for.
+    """Finds the numbers that a key of a result stands for.
 
     Args:
       key: 'A4/vae', or 'A3/vae/ptb' to name the dataset; without it, the result's own counts
@@ -179,13 +181,13 @@ def values(key: str, dataset: str) -> list[Value]:
     return found[name]
 
 
-def compare(value: Value, dataset: Mapping[str, Any],
-            metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
-    """Whether a published number and ours answer the same question.
+def compare(value: Value, dataset: Dataset,
+            metrics: Mapping[str, Metric]) -> tuple[str, str]:
+    """Says whether a published number and ours answer the same question.
 
     Args:
       value: a `Value`.
-      dataset: the 'dataset' of a result.
+      dataset: that of a result.
       metrics: {name: record} of the same row.
 
     Returns:
@@ -195,14 +197,15 @@ def compare(value: Value, dataset: Mapping[str, Any],
     name = dataset.name
     reduced = dataset.reduced or (name != value.dataset and base(name) == value.dataset)
     ours = {**(dataset.sizes or {}), 'vocab': dataset.vocab}
-    if reduced or name == value.dataset and any(ours.get(k) not in (None, n) for k, n in value.sizes.items()):
+    if reduced or name == value.dataset and any(
+            ours.get(k) not in (None, n) for k, n in value.sizes.items()):
         return DIFFERENT, 'reduced data'
     if name != value.dataset:
         return DIFFERENT, f'other data: {value.dataset}'
     if dataset.split != 'test':
         return DIFFERENT, f'other split: ours is {dataset.split}'
     if value.ours is None:
-        return DIFFERENT, value.why
+        return DIFFERENT, value.why or ''
     if value.ours not in metrics:
         return DIFFERENT, f'{value.ours} not measured here'
     samples = metrics[value.ours].samples

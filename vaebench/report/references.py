@@ -20,13 +20,13 @@ PATH = pathlib.Path(vaebench.__file__).with_name('references.bib')
 
 @functools.cache
 def bibliography() -> BibliographyData:
-    """Every entry of `references.bib`, by key."""
+    """Reads every entry of `references.bib`, by key."""
     from pybtex.database import parse_file
     return parse_file(str(PATH), 'bibtex')
 
 
 def is_known(key: str) -> bool:
-    """Whether `references.bib` has an entry of this key."""
+    """Says whether `references.bib` has an entry of this key."""
     return key in bibliography().entries
 
 
@@ -38,7 +38,7 @@ def _plain(tex: str) -> str:
 
 @functools.cache
 def title(key: str) -> str:
-    """The title of an entry, without TeX.
+    """Gives the title of an entry, without TeX.
 
     >>> title('mathieu2019continuous')
     'Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders'
@@ -48,7 +48,7 @@ def title(key: str) -> str:
 
 @functools.cache
 def surnames(key: str) -> tuple[str, ...]:
-    """The authors' surnames, in the order of the paper.
+    """Gives the authors' surnames, in the order of the paper.
 
     >>> surnames('tenenbaum2000global')
     ('Tenenbaum', 'de Silva', 'Langford')
@@ -59,7 +59,7 @@ def surnames(key: str) -> tuple[str, ...]:
 
 @functools.cache
 def short(key: str) -> str:
-    """A citation in a few words: surnames (of more than two the first), title and year.
+    """Cites an entry in a few words: surnames (of more than two the first), title and year.
 
     >>> short('ding2021flowprior')[:16], short('kingma2014autoencoding')[-47:]
     ('Ding and Gimpel,', 'elling, "Auto-Encoding Variational Bayes", 2014')
@@ -70,7 +70,7 @@ def short(key: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Text that Markdown prints as it stands.
+    """Escapes a text, so that Markdown prints it as it stands.
 
     >>> literal('a*b')
     'a\\\\*b'
@@ -80,7 +80,7 @@ def literal(text: str) -> str:
 
 @functools.cache
 def reference(key: str, markdown: bool = False) -> str:
-    """An entry as a list of references has it: all authors, title, venue, year and link.
+    """Writes an entry as a list of references has it: all authors, title, venue, year and link.
 
     Args:
       key: of `references.bib`.
@@ -96,7 +96,8 @@ def reference(key: str, markdown: bool = False) -> str:
     from pybtex.style.formatting.unsrt import Style
 
     class Markdown(plaintext.Backend):
-        format_str = staticmethod(literal)
+        def format_str(self, str_: str) -> str:
+            return literal(str_)
 
         def format_href(self, url: str, text: str, external: bool = False) -> str:
             return f'[{text}]({url})'
@@ -106,7 +107,7 @@ def reference(key: str, markdown: bool = False) -> str:
 
 
 def bibtex(keys: Iterable[str]) -> str:
-    """BibTeX of some entries, each once, by key: ASCII, as `references.bib` has them.
+    """Writes BibTeX of some entries, each once, by key: ASCII, as `references.bib` has it.
 
     >>> bibtex([])
     ''
@@ -115,6 +116,6 @@ def bibtex(keys: Iterable[str]) -> str:
 
 
 def written(key: str, entry: Entry) -> str:
-    """One entry as BibTeX, its fields a line each."""
+    """Writes one entry as BibTeX, a line for each field."""
     from pybtex.database import BibliographyData
     return BibliographyData({key: entry}).to_string('bibtex')

@@ -88,7 +88,7 @@ def _spans(path: pathlib.Path, lines: list[str]) -> Iterator[_Span]:
 def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
     """(Markdown of one marker, problems)."""
     where = f'{path}:{span.number}'
-    options = dict(o.split('=', 1) for o in span.options.split())
+    options = dict(o.split('=', 1) for o in (span.options or '').split())
     for option in options:
         if option not in _OPTIONS:
             near = difflib.get_close_matches(option, _OPTIONS, 1)

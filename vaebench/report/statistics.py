@@ -17,6 +17,11 @@ class Summary(NamedTuple):
     high: float | None
     n: int
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Low and high, None where there are none."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 @functools.cache
 def multiple(n: int, level: float = LEVEL) -> float:
@@ -63,8 +68,9 @@ def interval(values: np.ndarray | Sequence[float],
     mean, reach = np.where(same, small[..., :1], mean), np.where(same, 0., reach)
     most = np.finfo(np.float64).max
     with np.errstate(over='ignore'):
-        return tuple(np.clip(np.ldexp(x, scale), -most, most)[..., 0]
-                     for x in (mean, mean - reach, mean + reach))
+        mean, low, high = (np.clip(np.ldexp(x, scale), -most, most)[..., 0]
+                           for x in (mean, mean - reach, mean + reach))
+    return mean, low, high
 
 
 def _by_length(samples: Sequence[Sequence[float]]) -> Iterator[tuple[list[int], np.ndarray]]:

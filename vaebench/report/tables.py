@@ -89,7 +89,7 @@ class _Line(NamedTuple):
         if self.clash:
             return 'two settings'
         if self.failed:
-            reasons = sorted({one_line(f.result.reason) for f in self.failed})
+            reasons = sorted({one_line(f.result.reason or '') for f in self.failed})
             return f'failed: {"; ".join(reasons)}'
         return 'missing'
 
@@ -149,7 +149,7 @@ def _run(found: Found) -> Run:
 def _seeds(line: _Line, notes: Notes) -> str:
     """The text of the seeds column: how many count, of how many."""
     have = {f.result.seed for f in line.done}
-    lost = {f.result.seed: f'failed: {one_line(f.result.reason)}' for f in line.failed}
+    lost = {f.result.seed: f'failed: {one_line(f.result.reason or "")}' for f in line.failed}
     total = len(have | set(lost) | set(line.expected))
     if total == len(have):
         return str(total)

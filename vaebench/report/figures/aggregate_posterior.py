@@ -62,14 +62,14 @@ def posterior_mixture(arrays: Mapping[str, np.ndarray]
       Scott, "Multivariate Density Estimation", 1992: bandwidth N^(-1/5) of the standard
       deviation.
     """
-    codes = np.float64(arrays['codes'])
+    codes = np.asarray(arrays['codes'], np.float64)
     scale, drawn = (arrays.get(f'codes/{k}') for k in ('scale', 'draw'))
     if scale is not None and scale.shape == codes.shape:
         good = np.isfinite(codes).all(1) & np.isfinite(scale).all(1)
-        scales = np.maximum(np.float64(scale[good]), 1e-3)
+        scales = np.maximum(np.asarray(scale[good], np.float64), 1e-3)
         return codes[good], scales, 'mixture of the Gaussian posteriors'
     full = drawn is not None and drawn.shape == codes.shape
-    codes = np.float64(drawn) if full else codes
+    codes = np.asarray(drawn, np.float64) if full else codes
     codes = codes[np.isfinite(codes).all(1)]
     width = np.ones((1, codes.shape[1]))
     if len(codes) > 1:

@@ -1,6 +1,6 @@
 """Figures that are laid out in pixels, from the upper left."""
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def draw_heading(fig: 'Figure', title: Title, *captions: str | tuple[str, str]) 
         text_at(fig, EDGE + 330 * i, 60, shorten(text, int(room / 8.8)), color=color)
 
 
-def text_at(fig: 'Figure', x: float, y: float, text: str, **style) -> None:
+def text_at(fig: 'Figure', x: float, y: float, text: str, **style: Any) -> None:
     """Writes a text at pixels from the upper left; `style` goes to matplotlib."""
     fig.text(x / fig.bbox.width, 1 - y / fig.bbox.height, text,
              **{'fontsize': 7.5, 'va': 'center', **style})
@@ -57,7 +57,7 @@ def axes_at(fig: 'Figure', box: tuple[float, float, float, float],
     w, h = fig.bbox.width, fig.bbox.height
     rect = left / w, 1 - (top + height) / h, width / w, height / h
     in_space = len(limits) == 3
-    axes = fig.add_axes(rect, **({'projection': '3d'} if in_space else {}))
+    axes: Any = fig.add_axes(rect, projection='3d' if in_space else None)
     for which, limit in zip('xyz', limits, strict=False):
         axes.set(**{f'{which}lim': limit, **({} if ticks else {f'{which}ticks': []})})
     axes.tick_params(labelsize=6, pad=0 if in_space else 3)

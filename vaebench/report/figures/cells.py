@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vaebench.errors import UserError, unknown
+from vaebench.experiment.records import ManifestRow, Result
 from vaebench.report import tables
 
 NO_PICTURE = 'nll', 'ess', 'listing'
@@ -90,7 +91,8 @@ def collect_cells(folders: Sequence[str | pathlib.Path], names: Sequence[str] = 
     return out, problems
 
 
-def _cells(found: Iterable[tables.Found], listed: Iterable[Mapping]) -> list[Cell]:
+def _cells(found: Iterable[tables.Found], listed: Iterable[ManifestRow | Result]
+           ) -> list[Cell]:
     """The results of a table as cells; rows are numbered in the order of `listed`."""
     order = dict.fromkeys(row for _, row in sorted({(r.order, r.row) for r in listed}))
     numbers = {row: i for i, row in enumerate(order, 1)}      # the same as in `tables.Table`
@@ -102,7 +104,7 @@ def _cell(found: tables.Found, number: int) -> Cell:
     return Cell(
         table=result.table, title=result.title, row=result.row, label=result.label,
         number=number, seed=result.seed,
-        failure=result.reason if result.status != 'done' else '',
+        failure=(result.reason or '') if result.status != 'done' else '',
         train_seconds=result.times.train, hp=result.config.get('hp') or {},
         units={name: metric.unit for name, metric in result.metrics.items()},
         path=_existing(found.path.with_suffix('.npz')),

@@ -142,7 +142,8 @@ def select(line: Line, found: Sequence[Trace]) -> Shown | None:
               for number, (_, y) in curves.items()}
     low, high = fences = style.tukey_fences(list(values.values()), .5)
     inside = [number for number, value in values.items() if low <= value <= high]
-    bold = sorted(inside, key=values.get)[:BEST] if line.lower_is_better else []
+    ordered = sorted(inside, key=lambda number: values[number])
+    bold = ordered[:BEST] if line.lower_is_better else []
     return Shown(line, tuple(found), curves, values, tuple(inside), tuple(bold), fences)
 
 
@@ -206,7 +207,7 @@ def draw(axes: 'Axes', shown: Shown) -> None:
         bold = n in shown.bold
         axes.plot(*shown.curves[n], color=style.color_and_marker(n)[0], lw=1.6 if bold else .7,
                   alpha=1. if bold or not shown.bold else .45, zorder=2.5 if bold else 2)
-        style.draw_marker(axes, *end, n)
+        style.draw_marker(axes, end[0], end[1], n)
     label_points(axes, shown.inside, ends)
 
 

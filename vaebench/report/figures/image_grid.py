@@ -26,7 +26,8 @@ def to_rgb(x: np.ndarray) -> np.ndarray:
     [[0, 128, 255]]
     """
     if x.dtype != np.uint8:
-        x = np.uint8(np.round(255 * np.clip(np.nan_to_num(np.float64(x)), 0, 1)))
+        share = np.clip(np.nan_to_num(np.asarray(x, np.float64)), 0, 1)
+        x = np.round(255 * share).astype(np.uint8)
     return x[..., :3] if x.shape[-1] in (3, 4) else np.repeat(x[..., :1], 3, -1)
 
 

@@ -17,7 +17,7 @@ from vaebench.report.figures.style import (
     RenderedFigure,
     shorten,
 )
-from vaebench.report.tables import Row, Table
+from vaebench.report.tables import Cell, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,14 +67,20 @@ def top_rows(pool: Pool, table: Table) -> list[int]:
     return [pool.rows.index(row) for row in best]
 
 
+def _mean(cell: Cell) -> float:
+    """The number of a cell that every row has."""
+    assert cell.summary is not None
+    return cell.summary.mean
+
+
 def _profile_legend(pool, table, top):
     """Entries of the rows in `top`, with their interquartile means."""
     cells = {r.row: r.cells for r in table.rows}
 
-    def value(row):
+    def value(row: str) -> str:
         if iqm := cells[row]['iqm'].summary:
             return f': {iqm.mean:.2f}'
-        return f': {cells[row]["missing"].summary.mean:.0f} runs missing'
+        return f': {_mean(cells[row]["missing"]):.0f} runs missing'
 
     entries = []
     for i, r in enumerate(top, 1):
@@ -160,18 +166,19 @@ def verdict(row: Row) -> tuple[str, str]:
     `PART` stands for a row that lacks runs.
     """
     summary = row.cells['improved'].summary
-    if row.cells['missing'].summary.mean:
+    if _mean(row.cells['missing']):
         return PART
-    if summary.low is None or summary.low <= .5 <= summary.high:
+    if summary is None or summary.interval is None:
         return EVEN
-    return BETTER if summary.low > .5 else WORSE
+    low, high = summary.interval
+    return EVEN if low <= .5 <= high else BETTER if low > .5 else WORSE
 
 
 def _draw_dots(axes: 'Axes', rows: Sequence[Row], tables: int) -> None:
     """Draws a dot with its interval for each row, below each other, beside their labels."""
     labels = []
     for y, row in enumerate(rows):
-        there = row.cells['tables'].summary.mean
+        there = _mean(row.cells['tables'])
         end = f' [{there:.0f} of {tables}]' if there < tables else ''
         labels.append(shorten(row.label, 40, end))
         axes.axhline(y, color='#eeeeee', lw=.5, zorder=0)
@@ -229,7 +236,7 @@ def render_improvement(pool: Pool, table: Table) -> RenderedFigure:
                   key=lambda r: (-summary(r).mean if summary(r) else 1, r.order))
     header = 'row', 'label', 'improved', 'low', 'high', 'tables', 'missing'
     lines = [(r.row, r.label, *(summary(r)[:3] if summary(r) else (None,) * 3),
-              *(int(r.cells[m].summary.mean) for m in ('tables', 'missing'))) for r in rows]
+              *(int(_mean(r.cells[m])) for m in ('tables', 'missing'))) for r in rows]
     better = sum(verdict(r) is BETTER for r in rows)
     alt = (f'Probability that a run beats a run of {base}, a dot with its interval for each of '
            f'{len(rows)} rows. {better} have an interval above one half.')

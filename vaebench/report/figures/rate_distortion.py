@@ -9,6 +9,7 @@ from vaebench.report import statistics
 from vaebench.report.figures import style
 from vaebench.report.figures.labels import boxes_around, label_points
 from vaebench.report.figures.style import LegendEntry, RenderedFigure, color_and_marker
+from vaebench.report.statistics import Summary
 from vaebench.report.tables import Cell, Row, Table
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Point(NamedTuple):
     row: str
     label: str
     seeds: int
-    x: statistics.Summary | None
-    y: statistics.Summary | None
+    x: Summary | None
+    y: Summary | None
     level: float | None         # mean over seeds of the bound, or of y where there is none
     place: str                  # 'inside' or 'outside' the axes, 'line' (no x), or 'missing'
     extra: bool                 # whether the bound of the row is not x + y
@@ -68,7 +69,8 @@ class Point(NamedTuple):
 
     @property
     def at(self) -> tuple[float, float]:
-        """Means of x and y."""
+        """Means of x and y, of a point that has both."""
+        assert self.x and self.y
         return self.x.mean, self.y.mean
 
 
@@ -79,12 +81,12 @@ def points(table: Table, plane: Plane) -> list[Point]:
     few = _few(table, plane)
     found = [_point(table, plane, number, row, few) for number, row in enumerate(table.rows, 1)]
     drawn = [p for p in found if p.place == 'inside']
-    low, high = style.tukey_fences([p.y.mean for p in drawn], plane.min_spread)
+    low, high = style.tukey_fences([p.at[1] for p in drawn], plane.min_spread)
     left, right = -math.inf, math.inf
     if plane.bound:     # active units and information have a ceiling: no row is far outside
-        left, right = style.tukey_fences([p.x.mean for p in drawn], plane.min_spread)
+        left, right = style.tukey_fences([p.at[0] for p in drawn], plane.min_spread)
     return [p._replace(place='outside') if p.place == 'inside' and not (
-        left <= p.x.mean <= right and low <= p.y.mean <= high) else p for p in found]
+        left <= p.at[0] <= right and low <= p.at[1] <= high) else p for p in found]
 
 
 def _few(table: Table, plane: Plane) -> bool:
@@ -99,19 +101,20 @@ def _point(table: Table, plane: Plane, number: int, row: Row, few: bool) -> Poin
     x, y, level = (cell.summary if cell else None for cell in cells)
     notes = dict.fromkeys(table.notes[i - 1] for c in cells[:2] if c and c.summary
                           for i in c.notes)
-    extra = bool(plane.bound and x and y and level) and (
-        abs(level.mean - x.mean - y.mean) > SLACK)
+    gap = level.mean - x.mean - y.mean if x and y and level else 0.
+    extra = bool(plane.bound) and abs(gap) > SLACK
     return Point(number, row.row, row.label, max((s.n for s in (x, y, level) if s), default=0),
                  x, y, level.mean if level else None, _place(plane, x, y, level), extra,
                  tuple(notes), (_bar(cells[0], few), _bar(cells[1], few)))
 
 
-def _place(plane, x, y, level):
+def _place(plane: Plane, x: Summary | None, y: Summary | None,
+           level: Summary | None) -> str:
     """'inside', 'line' or 'missing', from summaries that may be None."""
     if x and y and math.isfinite(x.mean) and math.isfinite(y.mean):
         return 'inside'
-    alone = level and not x and not (plane.bound and y)
-    return 'line' if alone and math.isfinite(level.mean) else 'missing'
+    alone = not x and not (plane.bound and y)
+    return 'line' if level and alone and math.isfinite(level.mean) else 'missing'
 
 
 def _bar(cell: Cell | None, few: bool) -> Range:
@@ -119,7 +122,7 @@ def _bar(cell: Cell | None, few: bool) -> Range:
     if not cell or not cell.summary or cell.summary.n < 2:
         return None
     values = cell.seeds.values()
-    return (min(values), max(values)) if few else (cell.summary.low, cell.summary.high)
+    return (min(values), max(values)) if few else cell.summary.interval
 
 
 def numbers(table: Table, plane: Plane, found: Sequence[Point]) -> tuple[tuple, list[tuple]]:
@@ -128,7 +131,7 @@ def numbers(table: Table, plane: Plane, found: Sequence[Point]) -> tuple[tuple, 
     bound = [plane.bound] if plane.bound else []
     header = 'table', 'number', 'row', 'label', 'seeds', *sides, *bound, 'place', 'footnotes'
 
-    def line(p):
+    def line(p: Point) -> tuple:
         summaries = [s[:3] if s else (None,) * 3 for s in (p.x, p.y)]
         return (table.table, p.number, p.row, p.label, p.seeds, *summaries[0], *summaries[1],
                 *([p.level] if bound else []), p.place, '; '.join(p.notes))
@@ -146,7 +149,7 @@ def legend(plane: Plane, found: Sequence[Point]) -> list[LegendEntry]:
         return LegendEntry(p.number, text, mark)
 
     def outlier(p: Point) -> LegendEntry:
-        return entry(p, f': {x} {p.x.mean:.1f}, {y} {p.y.mean:.1f}')
+        return entry(p, f': {x} {p.at[0]:.1f}, {y} {p.at[1]:.1f}')
 
     (x, y), level = plane.short, plane.level
     of = lambda place: [p for p in found if p.place == place]
@@ -183,7 +186,7 @@ def _alt(table, plane, found):
             f'({unit[plane.x]}), a point for each of {len(drawn)} of {len(found)} rows.')
     clean = [p for p in drawn if not p.notes and p.level is not None]
     if clean:
-        best = min(clean, key=lambda p: p.level)
+        best = min(clean, key=lambda p: p.level or 0.)
         text += (f' Of those without a footnote {best.label} has the lowest {plane.level}, '
                  f'{best.level:.2f} {unit[plane.bound or plane.y]}.')
     return text
@@ -197,10 +200,11 @@ def draw(axes: 'Axes', plane: Plane, found: Sequence[Point]) -> None:
     The axes hold the points that are inside, and the lines near them.
     """
     inside, lines = ([p for p in found if p.place == place] for place in ('inside', 'line'))
-    low, high = style.tukey_fences([p.y.mean for p in inside], plane.min_spread)
-    near = [] if plane.bound else [p.level for p in lines if low <= p.level <= high]
-    axes.set_xlim(style.axis_limits([p.x.mean for p in inside]))
-    axes.set_ylim(style.axis_limits([p.y.mean for p in inside] + near))
+    low, high = style.tukey_fences([p.at[1] for p in inside], plane.min_spread)
+    near = [] if plane.bound else [p.level for p in lines
+                                   if p.level is not None and low <= p.level <= high]
+    axes.set_xlim(style.axis_limits([p.at[0] for p in inside]))
+    axes.set_ylim(style.axis_limits([p.at[1] for p in inside] + near))
     if plane.bound:
         _draw_equal_bounds(axes)
     signs = [at for p in lines if (at := _draw_level(axes, p, bool(plane.bound)))]
@@ -240,18 +244,19 @@ def _draw_equal_bounds(axes):
                       rotation_mode='anchor', ha='right', va='bottom', zorder=0)
 
 
-def _draw_level(axes, p, sloped):
+def _draw_level(axes: 'Axes', p: Point, sloped: bool) -> tuple[float, float] | None:
     """Draws a dashed line for a row without x.
 
     Returns:
       Where its number stands, near the lower right; None if that is outside of the axes.
     """
-    color, _ = color_and_marker(p.number)
+    assert p.level is not None
+    bound, (color, _) = p.level, color_and_marker(p.number)
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    level = (lambda x: p.level - x) if sloped else (lambda x: p.level)
+    level = (lambda x: bound - x) if sloped else (lambda x: bound)
     axes.plot((left, right), (level(left), level(right)), color=color, lw=.8, ls=(0, (5, 3)),
               zorder=1)
-    x = (min(right, p.level - bottom) if sloped else right) - .06 * (right - left)
+    x = (min(right, bound - bottom) if sloped else right) - .06 * (right - left)
     y = level(x)
     if not (left < x and bottom < y < top):
         return None

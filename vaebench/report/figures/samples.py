@@ -58,8 +58,8 @@ def reconstructions(arrays: Arrays, title: Title) -> 'Figure | None':
     """Draws test images, and below each its reconstruction."""
     if not _are_images(arrays, 'real/x', 'decoded/x'):
         return None
-    tiles = interleave_rows(*(enlarge(to_rgb(arrays[k]), .75 * TILE)
-                              for k in ('real/x', 'decoded/x')))
+    real, decoded = (enlarge(to_rgb(arrays[k]), .75 * TILE) for k in ('real/x', 'decoded/x'))
+    tiles = interleave_rows(real, decoded)
     return show_pixels(tile_images(tiles, rows=range(2, len(tiles), 2)), title,
                        'Test images, and below each its reconstruction')
 
@@ -165,15 +165,15 @@ def _strips(images, rows, columns):
 
 def _point_panels(rows, real, title, note):
     """The overview of points: a scatter plot for each row of the table."""
-    view, size, step, down = projector(np.float64(real)), 250, 270, 300
-    limits = data_limits(view(np.float64(real)))
+    view, size, step, down = projector(np.asarray(real, np.float64)), 250, 270, 300
+    limits = data_limits(view(np.asarray(real, np.float64)))
     columns = min(6, max(3, math.ceil(math.sqrt(len(rows) + 1))))
     lines = -(-(len(rows) + 1) // columns)
     fig = pixel_figure(step * columns + 2 * EDGE, HEAD + down * lines + 50)
     for i, (label, x) in enumerate([('data', real), *rows]):
         left, top = EDGE + step * (i % columns), HEAD + down * (i // columns)
         axes = axes_at(fig, (left, top + 28, size, size), limits, ticks=False)
-        draw_points(axes, view(np.float64(x)), limits, BLUE if i else BLACK)
+        draw_points(axes, view(np.asarray(x, np.float64)), limits, BLUE if i else BLACK)
         text_at(fig, left, top + 12, shorten(label, 26), weight='normal' if i else 'bold')
     draw_heading(fig, title, 'Samples of the first seed of every row, axes of the data')
     text_at(fig, EDGE, HEAD + down * lines + 20, shorten(note, int(fig.bbox.width / 9)),

@@ -71,13 +71,13 @@ def data_and_samples(arrays: Arrays, title: Title) -> 'Figure | None':
         ('decoded/x', 'reconstructions', GREEN)) if k in arrays]
     if len(shown) < 2:
         return None
-    view = projector(np.float64(real))
-    limits, size = data_limits(view(np.float64(real))), 480
+    view = projector(np.asarray(real, np.float64))
+    limits, size = data_limits(view(np.asarray(real, np.float64))), 480
     step = size + 70
     fig = pixel_figure(step * len(shown) + 2 * EDGE, HEAD + 30 + size + 50)
     for i, (key, text, color) in enumerate(shown):
         axes = axes_at(fig, (EDGE + 50 + i * step, HEAD + 30, size, size), limits)
-        lost = draw_points(axes, view(np.float64(arrays[key])), limits, color, 6.)
+        lost = draw_points(axes, view(np.asarray(arrays[key], np.float64)), limits, color, 6.)
         outside = f'; {lost:,} of them outside' if lost else ''
         text_at(fig, EDGE + 50 + i * step, HEAD + 12, f'{text} ({len(arrays[key]):,}{outside})',
                 color=color, fontsize=8.5)
@@ -99,8 +99,9 @@ def decoded_lines(arrays: Arrays, x: np.ndarray, title: Title, caption: str,
     real = arrays.get('real/x')
     if real is None or real.ndim != 2:
         return None
-    view, size = projector(np.float64(real)), 600
-    data, flat = view(np.float64(real)), view(np.float64(x).reshape(-1, x.shape[-1]))
+    view, size = projector(np.asarray(real, np.float64)), 600
+    data = view(np.asarray(real, np.float64))
+    flat = view(np.asarray(x, np.float64).reshape(-1, x.shape[-1]))
     limits = data_limits(np.concatenate([data, flat[np.isfinite(flat).all(-1)]]))
     fig = pixel_figure(size + 2 * EDGE + 50 + (220 if labels else 0), HEAD + size + 50)
     axes = axes_at(fig, (EDGE + 50, HEAD, size, size), limits)
@@ -128,7 +129,7 @@ def embed_in_plane(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.nda
       (numbers of the codes [M], points [M, 2], whether they are of t-SNE).
     """
     rows = np.flatnonzero(np.isfinite(codes).all(1))
-    codes = np.float64(codes)
+    codes = np.asarray(codes, np.float64)
     if codes.shape[1] == 1:
         heights = np.random.default_rng(seed).uniform(-1, 1, len(rows))
         return rows, np.column_stack([codes[rows], heights]), False
@@ -139,7 +140,7 @@ def embed_in_plane(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.nda
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_EMBEDDED])
     with threadpool_limits(1):      # so that sums are in one order
         model = TSNE(init='pca', random_state=seed, perplexity=min(30., (len(rows) - 1) / 3))
-        return rows, np.float64(model.fit_transform(codes[rows])), True
+        return rows, np.asarray(model.fit_transform(codes[rows]), np.float64), True
 
 
 def latent_codes(arrays: Arrays, title: Title) -> 'Figure | None':

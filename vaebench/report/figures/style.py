@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -159,7 +159,8 @@ def page_with_legend(title: str, caption: str, legend: Sequence[LegendEntry], la
     axes.tick_params(labelsize=8)
     axes.spines[['top', 'right']].set_visible(False)
 
-    def write(x: float, y: float, text: str, length: float, **more) -> None:
+    def write(x: float, y: float, text: str, length: float,
+              **more: Any) -> None:
         fig.text(x / width, y, shorten(text, int(length)), va='center', **more)
 
     small = {'fontsize': 6, 'color': GREY, 'ha': 'center'}
@@ -208,9 +209,11 @@ def encode(fig: 'Figure', form: str = 'png') -> bytes:
     """
     out = io.BytesIO()
     if form == 'page':
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from PIL import Image
         fig.set_dpi(PAGE_DPI)
         fig.canvas.draw()
+        assert isinstance(fig.canvas, FigureCanvasAgg)      # see `new_figure`
         picture = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())).convert('RGB')
         picture.quantize(64, dither=Image.Dither.NONE).save(out, 'PNG', optimize=True)
         return out.getvalue()

@@ -24,7 +24,7 @@ def to_csv(tables: Sequence[Table]) -> str:
       '0:1.5;1:1.625'. Each number reads back as the same float.
     """
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator='\n')
+    writer: csv.DictWriter[str] = csv.DictWriter(out, FIELDS, lineterminator='\n')
     writer.writeheader()
     for table in tables:
         names = facts(table)
@@ -71,9 +71,8 @@ def to_json(tables: Sequence[Table]) -> str:
     """Writes everything that tables hold.
 
     Returns:
-      {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources", "primary", "baseline"}]},
-      which
-      `read_json` reads.
+      {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources", "primary",
+      "baseline"}]}, which `read_json` reads.
     """
     return f'{{"tables": [{", ".join(map(_table_json, tables))}]}}\n'
 

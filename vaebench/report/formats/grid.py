@@ -60,8 +60,8 @@ def piece(cell: Cell, column: Column) -> Piece:
     summary, digits = cell.summary, column.digits
     if summary is None:
         return Piece(cell.text, False, marks, '', False)
-    interval = (f'[{number(summary.low, digits)}, {number(summary.high, digits)}]'
-                if summary.n > 1 else '')
+    ends = [number(x, digits) for x in summary.interval or ()]
+    interval = f'[{", ".join(ends)}]' if summary.n > 1 and ends else ''
     noise = '' if cell.stderr is None else f'±{number(cell.stderr, max(digits, 2))}'
     return Piece(number(summary.mean, digits), summary.n == 1, marks,
                  join(interval, noise, cell.text), cell.best)
@@ -119,7 +119,7 @@ def legend(table: Table, best: str) -> str:
     # Cells of aggregates have no seeds: these tables say what their intervals are.
     fewest = min((len(c.seeds) for c in cells if len(c.seeds) > 1), default=0)
     lines = [_about_intervals(fewest)] if fewest else []
-    if any(c.summary.n == 1 for c in cells):
+    if any(c.summary and c.summary.n == 1 for c in cells):
         lines.append('†: one seed, no interval.')
     if any(c.stderr is not None for c in cells):
         lines.append('±: standard error over test examples, apart from the seeds.')

@@ -2,7 +2,7 @@
 import io
 from collections.abc import Sequence
 
-from vaebench.report.formats.grid import LEFT, below, grid
+from vaebench.report.formats.grid import LEFT, Piece, below, grid
 from vaebench.report.tables import Table
 
 
@@ -36,7 +36,7 @@ def _rich_table(table):
     from rich.text import Text
 
     # A space before what is aligned to the right takes half the time of rich's own padding.
-    def text(piece, left):
+    def text(piece: str | Piece, left: bool) -> Text:
         if isinstance(piece, str):
             return Text(piece if left else f' {piece}')
         main = Text(f' {piece.main}' + '*' * piece.best + '†' * piece.dagger,

@@ -42,17 +42,15 @@ def _beside(value: Value, verdict: str, row: Row, columns: Mapping[str, Column]
 
     Each is (number, text, interval), a gap (None, '—').
     """
-    summary = None
-    if verdict == SAME and value.ours in columns:
-        summary = row.cells[value.ours].summary
-    if summary is None:
+    column = columns.get(value.ours or '')
+    summary = row.cells[column.name].summary if verdict == SAME and column else None
+    if column is None or summary is None:
         return (None, GAP), (None, GAP)
-    digits = columns[value.ours].digits
+    digits, (center, *_), ends = column.digits, summary, summary.interval
 
     def shown(offset: float, text: Callable[[float, int], str]) -> tuple:
-        mean, *ends = (None if x is None else x - offset for x in summary[:3])
-        interval = '' if ends[0] is None else f'[{", ".join(text(x, digits) for x in ends)}]'
-        return mean, text(mean, digits), interval
+        mean, sides = center - offset, [text(x - offset, digits) for x in ends or ()]
+        return mean, text(mean, digits), f'[{", ".join(sides)}]' if sides else ''
 
     return shown(0., lambda x, d: _minus(grid.number(x, d))), shown(value.value, _signed)
 
@@ -114,9 +112,8 @@ def _cell(cell: Cell, column: Column, row_count: str, numbers: Sequence[dict]) -
            'text': '', 'published': ()}
     if summary is None:
         return out | {'kind': 'gap' if cell.text == GAP else 'lost'}
-    if summary.low is not None:
-        low, high = (grid.number(x, digits) for x in (summary.low, summary.high))
-        out['interval'] = _minus(f'[{low}, {high}]')
+    if ends := [grid.number(x, digits) for x in summary.interval or ()]:
+        out['interval'] = _minus(f'[{", ".join(ends)}]')
     if cell.stderr is not None:
         out['noise'] = f'±{grid.number(cell.stderr, max(digits, 2))}'
     fewer = f'n={summary.n}' if cell.seeds and str(summary.n) != row_count else ''

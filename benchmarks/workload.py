@@ -1,0 +1,44 @@
+"""What both sides of a measurement work on: sizes, and random data of these sizes."""
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+Size = Mapping[str, int]
+
+PTB = {'vocab': 10_002, 'embed': 256, 'hidden': 256, 'latent': 32, 'batch': 32, 'steps': 23}
+SMALL = {'vocab': 2_000, 'embed': 64, 'hidden': 128, 'latent': 16, 'batch': 64, 'steps': 20}
+TINY = {'vocab': 50, 'embed': 32, 'hidden': 64, 'latent': 8, 'batch': 64, 'steps': 13}
+
+IMAGES, BATCH = 12_800, 64
+MLP = {'name': 'mlp', 'hidden': (512,), 'latent': 16}
+CHANNELS, HIDDEN, LATENT = (32, 64), 128, 16
+CONV = {'name': 'conv', 'channels': CHANNELS, 'hidden': HIDDEN, 'latent': LATENT}
+
+
+def sentences(n: int, size: Size) -> dict[str, np.ndarray]:
+    """Returns n sentences of `size['steps']` predicted tokens.
+
+    Args:
+      n: how many.
+      size: with 'vocab' and 'steps'.
+
+    Returns:
+      'tokens' int32 [n, steps + 1] and 'length' int32 [n].
+    """
+    shape = n, size['steps'] + 1
+    tokens = np.random.default_rng(0).integers(4, size['vocab'], shape).astype(np.int32)
+    tokens[:, 0], tokens[:, -1] = 1, 2
+    return {'tokens': tokens, 'length': np.full(n, size['steps'], np.int32)}
+
+
+def pixels() -> np.ndarray:
+    """Returns float32 [IMAGES, 28, 28, 1] of noise in [0, 1)."""
+    return np.random.default_rng(0).uniform(size=(IMAGES, 28, 28, 1)).astype(np.float32)
+
+
+def torch_device() -> str:
+    """Names PyTorch's device, so that both sides use the same kind."""
+    import torch
+    both = torch.cuda.is_available() and jax.default_backend() == 'gpu'
+    return 'cuda' if both else 'cpu'
