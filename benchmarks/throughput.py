@@ -25,7 +25,7 @@ from vaebench import core, networks, schema
 from vaebench.engine import optimizers
 from vaebench.engine.seeds import over_seeds, resolve
 from vaebench.methods import METHODS
-from vaebench.metrics import evaluator
+from vaebench.metrics import importance
 
 PTB = {'vocab': 10_002, 'embed': 256, 'hidden': 256, 'latent': 32, 'batch': 32, 'steps': 23}
 SMALL = {'vocab': 2_000, 'embed': 64, 'hidden': 128, 'latent': 16, 'batch': 64, 'steps': 20}
@@ -181,13 +181,13 @@ def nll_iw(repeats):
     @jax.jit
     def weights(params, carry, keys):
         q = evals['posterior'](params, carry, batch)
-        return evaluator.log_weights(evals, params, carry, q, batch, keys)
+        return importance.log_weights(evals, params, carry, q, batch, keys)
 
     keys = jax.random.split(jax.random.key(0), (samples // chunk, chunk, n))
 
     def ours():
         log_w = np.concatenate([weights(state.params, state.carry, k) for k in keys])
-        return evaluator.importance(log_w.T)[0]
+        return importance.importance(log_w.T)[0]
 
     a, b = turns(ours, lambda: [nll(i, samples, 100) for i in range(n)], repeats)
     return '>= 1', spread(1e3 * a / n, 'ms/sentence'), 'PyTorch: ' + spread(1e3 * b / n, 'ms/sentence'), b / a

@@ -11,7 +11,8 @@ from scipy.stats import norm
 
 from vaebench.errors import UserError
 from vaebench.metrics import METRICS, Settings, defined, entries, measure, validator
-from vaebench.metrics.evaluator import fold, importance, log_weights
+from vaebench.metrics.draws import fold
+from vaebench.metrics.importance import importance, log_weights
 from vaebench.metrics.latent import aggregate_to_prior, prior_to_aggregate
 from vaebench.metrics.likelihood import FLOOR
 

@@ -19,7 +19,7 @@ from vaebench.core import FAILED
 from vaebench.engine import checkpoint, cost, loop
 from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
-from vaebench.experiment import estimators, evaluate, results, training
+from vaebench.experiment import evaluate, results, training
 from vaebench.experiment.convert import kept
 from vaebench.experiment.table import Row, Table
 from vaebench.methods.build import check
@@ -312,7 +312,8 @@ class Runner:
         data, parts = self.dataset(row)
         return metrics.Data(parts['test'], data.schema, data.splits['train'],
                             data.splits['valid'], data.truth, data.item, data.part, data.decode,
-                            data.observe, data.symmetry, self._judged(row))
+                            data.observe, data.symmetry, self._judged(row),
+                            _likelihood(row, data))
 
     def _evaluate(self, row, seeds):
         start, shared = time.perf_counter(), self._shared(row, len(seeds))
@@ -333,7 +334,8 @@ class Runner:
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
-                                      evaluate.keys(len(good)), shared.views)
+                                      evaluate.keys(len(good)), shared.views,
+                                      trainer.method.given)
             entries, arrays = evaluate.evaluate(trained, self._readable(row),
                                                 row.config['metrics'], settings,
                                                 self._tick(row), partial)
@@ -348,7 +350,7 @@ class Runner:
                 'config_hash': row.config_hash, 'train_hash': row.train_hash,
                 'parameters': host['parameters'] if 'parameters' in host else kept(
                     trainer.method, row.config['protocol']['keep']),
-                'metrics': {} if g is None else _identified(_likelihood_named(entries[g], _likelihood(row, data))),
+                'metrics': {} if g is None else entries[g],
                 'times': {'train': host['train'], 'evaluate': seconds, 'compile': host['compile']},
                 'group': len(host['seeds']), 'steps': host['steps'],
                 'parameter_count': int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
@@ -438,27 +440,10 @@ def _likelihood(row, data):
     if name is None:
         return None
     x = data.splits['test'].get('x')
-    grey = x is not None and bool(((x > 0) & (x < 1)).any())
-    return f"{name} decoder{', no normalised likelihood of grey levels' if grey and name == 'bernoulli' else ''}"
-
-
-def _likelihood_named(entries, likelihood):
-    """Metrics in nats say which decoder likelihood they are of: densities and probabilities
-    never rank together.
-    """
-    def of_decoder(name):
-        return any('log_lik' in need for need in metrics.METRICS[name].needs)
-
-    if likelihood is None:
-        return entries
-    return {k: {**v, 'estimator': f"{v['estimator']}; {likelihood}"} if of_decoder(k) else v
-            for k, v in entries.items()}
-
-
-def _identified(entries):
-    """Metrics with the ids of their estimators; what has none yet is told apart by its sentence."""
-    return {k: {**v, 'estimator_id': estimators.known(v['estimator']) or v['estimator']}
-            for k, v in entries.items()}
+    if name == 'bernoulli' and x is not None and bool(((x > 0) & (x < 1)).any()):
+        return metrics.Estimator(f'{name} decoder, no normalised likelihood of grey levels',
+                                 f'{name}-grey')
+    return metrics.Estimator(f'{name} decoder', name)
 
 
 def _curves(entries):
