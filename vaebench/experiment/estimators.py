@@ -104,7 +104,8 @@ _RULES = (
     (r'corpus BLEU-4, (greedy|beam) decodings of posterior means', r'bleu-4:\1'),
     (r'F1 with both ends, (\d+) greedy decodings between posterior means of \d+ pairs of one '
      r'length', r'rouge-l:greedy-\1'),
-    # Of nats of a kit that has a choice.
+    # Of nats given a column that the method is told, and of a kit that has a choice.
+    (r'(?P<rule>.*); given the (\w+)', r'{rule}:given-\2'),
     (r'(?P<rule>.*); (?P<likelihood>\w+ decoder.*)', '{rule}:{likelihood}'),
 )
 

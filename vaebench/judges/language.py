@@ -169,7 +169,7 @@ def log_prob(model: KneserNey, tokens: np.ndarray, length: np.ndarray) -> np.nda
         ids = np.where(found, near, -1)
     out = np.zeros(tokens.shape)
     with np.errstate(divide='ignore'):
-        out[np.arange(out.shape[1]) <= np.asarray(length)[:, None]] = np.where(
+        out[np.arange(tokens.shape[1]) <= np.asarray(length)[:, None]] = np.where(
             place > 0, np.log(p), 0.)
     return out[:, 1:]
 

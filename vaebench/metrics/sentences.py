@@ -39,9 +39,12 @@ def drawn_chunk(view: Evaluator, mode: str, i: int) -> tuple[np.ndarray, np.ndar
     Returns:
       (tokens [G, n, L], length [G, n]).
     """
+    def make():
+        draw = view.jit(_draw, min(CHUNK, view.settings.generated), mode)
+        return jax.device_get(draw((), np.int32(i)))
+
     view.pause()
-    draw = view.jit(_draw, min(CHUNK, view.settings.generated), mode)
-    return view.cached((mode, i), lambda: jax.device_get(draw((), np.int32(i))))
+    return view.cached((mode, i), make)
 
 
 def drawn(view: Evaluator, mode: str) -> tuple[np.ndarray, np.ndarray]:
