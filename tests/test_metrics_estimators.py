@@ -2,13 +2,26 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tiny_config
 import toys
 from test_metrics import KEY, S2, linear
 from test_metrics import quick as quick  # the fixture
 from test_metrics_text import random_text, reciter, spoken
 
-from vaebench.experiment import estimators
-from vaebench.metrics import METRICS, Estimator, Judge, Settings, entries, measure
+from vaebench.engine import loop
+from vaebench.experiment import estimators, results, table
+from vaebench.experiment.rows import row
+from vaebench.experiment.runner import Runner
+from vaebench.metrics import (
+    METRICS,
+    Estimator,
+    Judge,
+    Settings,
+    entries,
+    likelihood,
+    measure,
+    representation,
+)
 
 SMALL = dict(samples=4, batch=30, images=20, generated=12, drawn=50, refine=1, points=16)
 OF_NATS = {k for k, m in METRICS.items() if any('log_lik' in need for need in m.needs)}
@@ -80,10 +93,11 @@ VIEWS = {
 
 
 def test_metrics_give_the_ids_that_their_sentences_had():
-    seen = set()
+    seen, special = set(), {*likelihood.METRICS, *representation.METRICS}
     for name, make in VIEWS.items():
         view = make()
-        for key, entry in entries(measure(view, METRICS), view, 0).items():
+        names = special | (set(METRICS) - seen)      # once is enough for the others
+        for key, entry in entries(measure(view, names), view, 0).items():
             assert entry['estimator_id'] == estimators.identify(entry['estimator']), (name, key)
             assert type(entry['estimator']) is type(entry['estimator_id']) is str
             seen.add(key)
@@ -122,3 +136,22 @@ def test_an_exact_likelihood_is_conditional_too():
 def test_a_plain_sentence_is_its_own_id():
     assert Estimator.of('largest |correlation|').id == 'largest |correlation|'
     assert Estimator.of(DECODER) is DECODER
+
+
+def test_a_table_says_what_a_conditional_row_is_told(tmp_path, monkeypatch):
+    config = tiny_config.get_config().to_dict()
+    config.update(table={'vae': row('VAE', 'vae'), 'cvae': row('CVAE', 'cvae')}, seeds=1,
+                  metrics=('elbo', 'kl'))
+    run = Runner(table.tables(config)[0], tmp_path, say=lambda line: None)
+
+    def untrained(trainer, seeds, numbers, options):
+        return trainer.init(seeds, numbers), loop.Record([None], [True])
+
+    monkeypatch.setattr(loop, 'run', untrained)
+    assert not any(run.run().values())
+    found, problems = results.read_all(tmp_path / 'results')
+    assert not problems
+    ids = {(r.row, k): m.estimator_id for r in found for k, m in r.metrics.items()}
+    assert ids == {('vae', 'elbo'): 'one-sample:bernoulli-grey', ('vae', 'kl'): 'closed-form',
+                   ('cvae', 'elbo'): 'one-sample:bernoulli-grey:given-label',
+                   ('cvae', 'kl'): 'closed-form'}
