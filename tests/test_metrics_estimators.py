@@ -140,6 +140,7 @@ def test_a_plain_sentence_is_its_own_id():
 
 def test_a_table_says_what_a_conditional_row_is_told(tmp_path, monkeypatch):
     config = tiny_config.get_config().to_dict()
+    config['kit']['likelihood'] = 'bernoulli'
     config.update(table={'vae': row('VAE', 'vae'), 'cvae': row('CVAE', 'cvae')}, seeds=1,
                   metrics=('elbo', 'kl'))
     run = Runner(table.tables(config)[0], tmp_path, say=lambda line: None)
