@@ -29,7 +29,7 @@ from vaebench import core, networks, schema
 from vaebench.engine import optimizers
 from vaebench.engine.seeds import over_seeds, resolve
 from vaebench.methods import METHODS
-from vaebench.metrics import evaluator
+from vaebench.metrics import importance
 
 
 class Row(NamedTuple):
@@ -155,13 +155,13 @@ def nll_iw(repeats: int) -> Row:
     @jax.jit
     def weights(params, carry, keys):
         q = evals['posterior'](params, carry, batch)
-        return evaluator.log_weights(evals, params, carry, q, batch, keys)
+        return importance.log_weights(evals, params, carry, q, batch, keys)
 
     keys = jax.random.split(jax.random.key(0), (samples // chunk, chunk, n))
 
     def ours():
         log_w = np.concatenate([weights(state.params, state.carry, k) for k in keys])
-        return evaluator.importance(log_w.T)[0]
+        return importance.importance(log_w.T)[0]
 
     a, b = turns(ours, lambda: [nll(i, samples, 100) for i in range(n)], repeats)
     return Row('>= 1', spread(1e3 * a / n, 'ms/sentence'),

@@ -11,7 +11,8 @@ from scipy.stats import norm
 
 from vaebench.errors import UserError
 from vaebench.metrics import METRICS, Settings, defined, entries, measure, validator
-from vaebench.metrics.evaluator import fold, importance, log_weights
+from vaebench.metrics.draws import fold
+from vaebench.metrics.importance import importance, log_weights
 from vaebench.metrics.latent import aggregate_to_prior, prior_to_aggregate
 from vaebench.metrics.likelihood import FLOOR
 
@@ -300,8 +301,10 @@ def test_exact_language_model():
             if x is not None} == {'nll_iw', 'elbo', 'ppl_iw', 'ppl_elbo', 'excess'}
     e = entries(out, v, 1)
     assert set(e['nll_iw']) == {
-        'value', 'estimator', 'n', 'samples', 'unit', 'better', 'stderr', 'warning', 'note'
+        'value', 'estimator_id', 'estimator', 'n', 'samples', 'unit', 'better', 'stderr',
+        'warning', 'note'
     }
+    assert e['nll_iw']['estimator_id'] == 'exact' and e['ppl_iw']['estimator_id'] == 'ppl:exact'
     assert (e['nll_iw']['unit'], e['nll_iw']['better'], e['nll_iw']['n']) == ('nats/sentence',
                                                                               'lower', 6)
     assert isinstance(e['nll_iw']['value'], float) and 'kl' not in e

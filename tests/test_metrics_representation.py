@@ -7,7 +7,7 @@ import toys
 
 from vaebench.methods.manifold_learning import fit_transform
 from vaebench.metrics import Settings
-from vaebench.metrics.representation import FITTED, LEARNT, METRICS, MOST, embedding, neighbours_vote, rank_correlation
+from vaebench.metrics.representation import FITTED, LEARNT, METRICS, MOST, embedding, neighbors_vote, rank_correlation
 
 KEYS = jax.random.split(jax.random.key(0), 2)
 
@@ -85,12 +85,12 @@ def test_more_examples_than_distances_fit_into_memory():
 
 def test_knn_error_by_hand():
     codes = np.array([0., 1., 2., 10., 11., 12.])[:, None]
-    assert neighbours_vote(codes, np.array([0, 0, 0, 1, 1, 1]),
+    assert neighbors_vote(codes, np.array([0, 0, 0, 1, 1, 1]),
                            2).tolist() == [0, 0, 0, 1, 1, 1]
-    assert neighbours_vote(codes, np.array([0, 0, 1, 1, 1, 1]),
+    assert neighbors_vote(codes, np.array([0, 0, 1, 1, 1, 1]),
                            2).tolist() == [0, 0, 0, 1, 1, 1]
     # the same place
-    assert neighbours_vote(np.zeros((5, 1)), np.array([3, 3, 3, 3, 0]), 4).tolist() == [3] * 5
+    assert neighbors_vote(np.zeros((5, 1)), np.array([3, 3, 3, 3, 0]), 4).tolist() == [3] * 5
 
 
 def test_knn_error_of_clear_and_of_random_codes():

@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
 from vaebench.core import derive
-from vaebench.metrics import METRICS, Judge, Settings, entries, independence, measure, samples
-from vaebench.metrics.evaluator import GENERATED
+from vaebench.metrics import METRICS, Judge, Settings, discrepancies, entries, independence, measure, samples
+from vaebench.metrics.draws import GENERATED
 from vaebench.ops.two_sample import hsic
 
 KEY = jax.random.key(3)
@@ -58,7 +58,7 @@ def test_frechet_of_commuting_covariances():
     a, b, m, n = rng.uniform(.1, 3, 5), rng.uniform(.1, 3,
                                                     5), rng.normal(size=5), rng.normal(size=5)
     want = ((m - n)**2).sum() + ((np.sqrt(a) - np.sqrt(b))**2).sum()
-    np.testing.assert_allclose(samples.bures(m, spread(a, base), n, spread(b, base)), want,
+    np.testing.assert_allclose(discrepancies.bures(m, spread(a, base), n, spread(b, base)), want,
                                rtol=1e-10)
 
 
@@ -66,16 +66,16 @@ def test_frechet_is_symmetric_and_zero_for_equal_laws():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(50, 6)) @ rng.normal(
         size=(6, 6)), rng.normal(size=(70, 6)) @ rng.normal(size=(6, 6)) + 1
-    np.testing.assert_allclose(samples.frechet(x, y), samples.frechet(y, x), rtol=1e-9)
-    assert samples.frechet(x, y) > 1 and 0 <= samples.frechet(x, x[::-1]) < 1e-9
+    np.testing.assert_allclose(discrepancies.frechet(x, y), discrepancies.frechet(y, x), rtol=1e-9)
+    assert discrepancies.frechet(x, y) > 1 and 0 <= discrepancies.frechet(x, x[::-1]) < 1e-9
 
 
 def test_frechet_where_a_feature_is_dead():
     x, y = normal(60, 3), normal(60, 3, 1) + .5
     dead = [np.concatenate([v, np.full((60, 1), 7.)], 1) for v in (x, y)]
-    np.testing.assert_allclose(samples.frechet(*dead), samples.frechet(x, y), atol=1e-5)
+    np.testing.assert_allclose(discrepancies.frechet(*dead), discrepancies.frechet(x, y), atol=1e-5)
     # fewer rows than dimensions
-    few = samples.frechet(normal(8, 20), normal(8, 20, 1))
+    few = discrepancies.frechet(normal(8, 20), normal(8, 20, 1))
     assert np.isfinite(few) and few > 0
 
 
@@ -85,7 +85,7 @@ def test_frechet_floor_is_its_bias():
     d = 6
     for n in (200, 800):
         got = np.mean(
-            [samples.frechet(normal(n, d, 2 * i), normal(n, d, 2 * i + 1)) for i in range(60)])
+            [discrepancies.frechet(normal(n, d, 2 * i), normal(n, d, 2 * i + 1)) for i in range(60)])
         np.testing.assert_allclose(got, (2 * d + d * (d + 1) / 2) / n, rtol=.1)
 
 
@@ -99,15 +99,15 @@ def test_support_against_a_loop():
             np.linalg.norm(a - b) <= sorted(
                 np.linalg.norm(c - b) for j, c in enumerate(y) if j != i)[2]
             for i, b in enumerate(y))
-    assert 0 < inside < 30 and samples.support(x, y) == inside / 30
+    assert 0 < inside < 30 and discrepancies.support(x, y) == inside / 30
 
 
 def test_precision_and_recall_at_their_ends():
     x = normal(100, 4)
-    assert samples.support(
-        x, x) == 1 and samples.support(x, x + 100) == samples.support(x + 100, x) == 0
+    assert discrepancies.support(
+        x, x) == 1 and discrepancies.support(x, x + 100) == discrepancies.support(x + 100, x) == 0
     two = np.concatenate([x, x + 100])                  # the samples drop one of two modes
-    assert samples.support(x, two) == 1 and samples.support(two, x) == .5
+    assert discrepancies.support(x, two) == 1 and discrepancies.support(two, x) == .5
 
 
 # Two-sample tests.
@@ -115,7 +115,7 @@ def test_precision_and_recall_at_their_ends():
 def test_kernel_discrepancy_against_brute_force():
     x, y = np.float32(normal(40, 3)), np.float32(normal(40, 3, 1) + .5)
     width = np.median([np.linalg.norm(y[i] - y[j]) for i in range(40) for j in range(i)])
-    np.testing.assert_allclose(samples.width(y), width, rtol=1e-6)
+    np.testing.assert_allclose(discrepancies.width(y), width, rtol=1e-6)
 
     def brute(x, y):
         def k(a, b):
@@ -125,58 +125,58 @@ def test_kernel_discrepancy_against_brute_force():
         within = lambda a: k(a, a)[~np.eye(len(a), dtype=bool)].mean()
         return within(x) + within(y) - 2 * k(x, y).mean()
 
-    value, stderr = samples.kernel_discrepancy(x, y)
+    value, stderr = discrepancies.kernel_discrepancy(x, y)
     np.testing.assert_allclose(value, brute(x, y), atol=1e-6)
     parts = [brute(x[i:i + 4], y[i:i + 4]) for i in range(0, 40, 4)]
     np.testing.assert_allclose(stderr,
-                               np.std(parts, ddof=1) / np.sqrt(samples.BLOCKS), rtol=1e-4)
-    assert np.isnan(samples.kernel_discrepancy(x[:19], y[:19])[1])
+                               np.std(parts, ddof=1) / np.sqrt(discrepancies.BLOCKS), rtol=1e-4)
+    assert np.isnan(discrepancies.kernel_discrepancy(x[:19], y[:19])[1])
 
 
 def test_classifier_test_guesses_where_laws_are_equal():
     got = np.array([
-        samples.classifier_test(normal(300, 3, 2 * i), normal(300, 3, 2 * i + 1))
+        discrepancies.classifier_test(normal(300, 3, 2 * i), normal(300, 3, 2 * i + 1))
         for i in range(5)
     ])
     np.testing.assert_allclose(got[:, 1], np.sqrt(.25 / 300))
     assert abs(got[:, 0].mean() - .5) < 4 * got[0, 1] / np.sqrt(5)
-    assert samples.classifier_test(normal(100, 3), normal(100, 3, 1) + 20)[0] == 1
+    assert discrepancies.classifier_test(normal(100, 3), normal(100, 3, 1) + 20)[0] == 1
     # Equal means and variances, which no linear classifier tells apart.
     sign = np.sign(normal(400, 2, 5))
-    assert samples.classifier_test(normal(400, 2), sign + .05 * normal(400, 2, 6))[0] > .9
+    assert discrepancies.classifier_test(normal(400, 2), sign + .05 * normal(400, 2, 6))[0] > .9
 
 
 def test_p_values_of_equal_laws_are_uniform():
     p = np.array([
-        samples.permutation_p(normal(30, 2, 2 * i), normal(30, 2, 2 * i + 1)) for i in range(80)
+        discrepancies.permutation_p(normal(30, 2, 2 * i), normal(30, 2, 2 * i + 1)) for i in range(80)
     ])
     for level in (.25, .5, .75):
         assert abs((p <= level).mean() - level) < 4 * np.sqrt(level * (1 - level) / 80)
-    assert samples.permutation_p(normal(30, 2), normal(30, 2, 1) + 3) == pytest.approx(1 / 501)
-    assert samples.permutation_p(normal(30, 2), normal(30, 2, 1) * 4) < .01
+    assert discrepancies.permutation_p(normal(30, 2), normal(30, 2, 1) + 3) == pytest.approx(1 / 501)
+    assert discrepancies.permutation_p(normal(30, 2), normal(30, 2, 1) * 4) < .01
 
 
 # Classes and sharpness.
 
 def test_confidence_and_classes():
     sure = np.where(np.eye(4, dtype=bool), np.log(1 - 3e-12), np.log(1e-12))
-    np.testing.assert_allclose(samples.confidence(np.repeat(sure, 5, 0)), 4, rtol=1e-6)
+    np.testing.assert_allclose(discrepancies.confidence(np.repeat(sure, 5, 0)), 4, rtol=1e-6)
     # one class only
-    np.testing.assert_allclose(samples.confidence(sure[:1].repeat(9, 0)), 1, rtol=1e-9)
-    np.testing.assert_allclose(samples.confidence(np.full((9, 4), -np.log(4))), 1, rtol=1e-9)
-    np.testing.assert_allclose(samples.label_divergence(sure[[0, 0, 0, 1]], sure[[0, 1, 2, 3]]),
+    np.testing.assert_allclose(discrepancies.confidence(sure[:1].repeat(9, 0)), 1, rtol=1e-9)
+    np.testing.assert_allclose(discrepancies.confidence(np.full((9, 4), -np.log(4))), 1, rtol=1e-9)
+    np.testing.assert_allclose(discrepancies.label_divergence(sure[[0, 0, 0, 1]], sure[[0, 1, 2, 3]]),
                                .75 * np.log(3) + .25 * np.log(1), rtol=1e-9)
-    assert samples.label_divergence(sure, sure[[2, 0, 3, 1]]) == 0
-    assert samples.label_divergence(sure, sure[:2]) == np.inf > samples.label_divergence(
+    assert discrepancies.label_divergence(sure, sure[[2, 0, 3, 1]]) == 0
+    assert discrepancies.label_divergence(sure, sure[:2]) == np.inf > discrepancies.label_divergence(
         sure[:2], sure)
 
 
 def test_sharpness_of_a_chessboard():
     # answers are +-4
     board = (np.indices((6, 6)).sum(0) % 2).astype(float)[None, :, :, None]
-    assert samples.sharpness(board) == 16 and samples.sharpness(board / 2 + .25) == 4
+    assert discrepancies.sharpness(board) == 16 and discrepancies.sharpness(board / 2 + .25) == 4
     ramp = np.broadcast_to(np.arange(6.)[:, None, None], (2, 6, 6, 3))
-    assert samples.sharpness(ramp) == 0
+    assert discrepancies.sharpness(ramp) == 0
 
 
 # Of a view.
@@ -215,7 +215,7 @@ def test_the_floor_takes_validation_data_where_the_split_is_short():
     held = view(generator(jax.random.uniform), [{'x': images(200)}], settings=settings,
                 valid={'x': valid})
     assert 'two halves' in measure(held, ('kmmd_floor',))['kmmd_floor'].estimator
-    data, other, _ = samples.real(held)
+    data, other, _ = samples.held_out_features(held)
     assert data.shape == other.shape == (50, 9) and cdist(data, other).min() > 0
 
 
@@ -241,12 +241,12 @@ def test_samples_are_drawn_once_in_calls_of_a_hundred():
 def test_both_sides_are_images_of_eight_bits():
     v = view(generator(lambda key, shape: 3 * jnp.round(jax.random.uniform(key, shape))),
              [{'x': images(40).round()}])
-    assert set(np.unique(samples.fake(v)[0])) == {0., 1.}
+    assert set(np.unique(samples.sample_features(v)[0])) == {0., 1.}
     # 1.2 is cut to 1
-    assert set(np.unique(np.round(samples.fake(v)[1] * 255, 4))) == {0., 255.}
+    assert set(np.unique(np.round(samples.sample_features(v)[1] * 255, 4))) == {0., 255.}
     fine = view(generator(jax.random.uniform), [{'x': images(40)}])
-    assert np.abs(samples.real(fine)[0] * 255 -
-                  np.round(samples.real(fine)[0] * 255)).max() < 1e-4
+    assert np.abs(samples.held_out_features(fine)[0] * 255 -
+                  np.round(samples.held_out_features(fine)[0] * 255)).max() < 1e-4
 
 
 def test_features_and_classes_of_a_space():
@@ -262,9 +262,9 @@ def test_features_and_classes_of_a_space():
     out = measure(v, ('frechet', 'precision', 'class_score', 'class_kl'))
     assert made == [
         1
-    ] and samples.fake(v).shape == (2, 80, 2) and out['frechet'].estimator.endswith('in sums')
+    ] and samples.sample_features(v).shape == (2, 80, 2) and out['frechet'].estimator.endswith('in sums')
     half, one = out['class_score'].value
-    p = (samples.fake(v)[0, :, 0] > 4.5).mean() * .8 + .1
+    p = (samples.sample_features(v)[0, :, 0] > 4.5).mean() * .8 + .1
     entropy = lambda p: -(p * np.log(p) + (1 - p) * np.log(1 - p))
     np.testing.assert_allclose(half, np.exp(entropy(p) - entropy(.1)), rtol=1e-6)
     np.testing.assert_allclose(one, 1, rtol=1e-2)

@@ -12,7 +12,7 @@ from sacrebleu.metrics import BLEU
 from vaebench import networks, schema
 from vaebench.judges import language
 from vaebench.methods import autoencoders
-from vaebench.metrics import METRICS, Settings, defined, entries, measure, text
+from vaebench.metrics import METRICS, Settings, defined, entries, measure, sentences, text
 from vaebench.metrics.qualitative import listings, render, triples
 
 V, KEY = 9, jax.random.key(2)
@@ -91,9 +91,9 @@ def test_distinct_against_sets():
     words = np.random.default_rng(0).integers(3, 9, 200)
     for n in (1, 2, 3, 4):
         grams = {tuple(words[i:i + n]) for i in range(len(words) - n + 1)}
-        assert text.distinct(words, n) == len(grams)
-        assert text.distinct(words[:0], n) == 0
-    assert text.distinct(words[:1], 2) == 0
+        assert sentences.distinct(words, n) == len(grams)
+        assert sentences.distinct(words[:0], n) == 0
+    assert sentences.distinct(words[:1], 2) == 0
 
 
 def test_fluency_error_is_that_of_sentences():
@@ -107,28 +107,28 @@ def test_self_bleu():
     same = [np.array([3, 4, 5, 6])] * 5
     apart = [np.array([3, 4, 5]), np.array([6, 7, 8]), np.array([9, 10, 11])]
     for order in (2, 3):
-        np.testing.assert_allclose(text.self_bleu_of(same, order), 1, rtol=1e-14)
-        assert (text.self_bleu_of(apart, order) == 0).all()
+        np.testing.assert_allclose(sentences.self_bleu_of(same, order), 1, rtol=1e-14)
+        assert (sentences.self_bleu_of(apart, order) == 0).all()
     # by hand: one word, no pair
-    one = text.self_bleu_of([np.array([3, 4, 5]), np.array([5, 7, 8, 9])], 2)
+    one = sentences.self_bleu_of([np.array([3, 4, 5]), np.array([5, 7, 8, 9])], 2)
     np.testing.assert_allclose(
         one, [np.exp(-1 / 3) * (1 / 3 * .1 / 2)**.5, (1 / 4 * .1 / 3)**.5], rtol=1e-14)
 
 
 @pytest.mark.parametrize('order', [1, 2, 3, 4])
 def test_self_bleu_against_sacrebleu(order):
-    sentences = [np.array(s) for s in random_text(40, least=4)]
-    strings = [' '.join(map(str, s)) for s in sentences]
+    said = [np.array(s) for s in random_text(40, least=4)]
+    strings = [' '.join(map(str, s)) for s in said]
     bleu = BLEU(tokenize='none', smooth_method='floor', smooth_value=.1, max_ngram_order=order)
     want = [
         bleu.sentence_score(s, strings[:i] + strings[i + 1:]).score / 100
         for i, s in enumerate(strings)
     ]
-    np.testing.assert_allclose(text.self_bleu_of(sentences, order), want, rtol=1e-10)
+    np.testing.assert_allclose(sentences.self_bleu_of(said, order), want, rtol=1e-10)
 
 
 def test_self_bleu_of_empty_sentences():
-    out = text.self_bleu_of([np.array([], int), np.array([], int), np.array([3])], 2)
+    out = sentences.self_bleu_of([np.array([], int), np.array([], int), np.array([3])], 2)
     assert (out == 0).all()
     v = spoken([[[]] * 4], train=[[3]])
     out = measure(v, GENERATION)
@@ -187,13 +187,13 @@ def f1(a, b):
 
 def test_rouge_l_against_the_table():
     said, meant = random_text(60, 1), random_text(60, 2)
-    out = text.rouge_l(*(text._ended(**framed(s)) for s in (said, meant)))
+    out = sentences.rouge_l(*(sentences.ended(**framed(s)) for s in (said, meant)))
     np.testing.assert_allclose(out, [f1(a, b) for a, b in zip(said, meant, strict=True)],
                                rtol=1e-14)
     np.testing.assert_array_equal(
-        text.rouge_l(*(text._ended(**framed(s)) for s in (meant, said))), out)
-    empty = text._ended(**framed([[], [3]]))
-    assert text.rouge_l(empty, empty[::-1]).tolist() == [0, 0] and text.rouge_l(
+        sentences.rouge_l(*(sentences.ended(**framed(s)) for s in (meant, said))), out)
+    empty = sentences.ended(**framed([[], [3]]))
+    assert sentences.rouge_l(empty, empty[::-1]).tolist() == [0, 0] and sentences.rouge_l(
         empty, empty).tolist() == [1, 1]
 
 
@@ -201,7 +201,7 @@ def test_perfect_autoencoder_at_the_ends():
     lists = random_text(30, least=3)
     v = recited(lists, [np.arange(0, 30, 2), np.arange(1, 30, 2)])
     score = text.rouge_of_lines(v)
-    ends = text.pairs(np.array([len(s) + 1 for s in lists]), text.PAIRS)
+    ends = sentences.pairs(np.array([len(s) + 1 for s in lists]), text.PAIRS)
     assert score.shape == (1, len(ends), 11) and len(ends) > 5
     want = [(1 + f1(lists[b], lists[a])) / 2 for a, b in ends]
     np.testing.assert_allclose(score[0, :, 0], want, rtol=1e-14)
@@ -220,11 +220,11 @@ def test_interpolation_is_symmetric():
     v = recited(random_text(30))
     a, b = np.arange(5.)[None, :, None].astype(np.float32), np.array(
         [[[9.], [3.], [20.], [7.], [4.]]], np.float32)
-    there, back = text.say_between(v, a, b), text.say_between(v, b, a)
+    there, back = sentences.say_between(v, a, b), sentences.say_between(v, b, a)
     for x, y in zip(there, back, strict=True):
         np.testing.assert_array_equal(x, y[:, :, ::-1])
     assert np.abs(np.diff(there[0], axis=2)).max() > 0
-    z = text.between({'x': a[0], 'y': np.ones(3, np.float32)},
+    z = sentences.between({'x': a[0], 'y': np.ones(3, np.float32)},
                      {'x': b[0], 'y': np.zeros(3, np.float32)})
     np.testing.assert_array_equal(z['x'][[0, -1]], [a[0], b[0]])
     np.testing.assert_allclose(z['y'][:, 0], 1 - np.arange(11) / 10, atol=1e-7)
@@ -232,16 +232,16 @@ def test_interpolation_is_symmetric():
 
 def test_pairs_are_neighbours_of_one_length():
     length = np.random.default_rng(0).integers(1, 9, 500)
-    every = text.pairs(length, 1000)
+    every = sentences.pairs(length, 1000)
     assert (length[every[:, 0]] == length[every[:, 1]]).all() and len(
         np.unique(every)) == every.size
     for a, b in every:
         assert not (length[a + 1:b] == length[a]).any()
-    some = text.pairs(length, 20)
+    some = sentences.pairs(length, 20)
     assert len(some) == 20 and {*map(tuple, some)} < {*map(tuple, every)}
     # not the shortest alone
     assert len(np.unique(length[some[:, 0]])) > 3
-    assert text.pairs(np.arange(4), 9).shape == (0, 2)
+    assert sentences.pairs(np.arange(4), 9).shape == (0, 2)
     assert measure(recited([[3], [3, 4]]),
                    ['rouge_interpolation'])['rouge_interpolation'] is None
 
@@ -302,7 +302,7 @@ def real(seed=None, generated=130):
 def test_sentences_are_drawn_once(monkeypatch):
     v, calls = real(), []
     jit = v.jit
-    monkeypatch.setattr(v, 'jit', lambda f: calls.append(f) or jit(f))
+    monkeypatch.setattr(v, 'jit', lambda f, *static: calls.append(f) or jit(f, *static))
     out = measure(v, GENERATION)
     assert len(calls) <= 4                                  # two modes, two chunks each
     again = measure(v, GENERATION)
@@ -310,24 +310,24 @@ def test_sentences_are_drawn_once(monkeypatch):
     for name in GENERATION:
         assert np.isfinite(out[name].value).all() and out[name].value.shape == (2,)
         np.testing.assert_array_equal(out[name].value, again[name].value)
-    sampled, greedy = text.drawn(v, 'sample'), text.drawn(v, 'greedy')
+    sampled, greedy = sentences.drawn(v, 'sample'), sentences.drawn(v, 'greedy')
     for tokens, length in (sampled, greedy):
         assert tokens.shape[:2] == length.shape == (2, 130)
         assert (np.take_along_axis(tokens, length[..., None], 2) == 2).all()
         assert len(np.unique(tokens[0], axis=0)) > 5
     # the modes have programs of their own
     assert (sampled[0] != greedy[0]).any()
-    assert (text.drawn(v, 'sample')[0][:, :100] != sampled[0][:, 30:]).any()
+    assert (sentences.drawn(v, 'sample')[0][:, :100] != sampled[0][:, 30:]).any()
 
 
 def test_seeds_and_numbers_keep_their_sentences():
     both, alone, fewer = real(), real(1), real(generated=110)
     np.testing.assert_array_equal(
-        text.drawn(both, 'sample')[0][1],
-        text.drawn(alone, 'sample')[0][0])
+        sentences.drawn(both, 'sample')[0][1],
+        sentences.drawn(alone, 'sample')[0][0])
     np.testing.assert_array_equal(
-        text.drawn(both, 'greedy')[0][:, :110],
-        text.drawn(fewer, 'greedy')[0])
+        sentences.drawn(both, 'greedy')[0][:, :110],
+        sentences.drawn(fewer, 'greedy')[0])
     a, b = (measure(v, ('bleu', 'rouge_interpolation')) for v in (both, alone))
     for name in a:
         np.testing.assert_array_equal(a[name].value[1:], b[name].value)
@@ -338,8 +338,8 @@ def test_greedy_sentences_are_those_of_the_prior_draws():
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(KEY, 1), 2), 0)
     one = jax.tree.map(lambda x: x[0], (params, carry))
     want = method.evals['sample'](*one, key, 100, 'greedy')
-    np.testing.assert_array_equal(text.drawn(v, 'greedy')[0][0, :100], want['tokens'])
-    said = text.decode(v, v.codes, 'greedy')
+    np.testing.assert_array_equal(sentences.drawn(v, 'greedy')[0][0, :100], want['tokens'])
+    said = sentences.decode(v, v.codes, 'greedy')
     want = method.evals['decode'](*one, v.codes[0], key, 'greedy')
     np.testing.assert_array_equal(said[0][0], want['tokens'])
     np.testing.assert_array_equal(said[1][0], want['length'])
@@ -355,7 +355,7 @@ def test_a_language_model_has_samples():
              train=framed(random_text(60, 3)), vocab=VOCAB)
     out = measure(v, (*GENERATION, 'bleu'))
     assert out['bleu'] is None and all(np.isfinite(out[n].value).all() for n in GENERATION)
-    assert len(np.unique(text.drawn(v, 'greedy')[0][0], axis=0)) == 1
+    assert len(np.unique(sentences.drawn(v, 'greedy')[0][0], axis=0)) == 1
     assert set(listings(v, ('greedy', 'sample'))) == {'listing/greedy', 'listing/sample'}
 
 
@@ -368,14 +368,14 @@ def test_listings():
         'interpolation': (2, 4, 11), 'interpolation_of': (2, 4, 2), 'analogy': (2, 5),
         'analogy_of': (2, 5, 3)
     }
-    np.testing.assert_array_equal(out['listing/greedy'], text.drawn(v, 'greedy')[0][:, :16])
+    np.testing.assert_array_equal(out['listing/greedy'], sentences.drawn(v, 'greedy')[0][:, :16])
     tokens, label = v.field('tokens'), v.field('label')
     rows = triples(v)
     assert (label[rows[:, 0]] == label[rows[:, 1]]).all() and (label[rows[:, 0]]
                                                                != label[rows[:, 2]]).all()
     np.testing.assert_array_equal(out['listing/analogy_of'][1], tokens[rows])
     z = v.codes[:, rows[:, 0]] - v.codes[:, rows[:, 1]] + v.codes[:, rows[:, 2]]
-    np.testing.assert_array_equal(out['listing/analogy'], text.decode(v, z, 'greedy')[0])
+    np.testing.assert_array_equal(out['listing/analogy'], sentences.decode(v, z, 'greedy')[0])
     page = render({k: x[0] for k, x in out.items()} | {'codes': v.codes[0]}, VOCAB)
     words = {w for line in page.splitlines() if line.startswith('  ') for w in line.split()}
     assert words <= {

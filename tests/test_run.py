@@ -65,8 +65,8 @@ def test_a_run_ends_with_its_table_and_where_everything_is(finished):
     for label in ('VAE', 'beta-VAE', 'AE + FB', 'WGAN-GP'):
         assert label in done.stdout
     assert not done.stderr
-    tiny, = results.read_manifest(workdir)['tables']
-    assert (tiny['primary'], tiny['baseline']) == ('nll_iw', 'vae')
+    tiny, = results.read_manifest(workdir).tables
+    assert (tiny.primary, tiny.baseline) == ('nll_iw', 'vae')
 
 
 def test_again_trains_nothing_and_prints_the_same(finished, capsys):

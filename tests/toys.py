@@ -236,7 +236,9 @@ def readable(buckets, *, vocab=None, space=None, train=None, valid=None, truth=N
 
 
 def evaluator(evals, params, carry, buckets, key, settings=None, programs=None, **more):
-    """A `metrics.Evaluator` of evals and arrays; `more` is for it and for `readable`."""
+    """A `metrics.Evaluator` of evals and arrays; `more` is for it, its `metrics.Trained` and
+    `readable`.
+    """
     run = {k: more.pop(k) for k in ('tick', 'partial') if k in more}
-    trained = metrics.Trained(evals, params, carry, key, programs)
+    trained = metrics.Trained(evals, params, carry, key, programs, more.pop('given', ()))
     return metrics.Evaluator(trained, readable(buckets, **more), settings, **run)

@@ -41,7 +41,7 @@ def kept(method: core.Method, keep: str) -> list[dict[str, str]]:
       nothing, validation cannot measure anything to choose by, or the next phase continues this
       one.
     """
-    from vaebench.metrics.evaluator import SAMPLE
+    from vaebench.metrics.draws import SAMPLE
     measured = {'elbo', 'nll'} if 'score' in method.evals else set()
     drawn = set(SAMPLE) <= set(method.evals)        # for want of else, the reconstruction
     out = []

@@ -1,10 +1,7 @@
-"""Short, stable ids of estimators, by the sentences that describe them.
+"""The ids of estimators of the first schema, which had only sentences.
 
-Results whose ids agree may be compared, however the sentence beside them is worded. An id has
-parts between colons: what is estimated, and what else decides the number but stands in no other
-field of the result. Counts of examples (`n`) and of Monte Carlo samples (`samples`) are fields;
-sizes of neighbourhoods, thresholds, the classifier behind features and the decoder's likelihood
-are parts.
+Metrics give their estimators ids themselves, see `metrics.Estimator`; `convert` finds by these
+rules what they would have been.
 """
 import re
 
@@ -53,6 +50,7 @@ _RULES = (
     (r'paired with exact ln p\*\(x\); nll: (?P<rule>.*)', 'excess:{rule}'),
     (r'8 draws each of prior and posterior, weighed against their mixture', 'mixture-8'),
     (r'mean decoding of the posterior mean, per (\w+)', r'decoded:\1'),
+    (r"mean reconstruction by the method's own code, per (\w+)", r'own-code:\1'),
     (r'reconstruction by codes that have no prior, per (\w+)', r'reconstructed:\1'),
     # What codes know.
     (r'aggregate of all N=\d+, own index included, 1 sample, cap ln N = .*', 'aggregate'),
@@ -106,7 +104,8 @@ _RULES = (
     (r'corpus BLEU-4, (greedy|beam) decodings of posterior means', r'bleu-4:\1'),
     (r'F1 with both ends, (\d+) greedy decodings between posterior means of \d+ pairs of one '
      r'length', r'rouge-l:greedy-\1'),
-    # Of nats of a kit that has a choice.
+    # Of nats given a column that the method is told, and of a kit that has a choice.
+    (r'(?P<rule>.*); given the (\w+)', r'{rule}:given-\2'),
     (r'(?P<rule>.*); (?P<likelihood>\w+ decoder.*)', '{rule}:{likelihood}'),
 )
 

@@ -5,6 +5,8 @@ import pathlib
 import platform
 import resource
 import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,32 +18,38 @@ from vaebench.engine.order import SALT
 from vaebench.metrics import representation, samples
 from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import distributions, interpolate
+from vaebench.schema import field
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
-PLACES = 'decoded/x', 'interpolation/x', 'traversal/x'     # artefacts that a decoder makes of codes
+# artefacts that a decoder makes of codes
+PLACES = 'decoded/x', 'interpolation/x', 'traversal/x'
 PAIRS, STEPS = 8, 10       # lines between codes, and codes on each with both ends
 SHOWN, POINTS = 64, 2000   # images, or points, from the prior and with their reconstructions
 DIMS, VALUES = 10, 11      # dimensions of a traversal at most, and values of each
 
 
-def keys(seeds):
-    """[G] keys of an evaluation: common random numbers for every seed of every row."""
+def keys(seeds: int) -> jax.Array:
+    """Makes the keys [G] of an evaluation: common random numbers for every seed of every row.
+    """
     return jnp.broadcast_to(derive(jax.random.key(SALT), 1), (seeds,))
 
 
-def evaluate(trained, data, names, settings, tick=None, partial=None):
-    """All metrics of a trained group, and the arrays behind them.
+def evaluate(trained: metrics.Trained, data: metrics.Data, names: Iterable[str],
+             settings: metrics.Settings, tick: Callable[[int, int], None] | None = None,
+             partial: pathlib.Path | None = None
+             ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Computes all metrics of a trained group, and the arrays behind them.
 
     Args:
       trained: a `metrics.Trained` with the `keys` of its seeds.
       data: a `metrics.Data`.
-      names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data are left out.
+      names: metrics, keys of `metrics.METRICS`; those not defined for the method or the data
+        are left out.
       settings: `metrics.Settings`.
       tick, partial: see `metrics.Evaluator`.
 
     Returns:
-      (entries, arrays): per seed a dict name -> value, estimator, n, samples, unit, better, stderr, warning, note;
-      and name -> [G, ...].
+      (entries, arrays): per seed what `metrics.entries` gives; and name -> [G, ...].
     """
     view = metrics.Evaluator(trained, data, settings, tick, partial)
     values = metrics.measure(view, names)
@@ -50,17 +58,19 @@ def evaluate(trained, data, names, settings, tick=None, partial=None):
     return entries, arrays
 
 
-def artefacts(view, values):
-    """What pictures and listings need of a group.
+def artefacts(view: metrics.Evaluator,
+              values: Mapping[str, metrics.Value | None]) -> dict[str, np.ndarray]:
+    """Collects what pictures and listings need of a group.
 
     Args:
       view: the `metrics.Evaluator`.
       values: what `metrics.measure` gave for it.
 
     Returns:
-      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N, Z], posterior means,
-      and beside them 'codes/scale', standard deviations of Gaussian posteriors, or 'codes/draw', one draw of each; of
-      sentences what `metrics.qualitative` gives, of images and points what `pictured` does.
+      name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N,
+      Z], posterior means, and beside them 'codes/scale', standard deviations of Gaussian
+      posteriors, or 'codes/draw', one draw of each; of sentences what `metrics.qualitative`
+      gives, of images and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -70,7 +80,8 @@ def artefacts(view, values):
         arrays |= _posterior(view)
     arrays |= metrics.qualitative.listings(view)
     if 'x' in view.schema:
-        arrays |= pictured(view, SHOWN if len(view.schema['x'].shape) > 1 else POINTS)
+        size = field(view.schema, 'x').shape
+        arrays |= pictured(view, SHOWN if len(size) > 1 else POINTS)
     return _compact(arrays)
 
 
@@ -79,25 +90,34 @@ def _posterior(view):
     if not {'posterior', 'sample_q'} <= set(view.evals):
         return {}
     q, codes = view.states, view.codes
-    if isinstance(q, dict) and set(q) == {'mean', 'log_var'} and np.array_equal(q['mean'], codes):
+    gaussian = isinstance(q, dict) and set(q) == {'mean', 'log_var'}
+    if gaussian and np.array_equal(q['mean'], codes):
         return {'codes/scale': np.exp(.5 * np.asarray(q['log_var']))}
-    return {'codes/draw': view.draws} if getattr(view.draws, 'shape', None) == codes.shape else {}
+    return {'codes/draw': view.draws} if _vectors(view) else {}
 
 
-def pictured(view, shown):
-    """Images or points to look at, as far as the evals allow; images as bytes, of which 255 is the data's 1.
+def _vectors(view):
+    """Whether a draw is a vector like the posterior mean."""
+    return getattr(view.draws, 'shape', None) == view.codes.shape
+
+
+def pictured(view: metrics.Evaluator, shown: int) -> dict[str, np.ndarray]:
+    """Makes images or points to look at, as far as the evals allow; images as bytes, of which
+    255 is the data's 1.
 
     Args:
       view: the `metrics.Evaluator`.
       shown: how many samples, and how many of the split with their reconstructions.
 
     Returns:
-      name -> [G, ...]: 'real/x' the first of the split; 'decoded/x' these reconstructed; 'sample/x', the first that the
-      metrics compare; 'interpolation/x' [G, 8, 10, ...] decoded straight lines between codes 2i and 2i + 1 of the
-      split, or between draws from the prior of what has no encoder; 'traversal/x' [G, D, 11, ...] decoded copies of
-      the split's first code of which dimension 'traversal/dim' [G, D] is -3 to 3, the one of the largest mean
-      'traversal/kl' (nats; without a KL 'traversal/variance', of the codes) first, 10 at most; 'codes' [G, M, Z] of a
-      method that fits its codes to the split; 'label' [G, M] and 'arclength' of the examples that have codes.
+      name -> [G, ...]: 'real/x' the first of the split; 'decoded/x' these reconstructed;
+      'sample/x', the first that the metrics compare; 'interpolation/x' [G, 8, 10, ...] decoded
+      straight lines between codes 2i and 2i + 1 of the split, or between draws from the prior
+      of what has no encoder; 'traversal/x' [G, D, 11, ...] decoded copies of the split's first
+      code of which dimension 'traversal/dim' [G, D] is -3 to 3, the one of the largest mean
+      'traversal/kl' (nats; without a KL 'traversal/variance', of the codes) first, 10 at most;
+      'codes' [G, M, Z] of a method that fits its codes to the split; 'label' [G, M] and
+      'arclength' of the examples that have codes.
     """
     evals, x, rows = view.evals, view.field('x'), slice(None)
     arrays = {'real/x': _every(view, x[:shown])}
@@ -110,10 +130,12 @@ def pictured(view, shown):
         arrays |= {k: v for k, v in codes.items() if k not in PLACES}
         arrays |= _decoded(view, {k: codes[k] for k in PLACES if k in codes})
     elif 'reconstruct' in evals:
-        arrays['decoded/x'] = jax.device_get(view.jit(of_batch, 'reconstruct')((), view.head(shown)))['x']
-    if view.schema['x'].bounds:
+        reconstruct = view.jit(of_batch, 'reconstruct')
+        arrays['decoded/x'] = jax.device_get(reconstruct((), view.head(shown)))['x']
+    if field(view.schema, 'x').bounds:
         arrays = {k: _bytes(v) if k.endswith('/x') else v for k, v in arrays.items()}
-    return arrays | {k: _every(view, view.field(k)[rows]) for k in ('label', 'arclength') if k in view.data.names}
+    columns = [k for k in ('label', 'arclength') if k in view.data.names]
+    return arrays | {k: _every(view, view.field(k)[rows]) for k in columns}
 
 
 def _ends(evals, params, carry, key, own):
@@ -122,7 +144,8 @@ def _ends(evals, params, carry, key, own):
 
 def _kl_dims(evals, params, carry, key, own):
     q, z = own
-    return (evals['log_q_dims'](params, carry, q, z) - distributions.normal_log_prob_dims(z, 0., 0.)).mean(0)
+    log_p = distributions.normal_log_prob_dims(z, 0., 0.)
+    return (evals['log_q_dims'](params, carry, q, z) - log_p).mean(0)
 
 
 def _decode(evals, params, carry, key, z):
@@ -130,32 +153,45 @@ def _decode(evals, params, carry, key, z):
 
 
 def _to_decode(view, shown):
-    """Codes of `PLACES` as far as they are there, and what orders the traversal: leaves [G, ...]."""
-    evals, out = view.evals, {}
-    if 'encode' in evals:
-        codes = ends = view.codes
-        out['decoded/x'] = codes[:, :shown]
-        kind, rate = _rate(view)
-        dims = np.argsort(-rate, 1, kind='stable')[:, :DIMS]
-        line = interpolate.span(VALUES)
-        out['traversal/x'] = jax.vmap(lambda z, dims: interpolate.traversal(z, line, dims))(codes[:, 0], dims)
-        out |= {'traversal/dim': dims, f'traversal/{kind}': np.take_along_axis(rate, dims, 1)}
-    elif 'sample_prior' in evals:
-        ends = jax.device_get(view.jit(_ends)(()))
-    else:
-        return out
-    pairs = 2 * min(PAIRS, np.shape(ends)[1] // 2) if getattr(ends, 'ndim', 0) == 3 and ends.dtype.kind == 'f' else 0
-    if pairs:                                           # structured and discrete codes have no lines between them
-        lines = interpolate.lerp(ends[:, 0:pairs:2], ends[:, 1:pairs:2], jnp.linspace(0, 1, STEPS))
-        out['interpolation/x'] = np.moveaxis(lines, 0, 2)
-    return out
+    """Codes of `PLACES` as far as they are there, and what orders the traversal: leaves [G,
+    ...].
+    """
+    if 'encode' in view.evals:
+        ends = view.codes
+        return {'decoded/x': ends[:, :shown], **_traversal(view), **_lines(ends)}
+    if 'sample_prior' in view.evals:
+        return _lines(jax.device_get(view.jit(_ends)(())))
+    return {}
+
+
+def _traversal(view):
+    """Copies of the first code of which one dimension moves, and what orders the dimensions."""
+    kind, rate = _rate(view)
+    dims = np.argsort(-rate, 1, kind='stable')[:, :DIMS]
+    line = interpolate.span(VALUES)
+    moved = jax.vmap(lambda z, dims: interpolate.traversal(z, line, dims))
+    return {'traversal/x': moved(view.codes[:, 0], dims), 'traversal/dim': dims,
+            f'traversal/{kind}': np.take_along_axis(rate, dims, 1)}
+
+
+def _lines(ends):
+    """Lines between codes; structured and discrete ones have none between them."""
+    if getattr(ends, 'ndim', 0) != 3 or ends.dtype.kind != 'f':
+        return {}
+    pairs = 2 * min(PAIRS, ends.shape[1] // 2)
+    if not pairs:
+        return {}
+    lines = interpolate.lerp(ends[:, 0:pairs:2], ends[:, 1:pairs:2], jnp.linspace(0, 1, STEPS))
+    return {'interpolation/x': np.moveaxis(np.asarray(lines), 0, 2)}
 
 
 def _rate(view):
-    """What orders dimensions: ('kl', [G, Z] mean over examples at one draw, nats) or ('variance', [G, Z] of codes)."""
+    """What orders dimensions: ('kl', [G, Z] mean over examples at one draw, nats) or
+    ('variance', [G, Z] of codes).
+    """
     evals, codes = view.evals, view.codes
     known = {'kl', 'log_q_dims', 'posterior', 'sample_q'} <= set(evals)
-    if not known or getattr(view.draws, 'shape', None) != codes.shape:
+    if not known or not _vectors(view):
         return 'variance', codes.var(1)
 
     return 'kl', jax.device_get(view.jit(_kl_dims)((view.states, view.draws)))
@@ -168,7 +204,10 @@ def _decoded(view, codes):
     flat = [np.reshape(z, (view.seeds, -1, z.shape[-1])) for z in codes.values()]
     x = jax.device_get(view.jit(_decode)(np.concatenate(flat, 1)))
     parts = np.split(x, np.cumsum([z.shape[1] for z in flat])[:-1], 1)
-    return {k: part.reshape(*z.shape[:-1], *part.shape[2:]) for (k, z), part in zip(codes.items(), parts, strict=True)}
+    return {
+        k: part.reshape(*z.shape[:-1], *part.shape[2:])
+        for (k, z), part in zip(codes.items(), parts, strict=True)
+    }
 
 
 def _every(view, x):
@@ -186,13 +225,15 @@ def _compact(arrays):
 
 
 @functools.cache
-def provenance():
-    """Revision, versions and device: the part of a result that is the same for every cell of a run."""
+def provenance() -> dict[str, Any]:
+    """Says revision, versions and device: the part of a result that is the same for every cell
+    of a run.
+    """
     def git(*args):
         try:
             here = str(pathlib.Path(__file__).parent)
-            return subprocess.run(['git', '-C', here, *args], capture_output=True, text=True, timeout=10,
-                                  check=True).stdout.strip()
+            return subprocess.run(['git', '-C', here, *args], capture_output=True, text=True,
+                                  timeout=10, check=True).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             return None
 
@@ -201,21 +242,27 @@ def provenance():
         versions[package] = importlib.metadata.version(package)
     status = git('status', '--porcelain', '--untracked-files=no')
     device = jax.devices()[0]
-    return {'git': {'revision': git('rev-parse', 'HEAD'), 'dirty': None if status is None else bool(status)},
+    dirty = None if status is None else bool(status)
+    return {'git': {'revision': git('rev-parse', 'HEAD'), 'dirty': dirty},
             'versions': versions,
-            'device': {'kind': device.device_kind, 'count': jax.device_count(), 'platform': device.platform},
+            'device': {'kind': device.device_kind, 'count': jax.device_count(),
+                       'platform': device.platform},
             'host': _processor()}
 
 
 def _processor():
     try:
         lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
-        return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
+        names = (line for line in lines if line.startswith('model name'))
+        return next(names).split(':', 1)[1].strip()
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
-def peak_memory():
-    """Most bytes this process has held: of the accelerator where there is one, else of the host."""
+def peak_memory() -> int:
+    """Reads the most bytes this process has held: of the accelerator where there is one, else
+    of the host.
+    """
     stats = jax.devices()[0].memory_stats() or {}
-    return int(stats.get('peak_bytes_in_use', 0)) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    held = int(stats.get('peak_bytes_in_use', 0))
+    return held or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,6 +1,4 @@
-"""Works through a table: trains the missing groups, evaluates them, writes their cells. No
-flags here.
-"""
+"""Works through a table: trains the missing groups, evaluates them, writes their cells."""
 import contextlib
 import dataclasses
 import pathlib
@@ -9,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +18,15 @@ from vaebench.core import FAILED
 from vaebench.engine import checkpoint, cost, loop
 from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
-from vaebench.experiment import estimators, evaluate, results, training
-from vaebench.experiment.convert import kept
-from vaebench.experiment.table import Row, Table
+from vaebench.experiment import evaluate, outcome, results, training
+from vaebench.experiment.cells import Cells
+from vaebench.experiment.table import Row
 from vaebench.methods.build import check
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
 
-def duration(text):
+def duration(text: str) -> float:
     """Seconds in '90', '90s', '8m' or '1h30m'.
 
     Raises:
@@ -44,7 +43,7 @@ def duration(text):
 
 
 @dataclasses.dataclass
-class Runner:
+class Runner(Cells):
     """One run of one table in one folder.
 
     Args:
@@ -56,8 +55,6 @@ class Runner:
       report: called with (row label, done fraction, text) while a group trains.
       say: prints one line to the user.
     """
-    table: Table
-    workdir: pathlib.Path
     data_dir: str | None = None
     deadline: float | None = None
     stop: Callable[[], bool] = lambda: False
@@ -69,28 +66,22 @@ class Runner:
         self._data, self._made, self._judges, self._making = {}, {}, {}, threading.RLock()
         self._ahead, self._cancelled = None, threading.Event()
 
-    # ---- what a row needs
-    # -------------------------------------------------------------------------------------------
+    # ---- what a row needs --------------------------------------------------------------------
 
-    def dataset(self, row):
-        """The row's dataset with its splits cut into length classes: (Dataset, {split:
-        [buckets]}).
-        """
+    def dataset(self, row: Row) -> tuple[datasets.Dataset, dict[str, list]]:
+        """Loads the row's dataset, and its splits cut into length classes."""
         key = files.canonical([row.config['dataset'], row.config['cuts']])
         with self._making:
             if key not in self._data:
                 options = dict(row.config['dataset'])
                 data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
                 cuts = row.config['cuts']
-                place = {
-                    s: {'index': np.arange(n, dtype=np.int32)}
-                    for s, n in data.source.sizes.items()
-                }
+                place = {s: {'index': np.arange(n, dtype=np.int32)}
+                         for s, n in data.source.sizes.items()}
                 parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts, data.schema)
                          for s in ('valid', 'test')}
-                parts['train'] = [
-                    jax.tree.map(jnp.asarray, b) for b in data.buckets('train', cuts)
-                ]
+                parts['train'] = [jax.tree.map(jnp.asarray, b)
+                                  for b in data.buckets('train', cuts)]
                 self._data[key] = data, parts
             return self._data[key]
 
@@ -107,55 +98,18 @@ class Runner:
                 self._made[key] = training.Shared(trainer)
             return self._made[key]
 
-    def numbers(self, row):
+    def numbers(self, row: Row) -> dict[str, float]:
         """The traced numbers of a row."""
         return {**row.config['hp'], 'lr': row.config['optimizer']['lr'], 'lr_scale': 1.}
 
-    # ---- where a cell's files are
-    # -----------------------------------------------------------------------------------
+    # ---- the work ----------------------------------------------------------------------------
 
-    def result_path(self, row, seed):
-        """Path of a cell's result file."""
-        return self.workdir / 'results' / f'{row.name}.s{seed}.{row.config_hash}.json'
-
-    def model_path(self, row, seed):
-        """Folder of a cell's trained parameters."""
-        return self.workdir / 'models' / f'{row.name}.s{seed}.{row.train_hash}'
-
-    def _checkpoints(self, row):
-        """Interrupted groups of a row: {seeds: folder}."""
-        found = {}
-        for folder in sorted(
-            (self.workdir / 'checkpoints').glob(f'{row.name}.{row.train_hash}.s*')):
-            found[tuple(int(s) for s in folder.name.rsplit('.s', 1)[1].split('-'))] = folder
-        return found
-
-    def missing(self, row):
-        """(seeds to train, seeds to evaluate)."""
-        unfinished = [s for s in self.table.seeds if not self.result_path(row, s).exists()]
-        untrained = [s for s in unfinished if not checkpoint.numbers(self.model_path(row, s))]
-        return untrained, unfinished
-
-    def groups(self, row, seeds):
-        """Cuts seeds into groups: interrupted ones as they were, then the rest."""
-        seeds, out = set(seeds), []
-        for group in self._checkpoints(row):
-            if set(group) & seeds:
-                out.append(group)
-                seeds -= set(group)
-        rest = sorted(seeds)
-        width = row.config['group']
-        return out + [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
-
-    # ---- the work
-    # ---------------------------------------------------------------------------------------------------
-
-    def check_time(self):
+    def check_time(self) -> None:
         """Raises `loop.OutOfTime` when time is up."""
         if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
             raise loop.OutOfTime
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         """Trains and evaluates what is missing.
 
         Returns:
@@ -168,8 +122,7 @@ class Runner:
         for i, row in enumerate(todo):
             try:
                 self.check_time()
-                with files.lock(
-                        self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock') as mine:
+                with files.lock(self.lock_path(row)) as mine:
                     if not mine:
                         state['busy'].append(row.name)
                         continue
@@ -186,20 +139,19 @@ class Runner:
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text(traceback.format_exc())
                 first = (str(error).strip().splitlines() or [''])[0][:160]
-                self.say(
-                    f'{row.name}: {type(error).__name__}: {first} (details in {log}); the other rows go on'
-                )
+                self.say(f'{row.name}: {type(error).__name__}: {first} (details in {log}); the '
+                         'other rows go on')
                 state['broken'].append(row.name)
         self._cancelled.set()
         return state
 
-    def compiling(self):
+    def compiling(self) -> bool:
         """Whether a program is still being compiled for a row that will not come; nothing can
         interrupt that.
         """
         return self._ahead is not None and self._ahead.is_alive()
 
-    def check_data(self):
+    def check_data(self) -> None:
         """The data must be there, and the cells that are there must be of it. Nothing is
         written.
 
@@ -216,9 +168,8 @@ class Runner:
 
     def _same_data(self, row, sha256, where):
         if sha256 != self.dataset(row)[0].source.sha256:
-            raise UserError(
-                f'{where} is of other data than the config and --data_dir name; choose another --workdir'
-            )
+            raise UserError(f'{where} is of other data than the config and --data_dir name; '
+                            'choose another --workdir')
 
     def _forget(self, later):
         """Lets go of programs that no later row shares: they hold memory."""
@@ -234,20 +185,13 @@ class Runner:
             self._train(row, shared, seeds)
         _, unfinished = self.missing(row)
         while unfinished:
-            seeds = self._group_of(row, unfinished[0])
+            seeds = self.group_of(row, unfinished[0])
             self._evaluate(row, seeds)
             unfinished = [s for s in unfinished if s not in seeds]
-        for seeds, folder in self._checkpoints(row).items():
+        for seeds, folder in self.checkpoints(row).items():
             # killed after writing its models
-            if all(checkpoint.numbers(self.model_path(row, s)) for s in seeds):
+            if all(self.is_trained(row, s) for s in seeds):
                 checkpoint.remove(folder)
-
-    def _group_of(self, row, seed):
-        """The seeds that trained with this one: evaluated together too, because the width
-        changes the last bits.
-        """
-        host = checkpoint.peek(self.model_path(row, seed))
-        return tuple(s for s in host['seeds'] if checkpoint.numbers(self.model_path(row, s)))
 
     def _compile_next(self, later):
         for row in later:
@@ -265,16 +209,13 @@ class Runner:
 
     def _train(self, row, shared, seeds):
         trainer, (data, _) = shared.trainer, self.dataset(row)
-        group = f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
-        logs = [
-            self.workdir / 'logs' / f'{row.name}.s{s}.{row.train_hash}.jsonl' for s in seeds
-        ]
+        logs = [self.log_path(row, s) for s in seeds]
+        stage = training.stage(row.config, trainer, seeds, data.source.sha256,
+                               self.workdir / 'stages')
         options = loop.Options(
-            row.config['table_seed'], self.workdir / 'checkpoints' / group, data.source.sha256,
-            row.config['save_every'], self.deadline,
-            training.stage(row.config, trainer, seeds, data.source.sha256,
-                           self.workdir / 'stages'),
-            self.stop, training.progress(self.report, row.label, trainer.method),
+            row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
+            row.config['save_every'], self.deadline, stage, self.stop,
+            training.progress(self.report, row.label, trainer.method),
             lambda epoch: training.log(logs, epoch))
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
@@ -314,175 +255,66 @@ class Runner:
         data, parts = self.dataset(row)
         return metrics.Data(parts['test'], data.schema, data.splits['train'],
                             data.splits['valid'], data.truth, data.item, data.part, data.decode,
-                            data.observe, data.symmetry, self._judged(row))
+                            data.observe, data.symmetry, self._judged(row),
+                            outcome.likelihood(row, data))
 
     def _evaluate(self, row, seeds):
         start, shared = time.perf_counter(), self._shared(row, len(seeds))
-        trainer = shared.trainer
+        trainer, (data, _) = shared.trainer, self.dataset(row)
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row))[:2]))
-        models = [
-            checkpoint.restore(self.model_path(row, s), lambda host: shape) for s in seeds
-        ]
+        models = [self._model(row, seed, shape) for seed in seeds]
         hosts = [host for _, host in models]
-        for seed, host in zip(seeds, hosts, strict=True):
-            self._same_data(row, host['sha256'], self.model_path(row, seed))
         good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
-        data, _ = self.dataset(row)
-        entries, arrays = [], {}
-        settings = metrics.Settings(**row.config['evaluation'])
-        partial = self.workdir / 'checkpoints' / f"{row.name}.{row.config_hash}.e{'-'.join(map(str, seeds))}.npz"
+        entries, arrays, partial = [], {}, self.partial_path(row, seeds)
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
-                                      evaluate.keys(len(good)), shared.views)
-            entries, arrays = evaluate.evaluate(trained, self._readable(row),
-                                                row.config['metrics'], settings,
-                                                self._tick(row), partial)
-        seconds = (time.perf_counter() - start) / len(seeds)
-        for i, (seed, host) in enumerate(zip(seeds, hosts, strict=True)):
-            g = good.index(i) if i in good else None
-            result = {
-                'schema': results.VERSION, 'table': self.table.name, 'title': self.table.title,
-                'row': row.name, 'label': row.label, 'order': row.order, 'seed': seed,
-                'method': row.config['method'], 'status': 'failed' if g is None else 'done',
-                'reason': host['reason'], 'published': list(row.published),
-                'dataset': _dataset(data), 'config': files.plain(
-                    row.config), 'config_hash': row.config_hash, 'train_hash': row.train_hash,
-                'parameters': host['parameters'] if 'parameters' in host else kept(
-                    trainer.method, row.config['protocol']['keep']),
-                'metrics': {} if g is None else _identified(
-                    _likelihood_named(entries[g], _likelihood(row, data))), 'times': {
-                        'train': host['train'], 'evaluate': seconds, 'compile': host['compile']
-                    }, 'group': len(
-                        host['seeds']), 'steps': host['steps'], 'parameter_count': int(
-                            sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0]))),
-                'peak_memory': evaluate.peak_memory(), **evaluate.provenance()
-            }
-            own = {} if g is None else {k: np.asarray(v[g]) for k, v in arrays.items()}
-            self._list(row, seed, metrics.qualitative.render(own, _words(data.schema)))
-            results.write(self.workdir / 'results', result, {**own, **_curves(host['curves'])})
+                                      evaluate.keys(len(good)), shared.views,
+                                      trainer.method.given)
+            entries, arrays = evaluate.evaluate(
+                trained, self._readable(row), row.config['metrics'],
+                metrics.Settings(**row.config['evaluation']), self._tick(row), partial)
+        count = int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0])))
+        group = outcome.Evaluated(seeds, hosts, good, entries, arrays, count,
+                                  (time.perf_counter() - start) / len(seeds))
+        for i, seed in enumerate(seeds):
+            self._write(row, data, group, i, seed)
         partial.unlink(missing_ok=True)
 
-    def _list(self, row, seed, text):
-        """Sentences to look at, beside the results; they quote the data."""
-        if text:
-            path = self.workdir / 'listings' / f'{row.name}.s{seed}.{row.config_hash}.txt'
-            files.write_bytes(path, text.encode())
+    def _model(self, row, seed, shape):
+        """(parameters and carry, what training stored beside them) of a trained cell."""
+        found = checkpoint.restore(self.model_path(row, seed), lambda host: shape)
+        if found is None:
+            raise UserError(f'{self.model_path(row, seed)} holds no parameters; delete that '
+                            'folder to train again')
+        self._same_data(row, found[1]['sha256'], self.model_path(row, seed))
+        return found
 
-    # ---- what is there
-    # ----------------------------------------------------------------------------------------------
+    def _write(self, row, data, group, i, seed):
+        own = outcome.own_arrays(group, i)
+        text = metrics.qualitative.render(own, outcome.words(data.schema))
+        if text:                  # sentences to look at, beside the results; they quote the data
+            files.write_bytes(self.listing_path(row, seed), text.encode())
+        results.write(self.workdir / 'results', outcome.result(self.table, row, data, group, i),
+                      {**own, **outcome.curves(group.hosts[i]['curves'])})
 
-    def describe(self, everything):
-        """The table's entry in `<workdir>/table.json`: which cells make it up now.
+    # ---- what is there -----------------------------------------------------------------------
 
-        Args:
-          everything: the same `Table` without a filter of rows; those of its rows that have a
-            result here belong to the table too, so that jobs which train one row each fill one
-            table.
-        """
-        asked = {row.name for row in self.table.rows}
-        rows = [
-            row for row in everything.rows if row.name in asked or any(
-                self.result_path(row, s).exists() for s in everything.seeds)
-        ]
-        read_by = {
-            k: self.table.config[k]
-            for k in ('primary', 'baseline') if self.table.config[k]
-        }
-        return {
-            'table': self.table.name, 'title': self.table.title, 'columns': list(
-                self.table.columns), 'seeds': list(self.table.seeds), **read_by, 'rows': [{
-                    'row': r.name, 'label': r.label, 'order': r.order, 'hash': r.config_hash
-                } for r in rows]
-        }
-
-    def status(self):
-        """(done, failed, missing) cells of the table."""
-        done = failed = lacking = 0
-        for row in self.table.rows:
-            for seed in self.table.seeds:
-                path = self.result_path(row, seed)
-                if not path.exists():
-                    lacking += 1
-                elif results.read(path).status == 'failed':
-                    failed += 1
-                else:
-                    done += 1
-        return done, failed, lacking
-
-    def plan(self):
+    def plan(self) -> list[dict[str, Any]]:
         """One dict per cell: row, seed, state, seconds still to train and bytes, roughly."""
         speed, cells = None, []
         for row in self.table.rows:
             untrained, unfinished = self.missing(row)
-            running = {s for group in self._checkpoints(row) for s in group}
+            running = {s for group in self.checkpoints(row) for s in group}
             need = {'seconds': 0., 'bytes': 0}
             if untrained:
                 speed = speed or cost.rate()
                 need = cost.group(self.trainer(row, 1), self.numbers(row), speed)
             for seed in self.table.seeds:
-                state = ('done' if seed not in unfinished else 'trained' if seed
-                         not in untrained else 'running' if seed in running else 'missing')
-                here = seed in untrained
-                cells.append({
-                    'row': row.name, 'seed': seed, 'state': state,
-                    'seconds': need['seconds'] if here else 0.,
-                    'bytes': need['bytes'] if here else 0
-                })
+                state = ('done' if seed not in unfinished else
+                         'trained' if seed not in untrained else
+                         'running' if seed in running else 'missing')
+                cost_here = need if seed in untrained else {'seconds': 0., 'bytes': 0}
+                cells.append({'row': row.name, 'seed': seed, 'state': state, **cost_here})
         return cells
-
-
-def _words(columns):
-    """The words of the first column of tokens; None where there is none."""
-    name = schema.of_kind(columns, 'tokens')
-    return name and columns[name].names
-
-
-def _dataset(data):
-    return files.plain({
-        'name': data.name, 'sha256': data.source.sha256, 'split': 'test',
-        'sizes': data.source.sizes, **data.source.facts
-    })
-
-
-def _likelihood(row, data):
-    """What the decoder's nats are of, for kits that have a choice; None for the others."""
-    name = row.config['kit'].get('likelihood')
-    if name is None:
-        return None
-    x = data.splits['test'].get('x')
-    grey = x is not None and bool(((x > 0) & (x < 1)).any())
-    return f"{name} decoder{', no normalised likelihood of grey levels' if grey and name == 'bernoulli' else ''}"
-
-
-def _likelihood_named(entries, likelihood):
-    """Metrics in nats say which decoder likelihood they are of: densities and probabilities
-    never rank together.
-    """
-    def of_decoder(name):
-        return any('log_lik' in need for need in metrics.METRICS[name].needs)
-
-    if likelihood is None:
-        return entries
-    return {k: {**v, 'estimator': f"{v['estimator']}; {likelihood}"} if of_decoder(k) else v
-            for k, v in entries.items()}
-
-
-def _identified(entries):
-    """Metrics with the ids of their estimators; what has none yet is told apart by its
-    sentence.
-    """
-    return {k: {**v, 'estimator_id': estimators.known(v['estimator']) or v['estimator']}
-            for k, v in entries.items()}
-
-
-def _curves(entries):
-    """Curves as arrays [epochs]; NaN where a phase has no such number."""
-    names = sorted({(part, k) for e in entries for part in ('train', 'valid') for k in e[part]})
-    number = lambda x: np.nan if x is None else x
-    out = {
-        f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries])
-        for part, k in names
-    }
-    return {**out, 'curve/step': np.array([e['step'] for e in entries])} if entries else {}

@@ -2,7 +2,9 @@
 vectors.
 """
 import functools
+import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from vaebench.judges import images, language
 from vaebench.metrics import Judge
@@ -17,8 +19,9 @@ gives a `Judge`.
 """
 
 
-def of(data, folder=None, **run) -> Mapping[str, Callable[[], Judge]]:
-    """The judges of a dataset, each made once, when first asked for.
+def of(data: Any, folder: pathlib.Path | None = None,
+       **run: Any) -> Mapping[str, Callable[[], Judge]]:
+    """Prepares the judges of a dataset, each of which is made once, when first asked for.
 
     Args:
       data: a `datasets.Dataset`.

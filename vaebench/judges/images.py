@@ -4,7 +4,10 @@ the suite itself.
 import functools
 import hashlib
 import io
+import pathlib
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +18,8 @@ from vaebench.engine import checkpoint, loop, order
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.trainer import Settings, Trainer
 from vaebench.methods import baselines
-from vaebench.metrics import Judge, validator
-from vaebench.metrics.evaluator import slots
+from vaebench.metrics import Estimator, Judge, validator
+from vaebench.metrics.draws import slots
 from vaebench.schema import label, of_kind
 
 SEED = 0
@@ -30,8 +33,8 @@ ROWS = 20_000          # at most, behind them
 AT_ONCE = 250          # rows of a dispatch
 
 
-def judge(data, folder=None, **run):
-    """In what samples of a dataset are compared.
+def judge(data: Any, folder: pathlib.Path | None = None, **run: Any) -> Judge:
+    """Makes the judge in whose features samples of a dataset are compared.
 
     Images with labels are compared in penultimate features of a small convolutional classifier,
     trained once with a fixed seed; images without labels in principal components of their
@@ -56,23 +59,30 @@ def judge(data, folder=None, **run):
     config = _config(data) if _labelled(data) else {'components': COMPONENTS, 'rows': ROWS}
     if folder is None:
         return made(data, config, learn(data, config, None, run))
-    path = folder / f"{data.source.sha256[:16]}.{files.config_hash(config)}.npz"
+    path = folder / f'{data.source.sha256[:16]}.{files.config_hash(config)}.npz'
+    return made(data, config, _kept(path, lambda at: learn(data, config, at, run)))
+
+
+def _kept(path, learn):
+    """The arrays of a file, which are learned and written first where there is none."""
     arrays = _read(path)
-    if arrays is None:
-        # who has it not does the same work, and keeps none
-        with files.lock(path.with_suffix('.lock')) as mine:
-            new = learn(data, config, path.with_suffix('') if mine else None, run)
-            arrays = _read(path)
-            if arrays is None:
-                arrays = new
-                _write(path, new)
-            if mine:
-                checkpoint.remove(path.with_suffix(''))
-    return made(data, config, arrays)
+    if arrays is not None:
+        return arrays
+    # a process without the lock does the same work, and keeps no checkpoints
+    with files.lock(path.with_suffix('.lock')) as mine:
+        new = learn(path.with_suffix('') if mine else None)
+        arrays = _read(path)
+        if arrays is None:
+            arrays = new
+            _write(path, new)
+        if mine:
+            checkpoint.remove(path.with_suffix(''))
+    return arrays
 
 
 def _labelled(data):
-    return 'label' in data.splits['train'] and len(np.unique(data.splits['train']['label'])) > 1
+    train = data.splits['train']
+    return 'label' in train and len(np.unique(train['label'])) > 1
 
 
 def _read(path):
@@ -90,8 +100,8 @@ def _write(path, arrays):
     files.write_bytes(path, buffer.getvalue())
 
 
-def in_batches(f):
-    """f of rows x [N, ...] as one program, in dispatches of 250, whatever N.
+def in_batches(f: Callable[[Any], jax.Array]) -> Callable[[np.ndarray], np.ndarray]:
+    """Applies f to rows x [N, ...] as one program, in dispatches of 250, whatever N.
 
     >>> in_batches(lambda x: 2 * x)(np.arange(3.)).tolist()
     [0.0, 2.0, 4.0]
@@ -113,18 +123,16 @@ def in_batches(f):
 def _config(data):
     """What decides the classifier, besides the data."""
     small = max(data.schema['x'].shape[:2]) <= SMALL
-    sizes = {'channels': (32, 64), 'hidden': 32
-             } if small else {'channels': (32, 64, 128), 'hidden': 128}
-    classes = int(
-        max(part['label'].max() for part in data.splits.values() if len(part['label']))) + 1
+    channels, hidden = ((32, 64), 32) if small else ((32, 64, 128), 128)
+    labels = [part['label'] for part in data.splits.values()]
+    classes = int(max(label.max() for label in labels if len(label))) + 1
     steps = order.epoch_steps([len(data.splits['train']['label'])], BATCH)
     epochs = max(-(-LEAST // steps), min(EPOCHS, max(1, MOST // steps)))
     # it must see what it will judge
     augment = {} if data.augment is None else {'augment': True}
-    return {
-        'kit': {'name': 'conv', 'latent': 1, **sizes}, 'classes': classes, 'epochs': epochs,
-        'batch': BATCH, 'lr': 1e-3, 'seed': SEED, **augment
-    }
+    kit = {'name': 'conv', 'latent': 1, 'channels': channels, 'hidden': hidden}
+    return {'kit': kit, 'classes': classes, 'epochs': epochs, 'batch': BATCH, 'lr': 1e-3,
+            'seed': SEED, **augment}
 
 
 def _kit(data, config):
@@ -152,24 +160,31 @@ def _train(data, config, folder, run):
     epoch = order.epoch_steps([examples], config['batch'])
     recipe = core.Recipe(config['epochs'] * epoch, epoch, examples, optimizer({'name': 'adam'}))
     method = baselines.classifier(_kit(data, config), recipe)
-    classify = method.evals['classify']
+    options = loop.Options(folder=folder, fingerprint=data.source.sha256, **run)
+    numbers = {'lr': config['lr'], 'lr_scale': 1.}
+    trainer = _trainer(method, config, learn, valid, data.augment)
+    state, _ = loop.run(trainer, [config['seed']], numbers, options)
+    params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))
+    leaves = {f'{i:03d}': x for i, x in enumerate(jax.tree.leaves(params))}
+    return {**leaves, 'accuracy': np.float64(_accuracy(method, params, test))}
+
+
+def _trainer(method, config, learn, valid, augment):
+    """The classifier's trainer; without validation data the last parameters are kept."""
     held = len(valid['label']) > 0
     settings = Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
     validators = functools.partial(validator, method.evals if held else {}, [valid],
                                    batch=VALIDATION)
-    trainer = Trainer(method, [learn], validators, settings, 1, data.augment)
-    options = loop.Options(folder=folder, fingerprint=data.source.sha256, **run)
-    numbers = {'lr': config['lr'], 'lr_scale': 1.}
-    state, _ = loop.run(trainer, [config['seed']], numbers, options)
-    params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))
-    right = np.nan
-    if len(test['label']):
-        log_p = in_batches(lambda x: classify(params, {}, {'x': x}))(test['x'])
-        right = (log_p.argmax(1) == test['label']).mean()
-    return {
-        **{f'{i:03d}': x
-           for i, x in enumerate(jax.tree.leaves(params))}, 'accuracy': np.float64(right)
-    }
+    return Trainer(method, [learn], validators, settings, 1, augment)
+
+
+def _accuracy(method, params, test):
+    """The share of right classes, nan without test data."""
+    if not len(test['label']):
+        return np.nan
+    classify = method.evals['classify']
+    log_p = in_batches(lambda x: classify(params, {}, {'x': x}))(test['x'])
+    return (log_p.argmax(1) == test['label']).mean()
 
 
 def _classifier(data, config, arrays):
@@ -182,14 +197,16 @@ def _classifier(data, config, arrays):
     params = jax.tree.unflatten(jax.tree.structure(tree), leaves)
     digest = hashlib.sha256(b''.join(
         np.ascontiguousarray(x, '<f4').tobytes() for x in leaves)).hexdigest()[:8]
+    accuracy = float(arrays['accuracy'])
 
     def classify(features):
         return np.asarray(jax.nn.log_softmax(head.apply(params['head'], jnp.float32(features))))
 
-    accuracy = float(arrays['accuracy'])
     features = in_batches(lambda x: enc.apply(params['enc'], {'x': x}).last)
-    return Judge(f"features of the suite's classifier {digest}, accuracy {100 * accuracy:.1f}%",
-                 digest, accuracy, {'features': features, 'classify': classify})
+    name = Estimator(
+        f"features of the suite's classifier {digest}, accuracy {100 * accuracy:.1f}%",
+        f'features-{digest}')
+    return Judge(name, digest, accuracy, {'features': features, 'classify': classify})
 
 
 # Without labels.
@@ -199,20 +216,19 @@ def _fit(data, config, folder, run):
     from sklearn.decomposition import PCA
 
     x = _pixels(data, 'train')
-    x = x[np.random.default_rng(SEED).permutation(len(x))[:config['rows']]].reshape(
-        min(len(x), config['rows']), -1)
+    rows = np.random.default_rng(SEED).permutation(len(x))[:config['rows']]
+    x = x[rows].reshape(len(rows), -1)
     pca = PCA(min(config['components'], *x.shape), svd_solver='randomized',
               random_state=SEED).fit(x)
-    return {
-        'mean': pca.mean_, 'components': pca.components_,
-        'share': pca.explained_variance_ratio_.sum()
-    }
+    return {'mean': pca.mean_, 'components': pca.components_,
+            'share': pca.explained_variance_ratio_.sum()}
 
 
 def _components(data, config, arrays):
     """`Judge` of these components."""
     mean, components = arrays['mean'], arrays['components']
-    return Judge(
-        f"{len(components)} principal components of training pixels, {100 * float(arrays['share']):.1f}% of "
-        'their variance',
-        functions={'features': lambda x: (x.reshape(len(x), -1) - mean) @ components.T})
+    k, share = len(components), f"{100 * float(arrays['share']):.1f}"
+    name = Estimator(f'{k} principal components of training pixels, {share}% of their variance',
+                     f'components-{k}-{share}')
+    return Judge(name, functions={
+        'features': lambda x: (x.reshape(len(x), -1) - mean) @ components.T})

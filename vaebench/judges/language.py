@@ -1,10 +1,12 @@
 """Counts of words: a Kneser-Ney n-gram model in numpy, the judge of fluency."""
 import functools
-from typing import NamedTuple
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vaebench.metrics import Judge
+from vaebench.metrics import Estimator, Judge
 from vaebench.schema import field
 
 ORDER = 5
@@ -27,8 +29,9 @@ class KneserNey(NamedTuple):
     back: tuple[np.ndarray, ...]
 
 
-def discounts(counts):
-    """Chen and Goodman's discounts of an order, from how many n-grams have count 1, 2, 3 and 4.
+def discounts(counts: np.ndarray) -> np.ndarray:
+    """Computes Chen and Goodman's discounts of an order, from how many n-grams have count 1, 2,
+    3 and 4.
 
     Args:
       counts: [n] adjusted counts.
@@ -62,8 +65,8 @@ def _discounted(adjusted, context, size, given):
     return (adjusted - off) / np.maximum(total[context], 1), back
 
 
-def flat(tokens, length):
-    """All sentences in a row, `<s>` and `</s>` included, and each token's place in its
+def flat(tokens: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Puts all sentences in a row, `<s>` and `</s>` included, with each token's place in its
     sentence.
 
     Args:
@@ -81,7 +84,8 @@ def flat(tokens, length):
     return np.asarray(tokens)[mask].astype(np.int64), np.broadcast_to(place, mask.shape)[mask]
 
 
-def fit(tokens, length, size, order=5, given=None):
+def fit(tokens: np.ndarray, length: np.ndarray, size: int, order: int = 5,
+        given: Sequence[float] | None = None) -> KneserNey:
     """Counts a corpus.
 
     Sentences are independent: one `<s>` before each, `</s>` is an event. Below the highest
@@ -137,8 +141,8 @@ def fit(tokens, length, size, order=5, given=None):
     return KneserNey(unigram, tuple(keys), *(tuple(h[i] for h in higher) for i in range(2)))
 
 
-def log_prob(model, tokens, length):
-    """ln p of every token of sentences after those before it.
+def log_prob(model: KneserNey, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Computes ln p of every token of sentences after those before it.
 
     Args:
       model: a `KneserNey`.
@@ -163,24 +167,24 @@ def log_prob(model, tokens, length):
         p = back[before] * p                         # -1, an unknown context, is the last
         p[found] += share[near[found]]
         ids = np.where(found, near, -1)
-    out = np.zeros(np.shape(tokens))
+    out = np.zeros(tokens.shape)
     with np.errstate(divide='ignore'):
-        out[np.arange(out.shape[1]) <= np.asarray(length)[:, None]] = np.where(
+        out[np.arange(tokens.shape[1]) <= np.asarray(length)[:, None]] = np.where(
             place > 0, np.log(p), 0.)
     return out[:, 1:]
 
 
-def word_nll(model, tokens, length):
-    """[N] -ln p of the sentences' words after those before them, `</s>` left out; arguments as
-    in `log_prob`.
+def word_nll(model: KneserNey, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Computes -ln p [N] of the sentences' words after those before them, `</s>` left out; the
+    arguments are those of `log_prob`.
     """
     log_p = log_prob(model, tokens, length)
     return -np.where(np.arange(1, log_p.shape[1] + 1) < np.asarray(length)[:, None], log_p,
                      0.).sum(-1)
 
 
-def judge(data, folder=None, **run):
-    """The n-gram model of the training split, order 5.
+def judge(data: Any, folder: pathlib.Path | None = None, **run: Any) -> Judge:
+    """Counts the n-gram model of the training split, order 5.
 
     Args:
       data: a `datasets.Dataset` with sentences.
@@ -190,11 +194,12 @@ def judge(data, folder=None, **run):
       A `metrics.Judge` with `word_nll(tokens, length)` and `fit(tokens, length)`, the same
       judge of other sentences.
     """
-    size, train = field(data.schema, 'tokens').size, data.splits['train']
+    size, train = field(data.schema, 'tokens').size or 0, data.splits['train']
 
     def of(tokens, length):
         model = fit(tokens, length, size, ORDER)
-        return Judge(f'a Kneser-Ney {ORDER}-gram model', '', None,
-                     {'word_nll': functools.partial(word_nll, model), 'fit': of})
+        name = Estimator(f'a Kneser-Ney {ORDER}-gram model', f'kneser-ney-{ORDER}')
+        return Judge(name, functions={
+            'word_nll': functools.partial(word_nll, model), 'fit': of})
 
     return of(train['tokens'], train['length'])

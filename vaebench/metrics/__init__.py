@@ -1,4 +1,7 @@
 """Numbers with named estimators, computed from Method.evals alone."""
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from vaebench.errors import UserError
 from vaebench.metrics import (
     classification,
@@ -12,10 +15,11 @@ from vaebench.metrics import (
     samples,
     text,
 )
-from vaebench.metrics.evaluator import Data, Evaluator, Judge, Metric, Settings, Trained, Value
+from vaebench.metrics.evaluator import Evaluator
+from vaebench.metrics.types import Data, Estimator, Judge, Metric, Settings, Trained, Value
 from vaebench.metrics.validation import validator
 
-METRICS = {
+METRICS: dict[str, Metric] = {
     **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
     **mode_coverage.METRICS, **text.METRICS, **probe.METRICS, **classification.METRICS,
     **representation.METRICS
@@ -23,23 +27,24 @@ METRICS = {
 """Every metric by the name of its column."""
 
 __all__ = [
-    'METRICS', 'Data', 'Evaluator', 'Judge', 'Metric', 'Settings', 'Trained', 'Value',
-    'defined', 'entries', 'qualitative', 'measure', 'validator'
+    'METRICS', 'Data', 'Estimator', 'Evaluator', 'Judge', 'Metric', 'Settings', 'Trained',
+    'Value', 'defined', 'entries', 'qualitative', 'measure', 'validator'
 ]
 
 
-def defined(name, evals, fields):
-    """Whether a metric's estimator is defined for these evals on this data.
+def defined(name: str, evals: Iterable[str], fields: Iterable[str]) -> bool:
+    """Says whether a metric's estimator is defined for these evals on this data.
 
     Args:
       name: key of METRICS.
       evals: names of the method's evals.
       fields: names of the data's leaves.
 
-    Returns:
-      bool.
+    Raises:
+      UserError: there is no such metric.
 
-    >>> defined('nll_iw', {'score'}, {'tokens', 'length'}), defined('excess', {'score'}, {'tokens', 'length'})
+    >>> sentences = {'tokens', 'length'}
+    >>> defined('nll_iw', {'score'}, sentences), defined('excess', {'score'}, sentences)
     (True, False)
     """
     if name not in METRICS:
@@ -49,8 +54,8 @@ def defined(name, evals, fields):
         set(need) <= set(evals) for need in metric.needs)
 
 
-def measure(view, names):
-    """Metrics of a trained group.
+def measure(view: Evaluator, names: Iterable[str]) -> dict[str, Value | None]:
+    """Measures a trained group.
 
     Args:
       view: an `Evaluator`.
@@ -62,13 +67,32 @@ def measure(view, names):
     out = {}
     for name in names:
         view.pause()
-        out[name] = METRICS[name].compute(view) if defined(name, view.evals,
-                                                           view.data.names) else None
+        value = None
+        if defined(name, view.evals, view.data.names):
+            value = METRICS[name].compute(view)
+        out[name] = value and value._replace(
+            estimator=_of_likelihood(METRICS[name], value.estimator, view))
     return out
 
 
-def entries(values, view, seed):
-    """One seed's part of `measure`, as a result file holds it.
+def _of_likelihood(metric: Metric, estimator: str, view: Evaluator) -> Estimator:
+    """The estimator of a metric that reads log p(x|z), with what these nats are of: the
+    decoder's likelihood and the columns that the method is told.
+    """
+    estimator = Estimator.of(estimator)
+    if not any('log_lik' in need for need in metric.needs):
+        return estimator
+    if view.data.likelihood is not None:
+        estimator = estimator.joined(view.data.likelihood)
+    if view.given:
+        estimator = estimator.joined(Estimator(f'given the {" and the ".join(view.given)}',
+                                               f'given-{"-".join(view.given)}'))
+    return estimator
+
+
+def entries(values: Mapping[str, Value | None], view: Evaluator,
+            seed: int) -> dict[str, dict[str, Any]]:
+    """Gives one seed's part of `measure`, as a result file holds it.
 
     Args:
       values: what `measure` gave.
@@ -76,17 +100,19 @@ def entries(values, view, seed):
       seed: place in the group.
 
     Returns:
-      name -> dict with value, estimator, n, samples, unit, better, stderr, warning, note;
-      undefined metrics are left out.
+      name -> dict with value, estimator_id, estimator, n, samples, unit, better, stderr,
+      warning, note; undefined metrics are left out.
     """
     out = {}
     for name, v in values.items():
-        if v is not None:
-            out[name] = {
-                'value': float(v.value[seed]), 'estimator': v.estimator, 'n': v.n,
-                'samples': v.samples, 'unit': METRICS[name].unit.format(
-                    item=view.data.item, part=view.data.part), 'better': METRICS[name].better,
-                'stderr': None if v.stderr is None else float(v.stderr[seed]),
-                'warning': None if v.warning is None else v.warning[seed], 'note': v.note
-            }
+        if v is None:
+            continue
+        unit = METRICS[name].unit.format(item=view.data.item, part=view.data.part)
+        out[name] = {
+            'value': float(v.value[seed]), 'estimator_id': Estimator.of(v.estimator).id,
+            'estimator': str(v.estimator), 'n': v.n, 'samples': v.samples, 'unit': unit,
+            'better': METRICS[name].better,
+            'stderr': None if v.stderr is None else float(v.stderr[seed]),
+            'warning': None if v.warning is None else v.warning[seed], 'note': v.note
+        }
     return out

@@ -1,14 +1,20 @@
 """What the code knows of the data: mutual information, active and consistent units."""
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from vaebench.metrics.evaluator import DUAL, Metric, Value, alone, average, each, slots, warnings
+from vaebench.metrics.draws import DUAL, alone, slots
+from vaebench.metrics.evaluator import Evaluator, each
+from vaebench.metrics.summary import average, warnings
+from vaebench.metrics.types import Estimator, Metric, Value
 
-PAIRS = 2**16          # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
+# posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
+PAIRS = 2**16
 WIDTH = 32
 BATCH = 32             # sentences of `mi_32`
 ACTIVE = 0.01          # least variance of an active unit
@@ -21,8 +27,10 @@ def _pairs(f, q, z):
     return jax.vmap(lambda z: jax.vmap(lambda q: f(alone(q), alone(z))[0])(q))(z)
 
 
-def aggregate(f, q, points, block=1024):
-    """Log density of the aggregate posterior, ln (1/N) sum_n exp f(q_n, point); couples the batch.
+def aggregate(f: Callable[[Any, Any], jax.Array], q: Any, points: Any,
+              block: int = 1024) -> jax.Array:
+    """Computes the log density of the aggregate posterior, ln (1/N) sum_n exp f(q_n, point);
+    couples the batch.
 
     Args:
       f: (q with leaves [1, ...], point with leaves [1, ...]) -> [1, ...] nats.
@@ -40,14 +48,16 @@ def aggregate(f, q, points, block=1024):
     leaves = jax.tree.leaves(points)
     n, m, width = len(jax.tree.leaves(q)[0]), len(leaves[0]), sum(x[0].size for x in leaves)
     cols = slots(n, min(block, n))
-    rows = slots(m, min(m, max(1, PAIRS * WIDTH // (cols.shape[1] * max(width, WIDTH)))))
+    most = PAIRS * WIDTH // (cols.shape[1] * max(width, WIDTH))
+    rows = slots(m, min(m, max(1, most)))
     q = jax.tree.map(lambda x: x[np.maximum(cols, 0)], q)
 
     def row(z):
         def column(c):
             q, filled = c
             v = _pairs(f, q, z)
-            return logsumexp(jnp.where(filled.reshape(-1, *[1] * (v.ndim - 2)), v, -jnp.inf), axis=1)
+            filled = filled.reshape(-1, *[1] * (v.ndim - 2))
+            return logsumexp(jnp.where(filled, v, -jnp.inf), axis=1)
 
         return logsumexp(jax.lax.map(column, (q, cols >= 0)), axis=0) - np.log(n)
 
@@ -55,8 +65,9 @@ def aggregate(f, q, points, block=1024):
     return out.reshape(-1, *out.shape[2:])[:m]
 
 
-def batch_information(log_q, q, z):
-    """Terms of the mutual information inside consecutive batches of 32; couples the batch.
+def batch_information(log_q: Callable[[Any, Any], jax.Array], q: Any, z: Any) -> jax.Array:
+    """Computes the terms of the mutual information inside consecutive batches of 32; couples
+    the batch.
 
     Args:
       log_q: (q leaves [B, ...], z leaves [B, ...]) -> [B] nats.
@@ -67,7 +78,8 @@ def batch_information(log_q, q, z):
       [N] ln q(z_i|x_i) - ln mean_m q(z_i|x_m), own index included; their mean is at most ln 32.
 
     References:
-      He et al., "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders", 2019.
+      He et al., "Lagging Inference Networks and Posterior Collapse in Variational
+      Autoencoders", 2019.
     """
     n = len(jax.tree.leaves(z)[0])
     idx = slots(n, min(BATCH, n))
@@ -101,91 +113,115 @@ def _gap(evals, block, params, carry, key, own):
     return (log_q + 0.5 * z**2).mean(0) + 0.5 * np.log(2 * np.pi)
 
 
-def mi_full(view):
-    """Mutual information of sentence and code under q, aggregate over the whole split.
+def mi_full(view: Evaluator) -> Value | None:
+    """Measures the mutual information of sentence and code under q, aggregate over the whole
+    split.
 
-    Differs from the papers' scripts: ln q(z|x) at the same draw in place of its closed-form mean, so
-    identical posteriors give exactly 0.
+    Differs from the papers' scripts: ln q(z|x) at the same draw in place of its closed-form
+    mean, so identical posteriors give exactly 0.
 
     References:
-      Hoffman and Johnson, "ELBO surgery: yet another way to carve up the variational evidence lower bound", 2016.
+      Hoffman and Johnson, "ELBO surgery: yet another way to carve up the variational evidence
+      lower bound", 2016.
     """
     x = jax.device_get(view.jit(_information, view.settings.block)((view.states, view.draws)))
-    return average(x, f'aggregate of all N={view.n}, own index included, 1 sample, cap ln N = {np.log(view.n):.2f}', 1)
+    return average(x, Estimator(
+        f'aggregate of all N={view.n}, own index included, 1 sample, '
+        f'cap ln N = {np.log(view.n):.2f}', 'aggregate'), 1)
 
 
-def mi_32(view):
-    """Mutual information inside batches of 32 examples of one bucket, size-weighted: never mix with `mi_full`."""
+def mi_32(view: Evaluator) -> Value | None:
+    """Measures the mutual information inside batches of 32 examples of one bucket,
+    size-weighted: never mix with `mi_full`.
+    """
     terms, place, start, parts = view.jit(_batch_information), np.argsort(view.order), 0, []
     for index in view.index:
         at = place[start:start + len(index)]
-        parts.append(jax.device_get(terms(jax.tree.map(lambda x, at=at: x[:, at], (view.states, view.draws)))))
+        own = jax.tree.map(lambda x, at=at: x[:, at], (view.states, view.draws))
+        parts.append(jax.device_get(terms(own)))
         start += len(index)
-    return average(np.concatenate(parts, 1), f'batches of {BATCH} of one bucket, 1 sample, cap ln {BATCH} = '
-                   f'{np.log(BATCH):.2f}', 1)
+    return average(np.concatenate(parts, 1), Estimator(
+        f'batches of {BATCH} of one bucket, 1 sample, cap ln {BATCH} = {np.log(BATCH):.2f}',
+        f'batches-{BATCH}'), 1)
 
 
-def mi_dual(view):
-    """The mutual information as the method's own critics estimate it: without a cap, never mix with the others.
+def mi_dual(view: Evaluator) -> Value | None:
+    """Reports the mutual information as the method's own critics estimate it: without a cap,
+    never mix with the others.
 
     References:
-      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019, arXiv:1908.11527.
+      Fang et al., "Implicit Deep Latent Variable Models for Text Generation", 2019,
+      arXiv:1908.11527.
     """
-    return average(view.once(each, 'dual_mi', tag=DUAL), 'dual estimate by the method\'s own critics, no cap')
+    return average(view.once(each, 'dual_mi', tag=DUAL), Estimator(
+        "dual estimate by the method's own critics, no cap", 'critics'))
 
 
-def au(view):
-    """Active units: variance over the split of the posterior mean at least 0.01.
+def au(view: Evaluator) -> Value | None:
+    """Counts active units: variance over the split of the posterior mean at least 0.01.
 
     References:
       Burda et al., "Importance Weighted Autoencoders", 2016.
     """
-    codes = np.float64(view.codes)
+    codes = np.asarray(view.codes, np.float64)
     active = (codes.var(1, ddof=1) >= ACTIVE).sum(-1) if view.n > 1 else np.zeros(view.seeds)
-    return Value(np.float64(active), f'unbiased variance of posterior means >= {ACTIVE}', view.n,
+    estimator = Estimator(f'unbiased variance of posterior means >= {ACTIVE}',
+                          f'variance-{ACTIVE}')
+    return Value(np.asarray(active, np.float64), estimator, view.n,
                  warning=warnings(codes.reshape(view.seeds, -1)))
 
 
 def _consistent(view, divergence, estimator, samples=None):
-    return Value(np.float64((divergence < CONSISTENT).sum(-1)), estimator, view.n, samples,
-                 warning=warnings(divergence))
+    near = np.asarray((divergence < CONSISTENT).sum(-1), np.float64)
+    return Value(near, estimator, view.n, samples, warning=warnings(divergence))
 
 
-def prior_to_aggregate(view):
-    """[G, Z] KL(N(0, 1) || aggregate posterior) of every unit, nats, by the trapezoid rule."""
+def prior_to_aggregate(view: Evaluator) -> np.ndarray:
+    """Computes KL(N(0, 1) || aggregate posterior) of every unit, [G, Z] nats, by the trapezoid
+    rule.
+    """
     t = np.linspace(-REACH, REACH, view.settings.points)
     p = np.exp(-t**2 / 2)
     p /= p.sum()
     z = np.float32(np.repeat(t[:, None], view.draws.shape[-1], 1))
 
     density = view.jit(_density, view.settings.block)
-    log_q = np.float64(jax.device_get(density(view.states, z)))
+    log_q = np.asarray(jax.device_get(density(view.states, z)), np.float64)
     log_p = -0.5 * t**2 - 0.5 * np.log(2 * np.pi)
     return np.einsum('p,gpz->gz', p, log_p[:, None] - log_q)
 
 
-def aggregate_to_prior(view):
-    """[G, Z] KL(aggregate posterior || N(0, 1)) of every unit, nats, at one draw per example, own index included."""
-    return np.float64(jax.device_get(view.jit(_gap, view.settings.block)((view.states, view.draws))))
+def aggregate_to_prior(view: Evaluator) -> np.ndarray:
+    """Computes KL(aggregate posterior || N(0, 1)) of every unit, [G, Z] nats, at one draw per
+    example, own index included.
+    """
+    gap = view.jit(_gap, view.settings.block)((view.states, view.draws))
+    return np.asarray(jax.device_get(gap), np.float64)
 
 
-def cu(view):
-    """Consistent units: the aggregate posterior of the unit is near N(0, 1), KL(p || q) < 0.03 nats.
+def cu(view: Evaluator) -> Value | None:
+    """Counts consistent units: the aggregate posterior of the unit is near N(0, 1), KL(p || q)
+    < 0.03 nats.
 
-    Differs from the authors' code: KL(p || q), the direction of their code rather than of their text, but by
-    quadrature in place of 128 000 draws from the prior: the unit's density is one-dimensional.
+    Differs from the authors' code: KL(p || q), the direction of their code rather than of their
+    text, but by quadrature in place of 128 000 draws from the prior: the unit's density is
+    one-dimensional.
 
     References:
-      Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization", 2022.
+      Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization",
+      2022.
     """
-    return _consistent(view, prior_to_aggregate(view),
-                       f'KL(N(0,1) || aggregate) < {CONSISTENT}, quadrature with {view.settings.points} points')
+    points = view.settings.points
+    return _consistent(view, prior_to_aggregate(view), Estimator(
+        f'KL(N(0,1) || aggregate) < {CONSISTENT}, quadrature with {points} points',
+        f'kl-prior-aggregate-{CONSISTENT}:points-{points}'))
 
 
-def cu_qp(view):
-    """Consistent units by the other direction, KL(q || p) < 0.03 nats."""
-    return _consistent(view, aggregate_to_prior(view),
-                       f'KL(aggregate || N(0,1)) < {CONSISTENT}, 1 sample per example', 1)
+def cu_qp(view: Evaluator) -> Value | None:
+    """Counts consistent units by the other direction, KL(q || p) < 0.03 nats."""
+    return _consistent(view, aggregate_to_prior(view), Estimator(
+        f'KL(aggregate || N(0,1)) < {CONSISTENT}, 1 sample per example',
+        f'kl-aggregate-prior-{CONSISTENT}'), 1)
 
 
 _PAIR = (('posterior', 'sample_q', 'log_q'),)

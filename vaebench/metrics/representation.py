@@ -1,5 +1,8 @@
-"""Codes as a picture of the data: kept neighbourhoods, neighbours' labels, unrolling, and paths between examples."""
+"""Codes as a picture of the data: kept neighbourhoods, neighbours' labels, unrolling, and paths
+between examples.
+"""
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -7,20 +10,23 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vaebench.core import derive
-from vaebench.metrics.evaluator import Metric, Value, average, warnings
+from vaebench.metrics.evaluator import Evaluator
+from vaebench.metrics.summary import average, warnings
+from vaebench.metrics.types import Estimator, Metric, Value
 from vaebench.ops.interpolate import lerp, slerp
 
 MOST = 5000            # examples: distances between all of them are in memory at once
-NEIGHBOURS = 10
+NEIGHBORS = 10
 PAIRS, POINTS = 100, 10    # paths, and points on each with both ends
 SAME = 1e-4            # decoded ends nearer than this have no ratio
 PATH = 24              # tag of the key
-FITTED = 'map fitted to the evaluated examples'
-LEARNT = 'posterior means, model learnt from the training split'
+FITTED = Estimator('map fitted to the evaluated examples', 'fitted')
+LEARNT = Estimator('posterior means, model learnt from the training split', 'learnt')
 
 
-def embedding(view):
-    """Codes of the split, or of a fixed random choice of 5,000 of it; computed once per view.
+def embedding(view: Evaluator) -> tuple[np.ndarray, np.ndarray, Estimator]:
+    """Returns the codes of the split, or of a fixed random choice of 5,000 of it, computed once
+    per view.
 
     Args:
       view: with the eval 'embed', fitted to these examples once per seed, or 'encode'.
@@ -31,11 +37,13 @@ def embedding(view):
     def make():
         rows = np.sort(np.random.default_rng(0).permutation(view.n)[:MOST])
         if 'embed' not in view.evals:
-            return rows, np.float64(view.codes[:, rows]), _said(view.codes, LEARNT)
+            codes = np.asarray(view.codes[:, rows], np.float64)
+            return rows, codes, _said(codes, LEARNT)
         x, codes = view.field('x')[rows], []
         for seed in range(view.seeds):
             view.pause()
-            with threadpool_limits(1):     # t-SNE's threads spin: beside other work ten times the time
+            # t-SNE's threads spin: beside other work ten times the time
+            with threadpool_limits(1):
                 codes.append(view.evals['embed'](x, seed))
         return rows, np.stack(codes), _said(codes[0], FITTED)
 
@@ -43,7 +51,8 @@ def embedding(view):
 
 
 def _said(codes, how):
-    return f'{codes.shape[-1]} dimensions, {how}'
+    size = codes.shape[-1]
+    return Estimator(f'{size} dimensions, {how}', f'{how.id}-{size}')
 
 
 def _finite(codes):
@@ -53,64 +62,72 @@ def _finite(codes):
 def _value(view, value, estimator):
     """`Value` of a number [G] per embedding."""
     rows, codes, how = embedding(view)
-    return Value(np.float64(value), f'{estimator}; {how}', len(rows), warning=warnings(codes.reshape(len(codes), -1)))
+    return Value(np.asarray(value, np.float64), estimator.joined(how), len(rows),
+                 warning=warnings(codes.reshape(len(codes), -1)))
 
 
-def trust(view):
-    """Trustworthiness: whether those who are neighbours in the code are neighbours in the data.
+def trustworthiness(view: Evaluator) -> Value | None:
+    """Measures whether those who are neighbors in the code are neighbors in the data.
 
     It does not detect a failure to unroll: PCA of a swiss roll has .98.
 
     References:
       Venna and Kaski, "Neighborhood preservation in nonlinear projection methods", ICANN 2001.
     """
-    from sklearn.manifold import trustworthiness  # here: the import is not every command's cost
+    from sklearn import manifold  # here: the import is not every command's cost
 
     rows, codes, _ = embedding(view)
-    if len(rows) <= 2 * NEIGHBOURS:
+    if len(rows) <= 2 * NEIGHBORS:
         return None
     x, score = view.field('x')[rows].reshape(len(rows), -1), []
     for z, fine in zip(codes, _finite(codes), strict=True):
         view.pause()
-        score.append(trustworthiness(x, z, n_neighbors=NEIGHBOURS) if fine else np.nan)
-    return _value(view, score, f'trustworthiness, {NEIGHBOURS} neighbours')
+        score.append(
+            manifold.trustworthiness(x, z, n_neighbors=NEIGHBORS) if fine else np.nan)
+    return _value(view, score, Estimator(f'trustworthiness, {NEIGHBORS} neighbours',
+                                         f'trustworthiness-{NEIGHBORS}'))
 
 
-def neighbours_vote(codes, labels, k=NEIGHBOURS):
-    """The commonest label among the k nearest others; of equally common ones the least.
+def neighbors_vote(codes: np.ndarray, labels: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
+    """Finds the commonest label among the k nearest others; of equally common ones the least.
 
     Args:
       codes: [N, D].
-      labels: int [N], at least 0.
+      labels: int [N].
       k: below N.
 
     Returns:
       int [N].
 
-    >>> neighbours_vote(np.array([[0.], [1.], [2.], [9.]]), np.array([1, 1, 1, 0]), 2).tolist()
+    >>> x, labels = np.array([[0.], [1.], [2.], [9.]]), np.array([1, 1, 1, 0])
+    >>> neighbors_vote(x, labels, 2).tolist()
     [1, 1, 1, 1]
     """
-    from sklearn.neighbors import NearestNeighbors
+    from sklearn.neighbors import KNeighborsClassifier
 
-    near = NearestNeighbors(n_neighbors=k).fit(codes).kneighbors(return_distance=False)      # without oneself
-    votes = np.zeros((len(codes), labels.max() + 1), int)
-    np.add.at(votes, (np.arange(len(codes))[:, None], labels[near]), 1)
-    return votes.argmax(1)
+    # None: every row of the data, without itself
+    return KNeighborsClassifier(n_neighbors=k).fit(codes, labels).predict(None)
 
 
-def knn_error(view):
-    """Error of classifying every example by the labels of its 10 nearest others in the code."""
+def knn_error(view: Evaluator) -> Value | None:
+    """Measures the error of classifying every example by the labels of its 10 nearest others in
+    the code.
+    """
     rows, codes, how = embedding(view)
-    if len(rows) <= NEIGHBOURS:
+    if len(rows) <= NEIGHBORS:
         return None
     labels = view.field('label')[rows]
-    wrong = [100. * (neighbours_vote(z, labels) != labels) if fine else np.full(len(rows), np.nan)
+    none = np.full(len(rows), np.nan)
+    wrong = [100. * (neighbors_vote(z, labels) != labels) if fine else none
              for z, fine in zip(codes, _finite(codes), strict=True)]
-    return average(np.stack(wrong), f'leave-one-out, {NEIGHBOURS} nearest neighbours; {how}')
+    estimator = Estimator(f'leave-one-out, {NEIGHBORS} nearest neighbours',
+                          f'neighbours-{NEIGHBORS}')
+    return average(np.stack(wrong), estimator.joined(how))
 
 
-def rank_correlation(codes, value):
-    """The largest |Spearman correlation| of a column of codes with a value; 0 for what is constant.
+def rank_correlation(codes: np.ndarray, value: np.ndarray) -> float:
+    """Finds the largest |Spearman correlation| of a column of codes with a value; it is 0 for
+    what is constant.
 
     Args:
       codes: [N, D].
@@ -119,7 +136,8 @@ def rank_correlation(codes, value):
     Returns:
       float.
 
-    >>> round(float(rank_correlation(np.array([[1., 0.], [2., 0.], [9., 0.]]), np.array([3., 2., 1.]))), 6)
+    >>> codes = np.array([[1., 0.], [2., 0.], [9., 0.]])
+    >>> round(float(rank_correlation(codes, np.array([3., 2., 1.]))), 6)
     1.0
     """
     from scipy.stats import rankdata
@@ -130,12 +148,17 @@ def rank_correlation(codes, value):
     return abs(ranks[:, 0] @ ranks[:, 1:]).max()
 
 
-def unroll(view, column):
-    """Whether one coordinate of the code is, but for its scale, a coordinate of the surface the data lie on."""
+def unroll(view: Evaluator, column: str) -> Value:
+    """Measures whether one coordinate of the code is, but for its scale, a coordinate of the
+    surface that the data lie on.
+    """
     rows, codes, _ = embedding(view)
     value = view.field(column)[rows]
-    score = [rank_correlation(z, value) if fine else np.nan for z, fine in zip(codes, _finite(codes), strict=True)]
-    return _value(view, score, f'largest |Spearman correlation| of a code dimension with the {column}')
+    score = [rank_correlation(z, value) if fine else np.nan
+             for z, fine in zip(codes, _finite(codes), strict=True)]
+    return _value(view, score, Estimator(
+        f'largest |Spearman correlation| of a code dimension with the {column}',
+        f'spearman:{column}'))
 
 
 def _lengths(evals, path, params, carry, key, own):
@@ -148,13 +171,14 @@ def _lengths(evals, path, params, carry, key, own):
     return steps.sum(0), jnp.sqrt(((x[-1] - x[0])**2).sum(-1))
 
 
-def path_ratio(view, path, name):
-    """Length of the decoded path between two examples over the distance of its ends: 1 is a straight line of images.
+def path_ratio(view: Evaluator, path: Callable[..., jax.Array], name: str) -> Value | None:
+    """Divides the length of the decoded path between two examples by the distance of its ends:
+    1 is a straight line of images.
 
     Args:
       view: with the evals 'encode' and 'decode'.
       path: (a, b, t) -> codes on the way, as `ops.interpolate.lerp`.
-      name: of the path.
+      name: of the path, 'straight lines'; its last word is part of the estimator's id.
     """
     order = np.random.default_rng(0).permutation(view.n)[:2 * PAIRS]
     half = len(order) // 2
@@ -162,20 +186,26 @@ def path_ratio(view, path, name):
         return None
 
     ends = view.codes[:, order[:half]], view.codes[:, order[half:2 * half]]
-    way, direct = (np.float64(v) for v in jax.device_get(view.jit(_lengths, path)(ends)))
+    way, direct = (np.asarray(v, np.float64)
+                   for v in jax.device_get(view.jit(_lengths, path)(ends)))
     with np.errstate(divide='ignore', invalid='ignore'):
         ratio = np.where(direct < SAME, np.nan, way / direct)
-    return average(ratio, f'{name} of posterior means, {POINTS} points, {half} fixed pairs of the split, mean decoding')
+    return average(ratio, Estimator(
+        f'{name} of posterior means, {POINTS} points, {half} fixed pairs of the split, mean '
+        'decoding', f'{name.split()[-1]}-{POINTS}:pairs-{half}'))
 
 
 _CODES = (('embed',), ('encode',))
 _PATHS = {'path_ratio': (lerp, 'straight lines'), 'path_ratio_slerp': (slerp, 'great circles')}
 
+_UNROLLED = 'arclength', 'height'
+
 METRICS = {
-    'trust': Metric(trust, _CODES, 'trustworthiness', 'higher', ('x',)),
+    'trust': Metric(trustworthiness, _CODES, 'trustworthiness', 'higher', ('x',)),
     'knn_error': Metric(knn_error, _CODES, '%', 'lower', ('x', 'label')),
-    **{f'unroll_{c}': Metric(functools.partial(unroll, column=c), _CODES, '|Spearman|', 'higher', ('x', c))
-       for c in ('arclength', 'height')},
-    **{name: Metric(functools.partial(path_ratio, path=path, name=text), (('encode', 'decode'),), 'ratio', None, ('x',))
+    **{f'unroll_{c}': Metric(functools.partial(unroll, column=c), _CODES, '|Spearman|',
+                             'higher', ('x', c)) for c in _UNROLLED},
+    **{name: Metric(functools.partial(path_ratio, path=path, name=text),
+                    (('encode', 'decode'),), 'ratio', None, ('x',))
        for name, (path, text) in _PATHS.items()},
 }

@@ -1,7 +1,7 @@
 """The cheap measure that training takes every epoch."""
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,29 +9,57 @@ import numpy as np
 
 from vaebench.core import EVALS, take
 from vaebench.errors import UserError
-from vaebench.metrics.evaluator import fold_group, group_size, over_seeds, single, slots, split_index
+from vaebench.metrics.draws import (
+    FIRST,
+    SAMPLE,
+    Columns,
+    Evals,
+    fold_group,
+    group_size,
+    over_seeds,
+    single,
+    slots,
+    split_index,
+)
 from vaebench.metrics.latent import ACTIVE, batch_information
 
 MEANS = tuple(e.mean.removeprefix('-') for e in EVALS.values() if e.mean)
-"""What is averaged over the data as far as the evals allow: whatever `core.EVALS` calls a mean."""
+"""What is averaged over the data as far as the evals allow: whatever `core.EVALS` calls a
+mean."""
 EXTRA = {'mi': ('posterior', 'sample_q', 'log_q'), 'au': ('encode',)}
 """What is measured beside these means -> the evals that it takes."""
 
 
 class Validator(NamedTuple):
-    """A validation as a pure function and what it reads beside the parameters, so that the caller may compile it."""
-    function: Callable      # (params, carry, *inputs) -> dict of [G]
-    inputs: Callable        # (G, key [] or [G]) -> arrays; () where there is nothing to measure
+    """A validation as a pure function and what it reads beside the parameters, so that the
+    caller may compile it.
+    """
+    function: Callable[..., dict[str, Any]]      # (params, carry, *inputs) -> dict of [G]
+    # (G, key [] or [G]) -> arrays; () where there is nothing to measure
+    inputs: Callable[..., tuple[Any, ...]]
 
-    def __call__(self, params, carry, key):
+    def __call__(self, params: Any, carry: Any, key: jax.Array) -> dict[str, Any]:
         inputs = self.inputs(group_size(params, carry, key), key)
         return jax.jit(self.function)(params, carry, *inputs) if inputs else {}
 
 
-def validator(evals, buckets, needs=(), batch=128, decode=None):
-    """One-sample validation of a group of seeds.
+def _check_needs(needs, evals):
+    for name in needs:
+        if name not in EXTRA:
+            raise UserError(f'validation cannot give {name}: a phase may need only '
+                            f'{" or ".join(EXTRA)}')
+        if missing := [n for n in EXTRA[name] if n not in evals]:
+            raise UserError(
+                f'validation of {name!r} needs the evals {", ".join(missing)}, which '
+                'the method lacks')
 
-    The data goes to the device once. Each example's draw comes from `key` folded with its index.
+
+def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (),
+              batch: int = 128, decode: Callable[..., Any] | None = None) -> Validator:
+    """Makes the one-sample validation of a group of seeds.
+
+    The data goes to the device once. Each example's draw comes from `key` folded with its
+    index.
 
     Args:
       evals: name -> f(params, carry, ...), any of core.EVALS.
@@ -41,24 +69,21 @@ def validator(evals, buckets, needs=(), batch=128, decode=None):
       decode: see `core.take`.
 
     Returns:
-      A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split as far as the evals allow: in
-      nats 'rec', 'kl' and 'elbo' = rec + kl - log_length, 'nll' and 'elbo' = nll of a model with an exact 'score',
-      and 'error' of a predictor; of codes 'mi', the mutual information inside batches of 32 of one bucket, and 'au',
-      the number of active units. A model with none of 'nll', 'rec' and 'error' gets {}.
+      A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split as far
+      as the evals allow: in nats 'rec', 'kl' and 'elbo' = rec + kl - log_length, 'nll' and
+      'elbo' = nll of a model with an exact 'score', and 'error' of a predictor; of codes 'mi',
+      the mutual information inside batches of 32 of one bucket, and 'au', the number of active
+      units. A model with none of 'nll', 'rec' and 'error' gets {}.
 
     >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
     >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
     >>> {k: v.tolist() for k, v in f(jnp.ones(2), (), jax.random.key(0)).items()}
     {'elbo': [2.0, 2.0], 'nll': [2.0, 2.0]}
     """
-    for name in needs:
-        if name not in EXTRA:
-            raise UserError(f'validation cannot give {name}: a phase may need only {" or ".join(EXTRA)}')
-        if missing := [n for n in EXTRA[name] if n not in evals]:
-            raise UserError(f'validation of {name!r} needs the evals {", ".join(missing)}, which the method lacks')
+    _check_needs(needs, evals)
     informed, coded = (set(EXTRA[name]) <= set(evals) for name in EXTRA)
     kept = ('q', 'z') * informed + ('code',) * coded
-    if not ({'score', 'error'} & set(evals) or {'posterior', 'sample_q', 'log_lik'} <= set(evals)):
+    if not ({'score', 'error'} & set(evals) or set(SAMPLE) <= set(evals)):
         return Validator(lambda params, carry: {}, lambda size, key: ())
     data, index = split_index(buckets)
     data = [jax.tree.map(jnp.asarray, b) for b in data]
@@ -68,7 +93,8 @@ def validator(evals, buckets, needs=(), batch=128, decode=None):
         n = len(keys)
 
         def one(idx):
-            out = single(evals, params, carry, take(data, idx, decode), keys[jnp.maximum(idx, 0)])
+            own = keys[jnp.maximum(idx, 0)]
+            out = single(evals, params, carry, take(data, idx, decode), own)
             sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in MEANS if k in out}
             return sums, {k: out[k] for k in kept}
 
@@ -81,10 +107,13 @@ def validator(evals, buckets, needs=(), batch=128, decode=None):
         return sums, all_of.get('code')
 
     def every(params, carry, key, keys, data):
-        sums, codes = zip(*(bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)), strict=True)
-        out = {k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
+        parts = [bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)]
+        sums, codes = zip(*parts, strict=True)
+        out: dict[str, Any] = {
+            k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
         if coded and total > 1:
-            out['au'] = (jnp.concatenate(codes).var(0, ddof=1) >= ACTIVE).sum().astype(np.float32)
+            active = jnp.concatenate(codes).var(0, ddof=1) >= ACTIVE
+            out['au'] = active.sum().astype(np.float32)
         log_length = out.pop('log_length', None)
         if 'nll' in out:
             out['elbo'] = out['nll']
@@ -97,7 +126,8 @@ def validator(evals, buckets, needs=(), batch=128, decode=None):
 
     def inputs(size, key):
         key = jnp.broadcast_to(key, (size,)) if key.ndim == 0 else key
-        keys = [fold_group(key, i, np.zeros(1, np.int32))[:, 0] for i in index]   # a program that models share
+        # a program that models share
+        keys = [fold_group(key, i, FIRST)[:, 0] for i in index]
         return key, keys, data
 
     return Validator(group, inputs)
