@@ -13,7 +13,8 @@ from vaebench.errors import UserError
 @pytest.fixture
 def load(tmp_path):
     """`datasets.load` with a cache of its own."""
-    return lambda name, data_dir=None, **options: datasets.load(name, data_dir, tmp_path / 'cache', **options)
+    cache = tmp_path / 'cache'
+    return lambda name, data_dir=None, **more: datasets.load(name, data_dir, cache, **more)
 
 
 def test_frey_faces(load, tmp_path, monkeypatch):
@@ -26,7 +27,8 @@ def test_frey_faces(load, tmp_path, monkeypatch):
     savemat(tmp_path / 'mat' / 'frey_rawface.mat', {'ff': frames.reshape(1965, 560).T})
     d = load('frey_faces', tmp_path / 'npz')
     assert facts(d) == facts(load('frey_faces', tmp_path / 'mat'))
-    assert d.source.sizes == {'train': 1565, 'valid': 200, 'test': 200} and d.schema['x'].shape == (28, 20, 1)
+    assert d.source.sizes == {'train': 1565, 'valid': 200, 'test': 200}
+    assert d.schema['x'].shape == (28, 20, 1)
     every = np.concatenate([d.splits[s]['x'] for s in ('train', 'valid', 'test')])[..., 0] * 255
     order = np.argsort(np.random.default_rng(0).random(1965), kind='stable')
     np.testing.assert_array_equal(np.round(every), frames[order])
@@ -35,7 +37,8 @@ def test_frey_faces(load, tmp_path, monkeypatch):
 
     path = tmp_path / 'mat' / 'frey_rawface.mat'
     savemat(path, {'ff': frames.reshape(1965, 560).T + 1})
-    with pytest.raises(UserError, match='frey_rawface.mat does not hold the published frames: their sha256 is'):
+    message = 'frey_rawface.mat does not hold the published frames: their sha256 is'
+    with pytest.raises(UserError, match=message):
         load('frey_faces', tmp_path / 'mat')
     for damaged in (b'', b'not a matrix'):
         path.write_bytes(damaged)
@@ -53,4 +56,5 @@ def test_real_frey_faces(tmp_path):
     assert d.source.sizes == {'train': 1565, 'valid': 200, 'test': 200}
     test, train = (d.splits[s]['x'].reshape(-1, 560) for s in ('test', 'train'))
     gap = (test ** 2).sum(1)[:, None] + (train ** 2).sum(1) - 2 * test @ train.T
-    assert np.median(gap.min(1)) < .2 * np.median(gap)    # frames of a film: most have a near neighbour
+    # frames of a film: most have a near neighbour
+    assert np.median(gap.min(1)) < .2 * np.median(gap)

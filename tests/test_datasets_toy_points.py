@@ -20,7 +20,8 @@ SHA256 = {
 def test_points_are_the_same_everywhere(name):
     d = datasets.load(name)
     assert d.name == name and d.schema['x'].kind == 'vector'
-    assert d.schema['x'].shape == d.splits['train']['x'].shape[1:] and d.splits['train']['x'].dtype == np.float32
+    x = d.splits['train']['x']
+    assert d.schema['x'].shape == x.shape[1:] and x.dtype == np.float32
     assert d.source.sha256 == SHA256[name]
     short = datasets.load(name, examples=20, eval_examples=10)
     assert short.source.sizes == {'train': 20, 'valid': 10, 'test': 10}
@@ -28,7 +29,8 @@ def test_points_are_the_same_everywhere(name):
         for column, a in part.items():
             np.testing.assert_array_equal(a, d.splits[split][column][:len(a)])
     assert len({part['x'][:10].tobytes() for part in short.splits.values()}) == 3
-    assert datasets.load(name, examples=20, eval_examples=10, seed=1).source.sha256 != short.source.sha256
+    other = datasets.load(name, examples=20, eval_examples=10, seed=1)
+    assert other.source.sha256 != short.source.sha256
 
 
 @pytest.mark.parametrize('name', MIXTURES)
@@ -50,17 +52,22 @@ def test_mixtures(name):
     assert abs(stats.pearsonr(*noise.T).statistic) < 4 / n ** .5
     within = ((noise ** 2).sum(1) < 9).mean()
     assert abs(within - (1 - np.exp(-4.5))) < 4 * (.011 / n) ** .5    # P(chi^2_2 < 9) = 98.9%
-    # Far modes do not overlap, so that log p = -log k - log 2 pi s^2 - r^2 / 2, whose mean is the entropy's.
-    np.testing.assert_allclose(train['log_p'], -np.log(k) - np.log(2 * np.pi * std ** 2) - (noise ** 2).sum(1) / 2,
+    # Far modes do not overlap, so that log p = -log k - log 2 pi s^2 - r^2 / 2, whose mean is
+    # the entropy's.
+    np.testing.assert_allclose(train['log_p'],
+                               -np.log(k) - np.log(2 * np.pi * std**2) - (noise**2).sum(1) / 2,
                                atol=2e-4)
     assert abs(train['log_p'].mean() + np.log(k * 2 * np.pi * std ** 2) + 1) < 4 / n ** .5
 
 
-def test_centres():
-    grid = np.array(datasets.load('gaussians25', examples=1, eval_examples=1).truth['modes']) * 2.828 / 2
-    np.testing.assert_allclose(grid, [[i, j] for i in range(-2, 3) for j in range(-2, 3)], atol=1e-12)
-    circle = np.array(datasets.load('gaussians8', examples=1, eval_examples=1).truth['modes']) * 1.414 / 2
-    np.testing.assert_allclose(circle @ [1, 1j], np.exp(2j * np.pi * np.arange(8) / 8), atol=1e-12)
+def test_centers():
+    grid, circle = (
+        np.array(datasets.load(name, examples=1, eval_examples=1).truth['modes']) * scale / 2
+        for name, scale in (('gaussians25', 2.828), ('gaussians8', 1.414)))
+    np.testing.assert_allclose(grid, [[i, j] for i in range(-2, 3) for j in range(-2, 3)],
+                               atol=1e-12)
+    np.testing.assert_allclose(circle @ [1, 1j], np.exp(2j * np.pi * np.arange(8) / 8),
+                               atol=1e-12)
 
 
 def test_density_of_a_mixture():
@@ -70,8 +77,10 @@ def test_density_of_a_mixture():
     np.testing.assert_allclose(toy_points.log_p(x, modes, std), want, rtol=1e-10)
     side = np.linspace(-2, 2, 401)
     grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    np.testing.assert_allclose(np.exp(toy_points.log_p(grid, modes, std)).sum() * 1e-4, 1, rtol=1e-8)
-    assert np.isfinite(toy_points.log_p(np.full((1, 2), 1e3), modes, std)).all()       # far off: no -inf
+    np.testing.assert_allclose(
+        np.exp(toy_points.log_p(grid, modes, std)).sum() * 1e-4, 1, rtol=1e-8)
+    # far off: no -inf
+    assert np.isfinite(toy_points.log_p(np.full((1, 2), 1e3), modes, std)).all()
 
 
 def test_swiss_roll_is_that_of_scikit_learn():
@@ -83,16 +92,19 @@ def test_swiss_roll_is_that_of_scikit_learn():
     for ours, other in ((train['x'][:, 0], theirs[:, 0]), (train['x'][:, 1], theirs[:, 1]),
                         (train['x'][:, 2], theirs[:, 2]), (train['arclength'], s)):
         assert stats.ks_2samp(ours, other).pvalue > 1e-3
-    # On the sheet: the distance from the axis is the parameter t, whose arclength is by quadrature the column's.
+    # On the sheet: the distance from the axis is the parameter t, whose arclength is by
+    # quadrature the column's.
     radius = np.hypot(train['x'][:, 0], train['x'][:, 2]).astype(np.float64)
     path = np.linspace(0, radius, 2001)                          # [., N]
-    np.testing.assert_allclose(train['arclength'], np.trapezoid(np.sqrt(1 + path ** 2), path, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(train['arclength'],
+                               np.trapezoid(np.sqrt(1 + path**2), path, axis=0), rtol=1e-5)
     np.testing.assert_array_equal(train['height'], train['x'][:, 1])
     assert train['arclength'].dtype == train['height'].dtype == np.float32
 
 
 def test_noise_is_added_to_the_points_alone():
-    still, noisy = (datasets.load('swiss_roll', noise=noise).splits['train'] for noise in (0, .25))
+    still, noisy = (datasets.load('swiss_roll', noise=noise).splits['train']
+                    for noise in (0, .25))
     np.testing.assert_array_equal(still['arclength'], noisy['arclength'])
     np.testing.assert_array_equal(still['height'], noisy['height'])
     gap = (noisy['x'] - still['x']) / .25
