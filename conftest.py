@@ -1,7 +1,8 @@
 """Names that every doctest may use, and quick compilation: tests are bound by it."""
 import os
 
-os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')      # before JAX is imported, and for subprocesses
+# before JAX is imported, and for subprocesses
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 
 import jax
 import jax.numpy as jnp

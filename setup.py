@@ -16,22 +16,30 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=[*find_packages(include=['vaebench', 'vaebench.*']), 'vaebench.configs'],
-    package_dir={'vaebench.configs': 'configs'},      # so that --config=quickstart is found from any folder
-    package_data={'vaebench': [f'**/*.{kind}' for kind in ('yaml', 'csv', 'bib', 'jinja', 'js', 'css')]},
+    # so that --config=quickstart is found from any folder
+    package_dir={'vaebench.configs': 'configs'},
+    package_data={
+        'vaebench': [f'**/*.{kind}' for kind in ('yaml', 'csv', 'bib', 'jinja', 'js', 'css')],
+    },
     install_requires=[
-        'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'orbax-checkpoint>=0.12', 'numpy>=2',
-        'scipy', 'scikit-learn>=1.6', 'threadpoolctl', 'absl-py>=2.1', 'ml_collections>=1.1',
-        'tensorflow-datasets>=4.9.10', 'importlib_resources', 'array_record>=0.8; platform_system == "Linux"',
-        'pillow', 'filelock>=3.30', 'msgspec>=0.18', 'sacrebleu', 'jinja2', 'matplotlib', 'pandas', 'pybtex',
-        'pylatexenc', 'rich',
+        'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'orbax-checkpoint>=0.12',
+        'numpy>=2', 'scipy', 'scikit-learn>=1.6', 'threadpoolctl', 'absl-py>=2.1',
+        'ml_collections>=1.1', 'tensorflow-datasets>=4.9.10', 'importlib_resources',
+        'array_record>=0.8; platform_system == "Linux"', 'pillow', 'filelock>=3.30',
+        'msgspec>=0.18', 'sacrebleu', 'jinja2', 'matplotlib', 'pandas', 'pybtex', 'pylatexenc',
+        'rich',
     ],
     extras_require={
-        'test': ['pytest', 'pytest-xdist', 'ruff', 'codespell', 'pre-commit'],
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'pyright', 'codespell', 'pre-commit'],
         'browser': ['playwright', 'axe-playwright-python'],
         'cuda12': ['jax[cuda12]'],
         'cuda13': ['jax[cuda13]'],
         'tpu': ['jax[tpu]'],
         'peers': ['torch', 'pythae==0.1.2'],
     },
-    entry_points={'console_scripts': ['vaebench = vaebench.cli:main', 'vaebench-report = vaebench.report.cli:main']},
+    entry_points={
+        'console_scripts': [
+            'vaebench = vaebench.cli:main', 'vaebench-report = vaebench.report.cli:main',
+        ],
+    },
 )

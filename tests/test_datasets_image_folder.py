@@ -61,7 +61,7 @@ def test_image_dir_with_labels_and_splits(load, tmp_path):
     for part in d.splits.values():
         np.testing.assert_allclose(part['x'].mean((1, 2, 3)) * 255,
                                    np.array([40, 120, 200])[part['label']], atol=2)
-    rows = np.unique(d.splits['train']['partner'])
+    rows = np.unique(d.splits['train']['partner'].index)
     assert np.bincount(d.splits['train']['label'][rows]).tolist() == [2, 2, 2]
     # the same folders of labels, split here
     flat = load('image_dir', tmp_path / 'x' / 'train', size=8)

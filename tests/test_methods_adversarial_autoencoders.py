@@ -12,7 +12,7 @@ import scipy.special
 import scipy.stats
 import toys
 
-from vaebench import core
+from vaebench import core, schema
 from vaebench.errors import UserError
 from vaebench.methods import adversarial_autoencoders as aae
 from vaebench.methods import autoencoders, styles
@@ -453,8 +453,8 @@ def test_three_labels_teach_the_semi_supervised_form():
     label = np.arange(60) % 3
     x = np.clip(kinds[label] + .1 * rng.normal(size=(60, 4)), 0, 1).reshape(60, 2, 2, 1)
     data = {
-        'x': jnp.asarray(x), 'label': jnp.asarray(label), 'partner': jnp.asarray(
-            rng.integers(0, 3, 60))
+        'x': jnp.asarray(x), 'label': jnp.asarray(label),
+        'partner': schema.Rows(jnp.asarray(rng.integers(0, 3, 60)))
     }
     method = aae.categorical_aae(toys.kit(2), toys.recipe(), hidden=(6,))
     state, metrics = run(method, data, 300, label_noise=.3)

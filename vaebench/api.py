@@ -28,7 +28,8 @@ class Model:
     """
 
     def __init__(self, result, method, params, carry, codec):
-        self.result, self.method, self.params, self.carry, self.codec = result, method, params, carry, codec
+        self.result, self.method, self.codec = result, method, codec
+        self.params, self.carry = params, carry
 
     def __repr__(self):
         return f'<{self.result.label} on {self.result.dataset.name}, seed {self.result.seed}>'
@@ -36,8 +37,8 @@ class Model:
     def _eval(self, name):
         if name not in self.method.evals:
             raise UserError(
-                f"{self.result.label} cannot {name}: it offers {', '.join(sorted(self.method.evals))}"
-            )
+                f'{self.result.label} cannot {name}: it offers '
+                f"{', '.join(sorted(self.method.evals))}")
         return lambda *args: self.method.evals[name](self.params, self.carry, *args)
 
     def encode(self, x: Any) -> np.ndarray:
@@ -118,8 +119,8 @@ def load(cell: str | os.PathLike) -> Model:
 
     found = checkpoint.restore(folder, like)
     if found is None:
-        raise UserError(f'the parameters of {path.name} are not in {folder}; run its table again '
-                        'to train them')
+        raise UserError(f'the parameters of {path.name} are not in {folder}; '
+                        'run its table again to train them')
     (params, carry), _ = found
     return Model(result, made['method'], params, carry, made['codec'])
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input. The message is one line that says what to do; the runner prints it and exits 2."""
+    """Bad input: one line that says what to do, which the runner prints before it exits 2."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
@@ -23,5 +23,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f'did you mean {close[0]!r}?' if close else f'there are: {", ".join(known) or "none"}'
+    there = ', '.join(known) or 'none'
+    hint = f'did you mean {close[0]!r}?' if close else f'there are: {there}'
     return UserError(f'unknown {what} {name!r}; {hint}')

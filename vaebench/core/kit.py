@@ -104,8 +104,8 @@ class Kit:
             raise AttributeError(name)
         if name not in self.nets:
             raise UserError(f"this needs a network '{name}', which the kit has not: it has "
-                            f"{', '.join(self.nets)}; choose another --config.kit.name or other "
-                            'rows')
+                            f"{', '.join(self.nets)}; choose another --config.kit.name or "
+                            'other rows')
         return self.nets[name]
 
     def size(self, column: str) -> int:

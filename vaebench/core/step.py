@@ -160,7 +160,8 @@ def _play(player, i, now, state, read):
 
         (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
         updates, opt = tx.update(grads, opt, own)
-        params = {**params, **optax.apply_updates(own, updates)}
+        new: Any = optax.apply_updates(own, updates)
+        params = {**params, **new}
         return (params, carry, opt), {'loss': value, **aux}
 
     if player.active is None and player.inner == 1:
@@ -249,7 +250,7 @@ def make_block(phase: Phase, augment: Augment | None = None,
         zeros = jax.tree.map(lambda s: jnp.zeros((idx.shape[0], *s.shape), s.dtype), shape)
 
         def body(i, c):
-            if len(steps) == 1:
+            if which is None:
                 state, m = steps[0](c[0], idx[i])
             else:
                 state, m = jax.lax.switch(which[i], steps, c[0], idx[i])

@@ -27,7 +27,7 @@ def epoch_blocks(sizes: Sequence[int], batch: int, block: int,
     """Orders the steps of an epoch, the same for every seed, and cuts them into blocks.
 
     Every step draws its bucket independently of its neighbors: blocks of one length class each
-    would pull the parameters to and fro, the more the larger the learning rate.
+    would pull the parameters back and forth, the more the larger the learning rate.
 
     Args:
       sizes: rows per bucket.

@@ -159,7 +159,8 @@ class Trainer:
         phase = min(phase, len(self.method.phases) - 1)    # past the last one nothing begins
         return jax.eval_shape(self._enter(phase), state, self.sample) if phase > 0 else state
 
-    def prepare(self, hp: Mapping[str, float], cancelled: Callable[[], bool] = lambda: False) -> None:
+    def prepare(self, hp: Mapping[str, float],
+                cancelled: Callable[[], bool] = lambda: False) -> None:
         """Compiles ahead what training needs; may run in a thread while another group trains.
 
         Args:

@@ -1,4 +1,4 @@
-"""The cells of a table in a folder: where their files are, which are there, which are missing."""
+"""The cells of a table in a folder: where their files are, which are there, which missing."""
 import dataclasses
 import pathlib
 from collections.abc import Iterable

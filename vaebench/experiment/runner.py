@@ -294,7 +294,7 @@ class Runner(Cells):
     def _write(self, row, data, group, i, seed):
         own = outcome.own_arrays(group, i)
         text = metrics.qualitative.render(own, outcome.words(data.schema))
-        if text:                  # sentences to look at, beside the results; they quote the data
+        if text:               # sentences to look at, beside the results; they quote the data
             files.write_bytes(self.listing_path(row, seed), text.encode())
         results.write(self.workdir / 'results', outcome.result(self.table, row, data, group, i),
                       {**own, **outcome.curves(group.hosts[i]['curves'])})

@@ -165,7 +165,7 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.
     """
-    enc, log_q = kit.encoder(), posterior.log_q
+    enc, pseudo, log_q = kit.encoder(), kit.pseudo, posterior.log_q
     assert log_q is not None
 
     def components(params):
@@ -186,7 +186,7 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
         return posterior.sample(params, q, derive(key, 1))
 
     def init(key, data, params):
-        return {'pseudo': kit.pseudo(params['enc'], data, key, k)}
+        return {'pseudo': pseudo(params['enc'], data, key, k)}
 
     return models.Prior(('pseudo',), init, log_prob, sample)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vaebench.core import Batch, Key, Params, Recipe, StepInfo, mean
-from vaebench.errors import unknown
+from vaebench.errors import UserError, unknown
 from vaebench.losses import elbo
 from vaebench.methods.models import Regularizer, Terms
 from vaebench.ops import kernels, schedules
@@ -22,6 +22,8 @@ def none(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
 def kl(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
        key: Key) -> tuple[jax.Array, Mapping]:
     """Adds the KL."""
+    if terms.kl is None:
+        raise UserError('the KL needs a posterior with a density: use another regularizer')
     return mean(terms.kl, batch), {}
 
 
@@ -170,5 +172,7 @@ def discrepancy(kernel: str, size: int, width: float = 1.) -> Regularizer:
 def per_dimension(params: Params, terms: Terms, batch: Batch, ctx: StepInfo,
                   key: Key) -> tuple[float, Mapping]:
     """Adds nothing and shows the KL of every dimension: aux 'kl0', 'kl1' and so on, nats."""
+    if terms.kl_dims is None:
+        raise UserError('the KL of every dimension needs a posterior that factorizes')
     kl = jax.vmap(mean, (1, None))(terms.kl_dims, batch)
     return 0., {f'kl{i}': kl[i] for i in range(len(kl))}

@@ -66,7 +66,7 @@ def ring(kit: Kit, classes: int, spread: float = 1., radius: float = 1.4, along:
 
     def log_prob(z):
         local = jnp.stack([z @ axes.T - spread * radius, z @ sides.T], -1)         # [..., K, 2]
-        each = distributions.normal_log_prob(local, 0., 2 * np.log(std))
+        each = distributions.normal_log_prob(local, 0., jnp.asarray(2 * np.log(std)))
         return jax.nn.logsumexp(each, -1) - math.log(classes)
 
     return Style(draw, log_prob)
