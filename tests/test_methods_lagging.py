@@ -122,7 +122,7 @@ def test_one_inner_update_then_the_decoder():
                         *[jnp.int32(0)] * 3, state.hp)
     grads = jax.grad(loss, has_aux=True)(state.params, state.carry, core.take(DATA, idx[0]),
                                          ctx)[0]
-    tx = toys.recipe().tx(state.hp)
+    tx = toys.recipe().optimizer(state.hp)
     want = optax.apply_updates(state.params, tx.update(grads, tx.init(state.params))[0])
     assert float(metrics['encoder/updates']) == 1
     for name in ('enc', 'head'):
