@@ -30,7 +30,9 @@ setup(
         'rich',
     ],
     extras_require={
-        'test': ['pytest', 'pytest-xdist', 'ruff', 'pyright[nodejs]', 'codespell', 'pre-commit'],
+        'test': [
+            'pytest', 'pytest-xdist', 'ruff', 'pyright[nodejs]', 'codespell', 'pre-commit',
+        ],
         'browser': ['playwright', 'axe-playwright-python'],
         'cuda12': ['jax[cuda12]'],
         'cuda13': ['jax[cuda13]'],
