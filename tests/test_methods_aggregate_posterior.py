@@ -185,7 +185,7 @@ def test_stochastic_wae_is_its_formula():
 
 def rate_of(rate, z, key=None):
     batch, key = {'weight': jnp.ones(len(z))}, jax.random.key(0) if key is None else key
-    return rate(models.Terms(None, z, None, None, None, None), batch, None, key)[0]
+    return rate({}, models.Terms(None, z, None, None, None, None), batch, None, key)[0]
 
 
 RATES = {

@@ -172,7 +172,7 @@ def test_capacity_grows_and_its_bars_stand_outside_the_mean():
     terms, batch = models.Terms(kl, kl, None, None, kl, kl[:, None]), {'weight': jnp.ones(2)}
     ctx = toys.ctx({'capacity': 5., 'capacity_epochs': 0.})
     for reduce, value in (('batch', 0.), ('example', 4.)):
-        assert float(regularizers.capacity(toys.recipe(), reduce)(terms, batch, ctx,
+        assert float(regularizers.capacity(toys.recipe(), reduce)({}, terms, batch, ctx,
                                                                   None)[0]) == value
 
 
@@ -190,7 +190,7 @@ def free(kl, target, **options):
     terms = models.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
     batch = {'weight': jnp.ones(len(kl))}
     return float(
-        regularizers.free_bits(**options)(terms, batch, toys.ctx({'target': target}), None)[0])
+        regularizers.free_bits(**options)({}, terms, batch, toys.ctx({'target': target}), None)[0])
 
 
 def test_free_bits_variants():
@@ -238,7 +238,7 @@ def below(target, form='mask', reduce='example'):
     def rate(q):
         kl = divergences.normal_kl_dims(*q)
         terms = models.Terms(kl[:, 0], kl, None, None, kl.sum(-1), kl)
-        return regularizers.free_bits('dim', reduce, form)(terms, batch,
+        return regularizers.free_bits('dim', reduce, form)({}, terms, batch,
                                                            toys.ctx({'target': 3 * target}),
                                                            None)[0]
 
