@@ -284,6 +284,7 @@ def optimal(kit, c, params):
     return kit.replace(mlp=mlp)
 
 
+@pytest.mark.slow
 def test_optimal_dual_with_the_data_as_pseudo_inputs_is_the_kl_from_the_aggregate(double):
     """Mutual information: mean KL(q(.|x) || q_agg), here by the exact densities of other
     draws."""

@@ -262,6 +262,7 @@ def test_replica_is_no_bound(reads):
                 (params, carry, batch, jax.random.key(0))[0]).sum()) > 1.2
 
 
+@pytest.mark.slow
 def test_length_law_is_that_of_the_training_sentences():
     """Counted step by step; +1 smoothing over all lengths."""
     method, _, carry, batch = fitted('mean')

@@ -96,6 +96,7 @@ def test_one_code_costs_nothing(form):
     assert float(evaluate(method, params, carry, data(), 1)[0][0]) == 0
 
 
+@pytest.mark.slow
 def test_codes_are_the_nearest_of_every_state():
     method, params, carry = started('davam')
     batch = data()

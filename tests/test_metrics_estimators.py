@@ -2,6 +2,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import tiny_config
 import toys
 from test_metrics import KEY, S2, linear
@@ -138,6 +139,7 @@ def test_a_plain_sentence_is_its_own_id():
     assert Estimator.of(DECODER) is DECODER
 
 
+@pytest.mark.slow
 def test_a_table_says_what_a_conditional_row_is_told(tmp_path, monkeypatch):
     config = tiny_config.get_config().to_dict()
     config['kit']['likelihood'] = 'bernoulli'

@@ -124,6 +124,7 @@ def test_two_processes_share_the_rows(finished, tmp_path):
         assert len(epochs) == len(set(epochs)), f'{log} was trained twice'
 
 
+@pytest.mark.slow
 def test_termination_saves_and_budget_exits_cleanly(finished, tmp_path):
     workdir = tmp_path / 'stopped'
     process = start(CONFIG, f'--workdir={workdir}')
