@@ -181,7 +181,7 @@ def lstm(schema: Schema, config: Mapping[str, Any]) -> Kit:
       He et al., "Lagging Inference Networks and Posterior Collapse in Variational
       Autoencoders", 2019 (family A).
       Kim et al., "Semi-Amortized Variational Autoencoders", 2018 (family B).
-      Dieng et al., "Avoiding Latent Variable Collapse with Generative Skip Models", 2019,
+      Dieng et al., "Avoiding Latent Variable Collapse With Generative Skip Models", 2019,
       arXiv:1807.04863 (skip).
       Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated
         Convolutions", 2017, arXiv:1702.08139 (dilations (1, 2, 4) are SCNN, (1, 2, 4, 8, 16)
