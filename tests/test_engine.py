@@ -131,7 +131,7 @@ def number(*phases, rows=(8,), group=1, **settings):
     method = core.Method(lambda key, data: ({'w': zero}, {'mean': zero, 'w': zero}), phases, {})
     buckets = [{'x': jnp.arange(n, dtype=jnp.float32) + 10 * i} for i, n in enumerate(rows)]
     settings = Settings(**{'epochs': 2, 'batch': 4, 'block': 2, **settings})
-    return Trainer(method, buckets, lambda needs: Validation(), settings, group)
+    return Trainer(method, buckets, lambda evals, needs: Validation(), settings, group)
 
 
 HP = {'lr': .1, 'lr_scale': 1.}
@@ -190,9 +190,9 @@ def test_seeds_of_a_group_may_have_numbers_of_their_own():
 def test_every_phase_says_which_parameters_it_kept():
     chosen, last = core.Phase('chosen', (), 4), core.Phase('last', (), 2, select='')
     state, record = loop.run(number(chosen, last, group=2), (0, 1), HP)
-    assert record.kept == [('chosen', ['best'] * 2), ('last', ['last'] * 2)]
-    assert record.parameters(1) == [{'phase': 'chosen', 'kept': 'best'},
-                                    {'phase': 'last', 'kept': 'last'}]
+    assert record.kept == [('chosen', ['best'] * 2, 'elbo'), ('last', ['last'] * 2, '')]
+    assert record.parameters(1) == [{'phase': 'chosen', 'kept': 'best', 'by': 'elbo'},
+                                    {'phase': 'last', 'kept': 'last', 'by': ''}]
     later = core.Phase('later', (), 9, continues=True)
     best = state.protocol._replace(best=jnp.array([1., jnp.inf]))     # seed 1 saw no number
     state = state._replace(protocol=best)

@@ -10,6 +10,7 @@ from vaebench.core.method import (
     DONE,
     FAILED,
     RUNNING,
+    Criterion,
     Fold,
     Method,
     Phase,
@@ -33,7 +34,8 @@ from vaebench.schema import Rows
 
 __all__ = [
     'DONE', 'EVALS', 'FAILED', 'RUNNING', 'Augment', 'Batch', 'Carry', 'Codec', 'Context',
-    'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit', 'Method', 'Net',
-    'Params', 'Phase', 'Player', 'Recipe', 'Rows', 'StatNet', 'State', 'StepInfo',
+    'Criterion', 'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit',
+    'Method', 'Net', 'Params', 'Phase', 'Player', 'Recipe', 'Rows', 'StatNet', 'State',
+    'StepInfo',
     'batches_per_step', 'derive', 'enter', 'init', 'make_block', 'make_step', 'mean', 'take',
 ]

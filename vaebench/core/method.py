@@ -48,6 +48,12 @@ class Fold(NamedTuple):
     finish: Callable[[Any, Params, Carry], Carry]      # (s, params, carry) -> carry, same tree
 
 
+class Criterion(NamedTuple):
+    """What validation chooses parameters by: the least value wins."""
+    formula: str              # in names of hp and of validated quantities, as a result says it
+    value: Callable[[Hp, Mapping[str, jax.Array]], jax.Array]   # (hp, validated) -> nats
+
+
 class Phase(NamedTuple):
     """Players that learn together for a while."""
     name: str
@@ -55,10 +61,13 @@ class Phase(NamedTuple):
     steps: int                        # at most; `feedback` may end it earlier
     enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
     feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation
-    # validation quantity whose minimum keeps the best parameters
-    select: str = 'elbo'
+    # the validation quantity whose minimum keeps the best parameters, or a criterion; '' keeps
+    # the last
+    select: str | Criterion = 'elbo'
     # further validation quantities that `feedback` reads, such as 'mi'
     needs: tuple[str, ...] = ()
+    # what validation measures while it lasts; None: the method's
+    evals: Mapping[str, Callable] | None = None
     # the phase is over when the steps of all phases reach this
     until: int | None = None
     # goes on with the protocol of the phase before: its rate, counters and best
@@ -66,8 +75,7 @@ class Phase(NamedTuple):
     # made at its end, of the parameters that it keeps
     summary: Fold | None = None
     # names it, with all that decides its numbers besides data, kit, seeds, protocol and
-    # learning
-    # rate: of phases with equal `shared` one is trained for all rows
+    # learning rate: of phases with equal `shared` one is trained for all rows
     shared: Mapping[str, Any] | None = None
 
 

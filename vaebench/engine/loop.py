@@ -68,6 +68,7 @@ class Kept(NamedTuple):
     """Which parameters a phase of a group ended with."""
     phase: str
     kept: list[str]                # [G], as `Trainer.kept` says
+    by: str = ''                   # what chose the best: `Trainer.criterion`
 
 
 @dataclasses.dataclass
@@ -82,8 +83,9 @@ class Record:
     seconds: float = 0.            # of training, without compilation
 
     def parameters(self, g: int) -> list[dict[str, str]]:
-        """Which parameters each phase of one seed ended with: [{'phase', 'kept'}]."""
-        return [{'phase': k.phase, 'kept': k.kept[g]} for k in self.kept]
+        """Which parameters each phase of one seed ended with: [{'phase', 'kept', 'by'}]."""
+        return [{'phase': k.phase, 'kept': k.kept[g],
+                 'by': k.by if k.kept[g] == 'best' else ''} for k in self.kept]
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
@@ -236,7 +238,8 @@ class Run:
     def end_phase(self) -> None:
         """Ends the phase under way and enters the next."""
         number = self.at.phase
-        self.record.kept.append(Kept(self.phase.name, self.trainer.kept(number, self.state)))
+        self.record.kept.append(Kept(self.phase.name, self.trainer.kept(number, self.state),
+                                     self.trainer.criterion(number)))
         self.state = self.trainer.end_phase(number, self.state)
         self.at = Position(number + 1)
         if self.options.stage is not None and self.options.stage.phases == self.at.phase:

@@ -37,9 +37,10 @@ class Trainer:
     Args:
       method: a `Method`.
       buckets: training data, one dict of arrays [N_b, ...] per length class.
-      validator: the needs of a phase -> its validation, which has `function`, a pure function
-        (params, carry, *inputs) -> dict of [G], and `inputs`, a function (G, key) -> arrays
-        that gives () where there is nothing to measure. It is called once for the same needs.
+      validator: (evals, needs of a phase) -> its validation, which has `function`, a pure
+        function (params, carry, *inputs) -> dict of [G], and `inputs`, a function (G, key) ->
+        arrays that gives () where there is nothing to measure. Phases with the same evals and
+        needs share one.
       settings: `Settings`.
       width: G, seeds that train together.
       augment: changes every training batch; None changes none.
@@ -50,7 +51,7 @@ class Trainer:
     """
 
     def __init__(self, method: Method, buckets: Sequence[Mapping[str, Any]],
-                 validator: Callable[[tuple[str, ...]], Any], settings: Settings, width: int,
+                 validator: Callable[..., Any], settings: Settings, width: int,
                  augment: Augment | None = None, decode: Decode | None = None):
         if settings.devices > len(jax.devices()):
             raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: '
@@ -192,10 +193,15 @@ class Trainer:
     @functools.cached_property
     def validators(self) -> list:
         """The validation of every phase."""
+        made, out = {}, []
         with self.programs.lock('validators'):
-            made = {needs: self._validator(needs)
-                    for needs in {phase.needs for phase in self.method.phases}}
-            return [made[phase.needs] for phase in self.method.phases]
+            for phase in self.method.phases:
+                evals = self.method.evals if phase.evals is None else phase.evals
+                name = id(evals), phase.needs
+                if name not in made:
+                    made[name] = self._validator(evals, phase.needs)
+                out.append(made[name])
+        return out
 
     # ---- what the loop calls ---------------------------------------------------------------
 
@@ -243,22 +249,27 @@ class Trainer:
         return state, {k: np.asarray(v)[:, :steps] for k, v in metrics.items()}
 
     def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:
-        """Measures phase `number` on the validation data: name -> [G], nats."""
-        v = self.validators[number]
+        """Measures phase `number` on the validation data: name -> [G], nats; a criterion's
+        value is 'objective'.
+        """
+        v, select = self.validators[number], self.method.phases[number].select
         inputs = v.inputs(self.width, key)
         if not inputs:
             return {}
-        return dict(self.programs.run(f'validate{number}', v.function, state.params,
-                                      state.carry, *inputs))
+        values = dict(self.programs.run(f'validate{number}', v.function, state.params,
+                                        state.carry, *inputs))
+        if isinstance(select, core.Criterion):
+            values['objective'] = select.value(state.hp, values)
+        return values
 
     def apply_feedback(self, number: int, state: State,
                        values: Mapping[str, jax.Array]) -> State:
         """Applies the protocol's feedback to what `validate` gave, then the phase's own."""
         phase = self.method.phases[number]
+        name = phase.select if isinstance(phase.select, str) else 'objective'
 
         def one(state, values):
-            loss = values.get(phase.select, values.get('rec')) if phase.select else None
-            new = state if loss is None else self._feedback(state, loss)
+            new = self._feedback(state, values[name]) if name and values else state
             new = new if phase.feedback is None else phase.feedback(new, values)
             running = state.status == RUNNING
             return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, state)
@@ -270,6 +281,13 @@ class Trainer:
         """Whether a phase ends with its best parameters: no later phase goes on with them."""
         later = self.method.phases[number + 1:number + 2]
         return self.settings.keep == 'best' and not (later and later[0].continues)
+
+    def criterion(self, number: int) -> str:
+        """Says what chooses a phase's parameters: a validation quantity or a formula of some;
+        '' where nothing does.
+        """
+        select = self.method.phases[number].select
+        return select if isinstance(select, str) else select.formula
 
     def kept(self, number: int, state: State) -> list[str]:
         """Says which parameters `end_phase` keeps of this state, per seed.

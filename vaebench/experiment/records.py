@@ -66,6 +66,7 @@ class Kept(Record, frozen=True, kw_only=True):
     """Which parameters a phase of training left."""
     phase: str
     kept: Literal['best', 'last', 'none']     # best on validation; none: it trained nothing
+    by: str = ''                              # the validation quantity or formula that chose
 
 
 class Times(Record, frozen=True, kw_only=True):

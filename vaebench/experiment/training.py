@@ -1,6 +1,5 @@
 """From a row's config to its training: programs, shared stages, progress and logs."""
 import dataclasses
-import functools
 import itertools
 import json
 import os
@@ -68,8 +67,10 @@ def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, l
     recipe = core.Recipe(settings.epochs * epoch, epoch, sum(sizes),
                          optimizer(config['optimizer']))
     method = build(config, data.schema, recipe)
-    validator = functools.partial(metrics.validator, method.evals, parts['valid'],
-                                  batch=VALIDATION, decode=data.decode)
+
+    def validator(evals, needs):
+        return metrics.validator(evals, parts['valid'], needs, VALIDATION, data.decode)
+
     return Trainer(method, parts['train'], validator, settings, width, data.augment,
                    data.decode)
 

@@ -1,7 +1,6 @@
 """Where samples and data are compared: a small classifier of the dataset's labels, trained by
 the suite itself.
 """
-import functools
 import hashlib
 import io
 import pathlib
@@ -173,9 +172,11 @@ def _trainer(method, config, learn, valid, augment):
     """The classifier's trainer; without validation data the last parameters are kept."""
     held = len(valid['label']) > 0
     settings = Settings(config['epochs'], config['batch'], keep='best' if held else 'last')
-    validators = functools.partial(validator, method.evals if held else {}, [valid],
-                                   batch=VALIDATION)
-    return Trainer(method, [learn], validators, settings, 1, augment)
+
+    def validation(evals, needs):
+        return validator(evals if held else {}, [valid], needs, VALIDATION)
+
+    return Trainer(method, [learn], validation, settings, 1, augment)
 
 
 def _accuracy(method, params, test):

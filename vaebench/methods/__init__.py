@@ -83,7 +83,7 @@ METHODS = {
     'lstm_lm': Entry(baselines.language_model, {}, ('bowman2016generating',), LANGUAGE_MODEL,
                      note='its baseline'),
     'ae': Entry(autoencoders.vae, weight(0.), ('li2019surprisingly',), AUTOENCODER,
-                {'select': 'rec'}, note='its first stage: beta 0, stochastic code'),
+                note='its first stage: beta 0, stochastic code'),
     'dae': Entry(autoencoders.deterministic_ae, {}, ('bahuleyan2019stochastic',), AUTOENCODER,
                  note='its DAE: a deterministic code'),
     'denoising_ae': Entry(autoencoders.deterministic_ae, {}, ('shen2020educating',), DENOISING,

@@ -1,11 +1,12 @@
 """Methods that pull the aggregate posterior, not each posterior, to the prior."""
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, derive, mean
 from vaebench.losses import adversarial
 from vaebench.methods import geometry, models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -48,8 +49,8 @@ def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
            joint: bool = False) -> Method:
     """VAE whose KL is replaced by the density gap between the aggregate posterior and N(0, I).
 
-    Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is trained on.
-    Parameters are chosen by validation rec: the bound would choose the first ones.
+    Aux 'kl' stays the mean KL, which the method lets grow; 'gap' is what is trained on, and
+    what parameters are chosen by.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period.
@@ -74,8 +75,8 @@ def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
 
     Deviations:
       Densities are averaged as logarithms; the released code averages before it takes the
-      logarithm, which underflows. The code chooses parameters by rec + G, here validation rec
-      does. Means over chunks are over their members: a chunk with empty slots counts less.
+      logarithm, which underflows. Means over chunks are over their members: a chunk with empty
+      slots counts less.
 
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization",
@@ -85,8 +86,15 @@ def dg_vae(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
     posterior = posteriors.gaussian(kit)
     gap = gap_regularizer(lambda q, z: log_q(z, **q), lambda z: log_q(z, 0., 0.),
                           lambda q, key: posterior.sample({}, q, key), chunk, draws)
-    return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
-                       select='rec')
+    return _with_gap(gap, kit, recipe, posterior)
+
+
+def _with_gap(gap: Regularizer, kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
+              **of_model: Any) -> Method:
+    """The method that trains on a gap, and is chosen by it."""
+    method = autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
+                         select=objectives.weighted('gap'), **of_model)
+    return method._replace(evals={**method.evals, **objectives.penalties(gap)})
 
 
 def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
@@ -113,8 +121,7 @@ def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
 
     Deviations:
       Densities are averaged as logarithms; the released code averages before it takes the
-      logarithm. A chunk with empty slots counts less. The bound chooses the parameters, whose
-      KL is a constant.
+      logarithm. A chunk with empty slots counts less.
 
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization",
@@ -125,11 +132,10 @@ def dg_vmf(kit: Kit, recipe: Recipe, *, chunk: int | None = 32, draws: int = 32,
     assert log_q is not None and log_prob is not None
     gap = gap_regularizer(lambda q, z: log_q({}, q, z), lambda z: log_prob({}, z),
                           lambda q, key: posterior.sample({}, q, key), chunk, draws)
-    return autoencoder(kit, recipe, posterior, gap, objectives.scheduled_weight(recipe),
-                       prior=prior)
+    return _with_gap(gap, kit, recipe, posterior, prior=prior)
 
 
-def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec') -> Method:
+def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq') -> Method:
     """Wasserstein autoencoder with a stochastic code, whose variance a further KL keeps from
     vanishing.
 
@@ -142,7 +148,6 @@ def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec')
       kit: the networks.
       recipe: the protocol.
       kernel: 'imq', summed over widths, or 'rbf', with the median's width.
-      select: validation quantity that chooses the parameters.
 
     Returns:
       A `Method`; aux 'spread' is the further KL, 'kl' that from the prior, which is not trained
@@ -161,18 +166,24 @@ def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', select: str = 'rec')
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence
       Generation", 2019, arXiv:1806.08462.
     """
-    def apply(params, terms, batch, ctx):
+    def spread(params, terms, batch, ctx, key):
         log_var = terms.q['log_var']
-        spread = mean(divergences.normal_kl(jnp.zeros_like(log_var), log_var), batch)
-        return ctx.hp['kl_weight'] * spread, {'spread': spread}
+        value = mean(divergences.normal_kl(jnp.zeros_like(log_var), log_var), batch)
+        return value, {'spread': value}
 
-    spreading = objectives.AuxiliaryLoss((), lambda key: {}, apply)
-    return autoencoder(kit, recipe, posteriors.gaussian(kit), KERNELS[kernel](kit.latent),
-                       objectives.scheduled_weight(recipe), extra=spreading, select=select)
+    def trained_on(hp, valid):
+        return (valid['rec'] + hp['beta'] * valid['mmd'] + hp['kl_weight'] * valid['spread'])
+
+    mmd = KERNELS[kernel](kit.latent)
+    method = autoencoder(
+        kit, recipe, posteriors.gaussian(kit), mmd, objectives.scheduled_weight(recipe),
+        extra=objectives.as_auxiliary(spread, lambda hp: hp['kl_weight']),
+        select=Criterion('rec + beta mmd + kl_weight spread', trained_on))
+    return method._replace(evals={**method.evals, **objectives.penalties(mmd, spread)})
 
 
 def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
-            hidden: Sequence[int] = (512,), select: str = 'rec', d_first: bool = True,
+            hidden: Sequence[int] = (512,), d_first: bool = True,
             p_trick: bool = False) -> Method:
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
@@ -188,7 +199,6 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
       stochastic: whether the code is drawn from a Gaussian posterior, or a function of the
         input.
       hidden: widths of the critic.
-      select: validation quantity that chooses the parameters.
       d_first: whether the critic moves first in a step, as in the paper, or last, as in its
         code.
       p_trick: whether the critic's logit has log p(z) added, the part of the best critic that
@@ -205,7 +215,8 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
       rec is the decoder's negative log-likelihood, the paper's cost a squared distance. The
       critic's loss is not multiplied by lambda: under Adam that changes nothing. Both players
       see the same codes. The encoder is stochastic; the image paper's is usually deterministic
-      (stochastic=False). The image code moves the critic last (d_first=False).
+      (stochastic=False). The image code moves the critic last (d_first=False). Parameters are
+      chosen by rec + lambda softplus(-D(z)), as in Shen et al.'s code: D is that of the moment.
 
     References:
       Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.
@@ -242,4 +253,5 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
                       lambda hp: optax.adam(hp['critic_lr'], b1=.5)),
                Player('vae', vae, model.names, recipe.optimizer))
     players = players if d_first else players[::-1]
-    return Method(init, (Phase('main', players, recipe.steps, select=select),), model.evals)
+    phase = Phase('main', players, recipe.steps, select=objectives.weighted('fool'))
+    return Method(init, (phase,), {**model.evals, **objectives.penalties(fooling)})

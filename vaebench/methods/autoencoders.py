@@ -1,21 +1,18 @@
 """Generative autoencoders with one player: posterior x prior x regularizer x weight."""
-from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, mean
 from vaebench.methods import models, objectives, posteriors, priors, regularizers
-
-KEPT = 'enc', 'head'      # what a pretrained row keeps of its autoencoder
-GAUSSIAN_AE = {'stage': 'autoencoder', 'posterior': 'gaussian', 'weight': 'scheduled'}
-"""`Phase.shared` of a pretraining phase with `posteriors.gaussian`, all else by default."""
 
 
 def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
                 regularizer: models.Regularizer, weight: objectives.Schedule, *,
-                extra: objectives.AuxiliaryLoss | None = None, select: str = 'elbo',
-                pretrain: bool | Mapping[str, Any] = False, **of_model: Any) -> Method:
+                extra: objectives.AuxiliaryLoss | None = None,
+                select: str | Criterion = objectives.WEIGHTED_KL, pretrain: bool = False,
+                **of_model: Any) -> Method:
     """Builds a method that minimizes rec + weight * regularizer + extra.
 
     Args:
@@ -25,11 +22,10 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
       regularizer: one of `regularizers`.
       weight: a `objectives.Schedule`.
       extra: an `objectives.AuxiliaryLoss` or None.
-      select: validation quantity that chooses the parameters.
-      pretrain: whether a phase 'ae' comes first, which minimizes rec alone and is chosen by it.
-        Encoder and head are kept; decoder, every other parameter, carry and optimizer start
-        afresh, and so does time for schedules. A mapping is that phase's `core.Phase.shared`;
-        True trains the phase for each row anew.
+      select: what chooses the parameters on validation: see `core.Phase`.
+      pretrain: whether a phase 'ae' comes first: `plain_autoencoder`, whose encoder and head
+        are kept (as many columns of the head as the posterior has, the mean's first). All other
+        parameters, carry and optimizer start afresh, and so does time for schedules.
       **of_model: `prior`, `encoder_init`, `decoder`, `corrupt` of `models.model`.
 
     Returns:
@@ -48,25 +44,48 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
         phase = Phase('main', (player,), recipe.steps, select=select)
         return Method(start, (phase,), model.evals)
 
-    def reset(key, params, carry, data):
-        fresh, carry = start(derive(key, 1), data)
-        kept = {name: params[name] for name in KEPT}
-        return {**fresh, **kept, 'dec': model.reset(key)}, carry
+    def enter(key, params, carry, data):
+        fresh, carry = start(key, data)
+        head = jax.tree.map(lambda new, old: old[..., :new.shape[-1]], fresh['head'],
+                            params['head'])
+        return {**fresh, 'enc': params['enc'], 'head': head}, carry
 
     def renewed(params, carry, batch, ctx):
         return loss(params, carry, batch, ctx._replace(total=ctx.step))
 
-    rec = objectives.objective(model, regularizers.none, objectives.constant_weight(0.))
-    first = Player('ae', rec, model.names, recipe.optimizer)
-    second = Player('vae', renewed, trains, recipe.optimizer)
-    shared = pretrain if isinstance(pretrain, Mapping) else None
-    phases = (Phase('ae', (first,), recipe.steps, select='rec', shared=shared),
-              Phase('main', (second,), recipe.steps, enter=reset, select=select))
-    return Method(start, phases, model.evals)
+    first = plain_autoencoder(kit, recipe, of_model.get('corrupt', 0.))
+    second = Phase('main', (Player('vae', renewed, trains, recipe.optimizer),), recipe.steps,
+                   enter=enter, select=select)
+    return Method(first.init, (*first.phases, second), model.evals)
 
 
-def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo',
-        corrupt: float = 0., pretrain: bool = False, dims: bool = False) -> Method:
+def plain_autoencoder(kit: Kit, recipe: Recipe, corrupt: float = 0.) -> Method:
+    """Builds the stochastic autoencoder that pretrained rows start from, whatever their
+    posterior: a Gaussian code, rec alone.
+
+    Args:
+      kit: the networks; `encoder`, `head` and `decoder` are used.
+      recipe: the protocol.
+      corrupt: see `models.model`.
+
+    Returns:
+      A `Method` of one phase 'ae', which all rows share and rec chooses.
+
+    References:
+      Li et al., "A Surprisingly Effective Fix for Deep Latent Variable Modeling of Text", 2019,
+      arXiv:1909.00868.
+    """
+    model, weight = models.model(kit, posteriors.gaussian(kit),
+                                 corrupt=corrupt), objectives.constant_weight(0.)
+    rec = objectives.objective(model, regularizers.none, weight)
+    phase = Phase('ae', (Player('ae', rec, model.names, recipe.optimizer),), recipe.steps,
+                  select='rec', evals=model.evals,
+                  shared={'stage': 'plain autoencoder', 'corrupt': corrupt})
+    return Method(objectives.starter(model, weight), (phase,), model.evals)
+
+
+def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', corrupt: float = 0.,
+        pretrain: bool = False, dims: bool = False) -> Method:
     """VAE; with other hp also KL annealing, the cyclical schedule, beta-VAE and, at beta 0, the
     stochastic autoencoder.
 
@@ -80,7 +99,6 @@ def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo'
       kit: the networks.
       recipe: the protocol.
       shape: 'linear', 'sigmoid' or 'exponential' ramp.
-      select: validation quantity that chooses the parameters.
       corrupt: share of the words or pixels that the encoder does not see in training; all are
         reconstructed.
       pretrain: whether an autoencoder comes first: see `autoencoder`.
@@ -97,12 +115,13 @@ def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo'
       exponential: w_t = beta_start (beta / beta_start)^min(t / warmup, 1)
 
     Deviations:
-      The ramp starts at beta_start in the very first step; He's and Li's scripts are one step
-      ahead. Fu et al. cut the run into cycles that ramp for half of their length: a period of
-      10 and a warmup of 5 epochs are those of their language script, which starts from 0.1.
-      Higgins et al. weigh images' rates above 1; 0.5 is a weight of tables of text. No paper
-      gives numbers for a falling weight. Of a pretrained autoencoder the encoder is kept and
-      the rest starts afresh, as in Li et al.'s code.
+      Parameters are chosen by rec + beta KL, the objective at the end of its ramp. The ramp
+      starts at beta_start in the very first step; He's and Li's scripts are one step ahead. Fu
+      et al. cut the run into cycles that ramp for half of their length: a period of 10 and a
+      warmup of 5 epochs are those of their language script, which starts from 0.1. Higgins et
+      al. weigh images' rates above 1; 0.5 is a weight of tables of text. No paper gives numbers
+      for a falling weight. Of a pretrained autoencoder encoder and head are kept and the rest
+      starts afresh, as in Li et al.'s code.
 
     References:
       Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, arXiv:1312.6114.
@@ -123,8 +142,7 @@ def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', select: str = 'elbo'
     shown = objectives.as_auxiliary(regularizers.per_dimension, lambda hp: 1.)
     return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
                        objectives.scheduled_weight(recipe, shape),
-                       extra=shown if dims else None, select=select, corrupt=corrupt,
-                       pretrain=pretrain and {**GAUSSIAN_AE, 'corrupt': corrupt})
+                       extra=shown if dims else None, corrupt=corrupt, pretrain=pretrain)
 
 
 def deterministic_ae(kit: Kit, recipe: Recipe, *, corrupt: float = 0.) -> Method:
@@ -209,8 +227,7 @@ def ae_gmm(kit: Kit, recipe: Recipe, *, components: int = 10, corrupt: float = 0
     return Method(objectives.starter(model, weight), phases, model.evals)
 
 
-def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.,
-             select: str = 'rec') -> Method:
+def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.) -> Method:
     """InfoVAE: rec + (1 - alpha) KL + (alpha + lambda - 1) MMD^2; at alpha 1 the MMD-VAE, at
     alpha 0, lambda 1 the VAE.
 
@@ -226,8 +243,6 @@ def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.
       kernel: 'imq', 'rbf' with the median's width, or 'tutorial', exp(-r^2 / Z^2): see
         `regularizers.DISCREPANCIES`.
       width: multiple of the kernel's own.
-      select: validation quantity that chooses the parameters; with most of the KL gone the
-        bound chooses the first.
 
     Returns:
       A `Method`; aux 'mmd' is unbiased and may be negative.
@@ -253,13 +268,18 @@ def info_vae(kit: Kit, recipe: Recipe, *, kernel: str = 'imq', width: float = 1.
     def rest(carry, kl, ctx):
         return 1 - ctx.hp['alpha'], carry
 
-    mmd = objectives.as_auxiliary(regularizers.discrepancy(kernel, kit.latent, width), pull)
-    return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
-                       objectives.Schedule(lambda: {}, rest), extra=mmd, select=select)
+    def trained_on(hp, valid):
+        return (valid['rec'] + (1 - hp['alpha']) * valid['kl'] + pull(hp) * valid['mmd'])
+
+    discrepancy = regularizers.discrepancy(kernel, kit.latent, width)
+    method = autoencoder(
+        kit, recipe, posteriors.gaussian(kit), regularizers.kl,
+        objectives.Schedule(lambda: {}, rest), extra=objectives.as_auxiliary(discrepancy, pull),
+        select=Criterion('rec + (1 - alpha) kl + (alpha + mmd weight - 1) mmd', trained_on))
+    return method._replace(evals={**method.evals, **objectives.penalties(discrepancy)})
 
 
-def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., select: str = 'rec',
-            kernel: str = 'imq') -> Method:
+def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., kernel: str = 'imq') -> Method:
     """Wasserstein autoencoder with a deterministic code and a kernel penalty on its aggregate.
 
     The paper's lambda is beta.
@@ -271,7 +291,6 @@ def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., select: str = 'rec',
       kit: the networks.
       recipe: the protocol.
       width: multiple of the kernel's base; the text paper's code has 2.
-      select: validation quantity that chooses the parameters.
       kernel: 'imq', summed over widths, or 'rbf', whose width is the batch's median: see
         `regularizers.DISCREPANCIES`.
 
@@ -294,6 +313,7 @@ def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., select: str = 'rec',
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence
       Generation", 2019, arXiv:1806.08462.
     """
-    return autoencoder(kit, recipe, posteriors.delta(kit),
-                       regularizers.discrepancy(kernel, kit.latent, width),
-                       objectives.scheduled_weight(recipe), select=select)
+    discrepancy = regularizers.discrepancy(kernel, kit.latent, width)
+    method = autoencoder(kit, recipe, posteriors.delta(kit), discrepancy,
+                         objectives.scheduled_weight(recipe), select=objectives.weighted('mmd'))
+    return method._replace(evals={**method.evals, **objectives.penalties(discrepancy)})

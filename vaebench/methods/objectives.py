@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Hp, Key, Recipe, StepInfo, derive, mean
-from vaebench.methods.models import Model, Regularizer
+from vaebench.core import Criterion, Hp, Key, Recipe, StepInfo, derive, mean
+from vaebench.methods.models import Model, Regularizer, Terms
 from vaebench.ops import control, schedules
 
 
@@ -18,10 +18,8 @@ class Schedule(NamedTuple):
     apply: Callable[..., tuple]        # (carry, kl [], ctx) -> (weight [], carry)
 
 
-RAMPS = {
-    'linear': schedules.ramp, 'sigmoid': schedules.sigmoid_ramp,
-    'exponential': schedules.exponential_ramp
-}
+RAMPS = {'linear': schedules.ramp, 'sigmoid': schedules.sigmoid_ramp,
+         'exponential': schedules.exponential_ramp}
 """Shapes of a scheduled weight."""
 
 
@@ -64,6 +62,45 @@ def controlled_weight() -> Schedule:
         return beta, carry
 
     return Schedule(lambda: control.PI(jnp.zeros(()), jnp.zeros(())), apply)
+
+
+def weighted(name: str) -> Criterion:
+    """Criterion rec + beta `name`: a scheduled objective at the end of its ramp.
+
+    Args:
+      name: validated quantity that hp['beta'] weighs, such as 'kl'.
+
+    Returns:
+      A `Criterion`.
+
+    >>> float(weighted('kl').value({'beta': .5}, {'rec': 10., 'kl': 4.}))
+    12.0
+    """
+    return Criterion(f'rec + beta {name}',
+                     lambda hp, valid: valid['rec'] + hp['beta'] * valid[name])
+
+
+WEIGHTED_KL = weighted('kl')
+
+
+def penalties(*regularizers: Regularizer) -> dict[str, Callable]:
+    """Makes the eval 'penalties' of regularizers whose aux is their value.
+
+    Args:
+      *regularizers: they read codes, posteriors and weights only.
+
+    Returns:
+      {'penalties': the eval}, to be added to a method's.
+    """
+    unknown: Any = None
+
+    def measure(params, carry, batch, q, z, key):
+        terms, out = Terms(unknown, z, unknown, q, None, None), {}
+        for tag, regularizer in enumerate(regularizers):
+            out |= regularizer(params, terms, batch, unknown, derive(key, tag))[1]
+        return out
+
+    return {'penalties': measure}
 
 
 class AuxiliaryLoss(NamedTuple):

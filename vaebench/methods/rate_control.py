@@ -1,7 +1,9 @@
 """VAEs that hold their rate: at a capacity, at a target, or above a bound."""
-from vaebench.core import Kit, Method, Recipe
+import jax.numpy as jnp
+
+from vaebench.core import Criterion, Kit, Method, Recipe
 from vaebench.methods import objectives, posteriors, regularizers
-from vaebench.methods.autoencoders import GAUSSIAN_AE, autoencoder
+from vaebench.methods.autoencoders import autoencoder
 
 
 def capacity_vae(kit: Kit, recipe: Recipe, *, reduce: str = 'batch') -> Method:
@@ -26,16 +28,20 @@ def capacity_vae(kit: Kit, recipe: Recipe, *, reduce: str = 'batch') -> Method:
 
     Deviations:
       The paper's numbers are for images: gamma 1000, and 25 nats after 100,000 steps. No
-      setting for text is published; gamma 1 and 8 nats after 10 epochs are this suite's. Public
-      codes differ in what stands inside the bars, the batch's mean or every example: see
-      `reduce`.
+      setting for text is published; gamma 1 and 8 nats after 10 epochs are this suite's.
+      Parameters are chosen by the objective at full capacity. Public codes differ in what
+      stands inside the bars, the batch's mean or every example: see `reduce`.
 
     References:
       Burgess et al., "Understanding disentangling in beta-VAE", 2018, arXiv:1804.03599.
     """
+    def filled(hp, valid):
+        return valid['rec'] + hp['beta'] * jnp.abs(valid['kl'] - hp['capacity'])
+
     return autoencoder(kit, recipe, posteriors.gaussian(kit),
                        regularizers.capacity(recipe, reduce),
-                       objectives.scheduled_weight(recipe))
+                       objectives.scheduled_weight(recipe),
+                       select=Criterion('rec + beta |kl - capacity|', filled))
 
 
 def control_vae(kit: Kit, recipe: Recipe) -> Method:
@@ -60,13 +66,18 @@ def control_vae(kit: Kit, recipe: Recipe) -> Method:
       The printed algorithm tests the clipped weight, which always lies within the limits: its
       integral never stops. Here, as in the authors' dialogue code, the test reads u. The weight
       acts in the step whose KL it was computed from; in the authors' language model one step
-      later.
+      later. Parameters are chosen by rec + |KL - target|, since the weight that training ends
+      with is not known beforehand; the authors take the last ones.
 
     References:
       Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988.
     """
+    def held(hp, valid):
+        return valid['rec'] + jnp.abs(valid['kl'] - hp['target'])
+
     return autoencoder(kit, recipe, posteriors.gaussian(kit), regularizers.kl,
-                       objectives.controlled_weight())
+                       objectives.controlled_weight(),
+                       select=Criterion('rec + |kl - target|', held))
 
 
 def free_bits(kit: Kit, recipe: Recipe, *, scope: str = 'dim', reduce: str = 'example',
@@ -108,8 +119,8 @@ def free_bits(kit: Kit, recipe: Recipe, *, scope: str = 'dim', reduce: str = 'ex
     """
     return autoencoder(kit, recipe, posteriors.gaussian(kit),
                        regularizers.free_bits(scope, reduce, form),
-                       objectives.scheduled_weight(recipe),
-                       pretrain=pretrain and {**GAUSSIAN_AE, 'corrupt': 0.})
+                       objectives.scheduled_weight(recipe), select='elbo',
+                       pretrain=pretrain)
 
 
 def delta_vae(kit: Kit, recipe: Recipe, *, rate: float = .1, pretrain: bool = False) -> Method:

@@ -97,11 +97,12 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
       z = z_T ('last'), mean_t z_t ('mean') or sum_t z_t ('sum')
 
     Deviations:
-      The encoder never runs over padding, and has no dropout. What is reported is a bound: KL
-      of what the decoder reads from its prior (see `stepwise`) and, for 'mean' and 'sum', whose
-      scale tells the length, minus log p(length), from a histogram of the training sentences.
-      The code's own figure is the eval `replica`: decoded from the mean, mean KL of the steps,
-      `<s>` counted as a word.
+      The encoder never runs over padding, and has no dropout. Parameters are chosen by the
+      objective with a drawn code, those of the code by `replica`. What is reported is a bound:
+      KL of what the decoder reads from its prior (see `stepwise`) and, for 'mean' and 'sum',
+      whose scale tells the length, minus log p(length), from a histogram of the training
+      sentences. The code's own figure is the eval `replica`: decoded from the mean, mean KL of
+      the steps, `<s>` counted as a word.
 
     References:
       Li et al., "Improving Variational Autoencoder for Text Modelling with Timestep-Wise
@@ -110,9 +111,11 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
     if reads != 'last' and reads not in POWERS:
         raise UserError(f"reads={reads!r} is unknown: choose one of last, {', '.join(POWERS)}")
     posterior, weight = stepwise(kit, reads, share), objectives.scheduled_weight(recipe)
+    select, measured = objectives.weighted('rate'), objectives.penalties(mean_step_kl)
     if reads == 'last':
-        method = autoencoder(kit, recipe, posterior, mean_step_kl, weight)
-        return method._replace(evals={**method.evals, 'replica': replica(method.evals)})
+        method = autoencoder(kit, recipe, posterior, mean_step_kl, weight, select=select)
+        return method._replace(evals={**method.evals, **measured,
+                                      'replica': replica(method.evals)})
 
     dec = kit.decoder()
 
@@ -126,7 +129,8 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
         return dec.log_prob(params, scale(batch['length']) * z, batch, key)
 
     scaled = dec._replace(log_prob=log_prob)
-    method = autoencoder(kit, recipe, posterior, mean_step_kl, weight, decoder=scaled)
+    method = autoencoder(kit, recipe, posterior, mean_step_kl, weight, select=select,
+                         decoder=scaled)
     evals = method.evals
 
     def typical(carry):
@@ -146,8 +150,9 @@ def twr_vae(kit: Kit, recipe: Recipe, *, reads: str = 'last', share: float = 1.)
     def log_length(params, carry, batch):
         return lengths.log_prob(carry['posterior']['lengths'], batch['length'])
 
-    return method._replace(evals={**evals, 'encode': encode, 'decode': decode, 'sample': sample,
-                                  'log_length': log_length, 'replica': replica(evals)})
+    return method._replace(evals={**evals, **measured, 'encode': encode, 'decode': decode,
+                                  'sample': sample, 'log_length': log_length,
+                                  'replica': replica(evals)})
 
 
 def replica(evals: Mapping[str, Callable]) -> Callable[..., tuple[jax.Array, jax.Array]]:

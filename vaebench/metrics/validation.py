@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import EVALS, take
+from vaebench.core import EVALS, derive, take
 from vaebench.errors import UserError
 from vaebench.metrics.draws import (
     FIRST,
@@ -26,6 +26,7 @@ from vaebench.metrics.latent import ACTIVE, batch_information
 MEANS = tuple(e.mean.removeprefix('-') for e in EVALS.values() if e.mean)
 """What is averaged over the data as far as the evals allow: whatever `core.EVALS` calls a
 mean."""
+PENALTIES = 7          # tag of their draws
 EXTRA = {'mi': ('posterior', 'sample_q', 'log_q'), 'au': ('encode',)}
 """What is measured beside these means -> the evals that it takes."""
 
@@ -71,9 +72,10 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
     Returns:
       A `Validator`: (params, carry, key [] or [G]) -> dict of [G], means over the split as far
       as the evals allow: in nats 'rec', 'kl' and 'elbo' = rec + kl - log_length, 'nll' and
-      'elbo' = nll of a model with an exact 'score', and 'error' of a predictor; of codes 'mi',
-      the mutual information inside batches of 32 of one bucket, and 'au', the number of active
-      units. A model with none of 'nll', 'rec' and 'error' gets {}.
+      'elbo' = nll of a model with an exact 'score', and 'error' of a predictor; the 'penalties'
+      of batches by their names; of codes 'mi', the mutual information inside batches of 32 of
+      one bucket, and 'au', the number of active units. A model with none of 'nll', 'rec' and
+      'error' gets {}.
 
     >>> evals = {'score': lambda params, carry, batch: params * batch['x']}
     >>> f = validator(evals, [{'x': jnp.array([-1., -3.])}])
@@ -83,6 +85,7 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
     _check_needs(needs, evals)
     informed, coded = (set(EXTRA[name]) <= set(evals) for name in EXTRA)
     kept = ('q', 'z') * informed + ('code',) * coded
+    penalized = {*SAMPLE, 'penalties'} <= set(evals)
     if not ({'score', 'error'} & set(evals) or set(SAMPLE) <= set(evals)):
         return Validator(lambda params, carry: {}, lambda size, key: ())
     data, index = split_index(buckets)
@@ -93,9 +96,13 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
         n = len(keys)
 
         def one(idx):
-            own = keys[jnp.maximum(idx, 0)]
-            out = single(evals, params, carry, take(data, idx, decode), own)
+            own, columns = keys[jnp.maximum(idx, 0)], take(data, idx, decode)
+            out = single(evals, params, carry, columns, own)
             sums = {k: jnp.where(idx >= 0, out[k], 0.).sum() for k in MEANS if k in out}
+            if penalized:
+                means = evals['penalties'](params, carry, columns, out['q'], out['z'],
+                                           derive(own[0], PENALTIES))
+                sums |= {k: v * (idx >= 0).sum() for k, v in means.items()}
             return sums, {k: out[k] for k in kept}
 
         sums, all_of = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))
