@@ -19,7 +19,7 @@ PUBLISHED = {
     'pre_ae_cyclical': 'A8/pre_cyclical', 'pre_ae_delta': 'A8/pre_delta_vae',
     'pre_ae_vmf': 'A8/pre_vmf_vae',
     'pre_ae_bn_06': 'A8/pre_bn_vae_06', 'pre_ae_bn_07': 'A8/pre_bn_vae_07',
-    'lagging': 'A8/lagging', 'sa_vae': 'A5/sa_vae A8/sa_vae', 'skip_vae': 'A8/skip_vae',
+    'lagging': 'A8/lagging', 'sa_vae': 'A5/sa_vae A8/sa_vae', 'skip_vae_0': 'A8/skip_vae',
     'lcnn_vae': 'A8/cnn_vae', 'delta_vae': 'A8/delta_vae', 'bn_06': 'A8/bn_vae_06',
     'bn_07': 'A8/bn_vae_07', 'twr': 'A10/twr_vae', 'twr_mean': 'A10/twr_vae_mean',
     'twr_sum': 'A10/twr_vae_sum', 'vmf_vae': 'A8/vmf_vae A5/vmf_vae', 'p_vae': 'A5/p_vae',

@@ -243,14 +243,12 @@ def compare(value: Value, dataset: Dataset, metrics: Mapping[str, Metric],
     """
     if why := _incomparable(value, dataset, metrics):
         return DIFFERENT, why
-    remarks = _remarks(value, metrics)
     found = settings.differences(value.setting, config)
     lost = settings.unknown(value.setting, config)
+    remarks = [f'not known of it: {", ".join(lost)}'] * bool(lost) + _remarks(value, metrics)
     if found:
         more = len(found) - NAMED
         named = [*found[:NAMED], *[f'{more} more'] * (more > 0)]
         remarks = ['; '.join(found)] * (more > 0) + remarks
         return f'{OTHER}: {"; ".join(named)}', '; '.join(remarks)
-    if lost:
-        return UNKNOWN, '; '.join([f'not known of it: {", ".join(lost)}', *remarks])
-    return SAME, '; '.join(remarks)
+    return UNKNOWN if lost else SAME, '; '.join(remarks)

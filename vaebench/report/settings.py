@@ -7,9 +7,11 @@ is known. Its columns, all of them text, '' where there is nothing to say:
   dataset    where the line is of one dataset alone; it goes over the line of all of them
   like       keys whose settings this one takes over, separated by spaces
   setting    what is known besides, as dotted keys of a row's config: 'hp.warmup=10 batch=32'
-  note       what of it was inferred and from what, or what no key of a config can say
+  note       what of it was inferred and from what, what no key of a config can say, or, of a
+             line that others refer to, where it stands
 
-What is not known is left out and never compared.
+What is not known is left out and never compared. Facts are of the papers and of their released
+code.
 """
 from __future__ import annotations
 
