@@ -7,7 +7,8 @@ from test_report import put
 from test_results import fake, metric
 
 from vaebench import report
-from vaebench.experiment import results
+from vaebench.experiment import configs, results, table
+from vaebench.experiment.cells import Cells
 from vaebench.metrics import METRICS
 from vaebench.report import published, references
 
@@ -45,8 +46,8 @@ TABLES = {
 def test_published_is_complete():
     found = published.published()
     assert found.keys() == TABLES.keys()
-    for table, (blocks, count, total) in TABLES.items():
-        rows = found[table].values()
+    for name, (blocks, count, total) in TABLES.items():
+        rows = found[name].values()
         assert {b: sum(b in r for r in rows) for b in blocks} == blocks
         assert blocks == {b: blocks.get(b) for r in rows for b in r}
         values = [v for r in rows for some in r.values() for v in some]
@@ -236,6 +237,12 @@ def test_keys_of_the_manifest_go_before_those_of_a_result(tmp_path):
          'published': ['A9/fbp']}]}]})
     text, problems = report.render([tmp_path], 'markdown')
     assert problems == [] and 'KL 2.95 (A9, same setting' in text and 'KL 0.00' not in text
+
+
+def test_the_manifest_has_the_keys_of_its_rows(tmp_path):
+    ptb, = table.tables(configs.load('ptb').to_dict())
+    kept = {r['row']: r['published'] for r in Cells(ptb, tmp_path).describe(ptb)['rows']}
+    assert kept == {row.name: list(row.published) for row in ptb.rows} and kept['fbp_3']
 
 
 def test_replicas_are_named():
