@@ -34,8 +34,7 @@ EXPLAINED = {
     'A7/dae': ('optimizer lr batch latent', '', 'sizes of its own, here those of the table'),
     'A7/wae_d_3 A7/wae_d_10 A7/wae_s_0 A7/wae_s_001 A7/wae_s_01': ('batch latent', SA, 'likewise'),
     'I1/vae_pythae': ('lr hidden', '', 'another network and rate'),
-    'I1/vamp': ('lr hidden warmup', '', 'likewise'),
-    'I1/vamp_pythae': ('optimizer lr hidden warmup', '', 'likewise'),
+    'I1/vamp I1/vamp_pythae': ('optimizer lr hidden warmup', '', 'likewise'),
     # nothing differs, but not all is known
     'A9/vae A1/vae': ('', 'lr', "He et al.'s run or Li et al.'s own"),
     'A4/vae A9/anneal A9/lagging': ('', 'beta_start lr', 'likewise'),
