@@ -43,7 +43,8 @@ def likelihoods(warmup, components):
         'decreasing_beta': hp(warmup=warmup),
         'mmd_vae info_vae': hp(mmd=100.),
         'vamp_vae mog_vae': options(components=components)})
-    return published(rows, {'vae': 'I1/vae I1/vae_pythae'})
+    return published(rows, {
+        'vae': 'I1/vae I1/vae_pythae', 'vamp_vae': 'I1/vamp I1/vamp_pythae'})
 
 
 def samplers():

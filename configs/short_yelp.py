@@ -15,8 +15,8 @@ from vaebench.experiment.rows import change, published
 METRICS = (*columns.TEXT, *columns.MORE_TEXT, *columns.PROBES)
 PUBLISHED = {
     'ae': 'A11a/ae', 'vae': 'A11a/vae', 'delta_vae': 'A11a/delta_vae',
-    'lagging': 'A11a/lagging', 'cyclical': 'A11a/cyclical', 'pre_ae_fb_6': 'A11a/pre_ae_fb_6',
-    'bn_07': 'A11a/bn_vae_07',
+    'lagging': 'A11a/lagging', 'cyclical_20': 'A11a/cyclical',
+    'pre_ae_fb_6': 'A11a/pre_ae_fb_6', 'bn_07': 'A11a/bn_vae_07',
 }
 
 

@@ -13,12 +13,12 @@ from vaebench.experiment.rows import change, published
 
 METRICS = (*columns.TEXT, *columns.MORE_TEXT)
 PUBLISHED = {
-    'lstm_lm': 'A9/lstm_lm', 'vae': 'A9/vae', 'anneal': 'A9/anneal', 'cyclical': 'A9/cyclical',
-    'fbp': 'A9/fbp', 'pre_ae_fb_8': 'A9/pre_ae_fb', 'lagging': 'A9/lagging',
-    'gavam': 'A9/gavam', 'davam_q': 'A9/davam_q', 'davam': 'A9/davam_128',
-    'davam_large': 'A9/davam_512', 'dae': 'A7/dae', 'wae_d_3': 'A7/wae_d_3',
-    'wae_d_10': 'A7/wae_d_10', 'wae_s_0': 'A7/wae_s_0', 'wae_s_001': 'A7/wae_s_001',
-    'wae_s_01': 'A7/wae_s_01',
+    'lstm_lm': 'A9/lstm_lm', 'vae': 'A9/vae', 'anneal': 'A9/anneal',
+    'cyclical_20': 'A9/cyclical', 'fbp_9': 'A9/fbp', 'pre_ae_fb_9': 'A9/pre_ae_fb',
+    'lagging': 'A9/lagging', 'gavam': 'A9/gavam', 'davam_q': 'A9/davam_q',
+    'davam': 'A9/davam_128', 'davam_large': 'A9/davam_512', 'dae': 'A7/dae',
+    'wae_d_3': 'A7/wae_d_3', 'wae_d_10': 'A7/wae_d_10', 'wae_s_0': 'A7/wae_s_0',
+    'wae_s_001': 'A7/wae_s_001', 'wae_s_01': 'A7/wae_s_01',
 }
 
 

@@ -13,7 +13,7 @@ ivae_slow and apo_vae_slow, keep the papers' learning rate of the dual functions
 so short a run hardly moves them.
 """
 from vaebench.experiment import catalog, columns
-from vaebench.experiment.rows import change, hp, options
+from vaebench.experiment.rows import change, hp, options, select, without
 from vaebench.experiment.sizes import sized
 
 
@@ -23,14 +23,18 @@ def rows(epochs):
     scaled = change(catalog.text(words=7.5), {
         catalog.ANNEALED: hp(warmup=half),                        # epochs
         'cyclical': hp(period=half, warmup=half / 2),
-        'pre_ae_cyclical': hp(period=2 * half, warmup=half),
+        'pre_ae_cyclical cyclical_20': hp(period=2 * half, warmup=half),
+        'beta_05_anneal': hp(warmup=.4 * half),
         'capacity_vae': hp(capacity=2., capacity_epochs=half),    # nats
         'control_vae': hp(target=3., ki=2e-3),
         'control_vae_high': hp(target=5., ki=2e-3),
         catalog.EIGHT_NATS: hp(target=2.),
         'fb_high': hp(target=4.),
         'pre_ae_fb_6': hp(target=1.5),
+        'pre_ae_fb_4': hp(target=1.),
         'pre_ae_fb_9': hp(target=2.25),
+        'fbp_3': hp(target=.75),
+        'fbp_9': hp(target=2.25),
         'lagging': options(max_inner=10, window=5),
         'sa_vae': options(refine=3),
         catalog.MANY_DRAWS: options(draws=3),
@@ -45,7 +49,8 @@ def rows(epochs):
     added = change(dict(ivae_slow=scaled['ivae'], apo_vae_slow=scaled['apo_vae']), {
         'ivae_slow': dict(label=slow.format('iVAE')) | hp(nu_lr=1e-5),
         'apo_vae_slow': dict(label=slow.format('APo-VAE')) | hp(nu_lr=1e-5)})
-    return catalog.SOURCE | scaled | added
+    further = select(scaled, catalog.FURTHER)
+    return catalog.SOURCE | without(scaled, catalog.FURTHER) | added | further
 
 
 def table(name, sentences, epochs):

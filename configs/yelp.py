@@ -14,11 +14,12 @@ from vaebench.experiment.rows import change, hp, options, published
 
 METRICS = (*columns.TEXT, *columns.MORE_TEXT, *columns.PROBES)
 PUBLISHED = {
-    'lstm_lm': 'A8/lstm_lm', 'vae': 'A8/vae', 'cyclical': 'A8/cyclical',
-    'beta_04': 'A3/beta_vae A8/beta_vae', 'fb': 'A8/fb_4', 'pre_ae_cyclical': 'A8/pre_cyclical',
-    'pre_ae_delta': 'A8/pre_delta_vae', 'pre_ae_vmf': 'A8/pre_vmf_vae',
+    'lstm_lm': 'A8/lstm_lm', 'anneal': 'A8/vae', 'cyclical_20': 'A8/cyclical',
+    'beta_04': 'A3/beta_vae A8/beta_vae', 'fb': 'A8/fb_4', 'pre_ae_fb_4': 'A8/pre_fb_4',
+    'pre_ae_cyclical': 'A8/pre_cyclical', 'pre_ae_delta': 'A8/pre_delta_vae',
+    'pre_ae_vmf': 'A8/pre_vmf_vae',
     'pre_ae_bn_06': 'A8/pre_bn_vae_06', 'pre_ae_bn_07': 'A8/pre_bn_vae_07',
-    'lagging': 'A8/lagging', 'sa_vae': 'A5/sa_vae A8/sa_vae', 'skip_vae': 'A8/skip_vae',
+    'lagging': 'A8/lagging', 'sa_vae': 'A5/sa_vae A8/sa_vae', 'skip_vae_0': 'A8/skip_vae',
     'lcnn_vae': 'A8/cnn_vae', 'delta_vae': 'A8/delta_vae', 'bn_06': 'A8/bn_vae_06',
     'bn_07': 'A8/bn_vae_07', 'twr': 'A10/twr_vae', 'twr_mean': 'A10/twr_vae_mean',
     'twr_sum': 'A10/twr_vae_sum', 'vmf_vae': 'A8/vmf_vae A5/vmf_vae', 'p_vae': 'A5/p_vae',

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 from scipy import stats
-from test_published import PTB
+from test_published import PTB, setting_of
 from test_report import IW, put, toy
 from test_results import fake, metric
 
@@ -80,7 +80,8 @@ def lab(folder):
         fake('vae', 3, order=1, reason='non-finite rec\nat step 30', **failed),
         fake('bad', 0, order=3, reason='kl is nan', **failed))
     compared = {'rec': metric(102.5), 'kl': metric(0.25, better=None)}
-    penn = {'table': 'ptb', 'dataset': PTB, 'published': ['A4/vae']}
+    penn = {'table': 'ptb', 'dataset': PTB, 'published': ['A9/fbp'],
+            'config': setting_of('A9/fbp', 'ptb')}
     put(folder / 'results', fake('penn', 0, metrics=compared, **penn),
         fake('penn', 1, metrics=compared | {'rec': metric(103.5)}, **penn))
     results.write_manifest(folder, {'tables': [
@@ -90,7 +91,7 @@ def lab(folder):
             for i, (r, h) in enumerate(rows.items())]},
         {'table': 'ptb', 'title': 'Penn', 'seeds': [0, 1], 'rows': [
             {'row': 'penn', 'label': 'VAE of Penn', 'order': 0,
-             'hash': fake('penn')['config_hash'], 'published': ['A4/vae']}]}]})
+             'hash': fake('penn')['config_hash'], 'published': ['A9/fbp']}]}]})
     return folder
 
 
@@ -167,33 +168,33 @@ def test_failed_and_missing_cells_are_shown_with_their_reason(tmp_path):
 
 def test_published_numbers_and_the_difference(tmp_path):
     tree = Tree(page.render(collect(lab(tmp_path))))
-    values, comparable = published.values('A4/vae', 'ptb'), 0
+    values, comparable = published.values('A9/fbp', 'ptb'), 0
     for i, value in enumerate(values):
         _, name, theirs, ours, difference, source, verdict = tree.row('VAE of Penn', 1 + i)
         assert name[1] == f'{value.name}{value.unit}; {value.estimator}'
-        assert source[1] == value.table == 'A4'
+        assert source[1] == value.table == 'A9'
         assert theirs[1] == value.text and float(theirs[0]['data-sort']) == value.value
         if value.ours == 'rec':
             comparable += 1
             low, high = stats.t.interval(0.95, 1, 103., stats.sem([102.5, 103.5]))
             gap, signed = 103. - value.value, lambda x: f'{x:+.2f}'.replace('-', '−')
-            assert verdict[1] == '✓ same estimator'
+            assert verdict[1] == f'✓ same setting{value.remark}' and value.remark
             assert ours[1] == f'103.00[{low:.2f}, {high:.2f}]'
             assert float(difference[0]['data-sort']) == pytest.approx(gap, abs=1e-12)
             ends = f'{signed(low - value.value)}, {signed(high - value.value)}'
             assert difference[1] == f'+{gap:.2f}[{ends}]'
             cell = tree.row('VAE of Penn')[2][1]
             assert cell.startswith('103.00[')
-            assert cell.endswith(f'A4: {value.text}, Δ +{gap:.2f}')
+            assert cell.endswith(f'A9: {value.text}, Δ +{gap:.2f}')
         elif value.ours == 'kl':
-            assert ours[1].startswith('0.25') and difference[1].startswith('+0.25')
+            assert ours[1].startswith('0.25') and difference[1].startswith('−2.70')
             assert 'same' in verdict[1]
         else:
             assert verdict[1].startswith('✗ not comparable') and ours[1] == difference[1] == '—'
             assert verdict[1].endswith(value.why or f'{value.ours} not measured here')
-    assert comparable == 1 and len(values) == 5 and tree.find('li', 'A4: Ding and Gimpel')
+    assert comparable == 1 and len(values) == 3 and tree.find('li', 'A9: Fang et al.')
     row = tree.data()['tables']['ptb']['rows'][0]['published']
-    assert row[1] == ['rec', 'Recon', '101.28', 'A4', 'same estimator', '+1.72', '']
+    assert row[0] == ['rec', 'Rec', '98.52', 'A9', 'same setting', '+4.48', values[0].remark]
 
 
 EVIL = '</script><script>alert("1")</script> & \'x\' <img src=http://a.b/c onerror=x>'

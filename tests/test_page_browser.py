@@ -288,9 +288,9 @@ def test_tooltip_by_pointer_and_by_focus(browser, files):
         tab.locator('h1').click()
         assert tip(tab) is None
         tab.goto(files['lab'].as_uri() + '#ptb')
-        (theirs,) = [v for v in published.values('A4/vae', 'ptb') if v.ours == 'rec']
+        (theirs,) = [v for v in published.values('A9/fbp', 'ptb') if v.ours == 'rec']
         tab.locator('#ptb .grid tbody td').nth(1).click()
-        text = f'{theirs.name} {theirs.text} (A4, same estimator); ours − published +'
+        text = f'{theirs.name} {theirs.text} (A9, same setting); ours − published +'
         assert f'Published\n{text}' in tip(tab)
 
 

@@ -102,6 +102,20 @@ TEXT: Rows = {
     'davam_q': row('DAVAM-q (K = {codes})', 'davam_q', options(codes=512)),
     'davam': row('DAVAM (K = {codes})', 'davam', options(codes=128)),
     'davam_large': row('DAVAM (K = {codes})', 'davam', options(codes=512)),
+    # the same methods at further settings that papers print numbers of: of iVAE (annealed beta
+    # of 0.5), Li et al. (FBP), BN-VAE and DG-VAE (the others)
+    'cyclical_20': row('VAE + cyclical, {period:g} epochs', 'cyclical',
+                       hp(period=20., warmup=10.)),
+    'beta_05_anneal': row('beta-VAE ({beta:g}) + anneal', 'beta_vae',
+                          hp(beta=.5, beta_start=.1, warmup=4.)),
+    'beta_04_anneal': row('beta-VAE ({beta:g}) + anneal', 'beta_vae', RAMP, hp(beta=.4)),
+    'beta_02_anneal': row('beta-VAE ({beta:g}) + anneal', 'beta_vae', RAMP, hp(beta=.2)),
+    'beta_01_anneal': row('beta-VAE ({beta:g}) + anneal', 'beta_vae', RAMP, hp(beta=.1)),
+    'fbp_3': row('FBP ({target:g})', 'fbp', hp(target=3., warmup=10.)),
+    'fbp_9': row('FBP ({target:g})', 'fbp', hp(target=9., warmup=10.)),
+    'pre_ae_fb_4': row('AE + FB ({target:g})', 'pre_ae_fb', hp(target=4., warmup=10.)),
+    'skip_vae_0': row('skip-VAE, beta from {beta_start:g}', 'skip_vae', RAMP,
+                      hp(beta_start=0.)),
 }
 SOURCE: Rows = {'source': row('the source itself', 'source')}
 """The row of a synthetic corpus whose true likelihood is known."""
@@ -112,6 +126,8 @@ EIGHT_NATS = 'fb fb_max fbp pre_ae_fb_8 flow_prior_fb mog_vae_fb vamp_vae_fb'
 MANY_DRAWS = 'flow_prior flow_prior_fb mog_vae mog_vae_fb vamp_vae vamp_vae_fb'
 MIXTURES = 'mog_vae mog_vae_fb vamp_vae vamp_vae_fb'
 DUALS = having(TEXT, 'nu_lr')
+FURTHER = ('cyclical_20 beta_05_anneal beta_04_anneal beta_02_anneal beta_01_anneal '
+           'fbp_3 fbp_9 pre_ae_fb_4 skip_vae_0')
 PER_WORD = 'wae_d_3 wae_d_10 wae_s_0 wae_s_001 wae_s_01'
 
 

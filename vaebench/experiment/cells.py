@@ -101,7 +101,8 @@ class Cells:
         return {'table': self.table.name, 'title': self.table.title,
                 'columns': list(self.table.columns), 'seeds': list(self.table.seeds), **read_by,
                 'rows': [{'row': r.name, 'label': r.label, 'order': r.order,
-                          'hash': r.config_hash} for r in rows]}
+                          'hash': r.config_hash, 'published': list(r.published)}
+                         for r in rows]}
 
     def status(self) -> tuple[int, int, int]:
         """Counts (done, failed, missing) cells of the table."""

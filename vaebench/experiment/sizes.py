@@ -28,6 +28,9 @@ PAPER: Mapping[str, Entry] = {
     'lstm_lm': overrides(protocol=dict(first_epoch=0)),
     FAMILY_B: overrides(kit=dict(family='B', init_scale=.1)),
     'scnn_vae mcnn_vae lcnn_vae': options(channels=512),
+    'beta_05_anneal': overrides(                              # as iVAE's authors ran it
+        epochs=40, kit=dict(family='B', init_scale=.1), protocol=dict(patience=0),
+        optimizer=dict(name='adam', lr=1e-3)),
 }
 """Changes to a table that trains by SGD at 0.5 with Li's plateau decay.
 
@@ -40,14 +43,18 @@ at 8e-4 on the larger corpora)."""
 SMALL: Mapping[str, Entry] = {
     ANNEALED: hp(warmup=3.),                                  # epochs
     'cyclical': hp(period=3., warmup=1.5),
-    'pre_ae_cyclical': hp(period=6., warmup=3.),
+    'pre_ae_cyclical cyclical_20': hp(period=6., warmup=3.),
+    'beta_05_anneal': hp(warmup=1.2),
     'capacity_vae': hp(capacity=4., capacity_epochs=3.),      # nats
     'control_vae': hp(target=3., ki=1e-3),
     'control_vae_high': hp(target=6., ki=1e-3),
     EIGHT_NATS: hp(target=4.),
     'fb_high': hp(target=8.),
     'pre_ae_fb_6': hp(target=3.),
+    'pre_ae_fb_4': hp(target=2.),
     'pre_ae_fb_9': hp(target=4.5),
+    'fbp_3': hp(target=1.5),
+    'fbp_9': hp(target=4.5),
     'lagging': options(max_inner=10, window=5),
     'sa_vae': options(refine=3),
     MANY_DRAWS: options(draws=3),

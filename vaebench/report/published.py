@@ -13,6 +13,8 @@ spread (±) and unit. Its columns, all of them text, '' where there is nothing t
   source     key of `references.bib`
   place      where in that paper, or what of it
   deck       the slide decks that show it
+
+The setting that it was obtained in is of its row: see `settings`.
 """
 from __future__ import annotations
 
@@ -25,12 +27,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaebench.errors import UserError
 from vaebench.experiment.records import Dataset, Metric
-from vaebench.report import references
+from vaebench.report import references, settings
 
 if TYPE_CHECKING:
     import pandas
 
-SAME, DIFFERENT = 'same estimator', 'not comparable'
+SAME, OTHER, UNKNOWN = 'same setting', 'other setting', 'setting unknown'
+DIFFERENT = 'not comparable'
+NAMED = 2
+"""So many differences of a setting stand in the verdict, all of them in its footnote."""
 REPLICAS = 'ppl_paper', 'nll_paper'
 """Our metrics that repeat what a paper printed where that is no bound."""
 SIZES = {
@@ -69,6 +74,8 @@ class Value(NamedTuple):
     paper: str              # that paper in a few words, and the place there
     sizes: dict[str, int]   # of their dataset: examples by split and 'vocab', as far as known
     deck: str               # the slide decks that show it, '' if none is named
+    setting: Mapping[str, str]      # what is known of it: dotted key of a config -> value
+    remark: str             # what of the setting was inferred
 
 
 def number(text: str) -> tuple[float, float | None, bool] | None:
@@ -93,7 +100,7 @@ def number(text: str) -> tuple[float, float | None, bool] | None:
     return value, spread, bool(m['bound'])
 
 
-def _value(record: Any) -> Value:
+def _value(record: Any, lines: settings.Lines) -> Value:
     """The number of one line of `published.csv`; ValueError names a line that is malformed."""
     where = f'{record.key}/{record.dataset}/{record.metric}'
     if (parsed := number(record.value)) is None:
@@ -103,19 +110,22 @@ def _value(record: Any) -> Value:
     if record.better not in ('lower', 'higher', ''):
         raise ValueError(f'{where}: better is {record.better!r}')
     table, row = record.key.split('/')
+    setting = settings.resolve(lines, record.key, record.dataset)
     return Value(
         table, row, record.label, record.dataset, record.metric, record.name, record.value,
         *parsed, record.better or None, record.unit, record.estimator, record.ours or None,
         int(record.samples) if record.samples else None, record.why or None, record.source,
         references.short(record.source) + f' ({record.place})' * bool(record.place),
-        SIZES.get(record.dataset, {}), record.deck)
+        SIZES.get(record.dataset, {}), record.deck, setting.fields, setting.note)
 
 
-def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]]]:
+def parse(frame: pandas.DataFrame, lines: settings.Lines | None = None
+          ) -> dict[str, dict[str, dict[str, list[Value]]]]:
     """Reads the numbers of a frame with the columns of `published.csv`.
 
     Args:
       frame: all of its columns hold text.
+      lines: from `settings.parse`; None: no setting is known.
 
     Returns:
       {'A3': {'vae': {'ptb': [Value, ...]}}}: table, row, dataset.
@@ -126,7 +136,7 @@ def parse(frame: pandas.DataFrame) -> dict[str, dict[str, dict[str, list[Value]]
     out: dict = {}
     records: Iterable[Any] = frame.itertuples()
     for record in records:
-        value = _value(record)
+        value = _value(record, lines or {})
         rows = out.setdefault(value.table, {})
         values = rows.setdefault(value.row, {}).setdefault(value.dataset, [])
         if any(v.metric == value.metric for v in values):
@@ -140,7 +150,7 @@ def published() -> dict[str, dict[str, dict[str, list[Value]]]]:
     """Reads every number of `published.csv`; see `parse`."""
     import pandas
     path = pathlib.Path(__file__).with_name('published.csv')
-    return parse(pandas.read_csv(path, dtype=str, keep_default_na=False))
+    return parse(pandas.read_csv(path, dtype=str, keep_default_na=False), settings.known())
 
 
 def base(dataset: str) -> str:
@@ -181,36 +191,64 @@ def values(key: str, dataset: str) -> list[Value]:
     return found[name]
 
 
-def compare(value: Value, dataset: Dataset,
-            metrics: Mapping[str, Metric]) -> tuple[str, str]:
-    """Says whether a published number and ours answer the same question.
-
-    Args:
-      value: a `Value`.
-      dataset: that of a result.
-      metrics: {name: record} of the same row.
-
-    Returns:
-      (`SAME` or `DIFFERENT`, reason or ''); of a replica the reason names it, for it must not
-      pass for a bound.
-    """
+def _incomparable(value: Value, dataset: Dataset, metrics: Mapping[str, Metric]) -> str:
+    """Says why a number and ours are not of one quantity, '' where they are."""
     name = dataset.name
     reduced = dataset.reduced or (name != value.dataset and base(name) == value.dataset)
     ours = {**(dataset.sizes or {}), 'vocab': dataset.vocab}
     if reduced or name == value.dataset and any(
             ours.get(k) not in (None, n) for k, n in value.sizes.items()):
-        return DIFFERENT, 'reduced data'
+        return 'reduced data'
     if name != value.dataset:
-        return DIFFERENT, f'other data: {value.dataset}'
+        return f'other data: {value.dataset}'
     if dataset.split != 'test':
-        return DIFFERENT, f'other split: ours is {dataset.split}'
+        return f'other split: ours is {dataset.split}'
     if value.ours is None:
-        return DIFFERENT, value.why or ''
+        return value.why or 'no metric of ours answers to it'
     if value.ours not in metrics:
-        return DIFFERENT, f'{value.ours} not measured here'
+        return f'{value.ours} not measured here'
     samples = metrics[value.ours].samples
-    if value.samples and samples and samples != value.samples:
-        return DIFFERENT, f'{value.samples} importance samples there, {samples} here'
-    if value.ours in REPLICAS:
-        return SAME, f'answers to {value.ours}, a replica of what was printed and no bound'
-    return SAME, ''
+    if value.samples and samples and samples < value.samples:
+        return f'{value.samples} importance samples there, {samples} here'
+    return ''
+
+
+def _remarks(value: Value, metrics: Mapping[str, Metric]) -> list[str]:
+    """Lists what a reader should know of a number that ours may stand beside."""
+    ours = value.ours or ''
+    out = [f'answers to {ours}, a replica of what was printed and no bound'
+           ] if ours in REPLICAS else []
+    samples = metrics[ours].samples
+    if value.samples and samples and samples > value.samples:
+        out.append(f'{value.samples} importance samples there, {samples} here, which lowers '
+                   'ours on average')
+    return out + [value.remark] * bool(value.remark)
+
+
+def compare(value: Value, dataset: Dataset, metrics: Mapping[str, Metric],
+            config: Mapping[str, Any]) -> tuple[str, str]:
+    """Says whether a published number and ours answer the same question, in the same setting.
+
+    Args:
+      value: a `Value`.
+      dataset: that of a result.
+      metrics: {name: record} of the same row.
+      config: the row's, resolved.
+
+    Returns:
+      (verdict, remarks or ''). `DIFFERENT`: of other data, of another split or by another
+      estimator. `OTHER`, with the first differences: only the setting differs. `UNKNOWN`: what
+      is known of the setting is the same, but not all of it is known. Else `SAME`. Of a replica
+      the remarks name it, for it must not pass for a bound.
+    """
+    if why := _incomparable(value, dataset, metrics):
+        return DIFFERENT, why
+    found = settings.differences(value.setting, config)
+    lost = settings.unknown(value.setting, config)
+    remarks = [f'not known of it: {", ".join(lost)}'] * bool(lost) + _remarks(value, metrics)
+    if found:
+        more = len(found) - NAMED
+        named = [*found[:NAMED], *[f'{more} more'] * (more > 0)]
+        remarks = ['; '.join(found)] * (more > 0) + remarks
+        return f'{OTHER}: {"; ".join(named)}', '; '.join(remarks)
+    return UNKNOWN if lost else SAME, '; '.join(remarks)

@@ -75,6 +75,7 @@ class _Line(NamedTuple):
     label: str
     order: int
     expected: tuple[int, ...]               # seeds
+    published: tuple[str, ...]              # keys of published numbers
     done: list[Found]
     failed: list[Found]
     clash: bool                             # its results have two settings
@@ -101,8 +102,8 @@ def _lines(listed: Mapping[str, ManifestRow | Result], found: Iterable[Found],
     for f in found:
         (done if f.result.status == 'done' else failed)[f.result.row].append(f)
     expected = lambda r: (r.seeds or ()) if isinstance(r, ManifestRow) else ()
-    lines = [_Line(row, one_line(r.label), r.order, expected(r), done[row], failed[row],
-                   row in clash) for row, r in listed.items()]
+    lines = [_Line(row, one_line(r.label), r.order, expected(r), r.published, done[row],
+                   failed[row], row in clash) for row, r in listed.items()]
     return sorted(lines, key=lambda line: (line.order, line.row))
 
 
@@ -127,14 +128,15 @@ def _compare(line: _Line, notes: Notes, problems: list[str], table: str) -> tupl
     if not line.done:
         return ()
     result = line.done[0].result
-    for key in result.published:
+    for key in line.published or result.published:
         try:
             values = published.values(key, result.dataset.name)
         except UserError as e:
             problems.append(one_line(f'table {table!r}, row {line.row!r}: {e}'))
             continue
         for value in values:
-            verdict, why = published.compare(value, result.dataset, result.metrics)
+            verdict, why = published.compare(value, result.dataset, result.metrics,
+                                             result.config)
             out.append((value, verdict, notes(f'published: {why}') if why else None))
     return tuple(out)
 

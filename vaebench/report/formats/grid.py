@@ -84,7 +84,7 @@ def fact(row: Row, name: str) -> str:
 def published(row: Row) -> str:
     """Returns the published numbers of a row as text, with their sources and verdicts.
 
-    Such as 'PPL 101.40, Recon 101.28 (A4, same estimator); MI 0.00 (A4, not comparable [2])'.
+    Such as 'Rec 98.52, KL 2.95 (A9, same setting); PPL 99.62 (A9, not comparable [2])'.
     """
     groups = {}
     for value, verdict, note in row.published:
