@@ -115,7 +115,13 @@ def load(cell: str | os.PathLike) -> Model:
         recipe = core.Recipe(1, 1, examples, optimizer(config['optimizer']))
         made['method'] = build(config, columns, recipe)
         made['codec'] = networks.build(columns, config['kit']).codec
-        return jax.eval_shape(made['method'].init, jax.random.key(0), _sample(host['sample']))
+        numbers = {**config['hp'], 'lr': config['optimizer']['lr'], 'lr_scale': 1.}
+
+        def ended(data):
+            begun = core.init(made['method'], jax.random.key(0), data, numbers)
+            return tuple(core.enter_all(made['method'], begun, data)[:2])
+
+        return jax.eval_shape(ended, _sample(host['sample']))
 
     found = checkpoint.restore(folder, like)
     if found is None:

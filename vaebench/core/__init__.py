@@ -23,6 +23,7 @@ from vaebench.core.step import (
     batches_per_step,
     derive,
     enter,
+    enter_all,
     init,
     make_block,
     make_step,
@@ -36,6 +37,6 @@ __all__ = [
     'DONE', 'EVALS', 'FAILED', 'RUNNING', 'Augment', 'Batch', 'Carry', 'Codec', 'Context',
     'Criterion', 'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit',
     'Method', 'Net', 'Params', 'Phase', 'Player', 'Recipe', 'Rows', 'StatNet', 'State',
-    'StepInfo',
-    'batches_per_step', 'derive', 'enter', 'init', 'make_block', 'make_step', 'mean', 'take',
+    'StepInfo', 'batches_per_step', 'derive', 'enter', 'enter_all', 'init', 'make_block',
+    'make_step', 'mean', 'take',
 ]

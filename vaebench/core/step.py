@@ -122,6 +122,23 @@ def enter(phase: Phase, state: State, data: Batch) -> State:
                           status=status.astype(jnp.int32))
 
 
+def enter_all(method: Method, state: State, data: Batch, number: int | None = None) -> State:
+    """Enters phases one after the other, without a step: for the shapes that they begin with.
+
+    Args:
+      method: a `Method`.
+      state: `State` at the start of the first phase.
+      data: one batch of training data.
+      number: of the last phase to enter; None: of the method's last.
+
+    Returns:
+      A `State`.
+    """
+    for phase in method.phases[1:] if number is None else method.phases[1:number + 1]:
+        state = enter(phase, state, data)
+    return state
+
+
 def _over(phase, total):
     return RUNNING if phase.until is None else jnp.where(total >= phase.until, DONE, RUNNING)
 

@@ -150,15 +150,16 @@ class Trainer:
 
         Args:
           hp: name -> number.
-          phase: number of the phase.
+          phase: number of the phase; past the last one nothing changes.
 
         Returns:
           `State` of `jax.ShapeDtypeStruct`.
         """
         args = jax.eval_shape(lambda: self._begun(list(range(self.width)), hp))
         state = jax.eval_shape(self._init(), *args)
-        phase = min(phase, len(self.method.phases) - 1)    # past the last one nothing begins
-        return jax.eval_shape(self._enter(phase), state, self.sample) if phase > 0 else state
+        for number in range(1, len(self.method.phases))[:phase]:
+            state = jax.eval_shape(self._enter(number), state, self.sample)
+        return state
 
     def prepare(self, hp: Mapping[str, float],
                 cancelled: Callable[[], bool] = lambda: False) -> None:
@@ -219,8 +220,7 @@ class Trainer:
 
     def enter(self, number: int, state: State) -> State:
         """The group starts phase `number`."""
-        return self.programs.run(f'enter{number}', self._enter(number), state, self.sample,
-                                 donate=(0,))
+        return self.programs.run(f'enter{number}', self._enter(number), state, self.sample)
 
     def block(self, number: int, state: State, buckets: np.ndarray,
               rows: np.ndarray) -> tuple[State, dict[str, np.ndarray]]:

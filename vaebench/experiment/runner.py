@@ -261,8 +261,9 @@ class Runner(Cells):
     def _evaluate(self, row, seeds):
         start, shared = time.perf_counter(), self._shared(row, len(seeds))
         trainer, (data, _) = shared.trainer, self.dataset(row)
+        last = len(trainer.method.phases)
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
-                             tuple(trainer.shapes(self.numbers(row))[:2]))
+                             tuple(trainer.shapes(self.numbers(row), last)[:2]))
         models = [self._model(row, seed, shape) for seed in seeds]
         hosts = [host for _, host in models]
         good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
