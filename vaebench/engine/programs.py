@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+BRIEF = {'xla_backend_optimization_level': 0}      # halves compilation
+
 
 class Programs:
     """Functions that are compiled once each, in whichever thread asks first."""
@@ -20,7 +22,8 @@ class Programs:
         """The lock of whoever makes `name`."""
         return self._locks.setdefault(name, threading.Lock())
 
-    def build(self, name: str, fn: Callable, shapes: tuple, donate: tuple = ()) -> Callable:
+    def build(self, name: str, fn: Callable, shapes: tuple, donate: tuple = (),
+              brief: bool = False) -> Callable:
         """Compiles `fn` for arguments of these shapes, unless `name` is there.
 
         Args:
@@ -28,22 +31,27 @@ class Programs:
           fn: a pure function.
           shapes: its arguments, as trees of `jax.ShapeDtypeStruct`.
           donate: numbers of the arguments whose memory the results may take.
+          brief: whether it runs so seldom and so shortly that, on a CPU, optimizing it costs
+            more than it saves.
 
         Returns:
           The compiled function.
         """
+        options = BRIEF if brief and jax.default_backend() == 'cpu' else None
         with self.lock(name):
             if name not in self._made:
                 start = time.perf_counter()
-                self._made[name] = jax.jit(fn, donate_argnums=donate).lower(*shapes).compile()
+                lowered = jax.jit(fn, donate_argnums=donate).lower(*shapes)
+                self._made[name] = lowered.compile(options)
                 self.seconds += time.perf_counter() - start
         return self._made[name]
 
-    def run(self, name: str, fn: Callable, *args: Any, donate: tuple = ()) -> Any:
-        """What `fn` gives for these arguments; it is compiled the first time."""
+    def run(self, name: str, fn: Callable, *args: Any, donate: tuple = (),
+            brief: bool = False) -> Any:
+        """What `fn` gives for these arguments; it is compiled the first time: see `build`."""
         if name not in self._made:
             start = time.perf_counter()
-            self.build(name, fn, jax.tree.map(shape_of, args), donate)
+            self.build(name, fn, jax.tree.map(shape_of, args), donate, brief)
             self.waited += time.perf_counter() - start
         return self._made[name](*args)
 

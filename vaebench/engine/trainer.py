@@ -172,7 +172,7 @@ class Trainer:
         if self.mesh is not None or cancelled():
             return
         begun = jax.tree.map(shape_of, self._begun(list(range(self.width)), hp))
-        self.programs.build('init', self._init(), begun)
+        self.programs.build('init', self._init(), begun, brief=True)
         for number in range(len(self.method.phases)):
             self._prepare_phase(number, hp, cancelled)
 
@@ -216,11 +216,13 @@ class Trainer:
         Returns:
           `State` with a leading seed axis.
         """
-        return self.place(self.programs.run('init', self._init(), *self._begun(group, hp)))
+        return self.place(self.programs.run('init', self._init(), *self._begun(group, hp),
+                                            brief=True))
 
     def enter(self, number: int, state: State) -> State:
         """The group starts phase `number`."""
-        return self.programs.run(f'enter{number}', self._enter(number), state, self.sample)
+        return self.programs.run(f'enter{number}', self._enter(number), state, self.sample,
+                                 brief=True)
 
     def block(self, number: int, state: State, buckets: np.ndarray,
               rows: np.ndarray) -> tuple[State, dict[str, np.ndarray]]:
@@ -275,7 +277,7 @@ class Trainer:
             return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, state)
 
         return self.programs.run(f'feedback{number}', self._over_seeds(one, (0, 0)), state,
-                                 values, donate=(0,))
+                                 values, donate=(0,), brief=True)
 
     def _keeps_best(self, number):
         """Whether a phase ends with its best parameters: no later phase goes on with them."""
@@ -309,7 +311,7 @@ class Trainer:
         """Ends a phase: takes its best parameters where the table says so, then sums up."""
         if self._keeps_best(number):
             best = self._over_seeds(plateau.take_best, (0,))
-            state = self.programs.run(f'end{number}', best, state, donate=(0,))
+            state = self.programs.run(f'end{number}', best, state, donate=(0,), brief=True)
         if self.method.phases[number].summary is not None:
             state = self.programs.run(f'summary{number}', self._summary(number), state,
                                       self.data, donate=(0,))
