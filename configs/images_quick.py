@@ -17,7 +17,7 @@ from vaebench.experiment import catalog, columns
 from vaebench.experiment.rows import change, hp, lr, options, overrides, select
 
 POINTS = ('vae_gaussian wae_mmd aae gan_minmax gan f_gan_kl f_gan_reverse_kl f_gan_pearson '
-          'f_gan_hellinger f_gan_js f_gan_gan wgan wgan_gp lsgan ebgan ebgan_pt began gmmn '
+          'f_gan_hellinger wgan wgan_gp lsgan ebgan ebgan_pt began gmmn '
           'mmd_gan')
 
 
