@@ -34,9 +34,12 @@ def digits():
         'infogan': hp(critic_lr=1e-3),
         'dcgan': overrides(kit=conv),
         'wgan': hp(clip=.05) | lr(1e-3),
-        'ebgan': options(code=4),
-        'ebgan ebgan_pt': hp(margin=.03),
-        'began': hp(lambda_k=.1, gamma=.9) | options(energy='squared', code=32),
+        'f_gan_kl': lr(2e-3),
+        'ebgan ebgan_pt': options(code=4),
+        'ebgan': hp(margin=.03),
+        'ebgan_pt': hp(margin=.06, pulling=.01),
+        'began': hp(lambda_k=.1, gamma=.9) | options(energy='squared', code=32) | overrides(
+            optimizer=dict(b1=.5)),
         'gmmn': lr(3e-3),
         'gmmn_ae': options(hidden=(64, 128)),
         'mmd_gan': hp(clip=.1) | lr(5e-4)})
