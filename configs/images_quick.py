@@ -23,7 +23,7 @@ POINTS = ('vae_gaussian wae_mmd aae gan_minmax gan f_gan_kl f_gan_reverse_kl f_g
 
 def digits():
     """Every image row, and those that are told the label."""
-    conv = dict(name='conv', channels=(16, 32), hidden=64, kernel=4, activation='leaky_relu')
+    conv = dict(name='conv', channels=(16, 32), hidden=64, kernel=4)
     rows = change(catalog.IMAGES, {
         'capacity_vae': hp(capacity_epochs=15.),
         'decreasing_beta': hp(warmup=15.),
@@ -61,7 +61,8 @@ def gaussians():
         'wgan': hp(clip=.1) | lr(5e-4),
         'wgan_gp': hp(penalty=.1),
         'ebgan ebgan_pt': hp(margin=.2),
-        'began': hp(lambda_k=1e-2),
+        'began': hp(lambda_k=.1, gamma=.7) | options(code=1) | overrides(
+            optimizer=dict(lr=3e-4, b1=.5)),
         'gmmn': lr(3e-3),
         'mmd_gan': hp(clip=.3, rec=8.) | overrides(
             optimizer=dict(lr=5e-4), kit=dict(hidden=(128, 128)))})
