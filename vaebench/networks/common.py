@@ -64,8 +64,8 @@ def activation(name: str) -> Callable[[jax.Array], jax.Array]:
     Raises:
       UserError: there is none of that name.
     """
-    found = ACTIVATIONS.get(name) or getattr(jax.nn, name, None)
-    if not callable(found):
+    found: Any = ACTIVATIONS.get(name) or getattr(jax.nn, name, None)
+    if found is None:
         raise UserError(f'activation {name!r} is unknown: choose {", ".join(ACTIVATIONS)}, or '
                         "a function of jax.nn such as 'relu'")
     return found
