@@ -17,13 +17,13 @@ from vaebench.experiment import catalog, columns
 from vaebench.experiment.rows import change, hp, lr, options, overrides, select
 
 POINTS = ('vae_gaussian wae_mmd aae gan_minmax gan f_gan_kl f_gan_reverse_kl f_gan_pearson '
-          'f_gan_hellinger f_gan_js f_gan_gan wgan wgan_gp lsgan ebgan ebgan_pt began gmmn '
+          'f_gan_hellinger wgan wgan_gp lsgan ebgan ebgan_pt began gmmn '
           'mmd_gan')
 
 
 def digits():
     """Every image row, and those that are told the label."""
-    conv = dict(name='conv', channels=(16, 32), hidden=64, kernel=4, activation='leaky_relu')
+    conv = dict(name='conv', channels=(16, 32), hidden=64, kernel=4)
     rows = change(catalog.IMAGES, {
         'capacity_vae': hp(capacity_epochs=15.),
         'decreasing_beta': hp(warmup=15.),
@@ -34,9 +34,12 @@ def digits():
         'infogan': hp(critic_lr=1e-3),
         'dcgan': overrides(kit=conv),
         'wgan': hp(clip=.05) | lr(1e-3),
-        'ebgan': options(code=4),
-        'ebgan ebgan_pt': hp(margin=.03),
-        'began': hp(lambda_k=.1, gamma=.9) | options(energy='squared', code=32),
+        'f_gan_kl': lr(2e-3),
+        'ebgan ebgan_pt': options(code=4),
+        'ebgan': hp(margin=.03),
+        'ebgan_pt': hp(margin=.06, pulling=.01),
+        'began': hp(lambda_k=.1, gamma=.9) | options(energy='squared', code=32) | overrides(
+            optimizer=dict(b1=.5)),
         'gmmn': lr(3e-3),
         'gmmn_ae': options(hidden=(64, 128)),
         'mmd_gan': hp(clip=.1) | lr(5e-4)})
@@ -58,7 +61,8 @@ def gaussians():
         'wgan': hp(clip=.1) | lr(5e-4),
         'wgan_gp': hp(penalty=.1),
         'ebgan ebgan_pt': hp(margin=.2),
-        'began': hp(lambda_k=1e-2),
+        'began': hp(lambda_k=.1, gamma=.7) | options(code=1) | overrides(
+            optimizer=dict(lr=3e-4, b1=.5)),
         'gmmn': lr(3e-3),
         'mmd_gan': hp(clip=.3, rec=8.) | overrides(
             optimizer=dict(lr=5e-4), kit=dict(hidden=(128, 128)))})

@@ -78,7 +78,8 @@ BINARY = {'x': schema.image((28, 28, 1))}
 LABELLED = {'x': schema.image((8, 8, 1)), 'label': schema.label(10)}
 
 
-@pytest.mark.parametrize('text', ['quickstart', 'images_quick', 'mnist', 'mnist:small'])
+@pytest.mark.parametrize('text', ['quickstart', 'images_quick', 'mnist', 'mnist:small',
+                                  'gan_stress', 'gan_stress:small'])
 def test_every_row_of_an_image_table_can_be_built(text):
     for name, found in tables(text).items():
         info = POINTS.get(name, BINARY if name.endswith('static') else LABELLED)
@@ -91,7 +92,39 @@ def test_every_row_of_an_image_table_can_be_built(text):
 def test_every_method_has_a_row():
     rows = [*catalog.TEXT.values(), *catalog.IMAGES.values(), *catalog.EMBEDDINGS.values(),
             *catalog.CONDITIONAL.values()]
-    assert set(methods.METHODS) - {row['method'] for row in rows} == {'source', 'classifier'}
+    twins = {'f_gan_js', 'f_gan_gan'}                    # one run with gan_minmax: test_methods_gans
+    assert set(methods.METHODS) - {row['method'] for row in rows} == {
+        'source', 'classifier', *twins}
+
+
+GAMES = f'{catalog.GAMES} wgan mmd_gan'
+
+
+@pytest.mark.parametrize('size', ['', ':small'])
+def test_games_of_mnist_differ_in_method_and_not_in_network(size):
+    """But InfoGAN at paper size, whose own network it has."""
+    rows = {row.name: row.config['kit'] for t in tables(f'mnist{size}').values()
+            for row in t.rows if row.name in GAMES.split()}
+    assert set(rows) == set(GAMES.split())
+    of = {name: (kit['name'], kit['channels'], kit['kernel'], kit['hidden'])
+          for name, kit in rows.items() if size or name != 'infogan'}
+    assert len(set(of.values())) == 1 and of['dcgan'][0] == 'conv'
+
+
+@pytest.mark.parametrize('size', ['', ':small'])
+def test_stressed_games_have_one_setting_on_every_architecture(size):
+    found = only_table(f'gan_stress{size}')
+    kits, settings = {}, {}
+    for row in found.rows:
+        method, name = row.name.rsplit('_', 1)
+        config = row.config
+        settings.setdefault(method, set()).add(str((
+            config['optimizer'], config['hp'], config['epochs'], config['batch'],
+            config['kit']['latent'])))
+        kits.setdefault(name, set()).add(str((config['kit'], config['options']['norm'])))
+    assert len(found.rows) == 24 and len(settings) == 4 and len(kits) == 6
+    assert all(len(v) == 1 for v in settings.values())
+    assert all(len(v) == 1 for v in kits.values()) and len(set.union(*kits.values())) == 6
 
 
 @pytest.mark.parametrize('size', ['', ':small'])

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from test_networks import Z, draw, image_kit
 
+from vaebench import networks, schema
 from vaebench.errors import UserError
-from vaebench.networks import image_layers
+from vaebench.networks import common, image_layers
 
 
 @pytest.mark.parametrize('name', ['mlp', 'conv'])
@@ -61,3 +62,96 @@ def test_critic_scores_each_image_by_itself():
     params, x = critic.init(jax.random.key(0)), draw((4, 8, 8, 1))
     np.testing.assert_allclose(critic.apply(params, x)[:2], critic.apply(params, x[:2]),
                                rtol=1e-5)
+
+
+def sizes(tree):
+    """Entries of every weight, largest last."""
+    flat = {path[-1].key: [] for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        flat[path[-1].key].append(np.asarray(leaf).ravel())
+    return {name: np.concatenate(parts) for name, parts in flat.items()}
+
+
+def test_a_generator_and_a_critic_may_be_other_networks_than_the_kits():
+    kit = image_kit('conv', generator={'name': 'mlp', 'hidden': (9, 8), 'norm': False},
+                    critic={'channels': (4,), 'hidden': None})
+    gen, critic = kit.gen(norm=True), kit.critic(norm=True)
+    params, stats = gen.init(jax.random.key(0))
+    shapes = jax.tree.map(jnp.shape, params['body'])
+    # a decoder mirrors: the last width is next to the code
+    assert [shapes[f'layer{i}']['kernel'] for i in range(3)] == [(Z, 8), (8, 9), (9, 64)]
+    assert stats == {}
+    shapes = jax.tree.map(jnp.shape, critic.init(jax.random.key(0)))
+    assert shapes == {'conv0': {'kernel': (9, 4), 'bias': (4,)},
+                      'out': {'kernel': (4 * 4 * 4, 1), 'bias': (1,)}}
+    assert kit.features == 5 and kit.gen(norm=True) is not None
+    plain = image_kit('conv').gen(norm=True)
+    assert plain.init(jax.random.key(0))[1]                      # those of the kit's own are
+
+
+def test_activations_are_of_each_network():
+    x, z = draw((4, 8, 8, 1)), draw((4, Z))
+    usual, other = image_kit('mlp'), image_kit('mlp', generator={'activation': 'tanh'},
+                                               critic={'activation': 'tanh'})
+    key = jax.random.key(0)
+    for name, value in (('gen', z), ('critic', x)):
+        made = []
+        for kit in (usual, other):
+            net = kit.nets[name]()
+            params = net.init(key)[0] if name == 'gen' else net.init(key)
+            made.append(net.apply(*((params, {}) if name == 'gen' else (params,)), value)[0])
+        assert np.abs(np.asarray(made[0]) - np.asarray(made[1])).max() > 1e-3
+    same = [k.encoder().apply(k.encoder().init(key), {'x': x}).last for k in (usual, other)]
+    np.testing.assert_array_equal(*same)
+
+
+def test_normal_weights_have_their_standard_deviation():
+    kit = image_kit('mlp', hidden=(80, 60), generator={'std': .02}, critic={'std': .3})
+    found = sizes(kit.gen(norm=True).init(jax.random.key(0))[0])
+    assert found['kernel'].std() == pytest.approx(.02, rel=.05)
+    assert np.abs(found['kernel']).max() > .05                   # beyond any uniform law of it
+    assert found['gain'].std() == pytest.approx(.02, rel=.2)     # about 1: `Norm` adds it
+    assert not found['bias'].any() and not found['shift'].any()
+    found = sizes(kit.critic().init(jax.random.key(0)))
+    assert found['kernel'].std() == pytest.approx(.3, rel=.05)
+
+
+@pytest.mark.parametrize('name', ['mlp', 'conv'])
+def test_gated_units_halve_every_layer(name):
+    wide = {'hidden': (12, 10)} if name == 'mlp' else {'channels': (4, 6), 'hidden': 10}
+    kit = image_kit(name, **wide, activation='gated', critic={'activation': 'gated'})
+    key, x = jax.random.key(0), draw((4, 8, 8, 1))
+    assert kit.features == 5
+    enc, gen, critic = kit.encoder(), kit.gen(norm=True), kit.critic(norm=True)
+    assert enc.apply(enc.init(key), {'x': x}).last.shape == (4, 5)
+    params, stats = gen.init(key)
+    assert gen.apply(params, stats, draw((4, Z)), train=True)[0].shape == x.shape
+    assert critic.apply(critic.init(key), x).shape == (4,)
+    value = jnp.concatenate([jnp.full((3, 2), .7), jnp.zeros((3, 2))], -1)
+    np.testing.assert_allclose(common.gated(value), np.full((3, 2), np.tanh(.7) / 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'generator': {'widths': (3,)}}, "unknown key of kit.generator 'widths'"),
+    ({'critic': {'name': 'lstm'}}, "unknown kit.critic.name 'lstm'"),
+    ({'generator': {'name': 'conv', 'kernel': 5}}, 'kernel=5'),
+    ({'generator': {'activation': 'rellu'}}, "activation 'rellu' is unknown"),
+    ({'critic': {'activation': 'gated'}}, "5 units are odd"),
+])
+def test_a_network_that_cannot_be_is_one_line(options, message):
+    kit = image_kit('mlp', **options)
+    with pytest.raises(UserError, match=message) as raised:
+        jax.eval_shape(lambda: (kit.gen().init(jax.random.key(0)),
+                                kit.critic().init(jax.random.key(0))))
+    assert '\n' not in str(raised.value)
+
+
+def test_no_convolutions_of_points():
+    kit = networks.build({'x': schema.vector(2)}, {
+        'name': 'mlp', 'latent': 2, 'hidden': (4,), 'generator': {'name': 'conv'}})
+    with pytest.raises(UserError, match="kit.generator.name='conv' is for images"):
+        kit.gen()
+    bare = networks.build({'x': schema.image((8, 8, 1))}, {
+        'name': 'conv', 'latent': 2, 'critic': {'name': 'mlp'}})
+    with pytest.raises(UserError, match='give hidden'):
+        bare.critic()

@@ -193,22 +193,21 @@ IMAGES: Rows = {
     'aae_heads': row('AAE, {clusters} cluster heads, {kit[latent]}-D', 'aae_heads', CODE_GAME,
                      options(clusters=16), overrides(kit=dict(latent=2))),
     # games
-    'gan_minmax': row('GAN, min-max', 'gan_minmax', GAME),
+    'gan_minmax': row('GAN, min-max (f-GAN, JS)', 'gan_minmax', GAME),
     'gan': row('GAN, non-saturating', 'gan', GAME),
     'dcgan': row('DCGAN', 'dcgan', GAME),
     'f_gan_kl': row('f-GAN, KL', 'f_gan_kl', GAME),
     'f_gan_reverse_kl': row('f-GAN, reverse KL', 'f_gan_reverse_kl', GAME),
     'f_gan_pearson': row('f-GAN, Pearson', 'f_gan_pearson', GAME),
     'f_gan_hellinger': row('f-GAN, squared Hellinger', 'f_gan_hellinger', GAME),
-    'f_gan_js': row('f-GAN, Jensen-Shannon', 'f_gan_js', GAME),
-    'f_gan_gan': row('f-GAN, GAN', 'f_gan_gan', GAME),
-    'wgan': row('WGAN (clipping)', 'wgan', hp(clip=.01), last(name='rmsprop', lr=5e-5)),
-    'wgan_gp': row('WGAN-GP', 'wgan_gp', hp(penalty=10.), last(lr=2e-4, b1=.5, b2=.9)),
+    'wgan': row('WGAN (clipping)', 'wgan', hp(clip=.01),
+                last(name='rmsprop', lr=5e-5, decay=.99)),
+    'wgan_gp': row('WGAN-GP', 'wgan_gp', hp(penalty=10.), last(lr=1e-4, b1=.5, b2=.9)),
     'lsgan': row('LSGAN', 'lsgan', GAME),
     'ebgan': row('EBGAN', 'ebgan', hp(margin=.1), GAME),      # mean squared error per pixel
     'ebgan_pt': row('EBGAN + pulling away', 'ebgan_pt', hp(margin=.1), GAME),
-    'began': row('BEGAN', 'began', hp(lambda_k=1e-3, gamma=.5), GAME),
-    'infogan': row('InfoGAN', 'infogan', hp(critic_lr=2e-4), GAME),
+    'began': row('BEGAN', 'began', hp(lambda_k=1e-3, gamma=.5), last(lr=8e-5)),
+    'infogan': row('InfoGAN', 'infogan', hp(critic_lr=2e-4), last(lr=1e-3, b1=.5)),
     # moments
     'gmmn': row('GMMN', 'gmmn', last()),
     'gmmn_ae': row('GMMN + AE', 'gmmn_ae', last()),
@@ -225,7 +224,7 @@ CONDITIONAL: Rows = {
 # rows of IMAGES that are changed together
 ADVERSARIAL_AES = 'aae aae_supervised aae_semi aae_cluster aae_heads'
 GAMES = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '
-         'f_gan_js f_gan_gan wgan_gp lsgan ebgan ebgan_pt began infogan')
+         'wgan_gp lsgan ebgan ebgan_pt began infogan')
 LIKELIHOODS = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_vae mog_vae '
                'flow_prior bn_vae fb vmf_vae p_vae')
 

@@ -63,6 +63,10 @@ def ebgan(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 's
           noise: str = 'normal', norm: bool = False) -> Method:
     """Energy-based GAN: the critic is an autoencoder, which should fail on samples.
 
+    At an equilibrium the data's energy is at most the margin. In a short run the critic has not
+    come so far, and a margin above its error makes the game unstable: try it on validation
+    data, and the weight of the pulling-away term, whose unit the energy does not share.
+
     Hyperparameters:
       margin, pulling.
 
@@ -116,13 +120,17 @@ def began(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'a
     """Boundary equilibrium GAN: an autoencoder as a critic, whose push against samples is
     controlled.
 
+    It matches errors, not samples: a single sample of the right error is an equilibrium too.
+
     Hyperparameters:
       gamma, lambda_k.
 
     Args:
       kit: `encoder`, `head` and `gen` are used.
       recipe: the protocol.
-      code: width of the critic's code; None is Z, as in the paper.
+      code: width of the critic's code; None is Z, as in the paper. It must be a bottleneck: of
+        as many dimensions as the data, every error goes to 0, k stays there, and samples are
+        one point.
       energy: 'absolute', the error per pixel, or 'squared', the paper's other choice: where
         most pixels are black, an autoencoder of small absolute error may leave the strokes out.
       noise: 'normal' or 'uniform'.

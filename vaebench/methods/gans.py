@@ -23,6 +23,8 @@ def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = '
     """Generative adversarial network; with batch normalization and uniform noise the recipe
     called DCGAN.
 
+    Its two forms are those of the f-GAN of 'gan', term for term, and of 'js', but for log 2.
+
     Args:
       kit: `gen` and `critic` are used.
       recipe: the protocol.
@@ -38,8 +40,9 @@ def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = '
       generator: minimize softplus(-D(G(z))) (nonsaturating) or -softplus(D(G(z))) (minmax)
 
     Deviations:
-      Images lie in [0, 1]; DCGAN's paper has a tanh generator of [-1, 1], and weights that
-      start from N(0, 0.02^2). Its layers are the table's networks, with batch normalization.
+      Images lie in [0, 1]; DCGAN's paper has a tanh generator of [-1, 1]. Its layers are the
+      table's networks, with batch normalization; its weights start from N(0, 0.02^2) where the
+      kit's `generator` and `critic` say so.
 
     References:
       Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv:1406.2661.
@@ -52,8 +55,11 @@ def gan(kit: Kit, recipe: Recipe, *, form: str = 'nonsaturating', noise: str = '
 
 
 def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minmax',
-          noise: str = 'normal') -> Method:
+          noise: str = 'normal', norm: bool = False) -> Method:
     """GAN that minimizes a lower bound of an f-divergence D_f(data || samples).
+
+    Of 'gan' and 'js' both losses are those of the GAN, of either form, but for a constant: they
+    train the same networks, and no table shows them beside it.
 
     Args:
       kit: `gen` and `critic` are used.
@@ -62,6 +68,7 @@ def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minm
       form: 'minmax', in which the generator minimizes the bound, or 'nonsaturating', in which
         it maximizes the activation of its samples' scores: the paper's practical variant.
       noise: 'normal' or 'uniform'.
+      norm: whether generator and critic are batch-normalized, data and samples apart.
 
     Returns:
       A `Method`; aux 'bound' is the critic's estimate of the divergence, nats where that has a
@@ -93,7 +100,7 @@ def f_gan(kit: Kit, recipe: Recipe, *, divergence: str = 'kl', form: str = 'minm
     }
     return two_player_gan(kit, recipe,
                           lambda real, fake: -fdivergence.bound(chosen, real, fake),
-                          pulls[form], estimate='bound', noise=noise)
+                          pulls[form], estimate='bound', noise=noise, norm=norm)
 
 
 def lsgan(kit: Kit, recipe: Recipe, *, targets: tuple[float, float, float] = (0., 1., 1.),

@@ -8,26 +8,67 @@ import jax
 import jax.numpy as jnp
 
 from vaebench.core import Batch, Context, Features, Net
+from vaebench.errors import UserError
 from vaebench.ops import sampling
 from vaebench.schema import Schema, field, of_kind
 
 # values come from `initializer`; modules only declare shapes
 zeros = nn.initializers.zeros
+
+
+def gated(x: jax.Array) -> jax.Array:
+    """Multiplies the tanh of half of the units by the sigmoid of the other half.
+
+    Args:
+      x: [..., 2 n].
+
+    Returns:
+      [..., n]: a layer that is followed by it needs twice the units.
+
+    Raises:
+      UserError: the number of units is odd.
+
+    >>> gated(jnp.array([9., 0.])).round(2).tolist()
+    [0.5]
+    """
+    if x.shape[-1] % 2:
+        raise UserError(f"activation 'gated' halves a layer: {x.shape[-1]} units are odd")
+    signal, gate = jnp.split(x, 2, axis=-1)
+    return jnp.tanh(signal) * jax.nn.sigmoid(gate)
+
+
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2),
     'linear': lambda x: x,
     'tanh': jnp.tanh,
+    'gated': gated,
 }
 Path = tuple[str, ...]
 """Where a parameter stands in its tree."""
 Shapes = Mapping[Path, tuple[int, ...]]
 Rule = Callable[[Path, Shapes], float]
-"""(path, shapes of all) -> bound of the parameter's uniform law."""
+"""(path, shapes of all) -> what the parameter's law, on [-1, 1] or normal, is multiplied by."""
+Law = Callable[[jax.Array, tuple[int, ...]], jax.Array]
+"""(key, shape) -> draws, before a `Rule` scales them."""
+
+
+def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Law: uniform on [-1, 1]."""
+    return jax.random.uniform(key, shape, minval=-1.)
 
 
 def activation(name: str) -> Callable[[jax.Array], jax.Array]:
-    """Finds an elementwise function: 'leaky_relu' has slope 0.2, the rest is jax.nn's."""
-    return ACTIVATIONS.get(name) or getattr(jax.nn, name)
+    """Finds what follows a layer: 'leaky_relu' has slope 0.2, 'gated' is `gated`, the rest is
+    jax.nn's.
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    found: Any = ACTIVATIONS.get(name) or getattr(jax.nn, name, None)
+    if found is None:
+        raise UserError(f'activation {name!r} is unknown: choose {", ".join(ACTIVATIONS)}, or '
+                        "a function of jax.nn such as 'relu'")
+    return found
 
 
 def constant(scale: float) -> Rule:
@@ -48,8 +89,9 @@ def torch_linear(path: Path, shapes: Shapes) -> float:
     return math.prod(shapes[(*path[:-1], 'kernel')][:-1]) ** -.5
 
 
-def initializer(module: nn.Module, rule: Rule, *args: Any) -> Callable[[jax.Array], Any]:
-    """Makes parameters of a linen module from one flat uniform draw.
+def initializer(module: nn.Module, rule: Rule, *args: Any,
+                law: Law = uniform) -> Callable[[jax.Array], Any]:
+    """Makes parameters of a linen module from one flat draw.
 
     A dozen draws would cost seconds of compilation.
 
@@ -57,6 +99,7 @@ def initializer(module: nn.Module, rule: Rule, *args: Any) -> Callable[[jax.Arra
       module: a linen module whose only collection is 'params'.
       rule: see `Rule`.
       *args: inputs that `module` can be traced with; only their shapes matter.
+      law: of the draw, which `rule` scales.
 
     Returns:
       Function key -> params.
@@ -69,7 +112,7 @@ def initializer(module: nn.Module, rule: Rule, *args: Any) -> Callable[[jax.Arra
         made: Any = jax.eval_shape(lambda: module.init(jax.random.key(0), *args))
         leaves, treedef = jax.tree_util.tree_flatten_with_path(made['params'])
         shapes = {tuple(k.key for k in path): leaf.shape for path, leaf in leaves}
-        draw = jax.random.uniform(key, (sum(map(math.prod, shapes.values())),), minval=-1.)
+        draw = law(key, (sum(map(math.prod, shapes.values())),))
         out, start = [], 0
         for path, shape in shapes.items():
             size = math.prod(shape)

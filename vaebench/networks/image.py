@@ -1,13 +1,14 @@
 """The image kits: fully connected and convolutional networks for images and points."""
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from vaebench.core import Batch, Kit, Net, StatNet, derive
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
 from vaebench.networks import common
 from vaebench.networks.image_layers import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
 from vaebench.networks.likelihoods import LIKELIHOODS, observe
@@ -17,6 +18,23 @@ from vaebench.schema import Schema, field
 def unit(path: common.Path, shapes: common.Shapes) -> float:
     """Rule: `common.torch_linear`, but a `Norm` starts as plain normalization."""
     return 0. if path[-1] in ('gain', 'shift') else common.torch_linear(path, shapes)
+
+
+def start(module: nn.Module, std: float | None, *args: Any) -> Callable[[jax.Array], Any]:
+    """Makes the parameters of a generator or a critic.
+
+    Args:
+      module: a linen module.
+      std: standard deviation of weights and gains, biases start from 0; None for `unit`.
+      *args: inputs that `module` can be traced with.
+
+    Returns:
+      Function key -> params.
+    """
+    if std is None:
+        return common.initializer(module, unit, *args)
+    return common.initializer(module, common.by_name(0., kernel=std, gain=std), *args,
+                              law=jax.random.normal)
 
 
 def corrupt(key: jax.Array, batch: Batch, rate: float | jax.Array) -> dict[str, Any]:
@@ -54,26 +72,28 @@ def pseudo(params: Any, batch: Batch, key: jax.Array, k: int) -> dict[str, jax.A
     return {'x': common.jitter_repeats(derive(key, 1), batch['x'][rows], again)}
 
 
-def generator(make: Callable[[bool], nn.Module], latent: int, bounded: bool) -> StatNet:
+def generator(make: Callable[[bool], nn.Module], latent: int, bounded: bool,
+              std: float | None = None) -> StatNet:
     """Makes a `StatNet` (z [B, Z]) -> x.
 
     Args:
       make: (train) -> linen module of latents.
       latent: Z.
       bounded: whether x lies in [0, 1], or anywhere.
+      std: see `start`.
 
     Returns:
       A `StatNet`; its stats are {} where nothing is normalized.
     """
-    init = common.initializer(make(False), unit, jnp.zeros((1, latent)))
+    z = jnp.zeros((1, latent))
+    first = start(make(False), std, z)
 
-    def start(key):
-        z = jnp.zeros((1, latent))
+    def init(key):
         shapes: Any = jax.eval_shape(lambda: make(False).init(jax.random.key(0), z))
         stats = shapes.get('stats', {})
         full = jax.tree_util.tree_map_with_path(
             lambda path, x: jnp.full(x.shape, float(path[-1].key == 'var'), x.dtype), stats)
-        return init(key), full
+        return first(key), full
 
     def apply(params, stats, z, weight=None, train=False):
         made: Any = make(train).apply({'params': params, 'stats': stats}, z, weight,
@@ -81,10 +101,10 @@ def generator(make: Callable[[bool], nn.Module], latent: int, bounded: bool) -> 
         x, new = made
         return (jax.nn.sigmoid(x) if bounded else x), (new.get('stats', {}) if train else stats)
 
-    return StatNet(start, apply)
+    return StatNet(init, apply)
 
 
-def scorer(module: nn.Module, blank: jax.Array, flat: bool) -> Net:
+def scorer(module: nn.Module, blank: jax.Array, flat: bool, std: float | None = None) -> Net:
     """Makes a critic `Net` (x [B, ...], weight=None) -> [B] if `flat`, else [B, n_out].
 
     It normalizes by the moments of the batch.
@@ -93,30 +113,103 @@ def scorer(module: nn.Module, blank: jax.Array, flat: bool) -> Net:
       module: linen module of images.
       blank: [1, ...] for its shapes.
       flat: whether its one output is a number.
+      std: see `start`.
     """
     def apply(params, x, weight=None, key=None):
         made: Any = module.apply({'params': params}, x, weight, mutable=['stats'])
         return made[0][..., 0] if flat else made[0]
 
-    return Net(common.initializer(module, unit, blank), apply)
+    return Net(start(module, std, blank), apply)
 
 
-def image_kit(schema: Schema, config: Mapping[str, Any], down: Callable[..., nn.Module],
-              up: Callable[..., nn.Module], features: int) -> Kit:
-    """Makes a kit of an encoder and a decoder.
+class Layers(NamedTuple):
+    """The modules of one sort of network."""
+    down: Callable[..., nn.Module]     # (n_out, norm=False) -> of images
+    up: Callable[..., nn.Module]       # (shape, norm=False, train=False) -> of latents
+
+
+def mlp_layers(config: Mapping[str, Any]) -> Layers:
+    """Fully connected `Layers`: config has hidden, from the image inwards, and activation.
+
+    Raises:
+      UserError: there is no `hidden`.
+    """
+    if 'hidden' not in config:
+        raise UserError('an mlp has no default widths: give hidden, such as (256,)')
+    hidden, act = tuple(config['hidden']), config.get('activation', 'relu')
+    return Layers(functools.partial(MlpEncoder, hidden, act),
+                  functools.partial(MlpDecoder, hidden[::-1], act))
+
+
+def conv_layers(config: Mapping[str, Any]) -> Layers:
+    """Convolutional `Layers`: config has channels, kernel, hidden and activation, see `conv`.
+
+    Raises:
+      UserError: `kernel` is neither 3 nor 4.
+    """
+    channels, kernel = tuple(config.get('channels', (32, 64))), config.get('kernel', 3)
+    hidden, act = config.get('hidden', 128), config.get('activation', 'relu')
+    if kernel not in (3, 4):
+        raise UserError(f'kernel={kernel}: convolutions have 3 or 4 pixels a side')
+    return Layers(functools.partial(ConvEncoder, channels, kernel, hidden, act),
+                  functools.partial(ConvDecoder, channels, kernel, hidden, act))
+
+
+LAYERS = {'mlp': (mlp_layers, (1, 3)), 'conv': (conv_layers, (3,))}
+"""Sort of network -> what makes its layers, and how many axes an example may have."""
+OF_PART = 'name', 'channels', 'kernel', 'hidden', 'activation', 'norm', 'std'
+"""What a generator or a critic may have otherwise than its kit."""
+
+
+def part(config: Mapping[str, Any], role: str, name: str, axes: int,
+         **default: Any) -> tuple[Layers, dict[str, Any]]:
+    """Makes the layers of a kit's generator or critic.
+
+    Args:
+      config: the kit's; config[role] says what its generator or critic has otherwise. One of
+        another sort than the kit has none of the kit's sizes.
+      role: 'generator' or 'critic'.
+      name: the kit's own sort of network.
+      axes: of an example.
+      **default: goes before the kit's keys.
+
+    Returns:
+      (`Layers`, the merged config).
+
+    Raises:
+      UserError: an unknown key or sort of network, or one for other data.
+    """
+    own = {'name': name, **(config.get(role) or {})}
+    for key in own:
+        if key not in OF_PART:
+            raise unknown(f'key of kit.{role}', key, OF_PART)
+    if own['name'] not in LAYERS:
+        raise unknown(f'kit.{role}.name', own['name'], LAYERS)
+    make, fit = LAYERS[own['name']]
+    if axes not in fit:
+        raise UserError(f"kit.{role}.name={own['name']!r} is for images, and the data has none")
+    full = {**(config if own['name'] == name else {}), **default, **own}
+    return make(full), full
+
+
+def image_kit(schema: Schema, config: Mapping[str, Any], name: str) -> Kit:
+    """Makes a kit of an encoder and a decoder, a generator and a critic.
 
     Args:
       schema: 'x' is a `Field` of shape (H, W, C), or (D,) of points.
-      config: latent (Z), likelihood 'bernoulli', sigma 1.
-      down: (activation, n_out, norm=False) -> linen module of images.
-      up: (shape, norm=False, train=False) -> linen module of latents.
-      features: H, width of `down` with n_out=0.
+      config: latent (Z), likelihood 'bernoulli', sigma 1; the sizes of its `Layers`; generator
+        and critic, mappings of what these have otherwise: any of `OF_PART`. A critic's
+        activation is 'leaky_relu' unless it says so. `norm=False` normalizes none of its
+        layers, whatever a method asks; `std` starts weights from N(0, std^2) and gains from
+        N(1, std^2), biases from 0.
+      name: the kit's own sort of network, a key of `LAYERS`.
 
     Returns:
-      A `Kit`; every layer has PyTorch's default for linear layers unless a head asks otherwise.
+      A `Kit`; every layer has PyTorch's default for linear layers unless a head or `std` asks
+      otherwise.
 
     Raises:
-      UserError: there is no such likelihood.
+      UserError: there is no such likelihood, or as of `part`.
     """
     x, latent = field(schema, 'x'), config['latent']
     shape: tuple[Any, ...] = x.shape
@@ -124,25 +217,31 @@ def image_kit(schema: Schema, config: Mapping[str, Any], down: Callable[..., nn.
     if likelihood not in LIKELIHOODS:
         raise UserError(
             f'kit.likelihood={likelihood!r} is unknown: choose one of {", ".join(LIKELIHOODS)}')
-    blank = jnp.zeros((1, *shape))
+    blank, own = jnp.zeros((1, *shape)), LAYERS[name][0](config)
+    seen, _ = jax.eval_shape(own.down(0).init_with_output, jax.random.key(0), blank)
+    features = seen.shape[-1]
 
     def decoder(latent=latent):
         wide = (*shape[:-1], shape[-1] * LIKELIHOODS[likelihood])
-        return observe(up(wide), likelihood, config.get('sigma', 1.), latent)
+        return observe(own.up(wide), likelihood, config.get('sigma', 1.), latent)
 
     def gen(latent=latent, norm=False):
-        return generator(lambda train: up(shape, norm=norm, train=train), latent,
-                         x.bounds is not None)
+        layers, told = part(config, 'generator', name, len(shape))
+        norm = norm and told.get('norm', True)
+        return generator(lambda train: layers.up(shape, norm=norm, train=train), latent,
+                         x.bounds is not None, told.get('std'))
 
     def critic(n_out=None, norm=False):
-        return scorer(down('leaky_relu', n_out or 1, norm=norm), blank, n_out is None)
+        layers, told = part(config, 'critic', name, len(shape), activation='leaky_relu')
+        module = layers.down(n_out or 1, norm=norm and told.get('norm', True))
+        return scorer(module, blank, n_out is None, told.get('std'))
 
     def head(n_out, init=None, bias=None):
         rule = common.torch_linear if init in (None, 'torch') else common.constant(init)
         return common.linear(features, n_out, rule, bias is None or bias)
 
     def encoder(init=None):          # these keep PyTorch's law anyway
-        return common.image_encoder(down(config.get('activation', 'relu'), 0), shape)
+        return common.image_encoder(own.down(0), shape)
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
             'gen': gen, 'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo,
@@ -155,21 +254,13 @@ def mlp(schema: Schema, config: Mapping[str, Any]) -> Kit:
 
     Args:
       schema: see `image_kit`.
-      config: latent (Z), hidden, the encoder's widths; activation 'relu', likelihood, sigma:
-        see `image_kit`.
+      config: latent (Z), hidden, the encoder's widths; activation 'relu'; likelihood, sigma,
+        generator, critic: see `image_kit`.
 
     Returns:
       A `Kit`.
     """
-    hidden, act = tuple(config['hidden']), config.get('activation', 'relu')
-
-    def down(act, n_out, **norm):
-        return MlpEncoder(hidden, act, n_out, **norm)
-
-    def up(shape, **norm):
-        return MlpDecoder(hidden[::-1], act, shape, **norm)
-
-    return image_kit(schema, config, down, up, hidden[-1])
+    return image_kit(schema, config, 'mlp')
 
 
 def conv(schema: Schema, config: Mapping[str, Any]) -> Kit:
@@ -179,8 +270,8 @@ def conv(schema: Schema, config: Mapping[str, Any]) -> Kit:
       schema: see `image_kit`.
       config: latent (Z), channels (32, 64), one stage each; kernel 3 or 4, pixels a side: of 4
         the transposed convolution has no checkerboard, from which a critic would know it;
-        hidden 128, the linear layer's width; activation 'relu', likelihood, sigma: see
-        `image_kit`.
+        hidden 128, the linear layer's width, None for no such layer; activation 'relu';
+        likelihood, sigma, generator, critic: see `image_kit`.
 
     Returns:
       A `Kit`.
@@ -188,15 +279,4 @@ def conv(schema: Schema, config: Mapping[str, Any]) -> Kit:
     Raises:
       UserError: `kernel` is neither 3 nor 4.
     """
-    channels, kernel = tuple(config.get('channels', (32, 64))), config.get('kernel', 3)
-    hidden, act = config.get('hidden', 128), config.get('activation', 'relu')
-    if kernel not in (3, 4):
-        raise UserError(f'kernel={kernel}: convolutions have 3 or 4 pixels a side')
-
-    def down(act, n_out, **norm):
-        return ConvEncoder(channels, kernel, hidden, act, n_out, **norm)
-
-    def up(shape, **norm):
-        return ConvDecoder(channels, kernel, hidden, act, shape, **norm)
-
-    return image_kit(schema, config, down, up, hidden)
+    return image_kit(schema, config, 'conv')

@@ -167,18 +167,18 @@ def halves(shape: Sequence[int], n: int) -> list[tuple[int, int]]:
 
 
 class ConvEncoder(nn.Module):
-    """Strided convolutions, then one linear layer.
+    """Strided convolutions, then at most one linear layer.
 
     Attributes:
       channels: of every convolution.
       kernel: pixels a side, 3 or 4.
-      hidden: width of the linear layer.
+      hidden: width of the linear layer; None is none.
       activation, n_out: see `MlpEncoder`.
       norm: whether convolutions but the first are batch-normalized, in train mode.
     """
     channels: tuple[int, ...]
     kernel: int
-    hidden: int
+    hidden: int | None
     activation: str
     n_out: int = 0
     norm: bool = False
@@ -189,7 +189,9 @@ class ConvEncoder(nn.Module):
         for i, c in enumerate(self.channels):
             x = nn.Dense(c, name=f'conv{i}')(patches(x, self.kernel))
             x = act(Norm(True, name=f'norm{i}')(x, weight) if self.norm and i else x)
-        x = act(nn.Dense(self.hidden, name='dense')(x.reshape(x.shape[0], -1)))
+        x = x.reshape(x.shape[0], -1)
+        if self.hidden:
+            x = act(nn.Dense(self.hidden, name='dense')(x))
         return nn.Dense(self.n_out, name='out')(x) if self.n_out else x
 
 
@@ -204,7 +206,7 @@ class ConvDecoder(nn.Module):
     """
     channels: tuple[int, ...]
     kernel: int
-    hidden: int
+    hidden: int | None
     activation: str
     shape: tuple[int, ...]
     norm: bool = False
@@ -217,7 +219,7 @@ class ConvDecoder(nn.Module):
             return common.activation(self.activation)(x)
 
         *sizes, last = halves(self.shape, len(self.channels))
-        x = act(nn.Dense(self.hidden, name='dense')(z), 'dense')
+        x = act(nn.Dense(self.hidden, name='dense')(z), 'dense') if self.hidden else z
         x = nn.Dense(math.prod(last) * self.channels[-1], name='seed')(x)
         x = act(x.reshape(-1, *last, self.channels[-1]), 'seed')
         widths = (self.shape[-1], *self.channels[:-1])
