@@ -115,6 +115,28 @@ def one_line(text: str, most: int | None = None) -> str:
     return text[:most - 3] + '...' if most and len(text) > most else text
 
 
+def sha256(path: str | os.PathLike) -> str:
+    """Hashes the bytes of a file, in hex."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def hashes(folder: str | os.PathLike, without: str = '') -> dict[str, str]:
+    """Hashes every file of a folder, at any depth.
+
+    Args:
+      folder: where they lie.
+      without: path inside the folder of the file that is left out: the one that holds these
+        hashes.
+
+    Returns:
+      {path inside the folder: `sha256`}, sorted.
+    """
+    folder = pathlib.Path(folder)
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob('*') if p.is_file()}
+    return {name: sha256(found[name]) for name in sorted(found) if name != without}
+
+
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Writes a file whole or not at all: temporary file, fsync, rename.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from vaebench import files
 from vaebench.datasets import cache
 from vaebench.datasets.base import SPLITS, Dataset, Folder, permutation, whole
 from vaebench.datasets.image_base import cached, central_square, finish, options
@@ -94,7 +95,7 @@ def _opened(path: pathlib.Path) -> Any:
 
 def _digest(path: pathlib.Path) -> str:
     try:
-        return cache.sha256(path)
+        return files.sha256(path)
     except OSError as e:
         raise UserError(f'cannot read {path}: {e.strerror}') from e
 
