@@ -28,7 +28,8 @@ MAY = {
     'experiment': (BASE | {
         'core', 'datasets', 'engine', 'experiment', 'files', 'judges', 'methods', 'metrics', 'networks', 'ops'}, {
         'jax', 'ml_collections', 'msgspec', 'numpy'}),
-    'api': (BASE | {'core', 'engine', 'experiment', 'files', 'methods', 'networks'}, {'jax', 'numpy'}),
+    'inputs': (BASE | {'files'}, {'numpy'}),
+    'api': (BASE | {'core', 'engine', 'experiment', 'files', 'inputs', 'methods', 'networks'}, {'jax', 'numpy'}),
     'report': (BASE | {'experiment', 'files', 'methods', 'report'}, {
         'absl', 'jinja2', 'msgspec', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex',
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'threadpoolctl'}),
