@@ -142,7 +142,7 @@ def _within(name, found, dtype, bounds):
     low, high = bounds or (-math.inf, math.inf)
     least, most = (found.min(), found.max()) if found.size else (low, high)
     if least < low or most > high:
-        hint = ': divide bytes by 255' if high == 1 and 0 <= least and most <= 255 else ''
+        hint = ': divide bytes by 255' if high == 1 and least >= 0 and most <= 255 else ''
         raise UserError(f'{name} goes from {least:g} to {most:g}: give numbers from {low:g} to '
                         f'{high:g}{hint}')
     return cast
