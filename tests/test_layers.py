@@ -33,7 +33,8 @@ MAY = {
     'report': (BASE | {'experiment', 'files', 'methods', 'report'}, {
         'absl', 'jinja2', 'msgspec', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex',
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'threadpoolctl'}),
-    'cli': ({*BASE, 'experiment', 'files', 'report'}, {'absl', 'jax', 'ml_collections', 'rich'}),
+    'console': ({'files'}, {'rich'}),
+    'cli': ({*BASE, 'console', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
     '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it

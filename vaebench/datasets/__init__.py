@@ -18,6 +18,7 @@ from vaebench.datasets import (
     toy_points,
 )
 from vaebench.datasets.base import (
+    SPLITS,
     Dataset,
     Folder,
     buckets,
@@ -30,7 +31,7 @@ from vaebench.datasets.base import (
 )
 from vaebench.errors import UserError, unknown
 
-__all__ = ['DATASETS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint',
+__all__ = ['DATASETS', 'SPLITS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint',
            'image_dataset', 'load', 'names', 'points_dataset', 'text_dataset']
 
 GROUP = 'vaebench.datasets'
