@@ -34,6 +34,7 @@ MAY = {
         'absl', 'jinja2', 'msgspec', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex',
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'threadpoolctl'}),
     'console': ({'files'}, {'rich'}),
+    'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
     'cli': ({*BASE, 'console', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
     '__init__': ({'api', 'errors'}, set()),
 }

@@ -14,7 +14,7 @@ from vaebench import core, inputs, networks, schema
 from vaebench.engine import checkpoint
 from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
-from vaebench.experiment import results
+from vaebench.experiment import machine, results
 from vaebench.experiment.records import Result
 from vaebench.methods.build import build
 from vaebench.networks.generate import UNKNOWN
@@ -185,6 +185,7 @@ def load(cell: str | os.PathLike) -> Model:
         missing here.
     """
     path = _path(cell)
+    machine.check_devices()
     result = results.read(path)
     folder = path.parent.parent / 'models' / f'{result.row}.s{result.seed}.{result.train_hash}'
     made = {}

@@ -28,8 +28,6 @@ Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in
 128 + n stopped by signal n.
 """
 CELLS_FAILED, BAD_INPUT = 1, 2
-FILTERS = 'rows', 'only_seeds'
-"""Keys that say what of the tables to train now."""
 QUOTES = '\'"'
 
 
@@ -142,8 +140,6 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     tables = table.tables(config, given)
     workdir = files.user_path(args.workdir or pathlib.Path('runs') / config['name'])
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
-    unfiltered = {k: v for k, v in given.items() if k not in FILTERS}
-    every = table.tables({**config, **dict.fromkeys(FILTERS, '')}, unfiltered)
     if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
         _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
     progress = console.Progress()
@@ -159,7 +155,7 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
                         _list_cells(runner)
                 return 0
             progress.total = work.ready(runners)
-            ends = work.run(runners, {t.name: t for t in every})
+            ends = work.run(runners, work.everything(config, given))
     except work.OutOfTime:
         _say('time is up: the same command goes on')
         return 128 + stopped[0] if stopped else 0

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from vaebench.files import one_line
 
@@ -83,12 +83,18 @@ def _duration(seconds):
     return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
 
 
-class Stopped(list):
-    """The signals that came: one, since a second ends the process."""
+def _exit(number: int) -> None:
+    os._exit(128 + number)
 
-    def __init__(self):
+
+class Stopped(list):
+    """The signals that came: one, since a second ends the process, unless `again` says what it
+    does.
+    """
+
+    def __init__(self, again: Callable[[int], None] = _exit):
         super().__init__()
-        self._at_once = False
+        self._again, self._at_once = again, False
 
     def __call__(self, number: int, frame: object) -> None:
         """Hears a signal.
@@ -97,7 +103,7 @@ class Stopped(list):
           KeyboardInterrupt: the work under way looks nowhere whether it should stop.
         """
         if self:
-            os._exit(128 + number)
+            self._again(number)
         self.append(number)
         os.write(2, b'vaebench: stopping; once more stops at once\n')
         if self._at_once:
@@ -119,15 +125,26 @@ class Stopped(list):
 
 
 @contextlib.contextmanager
-def signals() -> Iterator[Stopped]:
-    """Yields a list that the first signal is put into; a second one ends the process."""
-    stopped = Stopped()
+def signals(numbers: Sequence[int] = SIGNALS,
+            again: Callable[[int], None] = _exit) -> Iterator[Stopped]:
+    """Catches signals; afterwards their handlers are as before, however the block ends.
+
+    Args:
+      numbers: of the signals.
+      again: called with the number of a signal that follows another; it ends the process, or
+        raises.
+
+    Yields:
+      A list that the first signal is put into.
+    """
+    stopped = Stopped(again)
     if threading.current_thread() is not threading.main_thread():     # which alone has signals
         yield stopped
         return
-    before = {number: signal.signal(number, stopped) for number in SIGNALS}
+    before = {number: signal.signal(number, stopped) for number in numbers}
     try:
         yield stopped
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None is one that Python has not set
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

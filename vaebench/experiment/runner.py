@@ -175,7 +175,7 @@ class Runner(Prepared):
             row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
             row.config['save_every'], self.deadline, stage, self.stop,
             training.progress(self.report, self.finished, row.label, trainer.method),
-            lambda epoch: training.log(logs, epoch))
+            lambda epoch: training.log(logs, epoch), self.say)
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds

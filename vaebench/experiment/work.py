@@ -10,10 +10,27 @@ from vaebench.experiment import results
 from vaebench.experiment.cells import manifest
 from vaebench.experiment.prepared import refuse
 from vaebench.experiment.runner import Runner
-from vaebench.experiment.table import Table
+from vaebench.experiment.table import Table, tables
 
 End = dict[str, Any]
 """How a table ended: see `Runner.run`."""
+
+
+FILTERS = 'rows', 'only_seeds'
+"""Keys that say what of the tables to train now."""
+
+
+def everything(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Table]:
+    """Reads the tables of a config without a filter.
+
+    Args:
+      config, given: see `table.tables`.
+
+    Returns:
+      {name: table}.
+    """
+    given = {k: v for k, v in given.items() if k not in FILTERS}
+    return {t.name: t for t in tables({**config, **dict.fromkeys(FILTERS, '')}, given)}
 
 
 def ready(runners: Sequence[Runner]) -> int:
