@@ -1,6 +1,8 @@
 """What is stored is what is read: hashes, the checkpoint before, causes, a full disk."""
 import asyncio
+import resource
 import shutil
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -108,10 +110,26 @@ def test_checkpoints_of_earlier_versions_have_no_hashes(folder):
 def test_a_full_disk_is_met_before_anything_is_written(folder, monkeypatch, capfd):
     before = stored(folder)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: (2**30, 2**30 - 1000, 1000))
-    with pytest.raises(UserError, match='No space left on device: 0.3 MiB are needed, 0.0 are '
-                                        'free; free some space'):
+    with pytest.raises(UserError, match='no room: 0.3 MiB are needed, 0.0 are free; free some space'):
         checkpoint.save(folder, TREE, {})
     assert stored(folder) == before and not capfd.readouterr().err
+
+
+def test_a_write_that_fails_is_one_line_and_leaves_nothing(folder, capfd, monkeypatch):
+    before, heard = stored(folder), []
+    hook = lambda unraisable: heard.append(str(unraisable.exc_value))
+    monkeypatch.setattr(sys, 'unraisablehook', hook)
+    large = {i: jnp.full(20_000, float(i)) + jax.random.uniform(jax.random.key(i), (20_000,))
+             for i in range(12)}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))       # bytes of a file
+    try:
+        with pytest.raises(UserError, match='cannot write the checkpoint .*; free some space'):
+            checkpoint.save(folder, large, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert stored(folder) == before and sys.unraisablehook is hook
+    assert not heard and not capfd.readouterr().err
 
 
 def test_inside_a_running_event_loop(folder):

@@ -111,8 +111,8 @@ def state():
     settings = [getattr(jax.config, name) for name in (
         'jax_debug_nans', 'jax_enable_x64', 'jax_compilation_cache_dir')]
     return ([signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)], settings,
-            sorted(flags.FLAGS), sys.argv[:], pathlib.Path.cwd(), warnings.showwarning,
-            dict(os.environ))
+            flags.FLAGS.is_parsed(), {'config', 'workdir'} & set(flags.FLAGS), sys.argv[:],
+            pathlib.Path.cwd(), warnings.showwarning, dict(os.environ))
 
 
 def test_an_interrupt_saves_and_the_same_call_goes_on(trained, tmp_path, capfd):

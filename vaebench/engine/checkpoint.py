@@ -4,12 +4,15 @@ A tree is stored as its list of leaves: the reader knows the structure, and any 
 empty or nested, survives. The hashes of all files are stored with them, and compared before
 anything is read: a damaged checkpoint is passed over for the one before it.
 """
+import contextlib
 import errno
 import json
 import logging
 import os
 import pathlib
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,6 +26,7 @@ from vaebench.errors import UserError
 T = TypeVar('T')
 MANIFEST = 'sha256.json'
 OVERHEAD = 2**18       # bytes of a checkpoint's files besides its arrays, roughly
+LATE = .1              # seconds in which they end that were under way when one failed
 
 
 class DamagedError(UserError):
@@ -42,6 +46,9 @@ def _orbax():
 
 def _line(error):
     """The first line of what a library had to say, or else the name of its error."""
+    full = os.strerror(errno.ENOSPC)
+    if full in str(error):                  # behind names of temporary files
+        return full
     text = getattr(error, 'strerror', None) or str(error).strip().split('\n')[0][:200]
     return text or type(error).__name__
 
@@ -93,14 +100,35 @@ def _check_room(folder, wanted):
     """Refuses what cannot fit: a library below that meets a full disk says so in many words."""
     total, _, free = shutil.disk_usage(folder)
     if total and free < wanted:             # some network drives know neither
-        raise OSError(errno.ENOSPC, f'{os.strerror(errno.ENOSPC)}: {wanted / 2**20:.1f} MiB '
-                      f'are needed, {free / 2**20:.1f} are free')
+        raise OSError(errno.ENOSPC, f'no room: {wanted / 2**20:.1f} MiB are needed, '
+                      f'{free / 2**20:.1f} are free')
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps tracebacks off stderr when one of many reads or writes fails: each of the others
+    finds that the loop which waited for it is closed.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable):
+        if str(unraisable.exc_value) != 'Event loop is closed':
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    except Exception:
+        time.sleep(LATE)
+        raise
+    finally:
+        sys.unraisablehook = before
 
 
 def _write(path, leaves, host):
     ocp = _orbax()
     named = {f'{i:05d}': x for i, x in enumerate(leaves)}
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(path, args=ocp.args.Composite(             # an empty tree is refused
             leaves=ocp.args.StandardSave({'count': np.array([len(leaves)]), **named}),
             host=ocp.args.JsonSave({**host, 'leaves': len(leaves)})))
@@ -208,7 +236,8 @@ def _damage(path: pathlib.Path, ignored: str) -> str | None:
 def _readable(path, read):
     """`read(path)`; what it cannot read is no fault of files that are as they were written."""
     try:
-        return read(path)
+        with _quiet():
+            return read(path)
     except UserError:
         raise
     except Exception as error:
