@@ -244,7 +244,7 @@ def test_failed_preparation_leaves_nothing(tmp_path):
 
 def test_cache_that_cannot_be(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(UserError, match='cannot prepare data .* --cache_dir'):
+    with pytest.raises(UserError, match='cannot prepare data .* set XDG_CACHE_HOME'):
         datasets.load('text_dir', data_dir=folder(tmp_path / 'data'), cache_dir=tmp_path / 'file')
 
 
