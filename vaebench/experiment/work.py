@@ -14,6 +14,7 @@ from vaebench.experiment.table import Table
 
 End = dict[str, Any]
 """How a table ended: see `Runner.run`."""
+OUT: End = {'busy': [], 'broken': [], 'out': True}
 
 
 def ready(runners: Sequence[Runner]) -> int:
@@ -59,7 +60,7 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
                 break
         describe(runners, everything)
     except OutOfTime:                  # while another process wrote the manifest
-        ends.append({'busy': [], 'broken': [], 'out': True})
+        ends.append(OUT)
     return ends
 
 
