@@ -96,7 +96,6 @@ def _odd(error: Exception) -> str:
 def _list_cells(runner) -> None:
     """The dry run: one line per cell, then the sum."""
     cells = runner.plan()
-    runner.announce()
     wide = max(len(c['row']) for c in cells)
     for c in cells:
         need = ''
@@ -149,16 +148,15 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
                                       stop=lambda: bool(stopped), report=progress,
                                       interruptible=stopped.interruptible, say=_say,
                                       finished=progress.finished) for t in tables]
+            progress.total = work.ready(runners)
             if args.dry_run:
                 with stopped.interruptible():
                     for runner in runners:
                         _list_cells(runner)
-                return 0
-            progress.total = work.ready(runners)
+                return CELLS_FAILED if any(runner.check() for runner in runners) else 0
             ends = work.run(runners, work.everything(config, given))
     except work.OutOfTime:
-        _say('time is up: the same command goes on')
-        return 128 + stopped[0] if stopped else 0
+        ends = [work.OUT]
     finally:
         progress.close()
     return _tell(runners, ends, stopped, workdir)
@@ -224,7 +222,7 @@ def _code(argv: Sequence[str], alone: bool) -> int:
         return BAD_INPUT
 
 
-def _said(error: BaseException) -> str:
+def _said(error: UserError | OSError | SystemExit) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, SystemExit):

@@ -20,9 +20,9 @@ MANIFEST = 'manifest.json'
 def cache_folder(cache_dir: Folder = None) -> pathlib.Path:
     """`cache_dir`, or the default folder for prepared files."""
     if cache_dir is not None:
-        return pathlib.Path(cache_dir).expanduser()
+        return files.user_path(cache_dir)
     home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return pathlib.Path(home).expanduser() / 'vaebench' / 'data'
+    return files.user_path(home) / 'vaebench' / 'data'
 
 
 def key(*what: Any) -> str:
@@ -85,5 +85,5 @@ def prepared(folder: pathlib.Path, write: Callable[[pathlib.Path], None]) -> pat
                 raise
     except (OSError, RuntimeError) as e:    # array_record reports a full disk by the latter
         raise UserError(f'cannot prepare data in {folder.parent} ({str(e).splitlines()[0]}): '
-                        'make room there, or name another folder with --cache_dir') from e
+                        'make room there, or set XDG_CACHE_HOME to another folder') from e
     return folder

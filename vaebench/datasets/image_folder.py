@@ -11,6 +11,7 @@ from vaebench.datasets.base import SPLITS, Dataset, Folder, permutation, whole
 from vaebench.datasets.image_base import cached, central_square, finish, options
 from vaebench.datasets.source_files import cause, label_order
 from vaebench.errors import UserError
+from vaebench.files import user_path
 
 SUFFIXES = '.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'
 Listed = list[tuple[pathlib.Path, str | None]]
@@ -46,7 +47,7 @@ def _own(data_dir: Folder) -> dict[str, Listed]:
     if data_dir is None:
         raise UserError("dataset 'image_dir' is read from files: name the folder of pictures "
                         'with --data_dir')
-    folder = pathlib.Path(data_dir).expanduser()
+    folder = user_path(data_dir)
     if not folder.is_dir():
         raise UserError(f'no folder {folder}: --data_dir must hold pictures')
     given = [s for s in SPLITS if (folder / s).is_dir()]

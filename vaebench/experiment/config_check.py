@@ -72,7 +72,7 @@ def _check_value(name: str, value: Any, f: dataclasses.Field, where: str) -> Non
         _check_form(name, value, f.metadata['form'], where)
     if isinstance(value, tuple | list):
         _check_names(name, value, where)
-    if schema := schema_of(f):
+    elif schema := schema_of(f):
         _check(value, schema, f'{name}.', where)
 
 

@@ -32,7 +32,7 @@ def check_devices() -> None:
     try:
         jax.devices()
     except Exception as error:              # an AssertionError without a word among them
-        asked = jax.config.jax_platforms
+        asked = _asked()
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         if not asked:
             raise UserError(f'JAX finds no device: {said}') from error
@@ -41,10 +41,16 @@ def check_devices() -> None:
                         'accelerator (cuda13, cuda12 or tpu)') from error
 
 
+def _asked() -> str | None:
+    """What JAX_PLATFORMS, or a program, has asked JAX for."""
+    import jax
+    return getattr(jax.config, 'jax_platforms', None)
+
+
 def _found() -> str:
     """The platforms that JAX finds when nothing is asked for."""
     import jax
-    asked = jax.config.jax_platforms
+    asked = _asked()
     level = logging.getLogger('jax').level
     logging.getLogger('jax').setLevel(logging.CRITICAL)
     try:

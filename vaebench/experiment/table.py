@@ -91,6 +91,7 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
             seeds = shared.get('seeds', sub['seeds'])
             found.append(_table({**sub, 'rows': ','.join(rows), 'seeds': seeds,
                                  'only_seeds': config['only_seeds']}, own))
+    _check_cells(found)
     return found
 
 
@@ -104,6 +105,17 @@ def _check_parts(parts: Mapping[str, Any]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f'two tables have the name {name}: give each its own')
+
+
+def _check_cells(found: list[Table]) -> None:
+    """Refuses rows that two tables have alike: they would share one result file."""
+    owner = {}
+    for table in found:
+        for row in table.rows:
+            first = owner.setdefault((row.name, row.config_hash), table.name)
+            if first != table.name:
+                raise UserError(f'row {row.name} is the same in the tables {first} and '
+                                f'{table.name}: leave it out of one')
 
 
 def _table(config: Mapping[str, Any], given: Mapping[str, Any]) -> Table:

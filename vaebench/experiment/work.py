@@ -14,6 +14,7 @@ from vaebench.experiment.table import Table, tables
 
 End = dict[str, Any]
 """How a table ended: see `Runner.run`."""
+OUT: End = {'busy': [], 'broken': [], 'out': True}
 
 
 FILTERS = 'rows', 'only_seeds'
@@ -76,7 +77,7 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
                 break
         describe(runners, everything)
     except OutOfTime:                  # while another process wrote the manifest
-        ends.append({'busy': [], 'broken': [], 'out': True})
+        ends.append(OUT)
     return ends
 
 
