@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_engine import HP, number, same
 
-from vaebench import files
-from vaebench.engine import checkpoint
+from vaebench import core, files
+from vaebench.engine import checkpoint, loop
 from vaebench.engine.stages import Stage
 from vaebench.errors import UserError
 
@@ -59,8 +60,8 @@ def test_one_bit_of_any_file_gives_the_checkpoint_before_and_says_so(folder, tmp
 
 
 def test_without_another_the_advice_is_to_delete_the_folder(folder):
-    for number in (1, 2):
-        flip(max(stored(folder / str(number) / 'leaves'), key=lambda p: p.stat().st_size))
+    for name in '12':
+        flip(max(stored(folder / name / 'leaves'), key=lambda p: p.stat().st_size))
     with pytest.raises(checkpoint.DamagedError, match='c is damaged .2/leaves/.* not as it was '
                                                       'written.; delete that folder to train'):
         checkpoint.restore(folder, like)
@@ -148,3 +149,18 @@ def test_a_damaged_stage_is_written_anew(tmp_path):
     assert stage.load(like(None)) is None
     stage.store(TREE, {'n': 2})
     assert stage.load(like(None))[1]['n'] == 2
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_to_the_same_numbers(tmp_path):
+    trainer = number(core.Phase('main', (), 14), group=2)
+    whole, _ = loop.run(trainer, (0, 1), HP)
+    stop, said = iter(range(5)), []
+    options = loop.Options(folder=tmp_path / 'c', save_every=0., say=said.append,
+                           stop=lambda: next(stop, None) is None)
+    with pytest.raises(loop.OutOfTime):
+        loop.run(trainer, (0, 1), HP, options)
+    newest = checkpoint.numbers(tmp_path / 'c')[-1]
+    flip(max(stored(tmp_path / 'c' / str(newest)), key=lambda p: p.stat().st_size))
+    assert not said
+    state, _ = loop.run(trainer, (0, 1), HP, options._replace(stop=lambda: False))
+    assert same(state, whole) and len(said) == 1 and f'is damaged ({newest}/' in said[0]

@@ -183,6 +183,11 @@ def load(cell: str | os.PathLike) -> Model:
     Raises:
       UserError: there is no such cell, its files are damaged, or what it was made with is
         missing here.
+
+    >>> load('runs/none/results/vae.s0.0123456789')
+    Traceback (most recent call last):
+    vaebench.errors.UserError: no result runs/none/results/vae.s0.0123456789.json; results lie \
+in <workdir>/results, not runs/none/results
     """
     path = _path(cell)
     machine.check_devices()

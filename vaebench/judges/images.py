@@ -91,7 +91,7 @@ def _read(path):
     try:
         with open(path, 'rb') as file, np.load(file) as found:
             return {k: found[k] for k in found.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile):
         return None
 
 
