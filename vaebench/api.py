@@ -165,9 +165,13 @@ class Model:
     def _code(self):
         """Shape and type of codes [B, Z], as `encode` gives and `decode` takes them."""
         if 'encode' in self.method.evals:
-            return jax.eval_shape(self._eval('encode'), self._batch)
-        draw = self._eval('sample_prior')
-        return jax.eval_shape(lambda key: draw(key, 1), jax.random.key(0))
+            code = jax.eval_shape(self._eval('encode'), self._batch)
+        else:
+            draw = self._eval('sample_prior')
+            code = jax.eval_shape(lambda key: draw(key, 1), jax.random.key(0))
+        if not isinstance(code, jax.ShapeDtypeStruct):
+            raise UserError(f'codes of {self.result.label} are no arrays: ask its method.evals')
+        return code
 
 
 def load(cell: str | os.PathLike) -> Model:
