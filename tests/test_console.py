@@ -223,6 +223,26 @@ def get_config(name='one'):
 '''
 
 
+@pytest.mark.parametrize('code, hint', [
+    ('def get_config(', 'cannot read the config'),
+    ('import nosuchpackage', "No module named 'nosuchpackage'"),
+    ('def get_config():\n    return {}', 'no '),
+    ('def get_config():\n    return {"title": "T", "seeds": 1}', 'no dataset in the config'),
+    (POINTLESS.replace('name=name, ', ''), 'no name in the config'),
+    ('def get_config():\n    return {"name": "x", "tables": {}}', 'the config has no table'),
+    ('def get_config():\n    return {"name": "x", "tables": {"a": {}}}', 'no '),
+    (POINTLESS.replace("name=name, title='T'", "name='a/b', title='T'"), "name='a/b'"),
+    (POINTLESS.replace('pca=', '**{"my row": {}}, pca='), "the name 'my row' in table"),
+])
+def test_a_config_that_cannot_be_is_one_line_and_leaves_nothing(code, hint, tmp_path, monkeypatch,
+                                                                capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'own.py').write_text(code)
+    call('--config=own.py', code=2)
+    assert hint in one_line(capsys)
+    assert {p.name for p in tmp_path.iterdir()} <= {'own.py', '__pycache__'}
+
+
 def test_home_and_spaces_in_paths_and_several_configs_in_a_folder(tmp_path, monkeypatch, capsys):
     import json
     import shlex
