@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vaebench import cli, console, files
+from vaebench import cli, console, datasets, files
+from vaebench.datasets import cache
 from vaebench.errors import UserError
 from vaebench.experiment import machine
 from vaebench.experiment.runner import Runner
@@ -99,6 +100,20 @@ def test_a_dry_run_stops_at_once(monkeypatch, capfd, tmp_path):
     assert capfd.readouterr().err.splitlines() == [
         'vaebench: stopping; once more stops at once',
         'vaebench: stopped: the same command goes on']
+
+
+def test_a_signal_breaks_off_the_preparation_of_data_and_leaves_nothing(tmp_path, monkeypatch,
+                                                                       capfd):
+    def write(folder):
+        (folder / 'half').write_text('half')
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    monkeypatch.setattr(datasets, 'load', lambda name, **options: cache.prepared(
+        tmp_path / 'x' / 'key', write))
+    call(CONFIG, f'--workdir={tmp_path / "w"}', code=128 + signal.SIGTERM)
+    assert [p.name for p in (tmp_path / 'x').iterdir()] == ['.lock']
+    assert not (tmp_path / 'w').exists() and 'Traceback' not in capfd.readouterr().err
 
 
 @pytest.fixture
