@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vaebench import cli, console, files
+from vaebench import cli, console, datasets, files
+from vaebench.datasets import cache
 from vaebench.errors import UserError
 from vaebench.experiment import machine
 from vaebench.experiment.runner import Runner
@@ -99,6 +100,20 @@ def test_a_dry_run_stops_at_once(monkeypatch, capfd, tmp_path):
     assert capfd.readouterr().err.splitlines() == [
         'vaebench: stopping; once more stops at once',
         'vaebench: stopped: the same command goes on']
+
+
+def test_a_signal_breaks_off_the_preparation_of_data_and_leaves_nothing(tmp_path, monkeypatch,
+                                                                       capfd):
+    def write(folder):
+        (folder / 'half').write_text('half')
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    monkeypatch.setattr(datasets, 'load', lambda name, **options: cache.prepared(
+        tmp_path / 'x' / 'key', write))
+    call(CONFIG, f'--workdir={tmp_path / "w"}', code=128 + signal.SIGTERM)
+    assert [p.name for p in (tmp_path / 'x').iterdir()] == ['.lock']
+    assert not (tmp_path / 'w').exists() and 'Traceback' not in capfd.readouterr().err
 
 
 @pytest.fixture
@@ -221,6 +236,26 @@ def get_config(name='one'):
                 kit=dict(name='mlp', latent=2, hidden=(4,)), metrics=('trust',), seeds=1,
                 table=dict(pca=row('PCA', 'pca')))
 '''
+
+
+@pytest.mark.parametrize('code, hint', [
+    ('def get_config(', 'cannot read the config'),
+    ('import nosuchpackage', "No module named 'nosuchpackage'"),
+    ('def get_config():\n    return {}', 'no '),
+    ('def get_config():\n    return {"title": "T", "seeds": 1}', 'no dataset in the config'),
+    (POINTLESS.replace('name=name, ', ''), 'no name in the config'),
+    ('def get_config():\n    return {"name": "x", "tables": {}}', 'the config has no table'),
+    ('def get_config():\n    return {"name": "x", "tables": {"a": {}}}', 'no '),
+    (POINTLESS.replace("name=name, title='T'", "name='a/b', title='T'"), "name='a/b'"),
+    (POINTLESS.replace('pca=', '**{"my row": {}}, pca='), "the name 'my row' in table"),
+])
+def test_a_config_that_cannot_be_is_one_line_and_leaves_nothing(code, hint, tmp_path, monkeypatch,
+                                                                capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'own.py').write_text(code)
+    call('--config=own.py', code=2)
+    assert hint in one_line(capsys)
+    assert {p.name for p in tmp_path.iterdir()} <= {'own.py', '__pycache__'}
 
 
 def test_home_and_spaces_in_paths_and_several_configs_in_a_folder(tmp_path, monkeypatch, capsys):

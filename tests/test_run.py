@@ -196,7 +196,7 @@ PTB = f'--config={HERE.parent / "configs" / "ptb.py"}'
 BAD = {
     'no config': ([], 'quickstart'),
     'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
-    'unknown name of a config': (['--config=quikstart'], 'one of images_quick, mnist'),
+    'unknown name of a config': (['--config=quikstart'], 'one of image_dir, images_quick'),
     'config argument': ([f'{PTB}:tiny'], 'small'),
     'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'did you mean lr?'),
     'unknown override': ([CONFIG, '--config.xyz=1'], 'no key xyz'),
