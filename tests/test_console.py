@@ -185,7 +185,7 @@ def test_numbers_have_32_bits_whatever_jax_was_told(monkeypatch, capsys):
     call(CONFIG, '--config.dataset.name=none', '--dry_run', code=2)
     first, second = capsys.readouterr().err.splitlines()
     assert 'JAX_ENABLE_X64 is set; vaebench computes in 32 bits' in first
-    assert second.startswith("vaebench: unknown dataset 'none'; there are: ")
+    assert second.startswith("vaebench: unknown dataset 'none'; ")
 
 
 def test_damaged_programs_are_written_anew_without_a_word(tmp_path, recwarn):
