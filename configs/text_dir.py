@@ -2,7 +2,8 @@
 
     vaebench --config=text_dir --workdir=runs/mine --data_dir=DIR
 
-One sentence a line, words separated by spaces. Change what you like: --config.kit.hidden=128,
+One sentence a line, words separated by spaces; where a language writes none, put one between
+characters first. Change what you like: --config.kit.hidden=128,
 --config.dataset.vocab=10000 (most frequent words; the others are <unk>),
 --config.dataset.max_words=40, --config.rows=vae,bn_06. Ten thousand sentences of 20 words take
 about ten minutes a row on two CPU cores.

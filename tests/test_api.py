@@ -1,4 +1,10 @@
 """Finished cells of every kind of data are loaded, and say what their training says."""
+import asyncio
+import json
+import shutil
+import types
+
+import jax
 import numpy as np
 import pytest
 
@@ -108,3 +114,154 @@ def test_results_name_their_data_and_models_its_schema(workdir):
         named = result.dataset
         assert (named.name, named.sha256, named.sizes) == (
             name, data.source.sha256, data.source.sizes)
+
+
+IMAGE, POINT, CODE = np.zeros((2, 8, 8, 1)), np.zeros((2, 2)), np.zeros((2, 2))
+BAD_X = {
+    'digits': [
+        (IMAGE[0], r'x has the shape \[8, 8, 1\]: give \[N, 8, 8, 1\]'),
+        (IMAGE[..., 0], r'x has the shape \[2, 8, 8\]: give \[N, 8, 8, 1\]'),
+        (IMAGE.reshape(2, 64), r'x has the shape \[2, 64\]'),
+        (np.zeros((0, 3)), r'x has the shape \[0, 3\]'),
+        (IMAGE + 1.5, 'x goes from 1.5 to 1.5: give numbers from 0 to 1'),
+        (np.uint8(255 * (IMAGE + 1)), 'x goes from 255 to 255.*: divide bytes by 255'),
+        (IMAGE - 1, 'x goes from -1 to -1: give numbers from 0 to 1$'),
+        (IMAGE + np.nan, 'x holds numbers that are not finite'),
+        (IMAGE + 1j, 'x holds 1j, which is no number'),
+        ([IMAGE[0], IMAGE[0, 0]], 'x is no array'),
+        ('a picture', "x holds .*'a picture'.*, which is no number"), (None, 'x holds None'),
+        ({'x': IMAGE}, 'which is no number')],
+    'gaussians25': [
+        (POINT[0], r'x has the shape \[2\]: give \[N, 2\]'), (np.zeros((2, 3)), r'\[2, 3\]'),
+        (POINT + 1e39, 'x holds numbers that are not finite'), (3., r'shape \[\]')],
+    'synthetic': [
+        ('the cat sees', r"a list of sentences is wanted, not one: give \['the cat sees'\]"),
+        ([3], 'sentence 0 is 3: give a string'), (['a', None], 'sentence 1 is None'),
+        ([['a', 'b']], r"sentence 0 is \['a', 'b'\]"), (b'a b', 'not bytes'), (5, 'not int'),
+        ([b'a'], "sentence 0 is b'a'"), (['a </s> b'], 'sentence 0 holds </s>, which is no word')],
+}
+
+
+@pytest.mark.parametrize('name', KINDS)
+def test_encode_refuses_what_is_no_example_in_one_line(workdir, name):
+    model, _, _ = loaded(workdir, name)
+    for x, said in BAD_X[name]:
+        with pytest.raises(UserError, match=said) as caught:
+            model.encode(x)
+        assert '\n' not in str(caught.value)
+    with pytest.raises(UserError, match='is told nothing but x: leave label out'):
+        model.encode([], label=[])
+
+
+@pytest.mark.parametrize('name', KINDS)
+def test_decode_and_sample_refuse_in_one_line(workdir, name):
+    model, _, _ = loaded(workdir, name)
+    for z, said in [(CODE[0], r'z has the shape \[2\]: give \[N, 2\]'),
+                    (np.zeros((2, 3)), r'z has the shape \[2, 3\]'), (CODE + np.inf, 'not finite'),
+                    ('z', 'no number'), ([[1.], [2., 3.]], 'z is no array')]:
+        with pytest.raises(UserError, match=said):
+            model.decode(z)
+    for n in (-1, 1.5, '3', None, True, 2**31):
+        with pytest.raises(UserError, match='n=.*: give a whole number from 0 to 2147483647'):
+            model.sample(n)
+    for seed in (-1, 2**32, 2**64, .5, 'x', None, False):
+        for ask in (lambda seed: model.sample(1, seed=seed),
+                    lambda seed: model.decode(CODE, seed=seed)):
+            with pytest.raises(UserError, match='seed=.*: give a whole number from 0 to 4294967295'):
+                ask(seed)
+    other = 'mean' if name == 'synthetic' else 'greedy'
+    for mode in (other, '', 3):
+        for ask in (lambda mode: model.sample(1, mode), lambda mode: model.decode(CODE, mode)):
+            with pytest.raises(UserError, match='mode=.*: give one of '):
+                ask(mode)
+
+
+@pytest.mark.parametrize('name', KINDS)
+def test_nothing_gives_nothing(workdir, name):
+    model, data, _ = loaded(workdir, name)
+    shape = () if name == 'synthetic' else data.splits['test']['x'].shape[1:]
+    for nothing in ([], np.zeros((0, *shape))):
+        z = model.encode(nothing)
+        assert z.shape == (0, 2) and z.dtype == np.float32
+    for found in (model.decode([]), model.decode(np.zeros((0, 2))), model.sample(0)):
+        assert found == [] if name == 'synthetic' else found.shape == (0, *shape)
+
+
+def test_largest_seeds_are_seeds_of_their_own(workdir):
+    model, _, _ = loaded(workdir, 'digits')
+    drawn = [model.sample(4, seed=seed) for seed in (0, 1, 2**31, 2**32 - 1)]
+    for i, a in enumerate(drawn):
+        assert all(np.abs(a - b).max() > 1e-4 for b in drawn[:i])
+
+
+def test_a_conditional_model_asks_for_what_it_is_told():
+    from vaebench import core, networks
+    from vaebench.api import Model
+    from vaebench.engine.optimizers import optimizer
+    from vaebench.methods.build import build
+    columns = {'x': schema.image((4, 4, 1)), 'label': schema.label(3)}
+    config = {'method': 'cvae', 'options': {}, 'hp': {}, 'kit': {**MLP, 'likelihood': 'bernoulli'}}
+    method = build(config, columns, core.Recipe(1, 1, 1, optimizer({'name': 'adam'})))
+    batch = {'x': np.zeros((5, 4, 4, 1), np.float32), 'label': np.zeros(5, np.int32),
+             'weight': np.ones(5, np.float32)}
+    params, carry = method.init(jax.random.key(0), batch)
+    result = types.SimpleNamespace(label='CVAE', dataset=types.SimpleNamespace(name='toy'), seed=0)
+    model = Model(result, method, (params, carry), networks.build(columns, config['kit']).codec,
+                  columns, batch)
+    x = np.full((2, 4, 4, 1), .5)
+    z = model.encode(x, label=[0, 2])
+    assert z.shape == (2, 2) and np.abs(z - model.encode(x, label=[0, 0]))[1].max() > 1e-6
+    assert model.encode([], label=[]).shape == (0, 2)
+    for given, said in [({}, r'CVAE is told label=...: give encode\(x, label=...\)'),
+                        ({'label': [0, 3]}, 'label goes from 0 to 3: give numbers from 0 to 2'),
+                        ({'label': [0, .5]}, 'label holds numbers that are not whole'),
+                        ({'label': [0]}, 'label has 1 rows, x has 2'),
+                        ({'label': [0, 1], 'y': [0, 1]}, 'CVAE is told label=')]:
+        with pytest.raises(UserError, match=said):
+            model.encode(x, **given)
+    with pytest.raises(UserError, match='CVAE cannot decode'):
+        model.decode(z)
+
+
+def test_a_failed_cell_warns(workdir, tmp_path):
+    path, = (workdir / 'results').glob('digits.*.json')
+    shutil.copytree(workdir, tmp_path / 'w')
+    copy = tmp_path / 'w' / 'results' / path.name
+    cell = json.loads(path.read_text())
+    copy.write_text(json.dumps({**cell, 'status': 'failed', 'reason': 'loss was not finite'}))
+    with pytest.warns(UserWarning, match=r'digits\.s0\..* failed: loss was not finite'):
+        assert vaebench.load(copy).encode([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize('cell', [5, None, '', 'a\0b', '~nobody-of-this-name/x', 'x' * 300])
+def test_a_cell_is_a_path(cell):
+    with pytest.raises(UserError):
+        vaebench.load(cell)
+
+
+def test_a_damaged_model_is_no_model_and_a_missing_device_is_no_damage(workdir, tmp_path, monkeypatch):
+    path, = (workdir / 'results').glob('digits.*.json')
+    shutil.copytree(workdir, tmp_path / 'w')
+    copy = tmp_path / 'w' / 'results' / path.name
+    with monkeypatch.context() as patch:
+        def missing(*args):
+            raise RuntimeError('no device')
+
+        patch.setattr('vaebench.api.build', missing)
+        with pytest.raises(UserError, match='RuntimeError: no device') as caught:
+            vaebench.load(copy)
+        assert 'delete' not in str(caught.value)
+    model, = (tmp_path / 'w' / 'models').glob('digits.*')
+    largest = max((p for p in model.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    with pytest.raises(UserError, match='is damaged .* delete that folder to train it again'):
+        vaebench.load(copy)
+
+
+def test_inside_a_running_event_loop(workdir):
+    async def loads():
+        return loaded(workdir, 'digits')[0].sample(2)
+
+    assert asyncio.run(loads()).shape == (2, 8, 8, 1)

@@ -23,7 +23,7 @@ def test_every_key_of_a_row_decides_one_thing_and_says_what_it_is():
     decided = [config_keys.decided_by(x) for x in ('parameters', 'numbers', 'speed')]
     assert sorted(sum(decided, ())) == sorted(config_keys.fields(config_keys.Row))
     kinds = (config_keys.Table, config_keys.Row, config_keys.Tables, config_keys.Entry,
-             config_keys.Named, config_keys.Optimizer, config_keys.Protocol,
+             config_keys.Named, config_keys.Kit, config_keys.Optimizer, config_keys.Protocol,
              config_keys.Evaluation)
     for kind in kinds:
         for name, field in config_keys.fields(kind).items():
@@ -85,6 +85,30 @@ def test_what_a_config_leaves_out_is_filled_in_and_what_it_says_stays():
     ({'protocol': {'keep': 'first'}}, "protocol.keep='first' in the config: give best or last"),
     ({'primary': 'nll'}, "unknown metric 'nll'; did you mean 'nll_iw'"),
     ({'baseline': 'va'}, "unknown row for a baseline 'va'; did you mean 'vae'"),
+    ({'name': 'my table'}, "name='my table' in the config: give letters, digits and _"),
+    ({'name': '../up'}, "name='../up' in the config: give letters"),
+    ({'name': 'x' * 101}, 'give letters, digits and _ + = . -, at most 100'),
+    ({'title': 'a\nb'}, "in the config: give one line of printable text"),
+    ({'kit': {'dropout': 2.}}, 'kit.dropout=2.0 in the config: give a number in [0, 1)'),
+    ({'kit': {'dropout': -.5}}, 'kit.dropout=-0.5'), ({'kit': {'dropout': 1}}, 'kit.dropout=1'),
+    ({'kit': {'hidden': (16, 0)}}, 'kit.hidden=0 in the config: give 1 or more'),
+    ({'optimizer': {'lr': -1.}}, 'optimizer.lr=-1.0 in the config: give more than 0'),
+    ({'optimizer': {'lr': 0.}}, 'optimizer.lr=0.0'),
+    ({'optimizer': {'lr': float('nan')}}, 'optimizer.lr=nan'),
+    ({'optimizer': {'clip': -1.}}, 'optimizer.clip=-1.0 in the config: give 0 or more'),
+    ({'optimizer': {'b1': 1.}}, 'optimizer.b1=1.0'),
+    ({'protocol': {'patience': -1}}, 'protocol.patience=-1'),
+    ({'table_seed': -1}, 'table_seed=-1 in the config: give a number in [0, 4294967295]'),
+    ({'save_every': -1.}, 'save_every=-1.0'),
+    ({'seeds': 10**6}, 'seeds=1000000 in the config: give a number in [1, 1000]'),
+    ({'metrics': ('elbo', 'kl', 'elbo')}, "metrics in the config names 'elbo' twice"),
+    ({'metrics': ('elbo', 3)}, 'metrics[1]=3 in the config: give a text'),
+    ({'columns': ('elbo', 'elbo')}, "columns in the config names 'elbo' twice"),
+    ({'columns': ('elbo', 'nothere')}, "unknown metric 'nothere'"),
+    ({'only_seeds': '2'}, 'only_seeds=2: give some of the seeds 0 to 1, such as 0,1'),
+    ({'only_seeds': '1-2'}, 'only_seeds=1-2: give some of the seeds'),
+    ({'dataset': {'examples': 2**64}}, 'row vae: 18446744073709551616... is too large'),
+    ({'dataset': {'options': object()}}, 'row vae: object cannot be written to a result file'),
 ])
 def test_what_a_config_cannot_say_is_one_line_with_a_way_out(change, message):
     with pytest.raises(UserError) as raised:
@@ -99,6 +123,9 @@ def test_what_a_config_cannot_say_is_one_line_with_a_way_out(change, message):
     ({'overrides': {'epochs': 'x'}}, "epochs='x' in row vae: give a whole number"),
     ({'hp': {'beta': 'x'}}, "hp.beta='x' in row vae: give a number"),
     ({'hp': {'bet': 1.}}, "unknown hp of row vae: 'bet'; did you mean 'beta'"),
+    ({'hp': {'beta': float('nan')}}, 'hp.beta=nan in row vae: give a finite number'),
+    ({'overrides': {'kit': {'dropout': 3.}}}, 'kit.dropout=3.0 in row vae'),
+    ({'label': 'a\x1b[1m'}, 'in row vae: give one line of printable text'),
 ])
 def test_what_a_row_cannot_say_names_the_row(change, message):
     with pytest.raises(UserError) as raised:
@@ -112,6 +139,50 @@ def test_a_required_key_that_is_missing_is_named(key):
     del config[key]
     with pytest.raises(UserError, match=f'no {key} in the config: '):
         table.tables(config)
+
+
+@pytest.mark.parametrize('name', ['my row', 'é', 'a/b', 'a,b', '.hidden', '', 'x' * 101, 3])
+def test_a_row_whose_name_no_file_could_have_is_refused(name):
+    config = tiny_config.get_config().to_dict()
+    config['table'] = {name: {'method': 'vae'}, 'vae': {'method': 'vae'}}
+    with pytest.raises(UserError, match='in table in the config: give letters, digits and _'):
+        table.tables(config)
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'tables': {}}, 'the config has no table'),
+    ({'tables': []}, r'tables=\[\]: give a mapping'),
+    ({'tables': {'a': None}}, 'tables.a is None: give a mapping'),
+    ({'tables': {'a': {'name': 'a', 'table': {}}}}, 'no dataset in tables.a'),
+    ({'tables': {'a b': {}}}, "the name 'a b' in tables: give letters"),
+])
+def test_tables_that_cannot_be(change, message):
+    with pytest.raises(UserError, match=message):
+        table.tables({'name': 'both', **change})
+
+
+def test_tables_need_rows_and_names_of_their_own():
+    tiny = tiny_config.get_config().to_dict()
+    with pytest.raises(UserError, match='table tiny has no row'):
+        table.tables({**tiny, 'table': {}, 'baseline': ''})
+    with pytest.raises(UserError, match='two tables have the name tiny'):
+        table.tables({'name': 'both', 'tables': {'a': tiny, 'b': tiny}})
+
+
+def test_one_job_may_take_one_seed_of_many():
+    config = {**tiny_config.get_config().to_dict(), 'seeds': 9}
+    (one,), (every,) = table.tables({**config, 'only_seeds': '7'}), table.tables(config)
+    assert one.seeds == (7,) and every.seeds == tuple(range(9))
+    assert [r.config_hash for r in one.rows] == [r.config_hash for r in every.rows]
+    both = {'name': 'both', 'tables': {'a': config}, 'only_seeds': '3, 0'}
+    assert table.tables(both)[0].seeds == (0, 3)
+
+
+def test_methods_of_packages_are_entries(monkeypatch):
+    from vaebench import methods
+    monkeypatch.setattr(methods, 'find', lambda name: {'hp': {}})
+    with pytest.raises(UserError, match='method vae of an installed package is no methods.Ent'):
+        rows()
 
 
 def test_several_tables_share_the_filter_and_the_seeds_of_the_command_line():

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+from ml_collections import config_dict
 
 from vaebench import core, datasets, methods, schema
 from vaebench.engine.optimizers import optimizer
@@ -79,7 +80,7 @@ LABELLED = {'x': schema.image((8, 8, 1)), 'label': schema.label(10)}
 
 
 @pytest.mark.parametrize('text', ['quickstart', 'images_quick', 'mnist', 'mnist:small',
-                                  'gan_stress', 'gan_stress:small'])
+                                  'gan_stress', 'gan_stress:small', 'image_dir:labelled'])
 def test_every_row_of_an_image_table_can_be_built(text):
     for name, found in tables(text).items():
         info = POINTS.get(name, BINARY if name.endswith('static') else LABELLED)
@@ -137,7 +138,7 @@ def test_every_image_row_is_on_an_mnist_table(size):
 
 
 @pytest.mark.parametrize('text', [*TEXT, 'quickstart', 'images_quick', 'mnist', 'mnist:small',
-                                  'text_dir'])
+                                  'text_dir', 'image_dir'])
 def test_every_table_says_what_it_is_read_by_and_compared_with(text):
     for found in tables(text).values():
         known = [name for name in ('excess', 'w2', 'trust') if name in found.columns]
@@ -206,6 +207,11 @@ def test_a_config_of_the_users_own_is_filled_in_and_locked(monkeypatch, tmp_path
     ('def get_config(', 'cannot read the config own.py: SyntaxError'),
     ('', 'cannot read the config own.py: AttributeError'),
     ('def get_config():\n    return 1 / 0', 'own.py: ZeroDivisionError: division by zero'),
+    ('def get_config():\n    return None', 'own.py: get_config gives NoneType'),
+    ('import nosuchpackage', 'cannot read the config own.py: ModuleNotFoundError'),
+    ('a = "\0"', 'cannot read the config own.py: (ValueError|SyntaxError)'),
+    ('raise ValueError("a\\nb")', 'own.py: ValueError: a b'),
+    ('import sys; sys.exit(3)', 'own.py: SystemExit: 3'),
 ])
 def test_a_config_file_that_fails_is_one_line(code, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -213,6 +219,57 @@ def test_a_config_file_that_fails_is_one_line(code, message, monkeypatch, tmp_pa
     with pytest.raises(UserError, match=message) as raised:
         configs.load('own.py')
     assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('text', ['quickstart:small', 'images_quick:small', 'text_dir:small'])
+def test_a_config_of_one_size_says_so(text):
+    with pytest.raises(UserError, match=f'{text}: it comes in one size only: leave out :small'):
+        configs.load(text)
+
+
+def test_own_pictures_have_their_options_as_keys():
+    config = configs.load('image_dir')
+    assert {'size', 'grey', 'examples', 'eval_examples', 'labels'} < set(config.dataset)
+    found, = tables('image_dir').values()
+    assert {'aae_supervised', 'aae_semi', 'cvae'}.isdisjoint(row.name for row in found.rows)
+
+
+SHARED = """
+from ml_collections import config_dict
+def get_config():
+    none, one = config_dict.placeholder(int), config_dict.FieldReference(5)
+    return CONFIG(dict(name='x', dataset=dict(name='text_dir', a=none, b=none), c=none,
+                       kit=dict(latent=one, hidden=one, more=one + 1), required=[]))
+"""
+
+
+@pytest.mark.parametrize('kind', ['dict', 'config_dict.ConfigDict'])
+def test_placeholders_are_set_alone_and_references_together(kind, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'own.py').write_text(SHARED.replace('CONFIG', kind))
+    config = configs.load('own.py')
+    config.dataset.a = 7
+    assert (config.dataset.b, config.c) == (None, None)
+    with pytest.raises(TypeError):
+        config.c = 'seven'
+    config.kit.latent = 9
+    assert config.kit.hidden == 9
+    assert kind != 'dict' or config.kit.more == 10     # ml_collections computes the other's once
+
+
+def test_no_config_shares_a_placeholder():
+    def unset(config):
+        for value in config.values():
+            if isinstance(value, dict):
+                yield from unset(value)
+            elif isinstance(value, config_dict.FieldReference) and value.get() is None:
+                yield value
+
+    found = {name: list(unset(configs.load(name).to_dict(preserve_field_references=True)))
+             for name in configs.names()}
+    assert len(found['text_dir']) == 4 and len(found['image_dir']) == 3
+    for name, every in found.items():
+        assert len({id(value) for value in every}) == len(every), name
 
 
 def test_only_known_sizes():

@@ -70,6 +70,16 @@ def test_dos_lines_and_byte_order_mark(load, tmp_path):
     assert load(data_dir=folder(tmp_path / 'dos', train=raw)).source.sha256 == load().source.sha256
 
 
+def test_lines_that_end_in_carriage_returns_alone(load, tmp_path):
+    raw = LINES['train'].replace('\n', '\r').encode()
+    old = load(data_dir=folder(tmp_path / 'old', train=raw))
+    assert old.source.sha256 == load().source.sha256
+    with pytest.raises(UserError, match='train.txt, line 2: not utf-8'):
+        load(data_dir=folder(tmp_path / 'bad', train=b'fine\rna\xefve\r'))
+    mixed = load(data_dir=folder(tmp_path / 'mixed', train='b\ra\nc\n'))       # a mark inside a line stays
+    assert words(mixed, 'train') == ['<s> b a </s>', '<s> c </s>']
+
+
 @pytest.mark.parametrize('options,train,valid', [
     ({'max_words': 3}, ['b a b', 'd a', 'e'], ['a <unk>']),
     ({'max_words': 2, 'sentences': 1, 'eval_sentences': 1}, ['d a'], ['a <unk>']),
@@ -244,7 +254,7 @@ def test_failed_preparation_leaves_nothing(tmp_path):
 
 def test_cache_that_cannot_be(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(UserError, match='cannot prepare data .* --cache_dir'):
+    with pytest.raises(UserError, match='cannot prepare data .* set XDG_CACHE_HOME'):
         datasets.load('text_dir', data_dir=folder(tmp_path / 'data'), cache_dir=tmp_path / 'file')
 
 
@@ -350,6 +360,37 @@ def digits(data_dir=None, cache_dir=None):
         datasets.load('toy', m=1)
     with pytest.raises(UserError, match="dataset 'broken' of an installed package .* cannot be imported"):
         datasets.load('broken')
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda x, made: None, 'is no Dataset, but NoneType'),
+    (lambda x, made: 1 / 0, 'fails: ZeroDivisionError: division by zero'),
+    (lambda x, made: sys.exit(3), 'fails: SystemExit: 3'),
+    (lambda x, made: made(x * np.nan), 'x in test holds numbers that are not finite'),
+    (lambda x, made: made(300 * x + 300), r'x in test reaches from 300.0 to 300.0: it should lie in \[0, 1\]'),
+    (lambda x, made: made(x)._replace(schema={}), 'x in test is not in its schema'),
+    (lambda x, made: made(x, label=np.zeros(3, int)), 'label in test has 3 rows, not 2'),
+])
+def test_datasets_of_packages_are_looked_at(change, message, monkeypatch):
+    def made(x, **columns):
+        fields = {name: schema.label(2) for name in columns}
+        return datasets.image_dataset('toy', {'test': {'x': x, **columns}}, fields)
+
+    def toy(data_dir=None, cache_dir=None):
+        return change(np.zeros((2, 1, 1, 1), np.float32), made)
+
+    monkeypatch.setattr(datasets, '_loader', lambda name: toy)
+    with pytest.raises(UserError, match=f"dataset 'toy' of an installed package.*{message}"):
+        datasets.load('toy')
+
+
+def test_points_may_lie_anywhere_and_bytes_are_decoded_first(monkeypatch):
+    for loaded in (datasets.points_dataset('toy', {'test': {'x': np.full((2, 3), 300.)}}),
+                   datasets.image_dataset('toy', {'test': {'x': np.full((2, 1, 1, 1), 255, np.uint8)}},
+                                          decode=lambda batch: batch)):
+        monkeypatch.setattr(datasets, '_loader',
+                            lambda name, loaded=loaded: lambda data_dir=None, cache_dir=None: loaded)
+        assert datasets.load('toy') is loaded
 
 
 def test_fingerprint_sees_every_column_but_the_derived():

@@ -232,3 +232,14 @@ def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
         assert seen.value.args == (data.augment,)
     # and is kept in a file of its own
     assert images._config(grey) != images._config(dynamic)
+
+
+@pytest.mark.parametrize('examples', [1, 30])
+@pytest.mark.filterwarnings('error')
+def test_of_constant_pictures_components_hold_all_of_no_variance(examples):
+    black = {'x': np.zeros((examples, 4, 4, 1), np.float32)}
+    data = datasets.image_dataset('black', dict.fromkeys(('train', 'valid', 'test'), black))
+    space = images.judge(data)
+    count = min(examples, 16)
+    assert space.name == f'{count} principal components of training pixels, 100.0% of their variance'
+    np.testing.assert_allclose(space.features(black['x']), 0, atol=1e-6)

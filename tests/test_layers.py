@@ -28,11 +28,14 @@ MAY = {
     'experiment': (BASE | {
         'core', 'datasets', 'engine', 'experiment', 'files', 'judges', 'methods', 'metrics', 'networks', 'ops'}, {
         'jax', 'ml_collections', 'msgspec', 'numpy'}),
-    'api': (BASE | {'core', 'engine', 'experiment', 'files', 'methods', 'networks'}, {'jax', 'numpy'}),
+    'inputs': (BASE | {'files'}, {'numpy'}),
+    'api': (BASE | {'core', 'engine', 'experiment', 'files', 'inputs', 'methods', 'networks'}, {'jax', 'numpy'}),
     'report': (BASE | {'experiment', 'files', 'methods', 'report'}, {
         'absl', 'jinja2', 'msgspec', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex',
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'threadpoolctl'}),
-    'cli': ({*BASE, 'experiment', 'files', 'report'}, {'absl', 'jax', 'ml_collections', 'rich'}),
+    'console': ({'files'}, {'rich'}),
+    'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
+    'cli': ({*BASE, 'console', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
     '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it

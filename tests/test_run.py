@@ -14,8 +14,8 @@ import jax
 import pytest
 from absl import flags
 
-from vaebench import cli
-from vaebench.experiment import results
+from vaebench import cli, console
+from vaebench.experiment import machine, results
 
 HERE = pathlib.Path(__file__).parent
 CONFIG = f'--config={HERE / "tiny_config.py"}'
@@ -64,7 +64,10 @@ def test_a_run_ends_with_its_table_and_where_everything_is(finished):
     assert '8 cells done' in last and str(workdir) in last
     for label in ('VAE', 'beta-VAE', 'AE + FB', 'WGAN-GP'):
         assert label in done.stdout
-    assert not done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith('vaebench: VAE: trained, 2 seeds, ') and '(0 of 8 cells)' in lines[0]
+    assert 'AE + FB: phase ae done, 28 steps (4 of 8 cells, about ' in done.stderr
+    assert lines[-1] == 'vaebench: WGAN-GP: seed 1 done (8 of 8 cells)'
     tiny, = results.read_manifest(workdir).tables
     assert (tiny.primary, tiny.baseline) == ('nll_iw', 'vae')
 
@@ -160,8 +163,9 @@ def state():
     """What a call must leave as it was."""
     names = ('jax_debug_nans', 'jax_compilation_cache_dir',
              'jax_persistent_cache_min_compile_time_secs',
-             'jax_persistent_cache_min_entry_size_bytes')
-    return ([signal.getsignal(number) for number in cli.SIGNALS],
+             'jax_persistent_cache_min_entry_size_bytes', 'jax_enable_x64',
+             'jax_persistent_cache_enable_xla_caches')
+    return ([signal.getsignal(number) for number in console.SIGNALS],
             [getattr(jax.config, name) for name in names], sorted(flags.FLAGS), sys.argv[:])
 
 
@@ -180,7 +184,7 @@ def test_calls_leave_nothing_behind(tmp_path, capsys):
 
 def test_signals_and_settings_of_jax_are_set_only_inside(tmp_path):
     before = state()
-    with cli._signals() as stopped, cli._jax_settings(str(tmp_path), debug=True):
+    with console.signals() as stopped, machine.settings(str(tmp_path), debug=True):
         assert jax.config.jax_debug_nans
         assert jax.config.jax_compilation_cache_dir == str(tmp_path)
         signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
@@ -192,7 +196,7 @@ PTB = f'--config={HERE.parent / "configs" / "ptb.py"}'
 BAD = {
     'no config': ([], 'quickstart'),
     'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
-    'unknown name of a config': (['--config=quikstart'], 'one of images_quick, mnist'),
+    'unknown name of a config': (['--config=quikstart'], 'one of image_dir, images_quick'),
     'config argument': ([f'{PTB}:tiny'], 'small'),
     'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'did you mean lr?'),
     'unknown override': ([CONFIG, '--config.xyz=1'], 'no key xyz'),
@@ -231,15 +235,17 @@ def test_damaged_files_are_named_and_cost_nothing_else(finished, tmp_path, capsy
 
     def said():
         capsys.readouterr()
-        call(CONFIG, f'--workdir={workdir}', code=2)
-        line, = capsys.readouterr().err.strip().splitlines()
-        return line
+        call(CONFIG, f'--workdir={workdir}', code=1)
+        captured = capsys.readouterr()
+        assert '7 cells done; 1 missing' in captured.out and 'WGAN-GP' in captured.out
+        return captured.err.splitlines()[0]
 
     workdir = tmp_path / 'copy'
     shutil.copytree(finished[0], workdir)
     result = sorted((workdir / 'results').glob('vae.s0.*.json'))[0]
     result.write_text(result.read_text()[:100])
-    assert result.name in said()
+    line = said()
+    assert line.startswith('vaebench: vae: ') and result.name in line
     result.unlink()
     model = next((workdir / 'models').glob('vae.s0.*'))
     for path in model.rglob('*'):

@@ -18,7 +18,7 @@ _HOME = {
     'KITS': 'networks', 'KitEntry': 'networks',
     'METHODS': 'methods', 'Entry': 'methods',
     'METRICS': 'metrics', 'Metric': 'metrics', 'Value': 'metrics', 'Evaluator': 'metrics',
-    'Runner': 'experiment.runner',
+    'Runner': 'experiment.runner', 'run': 'runs', 'Results': 'runs', 'curves': 'runs',
 }
 """Public name -> the module that it lives in."""
 __all__ = ['UserError', *_HOME]

@@ -1,19 +1,23 @@
 """Command line: trains the missing cells of a table, then prints it."""
 import contextlib
+import io
 import os
 import pathlib
 import re
-import signal
+import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 
+from vaebench import console, files
 from vaebench.errors import UserError
+from vaebench.experiment import machine
 
 USAGE = """vaebench: trains the missing cells of a table, then prints it.
 
@@ -24,27 +28,26 @@ Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in
 128 + n stopped by signal n.
 """
 CELLS_FAILED, BAD_INPUT = 1, 2
-SIGNALS = signal.SIGTERM, signal.SIGINT
 QUOTES = '\'"'
 
 
 def _flags() -> flags.FlagValues:
     values = flags.FlagValues()
-    cache = os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'vaebench/jax')
 
     def text(name: str, default: str | None, help: str) -> None:
         flags.DEFINE_string(name, default, help, flag_values=values)
 
     text('config', None, 'The table: the name of a config, such as quickstart or ptb:small, or '
          'the path of a config file. --config.KEY=VALUE sets one of its keys, '
-         '--config.rows=a,b trains only some rows.')
+         '--config.rows=a,b trains only some rows, --config.only_seeds=3 only some seeds.')
     text('workdir', None, 'Folder that owns the run; the same command goes on where it '
          'stopped. Default: runs/<table>.')
     text('data_dir', None, 'Folder with the raw data that the config names. Default: '
          '$VAEBENCH_DATA.')
     text('budget', None, 'Stop, with everything saved and exit code 0, before this long: 90s, '
          '8m, 1h30m.')
-    text('compilation_cache', cache, 'Folder for compiled programs; "" keeps none.')
+    text('compilation_cache', machine.cache_folder(),
+         'Folder for compiled programs; "" keeps none.')
     flags.DEFINE_bool('dry_run', False, 'Only list the cells: done, running or missing, with '
                       'estimated time and memory.', flag_values=values)
     flags.DEFINE_bool('debug', False, 'Show the traceback of an error, and stop at the first '
@@ -90,79 +93,6 @@ def _odd(error: Exception) -> str:
     return text
 
 
-class Progress:
-    """Bars on a terminal, silence elsewhere."""
-
-    def __init__(self):
-        self._bar = None
-        if sys.stderr.isatty():
-            from rich import progress as bars
-            from rich.console import Console
-            self._bar = bars.Progress(
-                bars.TextColumn('{task.description}'), bars.BarColumn(),
-                bars.TaskProgressColumn(), bars.TimeRemainingColumn(),
-                bars.TextColumn('{task.fields[text]}'), console=Console(stderr=True),
-                transient=True)
-            self._bar.start()
-            self._task, self._label = None, None
-
-    def __call__(self, label: str, fraction: float, text: str) -> None:
-        """Shows how far a row is."""
-        if self._bar is None:
-            return
-        if self._task is None or label != self._label:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task, self._label = self._bar.add_task(label, total=1., text=text), label
-        self._bar.update(self._task, completed=fraction, text=text)
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Yields a list that the first signal is put into; a second one ends the process."""
-    stopped: list[int] = []
-    if threading.current_thread() is not threading.main_thread():     # which alone has signals
-        yield stopped
-        return
-    catch = lambda number, frame: os._exit(128 + number) if stopped else stopped.append(number)
-    before = {number: signal.signal(number, catch) for number in SIGNALS}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _jax_settings(cache: str, debug: bool) -> Iterator[None]:
-    """JAX with a folder of compiled programs, '' for none; afterwards as it was before."""
-    import jax
-    from jax.experimental.compilation_cache import compilation_cache
-    wanted = {'jax_debug_nans': debug}
-    if cache:
-        wanted |= {'jax_compilation_cache_dir': os.path.expanduser(cache),
-                   'jax_persistent_cache_min_compile_time_secs': 0.,
-                   'jax_persistent_cache_min_entry_size_bytes': 0}
-    before = {name: getattr(jax.config, name) for name in wanted}
-
-    def update(settings: dict[str, Any]) -> None:
-        for name, value in settings.items():
-            jax.config.update(name, value)
-        if cache:
-            compilation_cache.reset_cache()      # JAX looks for the folder once
-
-    update(wanted)
-    try:
-        yield
-    finally:
-        update(before)
-
-
 def _list_cells(runner) -> None:
     """The dry run: one line per cell, then the sum."""
     cells = runner.plan()
@@ -172,31 +102,11 @@ def _list_cells(runner) -> None:
         if c['seconds']:
             need = f"  about {c['seconds'] / 60:.1f} min, {c['bytes'] / 2**20:.0f} MiB"
         print(f"{c['row']:{wide}}  seed {c['seed']}  {c['state']:8}{need}")
-    states = 'done', 'trained', 'running', 'missing'
+    states = 'done', 'trained', 'running', 'missing', 'broken'
     count = {s: sum(c['state'] == s for c in cells) for s in states}
     left = sum(c['seconds'] for c in cells) / 60
     print(', '.join(f'{n} {s}' for s, n in count.items() if n) + f'; about {left:.0f} min of '
           'training left, compilation and evaluation not counted')
-
-
-def _train(runners: Sequence, whole: dict[str, Any], workdir: pathlib.Path) -> list[dict]:
-    """Trains and evaluates what is missing; how each runner ended whose turn came."""
-    from vaebench.experiment import results
-    for runner in runners:
-        runner.check_data()                # before the first file is written
-
-    def describe() -> None:
-        tables = [runner.describe(whole[runner.table.name]) for runner in runners]
-        results.write_manifest(workdir, {'tables': tables})
-
-    describe()
-    ends = []
-    for runner in runners:
-        ends.append(runner.run())
-        if ends[-1]['out']:
-            break
-    describe()
-    return ends
 
 
 def _tell(runners: Sequence, ends: list[dict], stopped: list[int],
@@ -212,36 +122,48 @@ def _tell(runners: Sequence, ends: list[dict], stopped: list[int],
     notes += [f'another process has {", ".join(busy)}'] if busy else []
     notes += ['time is up: the same command goes on'] if ends[-1]['out'] and not stopped else []
     notes += ['stopped: the same command goes on'] if stopped else []
+    named = shlex.quote(f'--results={workdir}')
     print(f"{'; '.join(notes)}. Everything is in {workdir}; "
-          f'vaebench-report --results={workdir} --format=markdown prints the table again.')
+          f'vaebench-report {named} --format=markdown prints the table again.')
     return 128 + stopped[0] if stopped else CELLS_FAILED if failed or broken else 0
 
 
-def _run(argv: Sequence[str], stopped: list[int]) -> tuple[int, bool]:
-    """(exit code, whether a program is still being compiled, which nothing can interrupt)."""
+def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
+    """The exit code."""
     begun = time.monotonic()
     args, config, given = _parse(argv)
+    machine.check_devices()
     from vaebench.experiment import runner as running
-    from vaebench.experiment import table
+    from vaebench.experiment import table, work
     deadline = begun + running.duration(args.budget) if args.budget else None
-    workdir = pathlib.Path(args.workdir or pathlib.Path('runs') / config['name'])
+    tables = table.tables(config, given)
+    workdir = files.user_path(args.workdir or pathlib.Path('runs') / config['name'])
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
-    unfiltered = {k: v for k, v in given.items() if k != 'rows'}
-    whole = {t.name: t for t in table.tables({**config, 'rows': ''}, unfiltered)}
-    progress = Progress()
+    if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
+        _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
+    progress = console.Progress()
     try:
-        with _jax_settings(args.compilation_cache, args.debug):
+        with machine.settings(args.compilation_cache, args.debug):
             runners = [running.Runner(t, workdir, data_dir, deadline,
-                                      stop=lambda: bool(stopped), report=progress)
-                       for t in table.tables(config, given)]
+                                      stop=lambda: bool(stopped), report=progress,
+                                      interruptible=stopped.interruptible, say=_say,
+                                      finished=progress.finished) for t in tables]
+            progress.total = work.ready(runners)
             if args.dry_run:
-                for runner in runners:
-                    _list_cells(runner)
-                return 0, False
-            ends = _train(runners, whole, workdir)
+                with stopped.interruptible():
+                    for runner in runners:
+                        _list_cells(runner)
+                return CELLS_FAILED if any(runner.check() for runner in runners) else 0
+            ends = work.run(runners, work.everything(config, given))
+    except work.OutOfTime:
+        ends = [work.OUT]
     finally:
         progress.close()
-    return _tell(runners, ends, stopped, workdir), any(runner.compiling() for runner in runners)
+    return _tell(runners, ends, stopped, workdir)
+
+
+def _say(text: str) -> None:
+    print(f'vaebench: {files.one_line(text)}', file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -255,29 +177,56 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit code that `USAGE` explains.
     """
     alone, argv = argv is None, list(sys.argv if argv is None else argv)
-    try:
-        if {'--help', '-help', '-h', '--helpfull'} & set(argv):
-            print(_help(), flush=True)
-            return 0
-        with _signals() as stopped:
-            code, compiling = _run(argv, stopped)
-    except BrokenPipeError:            # the reader (head, less) has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (UserError, OSError) as error:
-        if '--debug' in argv:
-            raise
-        print(f'vaebench: {_said(error)}', file=sys.stderr)
-        return BAD_INPUT
-    if alone and compiling:            # for a row that will not come: do not wait for it
-        sys.stdout.flush()
+    if alone:                          # a letter that the locale lacks is no reason to stop
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors='backslashreplace')
+    code = _code(argv, alone)
+    if alone and (code == BAD_INPUT or _compiling()):
+        # libraries below end with tracebacks where a thread still compiles or a disk is full
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
     return code
 
 
-def _said(error: UserError | OSError) -> str:
+def _compiling() -> bool:
+    """Whether a program is still being compiled, for a row that will not come."""
+    return any(thread.name == machine.AHEAD for thread in threading.enumerate())
+
+
+def _code(argv: Sequence[str], alone: bool) -> int:
+    """The exit code; what is wrong is said in one line."""
+    stopped = console.Stopped()
+    try:
+        if {'--help', '-help', '-h', '--helpfull'} & set(argv):
+            print(_help(), flush=True)
+            return 0
+        with console.signals() as stopped:
+            return _run(argv, stopped)
+    except BrokenPipeError:            # the reader (head, less) has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:          # in work that could not look whether it should stop
+        if not stopped:
+            raise
+        _say('stopped: the same command goes on')
+        return 128 + stopped[0]
+    except (UserError, OSError, SystemExit) as error:
+        if '--debug' in argv and not alone:
+            raise
+        if '--debug' in argv:
+            traceback.print_exc()
+        _say(_said(error))
+        return BAD_INPUT
+
+
+def _said(error: UserError | OSError | SystemExit) -> str:
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, SystemExit):
+        return f'the config or a package ended the process: sys.exit({error.code!r})'
     where = f' {error.filename}' if error.filename else ''
     return f'{error.strerror or error}{where}; mend that and run the same command again'
 

@@ -1,11 +1,13 @@
 """Files written whole or not at all, locks, and the one JSON text of a config with its hash."""
 import contextlib
+import contextvars
 import errno
 import hashlib
 import json
 import math
 import os
 import pathlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +17,9 @@ from vaebench.errors import UserError
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system answers that cannot lock."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What a full disk answers."""
+POLL = .1      # seconds between two tries of a lock
 
 
 def plain(value: Any) -> Any:
@@ -115,8 +120,62 @@ def one_line(text: str, most: int | None = None) -> str:
     return text[:most - 3] + '...' if most and len(text) > most else text
 
 
+def sha256(path: str | os.PathLike) -> str:
+    """Hashes the bytes of a file, in hex."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def hashes(folder: str | os.PathLike, without: str = '') -> dict[str, str]:
+    """Hashes every file of a folder, at any depth.
+
+    Args:
+      folder: where they lie.
+      without: path inside the folder of the file that is left out: the one that holds these
+        hashes.
+
+    Returns:
+      {path inside the folder: `sha256`}, sorted.
+    """
+    folder = pathlib.Path(folder)
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob('*') if p.is_file()}
+    return {name: sha256(found[name]) for name in sorted(found) if name != without}
+
+
+def user_path(path: str | os.PathLike) -> pathlib.Path:
+    """Reads a path as a user writes it: ~ and ~name are home folders.
+
+    Raises:
+      UserError: there is no such home folder.
+
+    >>> user_path('~/x') == pathlib.Path.home() / 'x'
+    True
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f'{path}: there is no such home folder; give the whole path') from None
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Says whether a full disk is behind an error.
+
+    >>> is_full(UserError('cannot write: No space left on device')), is_full(OSError(13, 'no'))
+    (True, False)
+    """
+    while error is not None:
+        said = str(error).lower()
+        if getattr(error, 'errno', None) in _FULL or 'no space left' in said:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Writes a file whole or not at all: temporary file, fsync, rename.
+
+    A file that holds this already is left alone, so that it may lie in a folder that cannot be
+    written.
 
     Args:
       path: where; its folder is made if need be.
@@ -128,6 +187,9 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     path = pathlib.Path(path)
     if not path.name:
         raise UserError(f'{path}: a folder; name a file in it')
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,13 +210,31 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
                         'another folder, then run the same command again') from None
 
 
+_patience: contextvars.ContextVar[Callable[[], None]] = contextvars.ContextVar(
+    'patience', default=lambda: None)
+
+
+@contextlib.contextmanager
+def patience(check: Callable[[], None]) -> Iterator[None]:
+    """Lets whoever waits for a lock inside the block call `check` now and then.
+
+    Args:
+      check: raises when the wait is to end.
+    """
+    token = _patience.set(check)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
 @contextlib.contextmanager
 def lock(path: str | os.PathLike, wait: bool = False) -> Iterator[bool]:
     """Takes a lock that dies with its process.
 
     Args:
       path: the lock file, which is made if need be and left in place.
-      wait: whether to wait for another owner to let go.
+      wait: whether to wait for another owner to let go; see `patience`.
 
     Yields:
       Whether the lock is ours until the block ends; always true after waiting.
@@ -163,12 +243,12 @@ def lock(path: str | os.PathLike, wait: bool = False) -> Iterator[bool]:
       UserError: the file cannot be opened, or its file system cannot lock.
     """
     # A soft lock, the library's stand-in for a missing flock, would outlive a killed process.
-    held = filelock.FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False)
+    held = filelock.FileLock(path, timeout=0, fallback_to_soft=False)
     try:
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        held.acquire()
-    except filelock.Timeout:
-        pass
+        while not _taken(held) and wait:
+            _patience.get()()
+            time.sleep(POLL)
     except OSError as e:
         if e.errno in _NO_LOCKS:
             raise UserError(f'{path}: this file system cannot lock ({e.strerror}); use a local '
@@ -179,3 +259,12 @@ def lock(path: str | os.PathLike, wait: bool = False) -> Iterator[bool]:
         yield held.is_locked
     finally:
         held.release()
+
+
+def _taken(held):
+    """Whether a lock could be taken at once."""
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        return False
+    return True

@@ -64,6 +64,8 @@ class Codec(NamedTuple):
     write: Callable[[Batch], Any] = lambda batch: jax.device_get(batch['x'])
     # of generation: from codes, from the prior
     modes: tuple[str, str] = ('mean', 'mean')
+    # of generation: all that there are
+    known: tuple[str, ...] = ('mean', 'sample')
 
 
 @dataclasses.dataclass(frozen=True)

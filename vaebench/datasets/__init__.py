@@ -11,12 +11,15 @@ from vaebench.datasets import (
     frey,
     image_folder,
     mnist,
+    packages,
+    points_file,
     synthetic,
     text_files,
     tfds_images,
     toy_points,
 )
 from vaebench.datasets.base import (
+    SPLITS,
     Dataset,
     Folder,
     buckets,
@@ -28,8 +31,9 @@ from vaebench.datasets.base import (
     text_dataset,
 )
 from vaebench.errors import UserError, unknown
+from vaebench.files import one_line, user_path
 
-__all__ = ['DATASETS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint',
+__all__ = ['DATASETS', 'SPLITS', 'Dataset', 'buckets', 'classes', 'cut_points', 'fingerprint',
            'image_dataset', 'load', 'names', 'points_dataset', 'text_dataset']
 
 GROUP = 'vaebench.datasets'
@@ -46,6 +50,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     'mnist': mnist.mnist,
     'mnist_static': mnist.mnist_static,
     'omniglot': tfds_images.omniglot,
+    'points_file': points_file.points_file,
     'ptb': text_files.ptb,
     'short_yelp': corpora.short_yelp,
     'snli': corpora.snli,
@@ -80,9 +85,9 @@ def _loader(name: str) -> Callable[..., Dataset]:
         raise unknown('dataset', name, names())
     try:
         return entry.load()
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise UserError(f'dataset {name!r} of an installed package ({entry.value}) cannot be '
-                        f'imported: {e}') from e
+                        f'imported: {one_line(str(e), 200)}') from e
 
 
 def load(name: str, data_dir: Folder = None, cache_dir: Folder = None,
@@ -114,4 +119,14 @@ def load(name: str, data_dir: Folder = None, cache_dir: Folder = None,
             if key not in known:
                 raise unknown(f'option of dataset {name!r}:', key, sorted(known))
     given = {k: v for k, v in options.items() if v is not None}
-    return loader(data_dir=data_dir, cache_dir=cache_dir, **given)
+    given['data_dir'] = None if data_dir is None else user_path(data_dir)
+    if name in DATASETS:
+        return loader(cache_dir=cache_dir, **given)
+    try:
+        made = loader(cache_dir=cache_dir, **given)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as e:
+        what = one_line(f'{type(e).__name__}: {e}', 200)
+        raise UserError(f'dataset {name!r} of an installed package fails: {what}') from e
+    return packages.checked(name, made)

@@ -12,6 +12,7 @@ import numpy as np
 from vaebench import files
 from vaebench.datasets.base import Folder
 from vaebench.errors import UserError
+from vaebench.files import hashes
 
 MANIFEST = 'manifest.json'
 
@@ -19,9 +20,9 @@ MANIFEST = 'manifest.json'
 def cache_folder(cache_dir: Folder = None) -> pathlib.Path:
     """`cache_dir`, or the default folder for prepared files."""
     if cache_dir is not None:
-        return pathlib.Path(cache_dir).expanduser()
+        return files.user_path(cache_dir)
     home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return pathlib.Path(home).expanduser() / 'vaebench' / 'data'
+    return files.user_path(home) / 'vaebench' / 'data'
 
 
 def key(*what: Any) -> str:
@@ -33,26 +34,15 @@ def key(*what: Any) -> str:
     return hashlib.sha256(repr(('1', *what)).encode()).hexdigest()[:16]
 
 
-def sha256(path: pathlib.Path) -> str:
-    """Hash of a file's bytes, in hex."""
-    with open(path, 'rb') as f:
-        return hashlib.file_digest(f, 'sha256').hexdigest()
-
-
 def array_sha256(a: np.ndarray) -> str:
     """Hash of an array's values as bytes, in hex."""
     return hashlib.sha256(np.ascontiguousarray(a, np.uint8).data).hexdigest()
 
 
-def _hashes(folder: pathlib.Path) -> dict[str, str]:
-    found = (p for p in folder.rglob('*') if p.is_file() and p.name != MANIFEST)
-    return {p.relative_to(folder).as_posix(): sha256(p) for p in sorted(found)}
-
-
 def intact(folder: pathlib.Path) -> bool:
     """Whether every file of a prepared folder is as it was written."""
     try:
-        return json.loads((folder / MANIFEST).read_text()) == _hashes(folder)
+        return json.loads((folder / MANIFEST).read_text()) == hashes(folder, MANIFEST)
     except (OSError, ValueError):
         return False
 
@@ -86,7 +76,7 @@ def prepared(folder: pathlib.Path, write: Callable[[pathlib.Path], None]) -> pat
             new.mkdir()
             try:
                 write(new)
-                (new / MANIFEST).write_text(json.dumps(_hashes(new)))
+                (new / MANIFEST).write_text(json.dumps(hashes(new, MANIFEST)))
                 if folder.exists():
                     shutil.rmtree(folder)
                 new.rename(folder)
@@ -95,5 +85,5 @@ def prepared(folder: pathlib.Path, write: Callable[[pathlib.Path], None]) -> pat
                 raise
     except (OSError, RuntimeError) as e:    # array_record reports a full disk by the latter
         raise UserError(f'cannot prepare data in {folder.parent} ({str(e).splitlines()[0]}): '
-                        'make room there, or name another folder with --cache_dir') from e
+                        'make room there, or set XDG_CACHE_HOME to another folder') from e
     return folder

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from vaebench import files
 from vaebench.datasets import cache
 from vaebench.datasets.base import SPLITS, Dataset, Folder, permutation, whole
 from vaebench.datasets.image_base import cached, central_square, finish, options
 from vaebench.datasets.source_files import cause, label_order
 from vaebench.errors import UserError
+from vaebench.files import user_path
 
 SUFFIXES = '.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'
 Listed = list[tuple[pathlib.Path, str | None]]
@@ -45,7 +47,7 @@ def _own(data_dir: Folder) -> dict[str, Listed]:
     if data_dir is None:
         raise UserError("dataset 'image_dir' is read from files: name the folder of pictures "
                         'with --data_dir')
-    folder = pathlib.Path(data_dir).expanduser()
+    folder = user_path(data_dir)
     if not folder.is_dir():
         raise UserError(f'no folder {folder}: --data_dir must hold pictures')
     given = [s for s in SPLITS if (folder / s).is_dir()]
@@ -94,7 +96,7 @@ def _opened(path: pathlib.Path) -> Any:
 
 def _digest(path: pathlib.Path) -> str:
     try:
-        return cache.sha256(path)
+        return files.sha256(path)
     except OSError as e:
         raise UserError(f'cannot read {path}: {e.strerror}') from e
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from vaebench.datasets.base import Folder
 from vaebench.errors import UserError
+from vaebench.files import user_path
 
 
 def find(name: str, files: Sequence[str], data_dir: Folder, *subs: str) -> pathlib.Path:
@@ -24,7 +25,7 @@ def find(name: str, files: Sequence[str], data_dir: Folder, *subs: str) -> pathl
     if data_dir is None:
         raise UserError(f'dataset {name!r} is read from files: name the folder that holds '
                         f'{", ".join(files)} with --data_dir')
-    base = pathlib.Path(data_dir).expanduser()
+    base = user_path(data_dir)
     if not base.is_dir():
         raise UserError(
             f'no folder {base}: --data_dir must hold {", ".join(files)} for dataset '
@@ -56,7 +57,7 @@ def locate(name: str, files: Sequence[tuple[str, ...]], data_dir: Folder,
     """
     if data_dir is None:
         return [find(name, [names[0] for names in files], None)]
-    base = pathlib.Path(data_dir).expanduser()
+    base = user_path(data_dir)
     places = [*(base / sub for sub in subs), base]
     for place in places:
         there = [[place / f for f in names if (place / f).is_file()] for names in files]

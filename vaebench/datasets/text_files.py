@@ -236,9 +236,13 @@ def stored(folder: pathlib.Path) -> tuple[dict[str, list[dict[str, Any]]], Mappi
 def sources(folder: pathlib.Path, names: Sequence[str]) -> Files:
     """The files of train, valid and test, by split.
 
-    They are read once, so that what is checked is what is prepared.
+    They are read once, so that what is checked is what is prepared. A file whose lines end in
+    carriage returns alone is read as if they were line feeds.
     """
-    return {split: (folder / f, read(folder / f))
+    def lines(raw):
+        return raw if b'\n' in raw else raw.replace(b'\r', b'\n')
+
+    return {split: (folder / f, lines(read(folder / f)))
             for split, f in zip(SPLITS, names, strict=True)}
 
 
@@ -294,6 +298,8 @@ def text_dir(data_dir: Folder = None, cache_dir: Folder = None, labelled: bool =
              max_words: int | None = None, sentences: int | None = None,
              eval_sentences: int | None = None, vocab: int | None = None) -> Dataset:
     """Anybody's sentences, one per line, words separated by spaces.
+
+    Where a language writes none, put a space between words or characters first.
 
     Args:
       data_dir: folder with train.txt, valid.txt and test.txt, utf-8; empty lines are dropped.

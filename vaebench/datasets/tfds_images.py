@@ -19,6 +19,7 @@ from vaebench.datasets.image_base import (
 )
 from vaebench.datasets.source_files import cause
 from vaebench.errors import UserError, unknown
+from vaebench.files import sha256
 
 SIZES = {
     'cifar10': {'train': 50_000, 'test': 10_000},
@@ -77,7 +78,7 @@ def _prepared(reading: Reading, data_dir: Folder, cache_dir: Folder,
             'where nothing is in the format array_record: with TensorFlow installed, '
             f"tfds.builder({name!r}, data_dir=DIR, file_format='array_record')"
             '.download_and_prepare() makes it; then give --data_dir=DIR')
-    files = [(p.name, cache.sha256(p)) for p in sorted(source.iterdir()) if p.is_file()]
+    files = [(p.name, sha256(p)) for p in sorted(source.iterdir()) if p.is_file()]
     folder = base / name / cache.key(name, reading.what, files)
     return cached(folder, reading.shape, lambda: _found(reading, source), chosen)[0]
 

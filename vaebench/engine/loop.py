@@ -40,6 +40,7 @@ class Options(NamedTuple):
     on_block: Callable[[Position, float, np.ndarray], None] | None = None
     #                                after each block: position, done fraction, mean loss [G]
     on_epoch: Callable[['Epoch'], None] | None = None   # after each validation
+    say: Callable[[str], None] = lambda line: None      # prints one line to the user
 
 
 class Epoch(NamedTuple):
@@ -288,7 +289,7 @@ class Run:
         if folder is None:
             return None
         saved = checkpoint.restore(
-            folder, lambda host: trainer.shapes(self.hp, host['phase']))
+            folder, lambda host: trainer.shapes(self.hp, host['phase']), self.options.say)
         if saved is None:
             return None
         state, host = saved

@@ -19,7 +19,7 @@ class Stage(NamedTuple):
     folder: str | os.PathLike      # named after all that decides their numbers
 
     def load(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """Reads the stage.
+        """Reads the stage. A damaged one is deleted, so that `store` writes it anew.
 
         Args:
           like: the tree that was stored, of arrays or shapes.
@@ -27,8 +27,14 @@ class Stage(NamedTuple):
         Returns:
           (tree, host), or None where there is no stage that can be read.
         """
-        with contextlib.suppress(UserError):
+        try:
             return checkpoint.restore(self.folder, lambda host: like)
+        except checkpoint.DamagedError:
+            with self._lock() as mine:
+                if mine:
+                    checkpoint.remove(self.folder)
+        except UserError:          # whatever it is, these phases can be trained without it
+            pass
         return None
 
     def store(self, tree: Any, host: Mapping[str, Any]) -> None:
@@ -38,7 +44,10 @@ class Stage(NamedTuple):
           tree: pytree of arrays.
           host: JSON-serializable.
         """
+        with self._lock() as mine:
+            if mine and not checkpoint.numbers(self.folder):
+                checkpoint.save(self.folder, tree, dict(host))
+
+    def _lock(self) -> contextlib.AbstractContextManager[bool]:
         folder = pathlib.Path(self.folder)
-        with files.lock(folder.with_name(f'{folder.name}.lock')) as mine:
-            if mine and not checkpoint.numbers(folder):
-                checkpoint.save(folder, tree, dict(host))
+        return files.lock(folder.with_name(f'{folder.name}.lock'))

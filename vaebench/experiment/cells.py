@@ -1,12 +1,61 @@
 """The cells of a table in a folder: where their files are, which are there, which missing."""
+import contextlib
 import dataclasses
+import os
 import pathlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vaebench.engine import checkpoint
+from vaebench.errors import UserError
 from vaebench.experiment import results
+from vaebench.experiment.records import Manifest
 from vaebench.experiment.table import Row, Table
+from vaebench.files import user_path
+
+PATTERN = re.compile(r'[][*?\\]')      # what Orbax would glob
+GROUP = re.compile(r'\d+(\.\.\d+)?(-\d+(\.\.\d+)?)*')
+LONGEST, FEW = 120, 20     # letters of a group's name; seeds that always fit
+
+
+def usable(workdir: str | os.PathLike) -> pathlib.Path:
+    """Reads the path of a workdir as a user writes it.
+
+    Raises:
+      UserError: checkpoints could not be read back from there.
+    """
+    path = user_path(workdir)
+    if odd := PATTERN.search(str(path.absolute())):
+        raise UserError(f'--workdir={workdir}: the path holds {odd[0]}, which a library below '
+                        'takes for a pattern; choose one without []*?\\')
+    return path
+
+
+def spelled(seeds: Iterable[int]) -> str:
+    """Spells seeds in the name of a file; `seeds_of` reads them.
+
+    >>> spelled([0, 1]), spelled([*range(100), 102])
+    ('0-1', '0..99-102')
+    """
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return '-'.join(f'{a}..{b}' if b - a > 1 else '-'.join(map(str, range(a, b + 1)))
+                    for a, b in runs)
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """Reads what `spelled` wrote.
+
+    >>> seeds_of('0..2-5')
+    (0, 1, 2, 5)
+    """
+    ends = [part.split('..') for part in text.split('-')]
+    return tuple(s for end in ends for s in range(int(end[0]), int(end[-1]) + 1))
 
 
 @dataclasses.dataclass
@@ -19,6 +68,8 @@ class Cells:
     """
     table: Table
     workdir: pathlib.Path
+    _together: dict[tuple[str, int], list[int]] = dataclasses.field(
+        default_factory=dict, init=False, repr=False)
 
     def result_path(self, row: Row, seed: int) -> pathlib.Path:
         """Gives the path of a cell's result file."""
@@ -36,18 +87,19 @@ class Cells:
         """Gives the path of the sentences to look at."""
         return self.workdir / 'listings' / f'{row.name}.s{seed}.{row.config_hash}.txt'
 
-    def lock_path(self, row: Row) -> pathlib.Path:
-        """Gives the path of the lock that a process holds while it works on a row."""
-        return self.workdir / 'locks' / f'{row.name}.{row.train_hash}.lock'
+    def lock_path(self, row: Row, seed: int) -> pathlib.Path:
+        """Gives the path of the lock that a process holds while it works on a cell."""
+        return self.workdir / 'locks' / f'{row.name}.s{seed}.{row.train_hash}.lock'
 
     def group_path(self, row: Row, seeds: Iterable[int]) -> pathlib.Path:
         """Gives the folder of the checkpoints of seeds that train together."""
-        name = f"{row.name}.{row.train_hash}.s{'-'.join(map(str, seeds))}"
-        return self.workdir / 'checkpoints' / name
+        known = self.checkpoints(row).get(tuple(seeds))      # its name may be of an older kind
+        name = f'{row.name}.{row.train_hash}.s{spelled(seeds)}'
+        return known or self.workdir / 'checkpoints' / name
 
     def partial_path(self, row: Row, seeds: Iterable[int]) -> pathlib.Path:
         """Gives the path of what an interrupted evaluation has done."""
-        name = f"{row.name}.{row.config_hash}.e{'-'.join(map(str, seeds))}.npz"
+        name = f'{row.name}.{row.config_hash}.e{spelled(seeds)}.npz'
         return self.workdir / 'checkpoints' / name
 
     def checkpoints(self, row: Row) -> dict[tuple[int, ...], pathlib.Path]:
@@ -55,7 +107,9 @@ class Cells:
         found = {}
         pattern = f'{row.name}.{row.train_hash}.s*'
         for folder in sorted((self.workdir / 'checkpoints').glob(pattern)):
-            found[tuple(int(s) for s in folder.name.rsplit('.s', 1)[1].split('-'))] = folder
+            text = folder.name.rsplit('.s', 1)[1]
+            if GROUP.fullmatch(text):
+                found[seeds_of(text)] = folder
         return found
 
     def is_trained(self, row: Row, seed: int) -> bool:
@@ -75,6 +129,8 @@ class Cells:
                 out.append(group)
                 left -= set(group)
         rest, width = sorted(left), row.config['group']
+        if len(spelled(rest)) > LONGEST:         # the name of a folder has its limits
+            width = min(width, FEW)
         return out + [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
 
     def group_of(self, row: Row, seed: int) -> tuple[int, ...]:
@@ -82,8 +138,10 @@ class Cells:
 
         They are evaluated together too, because the width changes the last bits.
         """
-        host = checkpoint.peek(self.model_path(row, seed)) or {}
-        return tuple(s for s in host.get('seeds', [seed]) if self.is_trained(row, s))
+        if (row.name, seed) not in self._together:           # reading takes a moment
+            host = checkpoint.peek(self.model_path(row, seed)) or {}
+            self._together[row.name, seed] = host.get('seeds', [seed])
+        return tuple(s for s in self._together[row.name, seed] if self.is_trained(row, s))
 
     def describe(self, everything: Table) -> dict[str, Any]:
         """Gives the table's entry in `<workdir>/table.json`: which cells make it up now.
@@ -99,7 +157,7 @@ class Cells:
         config = self.table.config
         read_by = {k: config[k] for k in ('primary', 'baseline') if config[k]}
         return {'table': self.table.name, 'title': self.table.title,
-                'columns': list(self.table.columns), 'seeds': list(self.table.seeds), **read_by,
+                'columns': list(self.table.columns), 'seeds': list(everything.seeds), **read_by,
                 'rows': [{'row': r.name, 'label': r.label, 'order': r.order,
                           'hash': r.config_hash, 'published': list(r.published)}
                          for r in rows]}
@@ -108,6 +166,32 @@ class Cells:
         """Counts (done, failed, missing) cells of the table."""
         paths = [self.result_path(row, seed) for row in self.table.rows
                  for seed in self.table.seeds]
-        found = [results.read(path).status for path in paths if path.exists()]
+        found = []
+        for path in paths:
+            with contextlib.suppress(UserError):         # a damaged file is no result
+                found += [results.read(path).status] if path.exists() else []
         failed = found.count('failed')
         return len(found) - failed, failed, len(paths) - len(found)
+
+
+def manifest(asked: Sequence[Cells], everything: Mapping[str, Table],
+             before: Manifest | None) -> dict[str, Any]:
+    """Gives the fields of `<workdir>/table.json`: the tables that a folder has.
+
+    Args:
+      asked: the tables that this run trains, which are of one folder.
+      everything: name -> `Table` of the config, without a filter; those that have results here
+        belong to the folder too.
+      before: what stood there; its tables that the config does not know stay.
+
+    Returns:
+      The fields of a `records.Manifest`.
+    """
+    trained = {cells.table.name: cells for cells in asked}
+    tables: list[Any] = []
+    for name, table in everything.items():
+        cells = trained.get(name) or Cells(table._replace(rows=()), asked[0].workdir)
+        entry = cells.describe(table)
+        tables += [entry] if name in trained or entry['rows'] else []
+    kept = before.tables if before else ()
+    return {'tables': [*tables, *(table for table in kept if table.table not in everything)]}

@@ -3,32 +3,33 @@
 A config is a mapping with the keys of `Table`, or with those of `Tables` where one file makes
 several tables. Everything that must know the keys asks here: what a cell's hashes are of
 (`parameters`, `numbers`), which rows share compiled programs (`compiled`), what a config may
-leave out (`filled`) and what it may say (`check`).
+leave out (`filled`) and what it may say (`config_check.check`).
 """
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args, get_origin
-
-from vaebench.errors import UserError, unknown
-from vaebench.files import one_line
+from typing import Any, ClassVar, Literal
 
 Decides = Literal['parameters', 'numbers', 'speed']
 """What a key changes: what is trained, what is measured, or neither."""
 
 ABSENT = object()
 """The default of a key that is left out where the config does not name it."""
+COUNT, LIMIT, RATE = '[1, inf)', '[0, inf)', '(0, inf)'
+SHARE, FINITE = '[0, 1)', '(-inf, inf)'
+SEEDS = '[1, 1000]'
 
 
-def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *,
-        least: int | None = None, choices: tuple[str, ...] = (),
-        compiled: bool | None = None) -> Any:
+def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *, within: str = '',
+        form: str = '', choices: tuple[str, ...] = (), compiled: bool | None = None) -> Any:
     """Makes a field of a schema.
 
     Args:
       decides: see `Decides`.
       help: one sentence for the user.
       default: its value where the config has none; without one the key is required.
-      least: smallest value; of a mapping, smallest value of every whole number in it.
+      within: interval of its numbers, such as '[0, 1)'; '' for any. Of a mapping: of the whole
+        numbers in it that no schema names, or of all where it holds nothing but numbers.
+      form: of its text, or of the names in a mapping: one of `config_check.FORMS`; '' for any.
       choices: the values there are; () for any.
       compiled: whether it is built into compiled programs, so that rows which differ in it
         cannot share theirs. None: if it decides the parameters.
@@ -36,7 +37,8 @@ def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *,
     Returns:
       A `dataclasses.field`.
     """
-    facts = {'decides': decides, 'help': help, 'least': least, 'choices': choices,
+    facts = {'decides': decides, 'help': help, 'within': within, 'form': form,
+             'choices': choices,
              'compiled': decides == 'parameters' if compiled is None else compiled}
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
@@ -51,16 +53,32 @@ class Named:
 
 
 @dataclasses.dataclass(kw_only=True)
+class Kit(Named):
+    """Networks; named here are the sizes that mean the same in every kit."""
+    dropout: float = key('parameters', 'Share of units that training drops.', ABSENT,
+                         within=SHARE)
+    init_scale: float = key('parameters', 'Bound of the uniform law of first values.', ABSENT,
+                            within=LIMIT)
+    sigma: float = key('parameters', 'Standard deviation of a Gaussian decoder.', ABSENT,
+                       within=RATE)
+
+
+@dataclasses.dataclass(kw_only=True)
 class Optimizer:
     """The update rule; rows share programs whatever their rate."""
     name: str = key('parameters', 'adam, sgd or rmsprop.', 'adam')
-    lr: float = key('parameters', 'Learning rate.', 1e-3, compiled=False)
-    clip: float = key('parameters', 'Largest norm of a gradient; 0 never clips.', 5.)
-    momentum: float = key('parameters', 'Of sgd.', ABSENT)
-    b1: float = key('parameters', 'Of adam: decay of the first moment.', ABSENT)
-    b2: float = key('parameters', 'Of adam: decay of the second moment.', ABSENT)
-    decay: float = key('parameters', 'Of rmsprop: decay of the second moment.', ABSENT)
-    eps: float = key('parameters', 'Of adam and rmsprop: added to the denominator.', ABSENT)
+    lr: float = key('parameters', 'Learning rate.', 1e-3, within=RATE, compiled=False)
+    clip: float = key('parameters', 'Largest norm of a gradient; 0 never clips.', 5.,
+                      within=LIMIT)
+    momentum: float = key('parameters', 'Of sgd.', ABSENT, within=SHARE)
+    b1: float = key('parameters', 'Of adam: decay of the first moment.', ABSENT,
+                    within=SHARE)
+    b2: float = key('parameters', 'Of adam: decay of the second moment.', ABSENT,
+                    within=SHARE)
+    decay: float = key('parameters', 'Of rmsprop: decay of the second moment.', ABSENT,
+                       within=SHARE)
+    eps: float = key('parameters', 'Of adam and rmsprop: added to the denominator.', ABSENT,
+                     within=RATE)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -68,45 +86,50 @@ class Protocol:
     """What validation does: which parameters it keeps, when the rate decays."""
     keep: str = key('parameters', 'Parameters to evaluate: best (on validation) or last.',
                     'best', choices=('best', 'last'))
-    patience: int = key('parameters', 'Epochs without improvement before a decay; 0 never.', 0)
-    first_epoch: int = key('parameters', 'First epoch that may be without improvement.', 15)
-    factor: float = key('parameters', 'What a decay multiplies the rate by.', .5)
-    decays: int = key('parameters', 'Decays after which training ends.', 5)
+    patience: int = key('parameters', 'Epochs without improvement before a decay; 0 never.', 0,
+                        within=LIMIT)
+    first_epoch: int = key('parameters', 'First epoch that may be without improvement.', 15,
+                           within=LIMIT)
+    factor: float = key('parameters', 'What a decay multiplies the rate by.', .5,
+                        within='(0, 1]')
+    decays: int = key('parameters', 'Decays after which training ends.', 5, within=LIMIT)
 
 
 @dataclasses.dataclass(kw_only=True)
 class Evaluation:
     """Cost of an evaluation; a key that is left out has the default of `metrics.Settings`."""
-    samples: int = key('numbers', 'Importance samples per example.', ABSENT, least=1)
-    chunk: int = key('numbers', 'Importance samples per dispatch.', ABSENT, least=1)
-    batch: int = key('numbers', 'Examples per dispatch.', ABSENT, least=1)
-    block: int = key('numbers', 'Posteriors per block of an aggregate.', ABSENT, least=1)
-    points: int = key('numbers', 'Quadrature points.', ABSENT, least=1)
-    images: int = key('numbers', 'Most images or points on each side.', ABSENT, least=1)
-    drawn: int = key('numbers', 'Samples in which modes are looked for.', ABSENT, least=1)
-    generated: int = key('numbers', 'Sentences drawn from the prior.', ABSENT, least=1)
-    refine: int = key('numbers', 'Steps of a proposal of our own.', ABSENT, least=1)
+    samples: int = key('numbers', 'Importance samples per example.', ABSENT, within=COUNT)
+    chunk: int = key('numbers', 'Importance samples per dispatch.', ABSENT, within=COUNT)
+    batch: int = key('numbers', 'Examples per dispatch.', ABSENT, within=COUNT)
+    block: int = key('numbers', 'Posteriors per block of an aggregate.', ABSENT, within=COUNT)
+    points: int = key('numbers', 'Quadrature points.', ABSENT, within=COUNT)
+    images: int = key('numbers', 'Most images or points on each side.', ABSENT, within=COUNT)
+    drawn: int = key('numbers', 'Samples in which modes are looked for.', ABSENT, within=COUNT)
+    generated: int = key('numbers', 'Sentences drawn from the prior.', ABSENT, within=COUNT)
+    refine: int = key('numbers', 'Steps of a proposal of our own.', ABSENT, within=COUNT)
 
 
 @dataclasses.dataclass(kw_only=True)
 class Settings:
     """What rows may override: how they train and how they are measured."""
     dataset: Named = key('parameters', 'Dataset by name, with its options.')
-    cuts: int = key('parameters', 'Length classes that sentences are cut into.', 1, least=1)
-    kit: Named = key('parameters', 'Networks by name, with their sizes.', least=1)
-    epochs: int = key('parameters', 'Epochs of the longest phase.', 10, least=1)
-    batch: int = key('parameters', 'Examples per train step.', 64, least=1)
-    block: int = key('parameters', 'Most train steps per dispatch.', 10, least=1)
+    cuts: int = key('parameters', 'Length classes that sentences are cut into.', 1,
+                    within=COUNT)
+    kit: Kit = key('parameters', 'Networks by name, with their sizes.', within=COUNT)
+    epochs: int = key('parameters', 'Epochs of the longest phase.', 10, within=COUNT)
+    batch: int = key('parameters', 'Examples per train step.', 64, within=COUNT)
+    block: int = key('parameters', 'Most train steps per dispatch.', 10, within=COUNT)
     optimizer: Optimizer = key('parameters', 'Update rule and its numbers.', {})
     protocol: Protocol = key('parameters', 'What validation does.', {})
-    table_seed: int = key('parameters', 'Seed of the order of data.', 0, compiled=False)
+    table_seed: int = key('parameters', 'Seed of the order of data.', 0,
+                          within='[0, 4294967295]', compiled=False)
     evaluation: Evaluation = key('numbers', 'Cost of an evaluation.', {})
     metrics: tuple[str, ...] = key('numbers', 'What is measured.')
-    group: int = key('speed', 'Most seeds that train together.', 8, least=1)
+    group: int = key('speed', 'Most seeds that train together.', 8, within='[1, 100]')
     seeds_by: str = key('speed', 'How seeds train together.', 'auto',
                         choices=('auto', 'vmap', 'map'), compiled=True)
-    devices: int = key('speed', 'Devices that share a batch.', 1, least=1, compiled=True)
-    save_every: float = key('speed', 'Seconds between checkpoints.', 60.)
+    devices: int = key('speed', 'Devices that share a batch.', 1, within=COUNT, compiled=True)
+    save_every: float = key('speed', 'Seconds between checkpoints.', 60., within=LIMIT)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -114,38 +137,44 @@ class Row(Settings):
     """A row, resolved. Programs hold the factory of its method and the names of its numbers."""
     method: str = key('parameters', 'Method by name.', compiled=False)
     hp: Mapping[str, float] = key('parameters', "The method's traced numbers.", {},
-                                  compiled=False)
+                                  within=FINITE, compiled=False)
     options: Mapping[str, Any] = key('parameters', "The method's static options.", {})
 
 
 @dataclasses.dataclass(kw_only=True)
 class Table(Settings):
     """A table."""
-    name: str = key('speed', 'Names the table in reports, and its default folder.')
-    title: str = key('speed', 'Shown above the table.')
+    name: str = key('speed', 'Names the table in reports, and its default folder.',
+                    form='name')
+    title: str = key('speed', 'Shown above the table.', form='line')
     rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
-    seeds: int = key('speed', 'Seeds of every row.', 2, least=1)
+    seeds: int = key('speed', 'Seeds of every row.', 2, within=SEEDS)
+    only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
     columns: tuple[str, ...] = key('speed', 'Metrics to show; () for all of them.', ())
     primary: str = key('speed', "The metric that the table is read by; '' for none.", '')
     baseline: str = key('speed', "The row that others are compared with; '' for none.", '')
-    table: Mapping[str, Any] = key('speed', 'The rows by name: see `rows.row`.')
+    table: Mapping[str, Any] = key('speed', 'The rows by name: see `rows.row`.', form='name')
 
 
 @dataclasses.dataclass(kw_only=True)
 class Tables:
-    """Several tables; `rows` and `seeds` of the command line reach each of them."""
-    name: str = key('speed', 'Names the default folder.')
+    """Several tables; `rows` and the seeds of the command line reach each of them."""
+    name: str = key('speed', 'Names the default folder.', form='name')
     rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
-    seeds: int = key('speed', 'Seeds of every row, if the command line says so.', 2, least=1)
-    tables: Mapping[str, Any] = key('speed', 'The tables by name.')
+    seeds: int = key('speed', 'Seeds of every row, if the command line says so.', 2,
+                     within=SEEDS)
+    only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
+    tables: Mapping[str, Any] = key('speed', 'The tables by name.', form='name')
 
 
 @dataclasses.dataclass(kw_only=True)
 class Entry:
     """A row as a config writes it."""
-    label: str = key('speed', 'Shown in the table; {NAME} is one of its numbers.', ABSENT)
+    label: str = key('speed', 'Shown in the table; {NAME} is one of its numbers.', ABSENT,
+                     form='line')
     method: str = key('parameters', 'Method by name.')
-    hp: Mapping[str, float] = key('parameters', "Numbers that differ from the method's.", {})
+    hp: Mapping[str, float] = key('parameters', "Numbers that differ from the method's.", {},
+                                  within=FINITE)
     options: Mapping[str, Any] = key('parameters', "Options that differ from the method's.", {})
     overrides: Mapping[str, Any] = key('parameters', 'Keys of `Settings` that are its own.', {})
     published: tuple[str, ...] = key('speed', 'Published results it answers to.', ())
@@ -220,7 +249,10 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if 'tables' not in config:
         return merge(_defaults(Table), config)
-    tables = {name: filled(table) for name, table in config['tables'].items()}
+    tables = config['tables']           # what is no mapping stays, for `config_check` to refuse
+    if isinstance(tables, Mapping):
+        tables = {name: filled(table) if isinstance(table, Mapping) else table
+                  for name, table in tables.items()}
     return {**_defaults(Tables), **config, 'tables': tables}
 
 
@@ -234,85 +266,16 @@ def _defaults(schema: type) -> dict[str, Any]:
     return out
 
 
-def _schema(f: dataclasses.Field) -> type | None:
-    """The schema of a key's value, None where it has none."""
+def schema_of(f: dataclasses.Field) -> type | None:
+    """Gives the schema of a key's value, None where it has none."""
     kind = f.type
     return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
 
 
 def _closed(f: dataclasses.Field) -> type | None:
     """The schema of a key's value if it names all keys that there may be, else None."""
-    schema = _schema(f)
+    schema = schema_of(f)
     return None if getattr(schema, 'open', False) else schema
-
-
-def check(config: Mapping[str, Any], schema: type, where: str = '') -> None:
-    """Refuses unknown keys, missing keys, and values that could only fail later.
-
-    Args:
-      config: what a config says.
-      schema: the class with the keys that it may say.
-      where: what it is the config of, for the message.
-
-    Raises:
-      UserError: one line that names the key and says what to give.
-
-    >>> check({'name': 'sgd', 'lr': 'x'}, Optimizer)
-    Traceback (most recent call last):
-    vaebench.errors.UserError: lr='x': give a number
-    """
-    _check(config, schema, '', f' in {where}' if where else '')
-
-
-def _check(config: Mapping[str, Any], schema: type, path: str, where: str) -> None:
-    known = fields(schema)
-    for name in config:
-        if name not in known and not getattr(schema, 'open', False):
-            raise unknown(f'key{where}', f'{path}{name}', [path + k for k in known])
-    for name, f in known.items():
-        if name in config:
-            _check_value(f'{path}{name}', config[name], f, where)
-        elif f.default is f.default_factory is dataclasses.MISSING:
-            raise UserError(f'no {path}{name}{where}: {f.metadata["help"]}')
-
-
-def _check_value(name: str, value: Any, f: dataclasses.Field, where: str) -> None:
-    _check_type(name, value, f.type, where)
-    choices, least = f.metadata['choices'], f.metadata['least']
-    if choices and value not in choices:
-        *most, last = choices
-        raise UserError(f'{name}={_shown(value)}{where}: give {", ".join(most)} or {last}')
-    inside = {f'{name}.{k}': v for k, v in value.items()} if isinstance(value, Mapping) else {}
-    for part, number in (inside or {name: value}).items():
-        if least is not None and _is(number, int) and number < least:
-            raise UserError(f'{part}={number}{where}: give {least} or more')
-    if schema := _schema(f):
-        _check(value, schema, f'{name}.', where)
-    elif inside and get_args(f.type)[1] is not Any:
-        for part, each in inside.items():
-            _check_type(part, each, get_args(f.type)[1], where)
-
-
-def _check_type(name: str, value: Any, kind: Any, where: str) -> None:
-    if not _is(value, kind):
-        raise UserError(f'{name}={_shown(value)}{where}: give {_KINDS[_origin(kind)][1]}')
-
-
-def _shown(value: Any) -> str:
-    return one_line(repr(value), 40)
-
-
-_KINDS = {int: (int, 'a whole number'), float: ((int, float), 'a number'), str: (str, 'a text'),
-          tuple: ((tuple, list), 'a list of names'), Mapping: (Mapping, 'a mapping')}
-
-
-def _origin(kind: Any) -> type:
-    """The key of `_KINDS` that stands for a type."""
-    return Mapping if dataclasses.is_dataclass(kind) else get_origin(kind) or kind
-
-
-def _is(value: Any, kind: Any) -> bool:
-    return isinstance(value, _KINDS[_origin(kind)][0]) and not isinstance(value, bool)
 
 
 def described() -> str:

@@ -229,25 +229,39 @@ def provenance() -> dict[str, Any]:
     """Says revision, versions and device: the part of a result that is the same for every cell
     of a run.
     """
-    def git(*args):
-        try:
-            here = str(pathlib.Path(__file__).parent)
-            return subprocess.run(['git', '-C', here, *args], capture_output=True, text=True,
-                                  timeout=10, check=True).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
     versions = {'python': platform.python_version()}
     for package in PACKAGES:
         versions[package] = importlib.metadata.version(package)
-    status = git('status', '--porcelain', '--untracked-files=no')
     device = jax.devices()[0]
-    dirty = None if status is None else bool(status)
-    return {'git': {'revision': git('rev-parse', 'HEAD'), 'dirty': dirty},
-            'versions': versions,
+    return {'git': revision(pathlib.Path(__file__).parent), 'versions': versions,
             'device': {'kind': device.device_kind, 'count': jax.device_count(),
                        'platform': device.platform},
             'host': _processor()}
+
+
+def revision(folder: pathlib.Path) -> dict[str, Any]:
+    """Says which commit the code in a folder is of.
+
+    Args:
+      folder: with the code.
+
+    Returns:
+      'revision', and 'dirty', whether tracked files differ from it; both None unless the
+      repository around the folder has files of the folder: an environment of installed packages
+      often lies in the repository of something else.
+    """
+    def git(*args):
+        try:
+            return subprocess.run(['git', '-C', str(folder), *args], capture_output=True,
+                                  text=True, timeout=10, check=True).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    if git('ls-files', '--error-unmatch', '.') is None:
+        return {'revision': None, 'dirty': None}
+    status = git('status', '--porcelain', '--untracked-files=no')
+    return {'revision': git('rev-parse', 'HEAD'),
+            'dirty': None if status is None else bool(status)}
 
 
 def _processor():

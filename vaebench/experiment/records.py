@@ -17,8 +17,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Better = Literal['lower', 'higher'] | None
 
 
-def _too_large(value: Any) -> int | None:
-    """A whole number of a JSON value that no other program could hold, or None."""
+def too_large(value: Any) -> int | None:
+    """Finds a whole number in a JSON value that no other program could hold, else None."""
     stack = [value]        # no recursion: a file may be nested as deep as it likes
     while stack:
         inner = stack.pop()
@@ -124,7 +124,7 @@ class Result(Record, frozen=True, kw_only=True):
                 raise ValueError(f"field 'metrics' has the name {json.dumps(name)}: a metric's "
                                  'name can be printed')
         for field, value in (('config', self.config), ('dataset.source', self.dataset.source)):
-            if (n := _too_large(value)) is not None:
+            if (n := too_large(value)) is not None:
                 raise ValueError(f"field '{field}' holds the number {str(n)[:20]}..., too "
                                  'large')
         if self.status == 'failed' and not self.reason:

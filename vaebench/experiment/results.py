@@ -237,13 +237,26 @@ def dumped(record: Record) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + '\n').encode()
 
 
+def manifest(fields: Manifest | Mapping[str, Any]) -> Manifest:
+    """Makes a manifest of its fields, every one checked.
+
+    Raises:
+      ValueError: a field is wrong.
+    """
+    raw = msgspec.to_builtins(fields, enc_hook=plain)
+    try:
+        return msgspec.convert(raw, Manifest)
+    except msgspec.ValidationError as e:
+        raise ValueError(f'not a manifest: {_wrong(e, raw, Manifest)}') from None
+
+
 def write_manifest(workdir: str | os.PathLike,
-                   manifest: Manifest | Mapping[str, Any]) -> pathlib.Path:
+                   fields: Manifest | Mapping[str, Any]) -> pathlib.Path:
     """Writes `<workdir>/table.json`: which cells belong to the tables as now configured.
 
     Args:
       workdir: the folder.
-      manifest: a `Manifest`, or the fields of one.
+      fields: a `Manifest`, or the fields of one.
 
     Returns:
       Path of the file.
@@ -252,13 +265,8 @@ def write_manifest(workdir: str | os.PathLike,
       ValueError: a field is wrong.
       UserError: the file cannot be written.
     """
-    raw = msgspec.to_builtins(manifest, enc_hook=plain)
-    try:
-        manifest = msgspec.convert(raw, Manifest)
-    except msgspec.ValidationError as e:
-        raise ValueError(f'not a manifest: {_wrong(e, raw, Manifest)}') from None
     path = pathlib.Path(workdir) / MANIFEST
-    write_bytes(path, dumped(manifest))
+    write_bytes(path, dumped(manifest(fields)))
     return path
 
 

@@ -1,11 +1,10 @@
 """Works through a table: trains the missing groups, evaluates them, writes their cells."""
 import contextlib
 import dataclasses
-import pathlib
+import functools
 import re
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench import datasets, files, judges, metrics, schema
+from vaebench import files, judges, metrics, schema
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, cost, loop
-from vaebench.engine.trainer import Trainer
+from vaebench.engine import checkpoint, loop
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, outcome, results, training
-from vaebench.experiment.cells import Cells
-from vaebench.experiment.table import Row
-from vaebench.methods.build import check
+from vaebench.experiment import evaluate, machine, outcome, results, training
+from vaebench.experiment.prepared import Prepared, Unusable, refuse
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
@@ -43,133 +39,72 @@ def duration(text: str) -> float:
 
 
 @dataclasses.dataclass
-class Runner(Cells):
+class Runner(Prepared):
     """One run of one table in one folder.
 
     Args:
       table: a `Table`.
       workdir: where everything is written.
-      data_dir: where the user's raw data lies, or None.
-      deadline: `time.monotonic()` at which to have stopped, or None.
-      stop: asked now and then; true ends the run like the deadline.
+      data_dir, deadline, stop, interruptible, say: see `Prepared`.
       report: called with (row label, done fraction, text) while a group trains.
-      say: prints one line to the user.
+      finished: called with (text, cells) when a phase or a cell is done, and how many cells it
+        completes.
     """
-    data_dir: str | None = None
-    deadline: float | None = None
-    stop: Callable[[], bool] = lambda: False
     report: Callable[..., None] = lambda *args: None
-    say: Callable[[str], None] = print
+    finished: Callable[[str, int], None] = lambda *args: None
 
     def __post_init__(self):
-        self.workdir = pathlib.Path(self.workdir)
-        self._data, self._made, self._judges, self._making = {}, {}, {}, threading.RLock()
-        self._ahead, self._cancelled = None, threading.Event()
-
-    # ---- what a row needs --------------------------------------------------------------------
-
-    def dataset(self, row: Row) -> tuple[datasets.Dataset, dict[str, list]]:
-        """Loads the row's dataset, and its splits cut into length classes."""
-        key = files.canonical([row.config['dataset'], row.config['cuts']])
-        with self._making:
-            if key not in self._data:
-                options = dict(row.config['dataset'])
-                data = datasets.load(options.pop('name'), data_dir=self.data_dir, **options)
-                cuts = row.config['cuts']
-                place = {s: {'index': np.arange(n, dtype=np.int32)}
-                         for s, n in data.source.sizes.items()}
-                parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts, data.schema)
-                         for s in ('valid', 'test')}
-                parts['train'] = [jax.tree.map(jnp.asarray, b)
-                                  for b in data.buckets('train', cuts)]
-                self._data[key] = data, parts
-            return self._data[key]
-
-    def trainer(self, row: Row, width: int) -> Trainer:
-        """The row's `Trainer`, shared with rows that differ in numbers only."""
-        return self._shared(row, width).trainer
-
-    def _shared(self, row, width):
-        key = training.programs_key(row.config), width
-        with self._making:
-            if key not in self._made:
-                data, parts = self.dataset(row)
-                trainer = training.make_trainer(row.config, data, parts, width)
-                self._made[key] = training.Shared(trainer)
-            return self._made[key]
-
-    def numbers(self, row: Row) -> dict[str, float]:
-        """The traced numbers of a row."""
-        return {**row.config['hp'], 'lr': row.config['optimizer']['lr'], 'lr_scale': 1.}
+        super().__post_init__()
+        self._judges, self._ahead, self._cancelled = {}, None, threading.Event()
 
     # ---- the work ----------------------------------------------------------------------------
-
-    def check_time(self) -> None:
-        """Raises `loop.OutOfTime` when time is up."""
-        if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
-            raise loop.OutOfTime
 
     def run(self) -> dict[str, Any]:
         """Trains and evaluates what is missing.
 
         Returns:
-          Dict with lists of row names: 'busy' (another process has them), 'broken' (an
-          unexpected error), and 'out' (true when time was up before the end).
+          Dict with lists of row names: 'busy' (another process has them), 'broken' (refused,
+          or an error), and 'out' (true when time was up before the end).
+
+        Raises:
+          UserError: no row of the table can be, the folder is of other data, or the disk is
+            full.
         """
         state = {'busy': [], 'broken': [], 'out': False}
-        self.check_data()
-        todo = [row for row in self.table.rows if self.missing(row)[1]]
+        try:
+            refuse(self.check().values(), len(self.table.rows))
+            self.announce()
+            state['broken'] += self.check()
+            self._run(state)
+        except loop.OutOfTime:
+            state['out'] = True
+        finally:
+            self._cancelled.set()
+        return state
+
+    def _run(self, state):
+        todo = [row for row in self.table.rows
+                if row.name not in self.check() and self.missing(row)[1]]
         for i, row in enumerate(todo):
+            self.check_time()
             try:
-                self.check_time()
-                with files.lock(self.lock_path(row)) as mine:
-                    if not mine:
-                        state['busy'].append(row.name)
-                        continue
-                    self._row(row, todo[i + 1:])
-                    self._forget(todo[i + 1:])
-            except loop.OutOfTime:
-                state['out'] = True
-                break
-            except (UserError, OSError, KeyboardInterrupt):
+                if not self._row(row, todo[i + 1:]):
+                    state['busy'].append(row.name)
+                self._forget(todo[i + 1:])
+            except (loop.OutOfTime, Unusable):
                 raise
             # a defect in one row must not cost the others their table
-            except Exception as error:
-                log = self.workdir / 'logs' / f'{row.name}.{row.train_hash}.error.txt'
-                log.parent.mkdir(parents=True, exist_ok=True)
-                log.write_text(traceback.format_exc())
-                first = (str(error).strip().splitlines() or [''])[0][:160]
-                self.say(f'{row.name}: {type(error).__name__}: {first} (details in {log}); the '
-                         'other rows go on')
+            except (Exception, SystemExit) as error:
+                if files.is_full(error):
+                    raise
+                self.tell([row], error)
                 state['broken'].append(row.name)
-        self._cancelled.set()
-        return state
 
     def compiling(self) -> bool:
         """Whether a program is still being compiled for a row that will not come; nothing can
         interrupt that.
         """
         return self._ahead is not None and self._ahead.is_alive()
-
-    def check_data(self) -> None:
-        """The data must be there, and the cells that are there must be of it. Nothing is
-        written.
-
-        Raises:
-          UserError: it is not there, they are of other data, or a result file is damaged.
-        """
-        for row in self.table.rows:
-            check(row.config)                # a row that cannot be, before any data is read
-        for row in self.table.rows:
-            self.dataset(row)
-            for path in (self.result_path(row, seed) for seed in self.table.seeds):
-                if path.exists():
-                    self._same_data(row, results.read(path).dataset.sha256, path)
-
-    def _same_data(self, row, sha256, where):
-        if sha256 != self.dataset(row)[0].source.sha256:
-            raise UserError(f'{where} is of other data than the config and --data_dir name; '
-                            'choose another --workdir')
 
     def _forget(self, later):
         """Lets go of programs that no later row shares: they hold memory."""
@@ -178,36 +113,60 @@ class Runner(Cells):
             self._made = {key: shared for key, shared in self._made.items() if key[0] in needed}
 
     def _row(self, row, later):
-        untrained, _ = self.missing(row)
-        for seeds in self.groups(row, untrained):
-            shared = self._shared(row, len(seeds))
-            self._compile_next(later)
-            self._train(row, shared, seeds)
-        _, unfinished = self.missing(row)
-        while unfinished:
-            seeds = self.group_of(row, unfinished[0])
-            self._evaluate(row, seeds)
-            unfinished = [s for s in unfinished if s not in seeds]
+        """Works on what is missing of a row; whether no other process has any of it."""
+        free = self._each(row, self._untrained, functools.partial(self._train, later=later))
+        free &= self._each(row, self._unfinished, self._evaluate)
         for seeds, folder in self.checkpoints(row).items():
             # killed after writing its models
-            if all(self.is_trained(row, s) for s in seeds):
+            if free and all(self.is_trained(row, s) for s in seeds):
                 checkpoint.remove(folder)
+        return free
+
+    def _each(self, row, left, work):
+        """Does some work on the groups that are left; whether no other process has one."""
+        free, seen = True, set()
+        while groups := [seeds for seeds in left(row) if seeds not in seen]:
+            with contextlib.ExitStack() as locks:
+                seeds = groups[0]
+                mine = all(locks.enter_context(files.lock(self.lock_path(row, s)))
+                           for s in seeds)
+                if mine and seeds not in left(row):
+                    continue                 # another process was quicker
+                seen.add(seeds)
+                free &= mine
+                if mine:
+                    work(row, seeds)
+        return free
+
+    def _untrained(self, row):
+        return self.groups(row, self.missing(row)[0])
+
+    def _unfinished(self, row):
+        """Trained groups that are to be evaluated."""
+        left, groups = [s for s in self.missing(row)[1] if self.is_trained(row, s)], []
+        while left:
+            groups.append(self.group_of(row, left[0]))
+            left = [s for s in left if s not in groups[-1]]
+        return groups
 
     def _compile_next(self, later):
         for row in later:
             untrained, _ = self.missing(row)
             groups = self.groups(row, untrained)
             if groups and not self.compiling():
-                self._ahead = threading.Thread(target=self._prepare, args=(row, len(groups[0])),
-                                               daemon=True)
+                self._ahead = threading.Thread(
+                    target=self._prepare, args=(row, len(groups[0])), name=machine.AHEAD,
+                    daemon=True)
                 self._ahead.start()
                 return
 
     def _prepare(self, row, width):
-        with contextlib.suppress(UserError):       # said when the row's turn comes
+        with contextlib.suppress(Exception):       # said when the row's turn comes
             self.trainer(row, width).prepare(self.numbers(row), self._cancelled.is_set)
 
-    def _train(self, row, shared, seeds):
+    def _train(self, row, seeds, later):
+        shared = self._shared(row, len(seeds))
+        self._compile_next(later)
         trainer, (data, _) = shared.trainer, self.dataset(row)
         logs = [self.log_path(row, s) for s in seeds]
         stage = training.stage(row.config, trainer, seeds, data.source.sha256,
@@ -215,8 +174,8 @@ class Runner(Cells):
         options = loop.Options(
             row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
             row.config['save_every'], self.deadline, stage, self.stop,
-            training.progress(self.report, row.label, trainer.method),
-            lambda epoch: training.log(logs, epoch))
+            training.progress(self.report, self.finished, row.label, trainer.method),
+            lambda epoch: training.log(logs, epoch), self.say)
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds
@@ -232,6 +191,7 @@ class Runner(Cells):
                 'curves': curves, 'train': record.seconds / len(seeds), 'compile': compiled})
             training.write_log(logs[g], curves)
         checkpoint.remove(options.folder)
+        self.finished(f'{row.label}: trained, {len(seeds)} seeds, {record.seconds:.1f} s', 0)
 
     def _tick(self, row):
         def tick(done, total):
@@ -281,6 +241,8 @@ class Runner(Cells):
                                   (time.perf_counter() - start) / len(seeds))
         for i, seed in enumerate(seeds):
             self._write(row, data, group, i, seed)
+            end = 'done' if i in good else 'failed'
+            self.finished(f'{row.label}: seed {seed} {end}', int(seed in self.table.seeds))
         partial.unlink(missing_ok=True)
 
     def _model(self, row, seed, shape):
@@ -299,23 +261,3 @@ class Runner(Cells):
             files.write_bytes(self.listing_path(row, seed), text.encode())
         results.write(self.workdir / 'results', outcome.result(self.table, row, data, group, i),
                       {**own, **outcome.curves(group.hosts[i]['curves'])})
-
-    # ---- what is there -----------------------------------------------------------------------
-
-    def plan(self) -> list[dict[str, Any]]:
-        """One dict per cell: row, seed, state, seconds still to train and bytes, roughly."""
-        speed, cells = None, []
-        for row in self.table.rows:
-            untrained, unfinished = self.missing(row)
-            running = {s for group in self.checkpoints(row) for s in group}
-            need = {'seconds': 0., 'bytes': 0}
-            if untrained:
-                speed = speed or cost.rate()
-                need = cost.group(self.trainer(row, 1), self.numbers(row), speed)
-            for seed in self.table.seeds:
-                state = ('done' if seed not in unfinished else
-                         'trained' if seed not in untrained else
-                         'running' if seed in running else 'missing')
-                cost_here = need if seed in untrained else {'seconds': 0., 'bytes': 0}
-                cells.append({'row': row.name, 'seed': seed, 'state': state, **cost_here})
-        return cells

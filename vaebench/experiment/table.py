@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from vaebench import files
 from vaebench.errors import UserError, unknown
-from vaebench.experiment import config_keys
+from vaebench.experiment import config_keys, records
+from vaebench.experiment.config_check import check
 from vaebench.experiment.config_keys import merge
 
 
@@ -24,7 +25,7 @@ class Table(NamedTuple):
     name: str
     title: str
     rows: tuple[Row, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]        # that this run trains
     columns: tuple[str, ...]
     config: Mapping[str, Any]     # the keys of `config_keys.Table`
 
@@ -44,11 +45,24 @@ def _select(text: str, names: list[str]) -> list[str]:
     return wanted or list(names)
 
 
+def _seeds(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Seeds of a table that a filter such as '3,7' names; all for ''."""
+    words, there = config['only_seeds'].split(','), config['seeds']
+    wanted = [word.strip() for word in words if word.strip()]
+    for word in wanted:
+        if not word.isdecimal() or int(word) >= there:
+            raise UserError(f'only_seeds={config["only_seeds"]}: give some of the seeds 0 to '
+                            f'{there - 1}, such as 0,{there - 1}; seeds={there} says how many '
+                            'there are')
+    return tuple(sorted({int(word) for word in wanted} or range(there)))
+
+
 def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Table]:
     """Reads the tables of a config.
 
-    A config is one table, or holds several under `tables`; then its `rows` and `seeds` reach
-    each of them. A row's own values go before the table's, the command line's before both.
+    A config is one table, or holds several under `tables`; then its `rows`, `seeds` and
+    `only_seeds` reach each of them. A row's own values go before the table's, the command
+    line's before both.
 
     Args:
       config: nested mapping with the keys of `config_keys.Table` or `config_keys.Tables`.
@@ -63,8 +77,9 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
     config, given = config_keys.filled(config), given or {}
     if 'tables' not in config:
         return [_table(config, given)]
-    config_keys.check(config, config_keys.Tables)
+    check(config, config_keys.Tables)
     found, parts = [], config['tables']
+    _check_parts(parts)
     shared = {k: v for k, v in given.items() if not k.startswith('tables.')}
     known = dict.fromkeys(name for sub in parts.values() for name in sub['table'])
     names = _select(config['rows'], list(known))
@@ -74,12 +89,39 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
         rows = [name for name in sub['table'] if name in names]
         if rows:
             seeds = shared.get('seeds', sub['seeds'])
-            found.append(_table({**sub, 'rows': ','.join(rows), 'seeds': seeds}, own))
+            found.append(_table({**sub, 'rows': ','.join(rows), 'seeds': seeds,
+                                 'only_seeds': config['only_seeds']}, own))
+    _check_cells(found)
     return found
 
 
+def _check_parts(parts: Mapping[str, Any]) -> None:
+    """Refuses no tables, tables without rows, and two of one name."""
+    if not parts:
+        raise UserError('the config has no table: name one under tables')
+    for key, sub in parts.items():
+        check(sub, config_keys.Table, f'tables.{key}')
+    names = [sub['name'] for sub in parts.values()]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f'two tables have the name {name}: give each its own')
+
+
+def _check_cells(found: list[Table]) -> None:
+    """Refuses rows that two tables have alike: they would share one result file."""
+    owner = {}
+    for table in found:
+        for row in table.rows:
+            first = owner.setdefault((row.name, row.config_hash), table.name)
+            if first != table.name:
+                raise UserError(f'row {row.name} is the same in the tables {first} and '
+                                f'{table.name}: leave it out of one')
+
+
 def _table(config: Mapping[str, Any], given: Mapping[str, Any]) -> Table:
-    config_keys.check(config, config_keys.Table, 'the config')
+    check(config, config_keys.Table, 'the config')
+    if not config['table']:
+        raise UserError(f'table {config["name"]} has no row: name one under table')
     if config['baseline'] and config['baseline'] not in config['table']:
         raise unknown('row for a baseline', config['baseline'], config['table'])
     _check_metrics([*config['columns'], *filter(None, [config['primary']])])
@@ -89,7 +131,7 @@ def _table(config: Mapping[str, Any], given: Mapping[str, Any]) -> Table:
     names = _select(config['rows'], list(config['table']))
     rows = [_row(name, order, config, command) for order, name in enumerate(config['table'])
             if name in names]
-    return Table(config['name'], config['title'], tuple(rows), tuple(range(config['seeds'])),
+    return Table(config['name'], config['title'], tuple(rows), _seeds(config),
                  tuple(config['columns'] or config['metrics']), config)
 
 
@@ -97,12 +139,15 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
     """A row with the table's settings, its own and the command line's; `command` is nested."""
     from vaebench import methods
     row, where = table['table'][name], f'row {name}'
-    config_keys.check(row, config_keys.Entry, where)
+    check(row, config_keys.Entry, where)
     own, settings = row.get('overrides', {}), config_keys.fields(config_keys.Settings)
     for key in own:
         if key not in settings:
             raise unknown(f'override of {where}:', key, settings)
     entry = methods.find(row['method'])
+    if not isinstance(entry, methods.Entry):
+        raise UserError(f'method {row["method"]} of an installed package is no methods.Entry, '
+                        f'but {type(entry).__name__}; choose other rows with --config.rows')
     hp = row.get('hp', {})
     for key in hp:
         if key not in entry.hp:
@@ -110,12 +155,21 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
     config = {k: v for k, v in merge(merge(table, own), command).items() if k in settings}
     config |= {'method': row['method'], 'hp': {**entry.hp, **hp},
                'options': {**entry.options, **row.get('options', {})}}
-    config_keys.check(config, config_keys.Row, where)
+    check(config, config_keys.Row, where)
     _check_metrics(config['metrics'])
     return Row(name, _label(row.get('label', name), name, config), order, config,
-               tuple(row.get('published', ())),
-               files.config_hash(config_keys.parameters(config)),
-               files.config_hash(config_keys.numbers(config)))
+               tuple(row.get('published', ())), *_hashes(config, where))
+
+
+def _hashes(config: Mapping[str, Any], where: str) -> tuple[str, str]:
+    """(train_hash, config_hash) of a row, whose every value a result file can hold."""
+    try:
+        if (large := records.too_large(files.plain(config))) is not None:
+            raise ValueError(f'{str(large)[:20]}... is too large')
+        return (files.config_hash(config_keys.parameters(config)),
+                files.config_hash(config_keys.numbers(config)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f'{where}: {error}; give numbers, texts and lists of them') from error
 
 
 def _label(text: str, name: str, config: Mapping[str, Any]) -> str:

@@ -100,23 +100,28 @@ def stage(config: Mapping[str, Any], trainer: Trainer, seeds: Sequence[int], sha
     return Stage(len(shared), folder / name)
 
 
-def progress(report: Callable[[str, float, str], None], label: str,
-             method: core.Method) -> Callable[[loop.Position, float, np.ndarray], None]:
+def progress(report: Callable[[str, float, str], None], finished: Callable[[str, int], None],
+             label: str, method: core.Method
+             ) -> Callable[[loop.Position, float, np.ndarray], None]:
     """What a run calls after each block: it reports the loss, and the speed since the first.
 
     Args:
       report: called with (label, done fraction, text).
+      finished: called with (text, 0) when a phase gives way to the next.
       label: of the row.
       method: its `Method`.
 
     Returns:
       `loop.Options.on_block`.
     """
-    begun, first = time.monotonic(), None
+    begun, first, last = time.monotonic(), None, None
 
     def on_block(at, fraction, loss):
-        nonlocal first
-        first = first or at
+        nonlocal first, last
+        if last is not None and at.phase != last.phase:
+            gone = method.phases[last.phase].name
+            finished(f'{label}: phase {gone} done, {last.steps} steps', 0)
+        first, last = first or at, at
         steps = at.steps - first.steps if at.phase == first.phase else 0
         rate = steps / max(time.monotonic() - begun, 1e-9)
         speed = f', {rate:.0f} steps/s' if rate > 0 else ''

@@ -4,6 +4,7 @@ the suite itself.
 import hashlib
 import io
 import pathlib
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -89,7 +90,7 @@ def _read(path):
     try:
         with open(path, 'rb') as file, np.load(file) as found:
             return {k: found[k] for k in found.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile):
         return None
 
 
@@ -219,10 +220,14 @@ def _fit(data, config, folder, run):
     x = _pixels(data, 'train')
     rows = np.random.default_rng(SEED).permutation(len(x))[:config['rows']]
     x = x[rows].reshape(len(rows), -1)
-    pca = PCA(min(config['components'], *x.shape), svd_solver='randomized',
-              random_state=SEED).fit(x)
+    constant = not x.std(0).any()          # any components hold all of no variance
+    pca = PCA(min(config['components'], *x.shape), svd_solver='randomized', random_state=SEED)
+    with warnings.catch_warnings():
+        if constant:
+            warnings.simplefilter('ignore', RuntimeWarning)
+        pca.fit(x)
     return {'mean': pca.mean_, 'components': pca.components_,
-            'share': pca.explained_variance_ratio_.sum()}
+            'share': 1. if constant else pca.explained_variance_ratio_.sum()}
 
 
 def _components(data, config, arrays):

@@ -11,7 +11,7 @@ import numpy as np
 from vaebench.core import Batch, Codec, Decoder, Features, Kit, Net, derive
 from vaebench.errors import UserError
 from vaebench.networks import common, decoders
-from vaebench.networks.generate import END, PAD, START, UNKNOWN, sentences
+from vaebench.networks.generate import END, MODES, PAD, START, UNKNOWN, sentences
 from vaebench.schema import Schema, field
 
 __all__ = ['END', 'PAD', 'START', 'UNKNOWN', 'corrupt', 'lstm', 'pseudo', 'sentences_codec']
@@ -126,7 +126,7 @@ def sentences_codec(vocabulary: Sequence[str]) -> Codec:
         return [' '.join(vocabulary[int(i)] for i in row[1:n + 1] if i > END)
                 for row, n in rows]
 
-    return Codec(read, write, ('greedy', 'sample'))
+    return Codec(read, write, ('greedy', 'sample'), MODES)
 
 
 def _decoder(sizes: tuple, skip: bool, dilations: Sequence[int] | None, attention: bool,
