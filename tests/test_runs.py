@@ -185,8 +185,9 @@ def test_a_config_is_a_name_a_path_a_dict_or_what_get_config_gives(tmp_path):
     for config in (path, str(path), MAP, given):
         assert runs._settings(config, {}) == filled
     assert runs._settings('ptb:small', {}) == configs.load('ptb:small').to_dict()
-    changed = runs._settings(MAP, {'kit.latent': 3, 'optimizer.lr': 1, 'metrics': ['rec']})
-    assert (changed['kit']['latent'], changed['optimizer']['lr']) == (3, 1.)
+    changed = runs._settings(MAP, {'kit.latent': 3, 'optimizer.lr': 1, 'metrics': ['rec'],
+                                   'seeds': np.int64(2)})
+    assert (changed['kit']['latent'], changed['optimizer']['lr'], changed['seeds']) == (3, 1., 2)
     assert MAP['kit']['latent'] == 2
 
 
