@@ -1,7 +1,6 @@
 """Tables from Python: what a run gives, what it leaves behind, and what it refuses."""
 import asyncio
 import json
-import os
 import pathlib
 import signal
 import sys
@@ -112,7 +111,7 @@ def state():
         'jax_debug_nans', 'jax_enable_x64', 'jax_compilation_cache_dir')]
     return ([signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)], settings,
             flags.FLAGS.is_parsed(), {'config', 'workdir'} & set(flags.FLAGS), sys.argv[:],
-            pathlib.Path.cwd(), warnings.showwarning, dict(os.environ))
+            pathlib.Path.cwd(), warnings.showwarning)
 
 
 def test_an_interrupt_saves_and_the_same_call_goes_on(trained, tmp_path, capfd):
