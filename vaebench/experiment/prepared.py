@@ -79,7 +79,7 @@ class Prepared(Cells):
         self.workdir = usable(self.workdir)
         self._data, self._made, self._making = {}, {}, threading.RLock()
         self.data_dir = None if self.data_dir is None else str(files.user_path(self.data_dir))
-        self._refused, self._announced = None, False
+        self._refused, self._announced, self._waited = None, False, False
 
     def dataset(self, row: Row) -> tuple[datasets.Dataset, dict[str, list]]:
         """Loads the row's dataset, and its splits cut into length classes."""
@@ -100,7 +100,7 @@ class Prepared(Cells):
     def _load(self, row):
         options, cuts = dict(row.config['dataset']), row.config['cuts']
         name = options.pop('name')
-        with self.interruptible(), files.patience(self.check_time):
+        with self.interruptible(), files.patience(self._wait):
             data = datasets.load(name, data_dir=self.data_dir, **options)
         for split in datasets.SPLITS:
             if not data.source.sizes.get(split):
@@ -133,6 +133,13 @@ class Prepared(Cells):
         """Raises `loop.OutOfTime` when time is up."""
         if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
             raise loop.OutOfTime
+
+    def _wait(self):
+        """What is done now and then while another process prepares the same data."""
+        if not self._waited:
+            self.say('waiting for another process that prepares the same data')
+        self._waited = True
+        self.check_time()
 
     def check(self) -> Mapping[str, BaseException]:
         """Reads the data and builds every row as far as shapes go; nothing is written.
