@@ -1,7 +1,6 @@
 """Tables from Python: what a run gives, what it leaves behind, and what it refuses."""
 import asyncio
 import json
-import os
 import pathlib
 import signal
 import sys
@@ -112,7 +111,7 @@ def state():
         'jax_debug_nans', 'jax_enable_x64', 'jax_compilation_cache_dir')]
     return ([signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)], settings,
             flags.FLAGS.is_parsed(), {'config', 'workdir'} & set(flags.FLAGS), sys.argv[:],
-            pathlib.Path.cwd(), warnings.showwarning, dict(os.environ))
+            pathlib.Path.cwd(), warnings.showwarning)
 
 
 def test_an_interrupt_saves_and_the_same_call_goes_on(trained, tmp_path, capfd):
@@ -185,8 +184,9 @@ def test_a_config_is_a_name_a_path_a_dict_or_what_get_config_gives(tmp_path):
     for config in (path, str(path), MAP, given):
         assert runs._settings(config, {}) == filled
     assert runs._settings('ptb:small', {}) == configs.load('ptb:small').to_dict()
-    changed = runs._settings(MAP, {'kit.latent': 3, 'optimizer.lr': 1, 'metrics': ['rec']})
-    assert (changed['kit']['latent'], changed['optimizer']['lr']) == (3, 1.)
+    changed = runs._settings(MAP, {'kit.latent': 3, 'optimizer.lr': 1, 'metrics': ['rec'],
+                                   'seeds': np.int64(2)})
+    assert (changed['kit']['latent'], changed['optimizer']['lr'], changed['seeds']) == (3, 1., 2)
     assert MAP['kit']['latent'] == 2
 
 

@@ -255,7 +255,7 @@ def _set(config, key, value):
     for part in outer:
         config = config[part]
     try:
-        config[last] = value
+        config[last] = value.tolist() if hasattr(value, 'tolist') else value    # of NumPy
     except TypeError as error:            # another type than the config's value has
         raise UserError(f'{key}={value!r}: give {config[last]!r} or another '
                         f'{type(config[last]).__name__}') from error
