@@ -61,6 +61,10 @@ class Optimizer:
     b2: float = key('parameters', 'Of adam: decay of the second moment.', ABSENT)
     decay: float = key('parameters', 'Of rmsprop: decay of the second moment.', ABSENT)
     eps: float = key('parameters', 'Of adam and rmsprop: added to the denominator.', ABSENT)
+    weight_decay: float = key('parameters', 'Times the parameters, added to their gradients.',
+                              ABSENT)
+    cycle: int = key('parameters', 'Epochs of a cosine cycle of the rate; 0 for none.', ABSENT,
+                     least=0)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -85,6 +89,8 @@ class Evaluation:
     images: int = key('numbers', 'Most images or points on each side.', ABSENT, least=1)
     drawn: int = key('numbers', 'Samples in which modes are looked for.', ABSENT, least=1)
     generated: int = key('numbers', 'Sentences drawn from the prior.', ABSENT, least=1)
+    unigrams: int = key('numbers', 'Sentences drawn for the law of single words.', ABSENT,
+                        least=1)
     refine: int = key('numbers', 'Steps of a proposal of our own.', ABSENT, least=1)
 
 
