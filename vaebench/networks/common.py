@@ -15,6 +15,7 @@ from vaebench.schema import Schema, field, of_kind
 zeros = nn.initializers.zeros
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2),
+    'leaky_relu_01': lambda x: jax.nn.leaky_relu(x, .01),
     'linear': lambda x: x,
     'tanh': jnp.tanh,
 }
@@ -26,7 +27,10 @@ Rule = Callable[[Path, Shapes], float]
 
 
 def activation(name: str) -> Callable[[jax.Array], jax.Array]:
-    """Finds an elementwise function: 'leaky_relu' has slope 0.2, the rest is jax.nn's."""
+    """Finds an elementwise function; all but those of `ACTIVATIONS` are jax.nn's.
+
+    'leaky_relu' has the slope of GANs, 0.2, 'leaky_relu_01' PyTorch's own, 0.01.
+    """
     return ACTIVATIONS.get(name) or getattr(jax.nn, name)
 
 
