@@ -39,6 +39,7 @@ def rows(epochs):
         'sa_vae': options(refine=3),
         catalog.MANY_DRAWS: options(draws=3),
         catalog.MIXTURES: options(components=16),
+        catalog.STOCHASTIC_WAE: hp(delay=half / 2, warmup=half / 2),
         'wae_gan': hp(critic_lr=5e-3),
         catalog.DUALS: hp(nu_lr=1e-3) | options(hidden=(128, 128)),
         'apo_vae_vp': options(pseudo=16),

@@ -6,11 +6,12 @@
 DIR holds yahoo.train.txt, yahoo.valid.txt and yahoo.test.txt, lines of label<TAB>text, or a
 folder with them.
 
-Paper size: made for an accelerator; expect about 328 nats a text (perplexity 60). `:small`
-keeps texts of at most 40 words.
+Paper size: made for an accelerator; expect about 328 nats a text (perplexity 60). The set
+points of ControlVAE, 25 and 35 nats, were chosen for dialogues; here they are a tenth of what a
+text is worth. `:small` keeps texts of at most 40 words.
 """
 from vaebench.experiment import catalog, columns, sizes
-from vaebench.experiment.rows import change, hp, options, published
+from vaebench.experiment.rows import change, hp, published
 
 METRICS = (*columns.TEXT, *columns.MORE_TEXT, *columns.PROBES)
 PUBLISHED = {
@@ -41,13 +42,13 @@ PUBLISHED = {
 
 def paper():
     """At the size of the papers."""
-    rows = change(catalog.text(words=79.9), sizes.PAPER, {
-        'sa_vae': options(refine=20), 'fb fbp': hp(target=4.)})
+    rows = change(catalog.text(words=79.9), sizes.PAPER, sizes.LONG,
+                  {'fb fbp': hp(target=4.)})
     return dict(
         name='yahoo', title='Yahoo Answers', primary='nll_iw', baseline='vae',
         dataset=dict(name='yahoo'), cuts=12,
         kit=dict(name='lstm', embed=512, hidden=1024, latent=32, dropout=.5, init_scale=.01),
-        epochs=40, batch=32, seeds=3, optimizer=dict(name='sgd', lr=.5, clip=5.),
+        epochs=100, batch=32, seeds=3, optimizer=dict(name='sgd', lr=.5, clip=5.),
         protocol=dict(patience=5), save_every=120.,
         evaluation=dict(samples=500, chunk=100, batch=32, generated=1000, refine=50),
         metrics=METRICS, table=published(rows, PUBLISHED))

@@ -33,7 +33,7 @@ def only_table(text):
 @pytest.mark.parametrize('text', TEXT)
 def test_every_text_row_is_on_every_text_table(text):
     assert set(catalog.TEXT) <= {row.name for row in only_table(text).rows}
-    assert len(catalog.TEXT) == 85
+    assert len(catalog.TEXT) == 86
 
 
 @pytest.mark.parametrize('name', CORPORA)
@@ -167,6 +167,30 @@ def test_a_row_that_there_is_not_is_named(wrong):
         wrong()
 
 
+LENGTHS = {'vae fb pre_ae_bn_06 lagging lstm_lm dg_vae_32 bow_vae': (100, 32),
+           'control_vae cost_anneal': (80, 32), 'sa_vae skip_vae': (30, 32),
+           'ivae cyclical': (40, 32), 'twr twr_sum': (1000, 64),
+           'dae wae_d_3 wae_s_01': (20, 128), 'dae_noise wae_gan': (30, 256)}
+"""Epochs and batches of the papers' code."""
+
+
+@pytest.mark.parametrize('name', CORPORA)
+def test_rows_of_paper_size_train_as_their_papers_do(name):
+    rows = {row.name: row.config for row in only_table(name).rows}
+    for names, sizes in LENGTHS.items():
+        for row in names.split():
+            assert (rows[row]['epochs'], rows[row]['batch']) == sizes, row
+    cyclical, ivae = rows['cyclical'], rows['ivae']
+    assert cyclical['optimizer']['cycle'] == cyclical['hp']['period'] == 10
+    assert cyclical['hp']['beta_start'] == ivae['hp']['beta_start'] == .1
+    wide = .01 if name in ('yahoo', 'yelp') else .1         # of every parameter at the start
+    kit = ivae['kit']
+    assert (kit['init_scale'], kit.get('embed_scale', .1)) == (wide, wide)
+    assert ivae['options']['noise_scale'] == wide
+    assert rows['dae']['optimizer'] == rows['wae_d_3']['optimizer']
+    assert rows['dae']['kit'] == rows['wae_s_0']['kit']
+
+
 def test_labels_say_the_numbers_that_rows_have():
     rows = change(select(catalog.TEXT, 'fb lagging delta_vae'), {
         'fb': hp(target=2.5), 'lagging': options(max_inner=3)})
@@ -292,7 +316,8 @@ def test_a_text_table_from_corpus_to_listing(tmp_path):
     full = configs.load('synthetic:small').to_dict()
     full |= {'rows': 'vae,davam,dae', 'seeds': 1}
     full['dataset'] |= {'sentences': 1024, 'eval_sentences': 128}
-    full['evaluation'] |= {'samples': 10, 'chunk': 10, 'generated': 50, 'refine': 10}
+    full['evaluation'] |= {'samples': 10, 'chunk': 10, 'generated': 50, 'unigrams': 50,
+                           'refine': 10}
     one, = table.tables(full)
     assert not any(runner.Runner(one, tmp_path, say=lambda text: None).run().values())
     found = {r.row: r for r in map(results.read, (tmp_path / 'results').glob('*.json'))}

@@ -120,10 +120,10 @@ class Validation(NamedTuple):
     inputs = staticmethod(lambda size, key: (jnp.ones(size),))
 
 
-def number(*phases, rows=(8,), group=1, **settings):
+def number(*phases, rows=(8,), group=1, aux=lambda w: {}, **settings):
     """A `Trainer` of phases that all move one number down the mean of the data."""
     def loss(params, carry, batch, ctx):
-        return params['w'] * core.mean(batch['x'], batch), (carry, {})
+        return params['w'] * core.mean(batch['x'], batch), (carry, aux(params['w']))
 
     tx = optimizer({'name': 'sgd', 'clip': 0.})
     phases = tuple(p._replace(players=(core.Player('p', loss, ('w',), tx),)) for p in phases)
@@ -176,6 +176,41 @@ def test_a_block_of_several_buckets_is_its_steps_one_by_one(how):
             w.append(w[-1] - .1 * x.mean())
         assert float(state.params['w'][g]) == pytest.approx(w[-1], rel=1e-5)
         assert metrics['p/updates'][g].tolist() == [1] * 4 and int(state.total[g]) == 4
+
+
+def test_a_term_that_is_not_finite_fails_no_run_and_is_a_gap_in_the_curve():
+    aux = lambda w: {'never': jnp.log(w), 'once': jnp.where(w == 0, 3., jnp.nan)}
+    state, record = loop.run(number(core.Phase('main', (), 4), aux=aux), (0,), HP)
+    assert int(state.total[0]) == 4 and record.reasons == [None]
+    first, second = (e.train for e in record.curves)
+    assert first['p/never'] == second['p/never'] == second['p/once'] == [None]
+    assert first['p/once'] == [3.] and None not in second['p/loss']
+
+
+def test_a_loss_that_is_not_finite_names_the_terms_of_its_own_step():
+    bad = {'p/loss': np.array([1., 1., np.nan]), 'p/shown': np.array([np.inf, 1., 1.]),
+           'p/rec': np.array([1., 1., np.inf])}
+    assert loop._nonfinite(bad) == 'p/rec'
+    assert loop._nonfinite({**bad, 'p/loss': np.ones(3)}) is None
+
+
+def test_the_rate_falls_along_a_cosine_within_every_cycle():
+    """Fu et al.'s script: half a cosine of the epochs since the restart."""
+    tx = optimizer({'name': 'sgd', 'clip': 0., 'cycle': 10}, epoch=3)({'lr': 2., 'lr_scale': .5})
+    opt, rates = tx.init(jnp.float32(0)), []
+    for _ in range(66):
+        step, opt = tx.update(jnp.float32(1), opt)
+        rates.append(-float(step))
+    want = [.5 * (1 + np.cos(np.pi * (t // 3 % 10) / 10)) for t in range(66)]
+    np.testing.assert_allclose(rates, want, rtol=1e-5)
+    assert rates[0] == rates[30] == rates[60] == 1
+
+
+def test_weight_decay_is_added_to_the_clipped_gradient():
+    config = {'name': 'sgd', 'clip': 1., 'weight_decay': .1}
+    tx = optimizer(config)({'lr': 1., 'lr_scale': 1.})
+    w, grad = jnp.float32(20), jnp.float32(5)
+    assert float(tx.update(grad, tx.init(w), w)[0]) == pytest.approx(-(1 + .1 * 20))
 
 
 def test_seeds_of_a_group_may_have_numbers_of_their_own():

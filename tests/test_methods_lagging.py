@@ -7,6 +7,7 @@ import pytest
 import toys
 
 from vaebench import core
+from vaebench.engine import plateau
 from vaebench.methods import lagging
 
 DATA = {
@@ -151,6 +152,19 @@ def test_aggression_ends_when_mutual_information_falls_and_never_returns():
     assert all(p.name != 'encoder' for p in method.phases[1].players)
     failed = feedback(state._replace(status=jnp.int32(core.FAILED)), {'mi': jnp.float32(-1)})
     assert int(failed.status) == core.FAILED
+
+
+def test_a_reload_of_the_best_does_not_take_the_mutual_information_back():
+    """As in He et al.'s script, which compares with the epoch before, whatever was reloaded."""
+    method, state = started()
+    state, decay = plateau.start(state), plateau.plateau(patience=1, first_epoch=0)
+    seen = []
+    for loss, mi in ((3., .5), (4., .9), (5., .7)):          # two decays
+        state = decay(state, jnp.float32(loss))
+        state = method.phases[0].feedback(state, {'mi': jnp.float32(mi)})
+        seen.append(int(state.status))
+    assert int(state.protocol.decays) == 2
+    assert seen == [core.RUNNING, core.RUNNING, core.DONE]
 
 
 def test_feedback_is_per_seed():

@@ -24,7 +24,7 @@ from vaebench.metrics import (
     representation,
 )
 
-SMALL = dict(samples=4, batch=30, images=20, generated=12, drawn=50, refine=1, points=16)
+SMALL = dict(samples=4, batch=30, images=20, generated=12, unigrams=12, drawn=50, refine=1, points=16)
 OF_NATS = {k for k, m in METRICS.items() if any('log_lik' in need for need in m.needs)}
 DECODER = Estimator('bernoulli decoder, no normalised likelihood of grey levels',
                     'bernoulli-grey')

@@ -47,7 +47,8 @@ def spoken(said, test=None, train=None, **settings):
     evals, params = speaker(said)
     train = None if train is None else framed(train)
     return toys.evaluator(evals, params, {}, [framed(test or random_text(5))], KEY,
-                Settings(generated=len(said[0]), **settings), train=train, vocab=VOCAB)
+                Settings(**{'generated': len(said[0]), 'unigrams': len(said[0]), **settings}),
+                train=train, vocab=VOCAB)
 
 
 def value(view, name):
@@ -85,6 +86,25 @@ def test_unigrams_by_hand():
         'number of distinct 2-grams of words in 2 sentences sampled from the prior, in a '
         'row across their borders')
     assert 'greedy decodings of 2 prior draws' in out['fluency'].estimator
+
+
+def test_the_law_of_words_is_of_many_sentences_and_beside_that_of_the_training_text():
+    train, said = random_text(50, 1), random_text(4, 2)
+    v = spoken([said], train=train, unigrams=400)
+    out = measure(v, ['uni_kl', 'entropy', 'avg_len'])
+    few = measure(spoken([said], train=train), ['uni_kl', 'entropy'])
+    words = sum(map(len, train)) / 50 * 400
+    for name in few:              # this speaker says the same again
+        np.testing.assert_allclose(out[name].value, few[name].value, rtol=1e-12)
+        assert (out[name].n, few[name].n, out['avg_len'].n) == (400, 4, 4)
+        assert out[name].estimator.id.endswith('greedy-400')
+        assert out[name].note.startswith('400 sentences drawn from the training text itself')
+    floor, own = (float(out[name].note.split()[-1]) for name in ('uni_kl', 'entropy'))
+    kinds = len({w for s in train for w in s})
+    assert 0 < floor < 3 * (kinds - 1) / (2 * words)      # its mean is a third of that
+    p = np.bincount([w for s in train for w in s]) / sum(map(len, train))
+    assert own == pytest.approx(-(p[p > 0] * np.log(p[p > 0])).sum(), rel=.02)
+    assert measure(spoken([said]), ['entropy'])['entropy'].note is None
 
 
 def test_distinct_against_sets():
@@ -295,8 +315,9 @@ def real(seed=None, generated=130):
         params, carry = jax.tree.map(lambda x: x[seed:seed + 1], (params, carry))
     train, test = framed(random_text(60, 3)), framed(random_text(20, 4))
     label = {'label': np.arange(20) % 2}
-    return toys.evaluator(method.evals, params, carry, [test | label], KEY, Settings(generated=generated),
-                programs=PROGRAMS, train=train, vocab=VOCAB)
+    return toys.evaluator(method.evals, params, carry, [test | label], KEY,
+                Settings(generated=generated, unigrams=150), programs=PROGRAMS, train=train,
+                vocab=VOCAB)
 
 
 def test_sentences_are_drawn_once(monkeypatch):
@@ -351,8 +372,8 @@ def test_a_language_model_has_samples():
     method = toys.make('lstm_lm', kit)
     params, carry = jax.vmap(lambda key: method.init(key, toys.all_of(toys.sentences(4, V))))(
         jax.random.split(KEY, 1))
-    v = toys.evaluator(method.evals, params, carry, [framed(random_text(9))], KEY, Settings(generated=40),
-             train=framed(random_text(60, 3)), vocab=VOCAB)
+    v = toys.evaluator(method.evals, params, carry, [framed(random_text(9))], KEY,
+             Settings(generated=40, unigrams=40), train=framed(random_text(60, 3)), vocab=VOCAB)
     out = measure(v, (*GENERATION, 'bleu'))
     assert out['bleu'] is None and all(np.isfinite(out[n].value).all() for n in GENERATION)
     assert len(np.unique(sentences.drawn(v, 'greedy')[0][0], axis=0)) == 1

@@ -243,6 +243,7 @@ def test_mlp_initialization_and_layers():
                                rtol=1e-4, atol=1e-5)
     assert set(common.mlp((2, 3), bias=False).init(jax.random.key(0))['layer0']) == {'kernel'}
     assert float(common.activation('leaky_relu')(-1.)) == pytest.approx(-.2)
+    assert float(common.activation('leaky_relu_01')(-1.)) == pytest.approx(-.01)
 
 
 def test_init_is_one_draw():

@@ -1,4 +1,6 @@
 """Maths on arrays against closed forms, quadrature and Monte Carlo."""
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,6 +122,22 @@ def test_pi_reads_the_unclipped_control():
     got = trace(literal, KL)
     assert got[2] == pytest.approx(.00039203, abs=5e-9)
     assert abs(got[2] - TRACE[2]) > 1e-4
+
+
+@pytest.mark.parametrize('ki, target', [(1e-3, 25.), (1e-3, 35.), (2e-3, 5.), (1e-3, 10.1)])
+def test_pi_comes_back_from_a_limit_that_its_first_step_overshoots(ki, target):
+    """Without any KL at first the integral falls by ki * target, which is kp or more."""
+    weights = trace(functools.partial(pi, ki=ki), [0.] * 3 + [200.] * 20, target)
+    assert weights[:3] == [0.] * 3 and weights[-1] == 1
+    back = trace(functools.partial(pi, ki=ki), [0.] + [200.] * 20 + [0.] * 40, target)
+    assert max(back) == 1 and back[-1] < .9
+
+
+def test_pi_holds_its_integral_only_outwards():
+    for before, error, moves in ((-.1, 1., False), (-.1, -1., True), (1.1, -1., False),
+                                  (1.1, 1., True), (.5, 1., True), (.5, -1., True)):
+        state, _ = pi(control.PI(before, .2), error)
+        assert (float(state.integral) != .2) == moves, (before, error)
 
 
 def test_pi_is_monotone_and_finite():

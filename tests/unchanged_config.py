@@ -7,7 +7,7 @@ SETTINGS = {
     'save_every': 60., 'columns': (), 'epochs': 2, 'batch': 32,
     'optimizer': {'name': 'adam', 'lr': 5e-3, 'clip': 5.},
     'protocol': {'keep': 'best', 'patience': 0, 'first_epoch': 15, 'factor': .5, 'decays': 5},
-    'evaluation': {'samples': 8, 'chunk': 8, 'batch': 64, 'generated': 64, 'refine': 5, 'images': 100},
+    'evaluation': {'samples': 8, 'chunk': 8, 'batch': 64, 'generated': 64, 'unigrams': 64, 'refine': 5, 'images': 100},
 }
 RAMP = {'warmup': 1.}
 TEXT = {

@@ -217,7 +217,8 @@ def make_step(phase: Phase, augment: Augment | None = None,
     Returns:
       Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is
       int32 [n, B] with n = `batches_per_step(phase)`, metrics are scalars named 'player/term'.
-      A non-finite metric leaves the state as it was and sets its status to FAILED.
+      A non-finite loss leaves the state as it was and sets its status to FAILED; any other term
+      that is not finite is only shown.
     """
 
     def step(state, data, idx):
@@ -229,7 +230,8 @@ def make_step(phase: Phase, augment: Augment | None = None,
             metrics |= {f'{p.name}/{k}': v for k, v in m.items()}
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1,
                              total=state.total + 1)
-        ok = jnp.all(jnp.stack([jnp.isfinite(v) for v in metrics.values()]))
+        losses = [metrics[f'{p.name}/loss'] for p in phase.players]
+        ok = jnp.all(jnp.isfinite(jnp.stack(losses)))
         keep = (state.status != RUNNING) | ~ok
         new = jax.tree.map(lambda a, b: a if a is b else jnp.where(keep, a, b), state, new)
         over = jnp.where(ok, _over(phase, new.total), FAILED)

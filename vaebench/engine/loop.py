@@ -103,7 +103,7 @@ class Record:
         """Adds a block's metrics [G, K] to the epoch's means; non-finite steps do not count."""
         for k, v in metrics.items():
             good = np.isfinite(v)
-            total, count = self.pending.get(k, (0., 1e-30))
+            total, count = self.pending.get(k, (0., 0.))
             total = total + np.where(good, v, 0.).sum(1, dtype=np.float64)
             self.pending[k] = total.tolist(), (count + good.sum(1)).tolist()
 
@@ -229,7 +229,7 @@ class Run:
             self.phase.name, at.epoch, np.asarray(state.total).tolist(), record.ran,
             np.asarray(state.status).tolist(), _plain(state.hp['lr_scale']),
             round(self.seconds, 3),
-            {k: _plain(np.divide(*v)) for k, v in record.pending.items()},
+            {k: _plain(_mean(*v)) for k, v in record.pending.items()},
             {k: _plain(v) for k, v in values.items()})
         record.curves.append(entry)
         record.pending = {}
@@ -323,14 +323,23 @@ def _left(state):
 
 
 def _nonfinite(metrics):
-    """The term of a seed's block [K] that was the first not to be finite, or None."""
+    """The term of a seed's block [K] that was not finite in the first step without a loss, or
+    None.
+    """
     bad = {k: ~np.isfinite(v) for k, v in metrics.items()}
-    first = min((int(np.argmax(v)) for v in bad.values() if v.any()), default=None)
+    losses = [v for k, v in bad.items() if k.endswith('/loss')]
+    first = min((int(np.argmax(v)) for v in losses if v.any()), default=None)
     if first is None:
         return None
     terms = [k for k, v in bad.items() if v[first]]
     specific = [k for k in terms if not k.endswith('/loss')]
     return (specific or terms)[0]
+
+
+def _mean(total, count):
+    """[G], not a number where nothing was counted: a gap in the curve."""
+    with np.errstate(invalid='ignore'):
+        return np.divide(total, count)
 
 
 def _plain(x):

@@ -91,6 +91,7 @@ TEXT: Rows = {
     'wae_s_0': row('WAE-S (0 x words)', 'wae_s', hp(beta=3., kl_weight=0.)),
     'wae_s_001': row('WAE-S (0.01 x words)', 'wae_s', hp(beta=3., kl_weight=.01)),
     'wae_s_01': row('WAE-S (0.1 x words)', 'wae_s', hp(beta=3., kl_weight=.1)),
+    'info_vae': row('InfoVAE ({alpha:g}, {mmd:g})', 'info_vae', hp(mmd=10.)),
     'ivae': row('iVAE', 'ivae', DUAL, LAST, options(noise_scale=.1)),
     'ivae_mi': row('iVAE_MI', 'ivae_mi', DUAL, LAST, options(noise_scale=.1)),
     'dg_vae_1': row('DG-VAE (|b| = {chunk})', 'dg_vae', RAMP, options(chunk=1)),
@@ -129,6 +130,7 @@ DUALS = having(TEXT, 'nu_lr')
 FURTHER = ('cyclical_20 beta_05_anneal beta_04_anneal beta_02_anneal beta_01_anneal '
            'fbp_3 fbp_9 pre_ae_fb_4 skip_vae_0')
 PER_WORD = 'wae_d_3 wae_d_10 wae_s_0 wae_s_001 wae_s_01'
+STOCHASTIC_WAE = 'wae_gan wae_s_0 wae_s_001 wae_s_01'
 
 
 def text(words: float) -> dict[str, Entry]:

@@ -79,6 +79,10 @@ class Optimizer:
                        within=SHARE)
     eps: float = key('parameters', 'Of adam and rmsprop: added to the denominator.', ABSENT,
                      within=RATE)
+    weight_decay: float = key('parameters', 'Times the parameters, added to their gradients.',
+                              ABSENT, within=LIMIT)
+    cycle: int = key('parameters', 'Epochs of a cosine cycle of the rate; 0 for none.', ABSENT,
+                     within=LIMIT)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -106,6 +110,8 @@ class Evaluation:
     images: int = key('numbers', 'Most images or points on each side.', ABSENT, within=COUNT)
     drawn: int = key('numbers', 'Samples in which modes are looked for.', ABSENT, within=COUNT)
     generated: int = key('numbers', 'Sentences drawn from the prior.', ABSENT, within=COUNT)
+    unigrams: int = key('numbers', 'Sentences drawn for the law of single words.', ABSENT,
+                        within=COUNT)
     refine: int = key('numbers', 'Steps of a proposal of our own.', ABSENT, within=COUNT)
 
 

@@ -118,7 +118,8 @@ def vae(kit: Kit, recipe: Recipe, *, shape: str = 'linear', corrupt: float = 0.,
       Parameters are chosen by rec + beta KL, the objective at the end of its ramp. The ramp
       starts at beta_start in the very first step; He's and Li's scripts are one step ahead. Fu
       et al. cut the run into cycles that ramp for half of their length: a period of 10 and a
-      warmup of 5 epochs are those of their language script, which starts from 0.1. Higgins et
+      warmup of 5 epochs are those of their language script, which starts from 0.1 and lowers
+      the learning rate along a cosine in each cycle (`optimizer.cycle` of a config). Higgins et
       al. weigh images' rates above 1; 0.5 is a weight of tables of text. No paper gives numbers
       for a falling weight. Of a pretrained autoencoder encoder and head are kept and the rest
       starts afresh, as in Li et al.'s code.
@@ -305,8 +306,9 @@ def wae_mmd(kit: Kit, recipe: Recipe, *, width: float = 1., kernel: str = 'imq')
       The cost is the decoder's negative log-likelihood, summed over words or pixels; the
       papers' are a squared distance and a mean over words. The text paper's lambdas thus grow
       by the sentence length (about 10.6), and those of the image code, which multiplies its
-      cost by 0.05, by 20. The text code doubles C. The median of 'rbf' is a constant for
-      gradients; in the published code it is not.
+      cost by 0.05, by 20. The text code doubles C; its batches hold 128 sentences and its codes
+      have 100 dimensions, on both of which the noise of MMD depends. The median of 'rbf' is
+      a constant for gradients; in the published code it is not.
 
     References:
       Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.

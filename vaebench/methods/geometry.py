@@ -261,7 +261,8 @@ def p_vae(kit: Kit, recipe: Recipe, *, c: float = .1, convention: str = 'pvae') 
     Deviations:
       The text runs of this row are another paper's, with unknown settings: c is this suite's.
       Means keep within 3 / sqrt(c) of the origin and scales above 1e-3 (the published code:
-      1e-5), for float32. The offsets of gyroplanes are parameters of their own; the code ties
+      1e-5), for float32. Scales have no upper limit: large ones put draws on the rim, which aux
+      'clipped' counts. The offsets of gyroplanes are parameters of their own; the code ties
       them to the normals. In evaluation a draw on the rim has no prior probability. There is no
       Riemannian normal.
 

@@ -79,9 +79,9 @@ class DualFunctions(NamedTuple):
 
 def dual_functions(kit: Kit, hidden: Sequence[int],
                    view: Callable[[jax.Array], jax.Array]) -> DualFunctions:
-    """`DualFunctions` made of the kit's `mlp`."""
+    """`DualFunctions` made of the kit's `mlp`, their leaky units of PyTorch's slope."""
     def net(width):
-        return kit.mlp((width, *hidden, 1), activation='leaky_relu')
+        return kit.mlp((width, *hidden, 1), activation='leaky_relu_01')
 
     return DualFunctions({'nu_xz': net(kit.latent + kit.features), 'nu_z': net(kit.latent)},
                          view)
@@ -278,10 +278,11 @@ def apo_vae(kit: Kit, recipe: Recipe, *, pseudo: int = 0, c: float = .1, updates
 
     Deviations:
       The paper leaves the law of its noise G(x, xi) open: here it is a diagonal Gaussian, so
-      that q and the prior have exact densities. Its formulas lack the + 1, and its Algorithm 1
-      moves pseudo-inputs so that the dual estimate grows (direction='ascend'); the bound wants
-      it to shrink. c, the number of pseudo-inputs, what nu reads and all rates are this
-      suite's: no code was found.
+      that q and the prior have exact densities. Scales have no upper limit: large ones
+      put draws on the rim, which aux 'clipped' counts. Its formulas lack the + 1, and its
+      Algorithm 1 moves pseudo-inputs so that the dual estimate grows (direction='ascend'); the
+      bound wants it to shrink. c, the number of pseudo-inputs, what nu reads and all rates are
+      this suite's: no code was found.
 
     References:
       Dai et al., "APo-VAE: Text Generation in Hyperbolic Space", 2021, arXiv:2005.00054.

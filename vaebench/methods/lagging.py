@@ -1,5 +1,6 @@
 """Methods that train the encoder harder than the decoder."""
 from collections.abc import Collection
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,23 @@ def move_only(tx: optax.GradientTransformation,
     return optax.chain(tx, optax.masked(optax.set_to_zero(), still))
 
 
+class Memory(NamedTuple):
+    """What a reload of the best parameters does not take back."""
+    mi: jax.Array       # [] mutual information in the epoch before, nats
+
+
+def remember(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Adds a `Memory` to a transformation: its state is (that of `tx`, `Memory`)."""
+    def init(params):
+        return tx.init(params), Memory(jnp.zeros(()))
+
+    def update(grads, state, params=None):
+        updates, inner = tx.update(grads, state[0], params)
+        return updates, (inner, state[1])
+
+    return optax.GradientTransformation(init, update)
+
+
 def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) -> Method:
     """VAE whose encoder is trained until it stops improving before every step of the decoder.
 
@@ -62,7 +80,9 @@ def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) 
 
     Deviations:
       Fresh batches come from the step's length class, in the published code from all of the
-      training split. Images count one word each.
+      training split. The mutual information that ends the first phase is of batches of one
+      length class, theirs of one length: it is larger where codes tell the length. Images count
+      one word each.
 
     References:
       He et al., "Lagging Inference Networks and Posterior Collapse in Variational
@@ -77,7 +97,7 @@ def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) 
         params, carry = start(key, data)
         zero = jnp.zeros(())
         chase = {'loss': zero, 'words': zero, 'previous': zero + jnp.inf, 'on': jnp.bool_(True)}
-        return params, {**carry, 'chase': chase, 'mi': zero}
+        return params, {**carry, 'chase': chase}
 
     def encoder(params, carry, batch, ctx):
         value, (carry, aux) = plain(params, carry, batch, ctx)
@@ -96,19 +116,19 @@ def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) 
         return carry['chase']['on'] | (ctx.inner == 0)
 
     def fallen(state, seen):
-        last, running = state.carry['mi'], state.status == RUNNING
+        (inner, (last,)), running = state.opt['encoder'], state.status == RUNNING
         over = running & (seen['mi'] < last)
         mi = jnp.where(running, seen['mi'], last).astype(last.dtype)
-        return state._replace(carry={**state.carry, 'mi': mi},
+        return state._replace(opt={**state.opt, 'encoder': (inner, Memory(mi))},
                               status=jnp.where(over, DONE, state.status))
 
-    def moves(*names):
-        return lambda hp: move_only(recipe.optimizer(hp), names)
-
     inference = [name for name in model.names if name != 'dec']
-    aggressive = (Player('encoder', encoder, model.names, moves(*inference), max_inner, True,
-                         going),
-                  Player('decoder', plain, model.names, moves('dec')))
+    aggressive = (
+        Player('encoder', encoder, model.names,
+               lambda hp: remember(move_only(recipe.optimizer(hp), inference)), max_inner, True,
+               going),
+        Player('decoder', plain, model.names,
+               lambda hp: move_only(recipe.optimizer(hp), ('dec',))))
     joint = (Player('vae', plain, model.names, recipe.optimizer),)
     phases = (Phase('aggressive', aggressive, recipe.steps, feedback=fallen, needs=('mi',)),
               Phase('joint', joint, recipe.steps, until=recipe.steps, continues=True))

@@ -285,9 +285,10 @@ def flow_prior(kit: Kit, recipe: Recipe, *, layers: int = 6, hidden: int = 64,
     Deviations:
       Half the sum is maximized, which pulls like one bound. The paper does not say how its free
       bits treat a KL that does not factorize: here its mean over the draws has a floor, in both
-      bounds (see `two_bounds`). The paper gives no sizes and no code was found: 6 layers, 64
-      units, 10 draws and log scales bounded by 2 are this suite's. Its coupling formula has an
-      output's index on the right-hand side, corrected here.
+      bounds (see `two_bounds`). That nearly all of its units are active speaks for a floor in
+      each dimension. The paper gives no sizes and no code was found: 6 layers, 64 units, 10
+      draws and log scales bounded by 2 are this suite's. Its coupling formula has an output's
+      index on the right-hand side, corrected here.
 
     References:
       Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
@@ -320,8 +321,9 @@ def mog_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -
     Deviations:
       Half the sum is maximized, which pulls like one bound. The paper does not say how its free
       bits treat a KL that does not factorize: here its mean over the draws has a floor, in both
-      bounds (see `two_bounds`). Number and start of the components are unpublished: 50, with
-      means from N(0, 0.25 I), are this suite's.
+      bounds (see `two_bounds`), though its active units speak for one in each dimension. Number
+      and start of the components are unpublished: 50, with means from N(0, 0.25 I), are this
+      suite's.
 
     References:
       Ding and Gimpel, "FlowPrior: Learning Expressive Priors for Latent Variable Sentence
@@ -356,8 +358,9 @@ def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) 
       The objective is Ding and Gimpel's; Tomczak and Welling maximize the ELBO alone. Half the
       sum is maximized, which pulls like one bound. The paper does not say how its free bits
       treat a KL that does not factorize: here its mean over the draws has a floor, in both
-      bounds (see `two_bounds`). The number of pseudo-inputs for text is unpublished; they start
-      from training examples, and the encoder is in evaluation mode for them.
+      bounds (see `two_bounds`), though its active units speak for one in each dimension. The
+      number of pseudo-inputs for text is unpublished; they start from training examples, and
+      the encoder is in evaluation mode for them.
 
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.

@@ -60,14 +60,16 @@ def control_vae(kit: Kit, recipe: Recipe) -> Method:
     Equation:
       minimize rec + beta_t KL, with e = target - KL of the batch
       u = kp sigmoid(-e) + I + beta_min, beta_t = min(max(u, beta_min), beta_max)
-      I grows by -ki e in each step before which u lay within the limits
+      I grows by -ki e, but where u lay outside the limits and that would push it further out
 
     Deviations:
       The printed algorithm tests the clipped weight, which always lies within the limits: its
-      integral never stops. Here, as in the authors' dialogue code, the test reads u. The weight
-      acts in the step whose KL it was computed from; in the authors' language model one step
-      later. Parameters are chosen by rec + |KL - target|, since the weight that training ends
-      with is not known beforehand; the authors take the last ones.
+      integral never stops. Here, as in the authors' dialogue code, the test reads u. That code
+      holds I outside the limits whatever the error, so that ki target >= kp would keep the
+      weight at its lower limit for ever: here a step back inside counts. The weight acts in the
+      step whose KL it was computed from; in the authors' language model one step later.
+      Parameters are chosen by rec + |KL - target|, since the weight that training ends with is
+      not known beforehand; the authors take the last ones.
 
     References:
       Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988.
@@ -151,6 +153,7 @@ def delta_vae(kit: Kit, recipe: Recipe, *, rate: float = .1, pretrain: bool = Fa
     Deviations:
       Independent dimensions and the prior N(0, I), as in the tables of text that compare with
       this method; the paper's own model has an autoregressive prior over a sequence of codes.
+      Those tables' code keeps the sigmoid above 1/50; here it may fall to 0.
 
     References:
       Razavi et al., "Preventing Posterior Collapse with delta-VAEs", 2019, arXiv:1901.03416.

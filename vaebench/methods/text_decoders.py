@@ -63,7 +63,8 @@ def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
 
     Deviations:
       No code was found. The layers are as wide as the table's LSTM and half as wide inside a
-      block; the paper has 512, half of it inside.
+      block; the paper has 512, half of it inside. Its best rows start the encoder as a trained
+      language model; here it starts as in every row.
 
     References:
       Yang et al., "Improved Variational Autoencoders for Text Modeling using Dilated

@@ -24,8 +24,8 @@ def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Pos
     Args:
       kit: `head` is used.
       reads: 'last', 'mean' or 'sum'.
-      share: of the steps, the last ones, over which the rate is averaged; 0 is the last step
-        alone.
+      share: of the steps, the last ones, over which the rate is averaged, rounded; 0 is the
+        last step alone.
 
     Returns:
       A `Posterior`; q is {'mean', 'log_var': [B, Z] of the code, 'rate': [B] mean KL of the
@@ -41,7 +41,7 @@ def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Pos
         mask = features.mask
         steps = mask.sum(-1, keepdims=True)                                    # [B, 1]
         m, v = jnp.split(head.apply(params['head'], features.states), 2, -1)   # [B, L, Z]
-        used = jnp.maximum(jnp.ceil(share * steps), 1)
+        used = jnp.maximum(jnp.round(share * steps), 1)
         late = mask & (jnp.arange(mask.shape[1]) >= steps - used)
         rate = jnp.where(late, divergences.normal_kl(m, v), 0).sum(-1) / used[:, 0]
         if reads == 'last':

@@ -133,6 +133,9 @@ def mi_full(view: Evaluator) -> Value | None:
 def mi_32(view: Evaluator) -> Value | None:
     """Measures the mutual information inside batches of 32 examples of one bucket,
     size-weighted: never mix with `mi_full`.
+
+    Differs from He et al.'s, whose batches hold sentences of one length: those of a bucket
+    differ in length, and codes that tell it have more.
     """
     terms, place, start, parts = view.jit(_batch_information), np.argsort(view.order), 0, []
     for index in view.index:

@@ -47,19 +47,19 @@ def drawn_chunk(view: Evaluator, mode: str, i: int) -> tuple[np.ndarray, np.ndar
     return view.cached((mode, i), make)
 
 
-def drawn(view: Evaluator, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `settings.generated` sentences from the prior, once per view and mode for all
-    metrics.
+def drawn(view: Evaluator, mode: str, n: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Draws sentences from the prior, once per view and mode for all metrics.
 
     Args:
       view: with the eval 'sample'.
       mode: 'greedy', 'sample' or 'beam'.
+      n: how many; None for `settings.generated`. The first ones are the same for every n.
 
     Returns:
       (tokens [G, n, L], length [G, n]).
     """
-    n = view.settings.generated
-    parts = [drawn_chunk(view, mode, i) for i in range(-(-n // min(CHUNK, n)))]
+    n, size = n or view.settings.generated, min(CHUNK, view.settings.generated)
+    parts = [drawn_chunk(view, mode, i) for i in range(-(-n // size))]
     tokens, length = (np.concatenate(x, 1)[:, :n] for x in zip(*parts, strict=True))
     return tokens, length
 

@@ -26,18 +26,20 @@ def _made(mode, n):
     return Estimator(*(part.format(n) for part in _MADE[mode]))
 
 
-def _of_each(view, mode, f):
-    """[G] f(words of all sentences of a seed)."""
-    words = (sentences.words_of(*s) for s in zip(*drawn(view, mode), strict=True))
-    return np.array([f(w) for w in words], np.float64)
-
-
-def _of_words(view, mode, f, text, name):
-    """`Value` of `_of_each`; the text has a place for how the sentences were made."""
-    n = view.settings.generated
-    value, said = _of_each(view, mode, f), _made(mode, n)
+def _of_words(view, mode, n, f, text, name, note=None):
+    """`Value` of f(words of n sentences); the text has a place for how these were made."""
+    words = (sentences.words_of(*s) for s in zip(*drawn(view, mode, n), strict=True))
+    value, said = np.array([f(w) for w in words], np.float64), _made(mode, n)
     return Value(value, Estimator(text.format(said), f'{name}:{said.id}'), n,
-                 warning=warnings(value[:, None]))
+                 warning=warnings(value[:, None]), note=note)
+
+
+def _of_training_text(view, f, n):
+    """Says what f gives for the words of n training sentences, drawn with replacement."""
+    count = len(view.train['length'])
+    rows = np.random.default_rng(0).integers(0, count, n)
+    words = sentences.words_of(view.train['tokens'][rows], view.train['length'][rows])
+    return f'{n} sentences drawn from the training text itself have {f(words):.3g}'
 
 
 def dis(view: Evaluator, n: int, mode: str = 'sample') -> Value:
@@ -52,7 +54,7 @@ def dis(view: Evaluator, n: int, mode: str = 'sample') -> Value:
       Shao et al., "ControlVAE: Controllable Variational Autoencoder", 2020, arXiv:2004.05988.
     """
     return _of_words(
-        view, mode, lambda words: sentences.distinct(words, n),
+        view, mode, view.settings.generated, lambda words: sentences.distinct(words, n),
         f'number of distinct {n}-grams of words in {{}}, in a row across their borders',
         f'distinct-{n}')
 
@@ -60,6 +62,9 @@ def dis(view: Evaluator, n: int, mode: str = 'sample') -> Value:
 def self_bleu(view: Evaluator, order: int, mode: str = 'sample') -> Value | None:
     """Measures the mean BLEU of generated sentences against the others; lower is more diverse.
     None where there are no others.
+
+    The number grows with the sentences: here they are at most 200. ControlVAE's code takes
+    1,000, and leaves unknown words out of those that are compared with.
     """
     tokens, length = (x[:, :AMONG] for x in drawn(view, mode))
     n = length.shape[1]
@@ -78,6 +83,9 @@ def uni_kl(view: Evaluator, mode: str = 'greedy') -> Value:
     """Measures the KL of the generated unigram law from that of the training text, nats; words
     absent from the latter are skipped.
 
+    Of N tokens and K words that occur it lies about (K - 1) / 2N too high, hence so many
+    sentences, `settings.unigrams`; the note says what the training text itself would have.
+
     References:
       Bahuleyan et al., "Stochastic Wasserstein Autoencoder for Probabilistic Sentence
       Generation", 2019, arXiv:1806.08462.
@@ -89,15 +97,21 @@ def uni_kl(view: Evaluator, mode: str = 'greedy') -> Value:
         p, q = (sentences.unigrams(w, size) for w in (words, real))
         return sentences.divergence(p, q)
 
-    return _of_words(view, mode, gap, '{}, </s> excluded; words absent from train skipped',
-                     'unigrams-kl')
+    n = view.settings.unigrams
+    return _of_words(view, mode, n, gap, '{}, </s> excluded; words absent from train skipped',
+                     'unigrams-kl', _of_training_text(view, gap, n))
 
 
 def entropy(view: Evaluator, mode: str = 'greedy') -> Value:
-    """Measures the entropy of the generated unigram law, nats."""
-    return _of_words(
-        view, mode, lambda words: sentences.entropy_of(sentences.unigrams(words, 1)),
-        'unigrams of {}, </s> excluded', 'unigrams')
+    """Measures the entropy of the generated unigram law, nats: too low by what `uni_kl` is too
+    high.
+    """
+    def spread(words):
+        return sentences.entropy_of(sentences.unigrams(words, 1))
+
+    n = view.settings.unigrams
+    note = _of_training_text(view, spread, n) if view.train else None
+    return _of_words(view, mode, n, spread, 'unigrams of {}, </s> excluded', 'unigrams', note)
 
 
 def avg_len(view: Evaluator, mode: str = 'greedy') -> Value:

@@ -23,6 +23,7 @@ class Settings(NamedTuple):
     images: int = 1000        # most images or points on each side of a comparison of samples
     drawn: int = 10_000       # samples in which the modes of a mixture are looked for
     generated: int = 1000     # sentences drawn from the prior, once per way of decoding
+    unigrams: int = 20_000    # sentences drawn from the prior for the law of single words
     refine: int = 50          # steps of a proposal of our own; see `proposal`
 
 

@@ -39,6 +39,7 @@ def gated(x: jax.Array) -> jax.Array:
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     'leaky_relu': lambda x: jax.nn.leaky_relu(x, .2),
+    'leaky_relu_01': lambda x: jax.nn.leaky_relu(x, .01),
     'linear': lambda x: x,
     'tanh': jnp.tanh,
     'gated': gated,
@@ -58,8 +59,9 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def activation(name: str) -> Callable[[jax.Array], jax.Array]:
-    """Finds what follows a layer: 'leaky_relu' has slope 0.2, 'gated' is `gated`, the rest is
-    jax.nn's.
+    """Finds what follows a layer; all but those of `ACTIVATIONS` are jax.nn's.
+
+    'leaky_relu' has the slope of GANs, 0.2, 'leaky_relu_01' PyTorch's own, 0.01.
 
     Raises:
       UserError: there is none of that name.

@@ -18,10 +18,12 @@ def pi_step(state: PI, error: Number, kp: Number, ki: Number,
             low: Number, high: Number) -> tuple[PI, jax.Array]:
     """Takes one step of a proportional-integral controller with a weight in [low, high].
 
-    The paper prints the anti-windup test with the clipped weight, for which it can never fire.
-    Here the integral is held while the unclipped control of the step before lies outside the
-    limits. Since the control is measured from `low`, a state of zeros is the right start for
-    every lower limit.
+    The integral is held where the unclipped control of the step before lies outside the limits
+    and this step would push it further out. The paper prints the test with the clipped weight,
+    for which it can never fire; the authors' dialogue code holds the integral outside the
+    limits whatever the error, so that ki * error >= kp in the first step keeps the weight at
+    `low` for ever. Since the control is measured from `low`, a state of zeros is the right
+    start for every lower limit.
 
     Args:
       state: `PI`.
@@ -44,7 +46,8 @@ def pi_step(state: PI, error: Number, kp: Number, ki: Number,
     numbers = [*state, error, kp, ki, low, high]
     chex.assert_rank(numbers, 0)
     chex.assert_type(numbers, float)
-    inside = (state.control >= 0) & (state.control <= high - low)
-    integral = jnp.where(inside, state.integral - ki * error, state.integral)
+    step = -ki * error
+    outwards = ((state.control < 0) & (step < 0)) | ((state.control > high - low) & (step > 0))
+    integral = jnp.where(outwards, state.integral, state.integral + step)
     control = kp * jax.nn.sigmoid(-error) + integral
     return PI(control, integral), jnp.clip(control + low, low, high)
