@@ -38,8 +38,8 @@ def test_gaussian_decoders(likelihood):
     params, z = dec.init(jax.random.key(0)), draw((50, Z))
     mean, log_var = jnp.zeros(0), None
     if likelihood == 'gaussian_shared':
-        assert params['log_var'] == 0                      # starts at one
-        params = {**params, 'log_var': jnp.float32(-1.)}
+        assert params['running_variance'] == 1
+        params = {**params, 'running_variance': jnp.float32(math.exp(-1.))}
         log_var = -1.
     elif likelihood == 'gaussian_fixed':
         log_var = 2 * math.log(.3)

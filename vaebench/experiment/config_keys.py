@@ -60,6 +60,9 @@ class Optimizer:
     b1: float = key('parameters', 'Of adam: decay of the first moment.', ABSENT)
     b2: float = key('parameters', 'Of adam: decay of the second moment.', ABSENT)
     decay: float = key('parameters', 'Of rmsprop: decay of the second moment.', ABSENT)
+    milestones: tuple[float, ...] = key(
+        'parameters', 'Epochs of a phase after which the rate drops.', ABSENT)
+    drop: float = key('parameters', 'What a milestone multiplies the rate by.', ABSENT)
     eps: float = key('parameters', 'Of adam and rmsprop: added to the denominator.', ABSENT)
 
 

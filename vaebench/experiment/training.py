@@ -66,7 +66,7 @@ def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, l
     sizes = [count(b) for b in parts['train']]
     epoch = order.epoch_steps(sizes, settings.batch)
     recipe = core.Recipe(settings.epochs * epoch, epoch, sum(sizes),
-                         optimizer(config['optimizer']))
+                         optimizer(config['optimizer'], epoch))
     method = build(config, data.schema, recipe)
     validator = functools.partial(metrics.validator, method.evals, parts['valid'],
                                   batch=VALIDATION, decode=data.decode)
