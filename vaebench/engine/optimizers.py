@@ -36,12 +36,12 @@ def running_means(rule: optax.GradientTransformation) -> optax.GradientTransform
     >>> {k: round(float(v), 4) for k, v in moved.items()}
     {'running_variance': -0.3, 'w': -0.003}
     """
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         rest = jax.tree_util.tree_map_with_path(
-            lambda path, g: jnp.zeros_like(g) if _is_running(path) else g, grads)
+            lambda path, g: jnp.zeros_like(g) if _is_running(path) else g, updates)
         moved, state = rule.update(rest, state, params)
         moved = jax.tree_util.tree_map_with_path(
-            lambda path, g, u: -SHARE * g if _is_running(path) else u, grads, moved)
+            lambda path, g, u: -SHARE * g if _is_running(path) else u, updates, moved)
         return moved, state
 
     return optax.GradientTransformation(rule.init, update)

@@ -107,7 +107,7 @@ def image_kit(schema: Schema, config: Mapping[str, Any], down: Callable[..., nn.
 
     Args:
       schema: 'x' is a `Field` of shape (H, W, C), or (D,) of points.
-      config: latent (Z), likelihood 'bernoulli', sigma 1.
+      config: latent (Z), likelihood 'bernoulli', sigma 1: see `likelihoods.observe`.
       down: (activation, n_out, norm=False) -> linen module of images.
       up: (shape, norm=False, train=False) -> linen module of latents.
       features: H, width of `down` with n_out=0.
@@ -142,7 +142,7 @@ def image_kit(schema: Schema, config: Mapping[str, Any], down: Callable[..., nn.
         return common.linear(features, n_out, rule, bias is None or bias)
 
     def encoder(init=None):          # these keep PyTorch's law anyway
-        return common.image_encoder(down(config.get('activation', 'relu'), 0), shape)
+        return common.image_encoder(down(config.get('activation', 'relu'), 0), shape, x.bounds)
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
             'gen': gen, 'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo,
