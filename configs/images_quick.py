@@ -82,7 +82,7 @@ def swiss_roll():
         kit=dict(name='mlp', latent=2, hidden=(128, 128), likelihood='gaussian_shared'),
         epochs=200, batch=100, block=15, optimizer=dict(name='adam', lr=3e-3, clip=0.),
         evaluation=dict(batch=500), metrics=columns.EMBEDDINGS,
-        table=change(catalog.EMBEDDINGS, {'kernel_pca': options(gamma=.01)}))
+        table=change(catalog.EMBEDDINGS, {'vae': hp(warmup=50.)}))
 
 
 def get_config():

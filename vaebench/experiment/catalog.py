@@ -176,6 +176,7 @@ IMAGES: Rows = {
                     overrides(dataset=dict(labels=100))),
     'aae_cluster': row('AAE, {clusters} clusters', 'aae_cluster', CODE_GAME,
                        options(clusters=16)),
+    # short runs leave codes between heads, and heads that no image has: its samples mean little
     'aae_heads': row('AAE, {clusters} cluster heads, {kit[latent]}-D', 'aae_heads', CODE_GAME,
                      options(clusters=16), overrides(kit=dict(latent=2))),
     # games

@@ -21,7 +21,9 @@ def shared_log_variance(variance: jax.Array, size: int) -> jax.Array:
     values. A step that takes a share of it off is a running mean of e, which is where the
     likelihood is largest (sigma-VAE's optimal variance). Differs from the paper: the mean runs
     over the last batches, so that examples do not depend on their batch, and the variance that
-    training ends with is the evaluation's.
+    training ends with is the evaluation's. A network that has learned nothing has the variance
+    of the data, at which a VAE may stay collapsed: where all directions of the data vary alike,
+    give its KL a warm-up.
 
     Args:
       variance: [].
