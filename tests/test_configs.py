@@ -132,7 +132,7 @@ def test_stressed_games_have_one_setting_on_every_architecture(size):
 def test_every_image_row_is_on_an_mnist_table(size):
     found = tables(f'mnist{size}').items()
     rows = {row.name for name, t in found if 'embedding' not in name for row in t.rows}
-    assert rows == set(catalog.IMAGES)
+    assert {name for name in rows if not name.endswith('_published')} == set(catalog.IMAGES)
     assert {r.name for r in tables('images_quick')['digits'].rows} == set(
         catalog.IMAGES | catalog.CONDITIONAL)
 

@@ -100,7 +100,7 @@ def test_the_space_of_a_classifier(trained):
     # 10 classes, 300 examples
     assert 50 < accuracy <= 100
     f = space.features(x)
-    assert f.shape == (100, 32) and f.min() >= 0
+    assert f.shape == (100, 24) and f.min() >= 0
     np.testing.assert_allclose(f[:7], space.features(x[:7]), rtol=1e-5, atol=1e-6)
     log_p = space.classify(f)
     np.testing.assert_allclose(np.exp(log_p).sum(1), 1, rtol=1e-5)
@@ -185,11 +185,11 @@ def test_sizes_follow_the_images():
     small = digits()
     large = small._replace(schema={**small.schema, 'x': schema.image((28, 28, 1))})
     a, b = images._config(small), images._config(large)
-    assert a['kit']['hidden'] == 32 and b['kit'] == {
-        'name': 'conv', 'latent': 1, 'channels': (32, 64, 128), 'hidden': 128
+    assert a['kit']['hidden'] == 24 and b['kit'] == {
+        'name': 'conv', 'latent': 1, 'channels': (32, 64, 128), 'hidden': 96
     }
     kit = networks.build(large.schema, b['kit'])
-    assert kit.features == 128 and a['classes'] == 10 and a['epochs'] * 3 >= 80 > (a['epochs'] -
+    assert kit.features == 96 and a['classes'] == 10 and a['epochs'] * 3 >= 80 > (a['epochs'] -
                                                                                    1) * 3
 
 

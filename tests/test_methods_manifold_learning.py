@@ -27,6 +27,17 @@ def embed(estimator, **options):
     return embedding(None, None, estimator=estimator, **options).evals['embed']
 
 
+def test_kernel_pca_is_of_the_data_s_own_width():
+    """The unit of the data changes nothing, and the map is not that of PCA."""
+    x = points()
+    codes = embed('kernel_pca')(x, 0)
+    np.testing.assert_allclose(embed('kernel_pca')(1000 * x, 0), codes, rtol=1e-6, atol=1e-9)
+    m = np.median([np.linalg.norm(a - b) for i, a in enumerate(x) for b in x[:i]])
+    np.testing.assert_allclose(codes, embed('kernel_pca', gamma=1 / (2 * m**2))(x, 0))
+    r = np.corrcoef(codes[:, 0], embed('pca')(x, 0)[:, 0])[0, 1]
+    assert abs(r) < .999
+
+
 def test_pca_is_the_singular_value_decomposition():
     x = points()
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)

@@ -282,6 +282,24 @@ def test_bad_input_is_refused():
 
 
 @pytest.mark.slow
+def test_pseudo_images_stay_within_the_data():
+    """What lies beyond 0 and 1 counts as the bound, and no gradient reaches it."""
+    kit = networks.build({'x': toys.SCHEMA['x']},
+                         {'name': 'mlp', 'latent': 2, 'hidden': (4,)})
+    posterior = posteriors.gaussian(kit)
+    prior = priors.vamp(kit, posterior, 2)
+    assert prior.log_prob is not None
+    key = jax.random.key(0)
+    params = {'enc': kit.encoder().init(key), **posterior.init(key)[0]}
+    at = lambda low, high: {'x': jnp.array([low, .5, .5, high] * 2).reshape(2, 2, 2, 1)}
+    density = jax.value_and_grad(
+        lambda pseudo: prior.log_prob({**params, 'pseudo': pseudo}, jnp.ones((1, 2)))[0])
+    beyond, slope = density(at(-3., 2.))
+    assert float(beyond) == float(density(at(0., 1.))[0]) != float(density(at(.1, 1.))[0])
+    slope = slope['x'].reshape(2, 4)
+    assert (slope[:, [0, 3]] == 0).all() and (slope[:, 1:3] != 0).all()
+
+
 def test_pseudo_sentences():
     """On the LSTM kit pseudo-inputs stand in the embeddings' place, all are trained, and the
     loss falls.

@@ -66,7 +66,7 @@ def images():
     name = Estimator("features of the suite's classifier 0123abcd, accuracy 97.0%",
                      'features-0123abcd')
     return toys.evaluator(evals, {'s': jnp.ones(1)}, {}, [{'x': x}], KEY, Settings(**SMALL),
-                          space=features(name))
+                          valid={'x': x}, space=features(name))
 
 
 def recited():

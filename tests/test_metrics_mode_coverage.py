@@ -79,7 +79,7 @@ def test_modes_of_a_view():
                                     ] and out['modes'].n == 5000
     np.testing.assert_allclose(out['high_quality'].value[:2], 98.9, atol=1)
     np.testing.assert_allclose(out['mode_kl'].value[:2], [0, np.log(5)], atol=.02)
-    assert out['modes'].note == 'held-out data: 25'
+    assert out['modes'].note == 'held-out data: 25' and out['modes'].estimator.id.endswith(':noise')
     floor = out['w2_floor'].value
     assert out['w2'].value[0] < floor[0] * 1.5 < 1 < out['w2'].value[1] and floor[0] == floor[1]
     assert (out['w2'].n, out['w2_floor'].n) == (300, 150)

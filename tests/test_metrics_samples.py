@@ -6,10 +6,21 @@ import numpy as np
 import pytest
 import toys
 from scipy.spatial.distance import cdist
-from scipy.stats import ortho_group
+from scipy.special import logsumexp
+from scipy.stats import norm, ortho_group
 
 from vaebench.core import derive
-from vaebench.metrics import METRICS, Judge, Settings, discrepancies, entries, independence, measure, samples
+from vaebench.metrics import (
+    METRICS,
+    Judge,
+    Settings,
+    discrepancies,
+    entries,
+    independence,
+    measure,
+    parzen,
+    samples,
+)
 from vaebench.metrics.draws import GENERATED
 from vaebench.ops.two_sample import hsic
 
@@ -141,6 +152,10 @@ def test_classifier_test_guesses_where_laws_are_equal():
     np.testing.assert_allclose(got[:, 1], np.sqrt(.25 / 300))
     assert abs(got[:, 0].mean() - .5) < 4 * got[0, 1] / np.sqrt(5)
     assert discrepancies.classifier_test(normal(100, 3), normal(100, 3, 1) + 20)[0] == 1
+    # copies are not held out: of equal laws they would be told apart, each by its twin
+    x, y = normal(300, 3, 1)[:40].repeat(5, 0), normal(40, 3, 2)
+    assert abs(discrepancies.classifier_test(x, y)[0] - .5) < 4 * np.sqrt(.25 / 40)
+    assert np.isnan(discrepancies.classifier_test(np.ones((50, 3)), y)).all()
     # Equal means and variances, which no linear classifier tells apart.
     sign = np.sign(normal(400, 2, 5))
     assert discrepancies.classifier_test(normal(400, 2), sign + .05 * normal(400, 2, 6))[0] > .9
@@ -216,6 +231,11 @@ def test_the_floor_takes_validation_data_where_the_split_is_short():
                 valid={'x': valid})
     assert 'two halves' in measure(held, ('kmmd_floor',))['kmmd_floor'].estimator
     data, other, _ = samples.held_out_features(held)
+    both, rng = np.concatenate([data, other]), np.random.default_rng(2)
+    parted = [both[rng.permutation(100)] for _ in range(samples.REDRAWS)]
+    np.testing.assert_allclose(
+        samples.real_vs_real(held, discrepancies.frechet, samples.FRECHET).value,
+        np.mean([discrepancies.frechet(x[:50], x[50:]) for x in parted]), rtol=1e-9)
     assert data.shape == other.shape == (50, 9) and cdist(data, other).min() > 0
 
 
@@ -236,6 +256,28 @@ def test_samples_are_drawn_once_in_calls_of_a_hundred():
     np.testing.assert_array_equal(
         many[0, 100:],
         jax.random.uniform(derive(KEY, GENERATED, 0, 1), (100, 3, 3, 1))[:20])
+
+
+@pytest.mark.parametrize('shape, mode', [((3, 3, 1), 'mean'), ((2,), 'sample')])
+def test_images_are_means_and_points_are_draws(shape, mode):
+    """The noise of p(x|z) is part of a law of points; estimators say which it is."""
+    def sample(params, carry, key, n, how):
+        return {'x': params['s'] * jnp.full((n, *shape), {'mean': .25, 'sample': .75}[how])}
+
+    v = view({'sample': sample}, [{'x': np.zeros((20, *shape), np.float32)}])
+    assert (samples.generated(v, 5)[0] == {'mean': .25, 'sample': .75}[mode]).all()
+    estimator = measure(v, ['precision'])['precision'].estimator
+    assert estimator.endswith(samples.DECODINGS[mode])
+    assert estimator.id.endswith(':noise') == (mode == 'sample')
+
+
+def test_frechet_warns_of_few_rows():
+    x = images(120)
+    few = view(generator(jax.random.uniform), [{'x': x}], settings={'images': 89})
+    enough = view(generator(jax.random.uniform), [{'x': x}], settings={'images': 90})
+    warned, fine = (measure(v, ['frechet'])['frechet'].warning for v in (few, enough))
+    assert warned is not None and fine is None
+    assert all('9.9 rows per dimension' in w for w in warned)
 
 
 def test_both_sides_are_images_of_eight_bits():
@@ -262,7 +304,7 @@ def test_features_and_classes_of_a_space():
     out = measure(v, ('frechet', 'precision', 'class_score', 'class_kl'))
     assert made == [
         1
-    ] and samples.sample_features(v).shape == (2, 80, 2) and out['frechet'].estimator.endswith('in sums')
+    ] and samples.sample_features(v).shape == (2, 80, 2) and out['frechet'].estimator.endswith('in sums, mean decoding')
     half, one = out['class_score'].value
     p = (samples.sample_features(v)[0, :, 0] > 4.5).mean() * .8 + .1
     entropy = lambda p: -(p * np.log(p) + (1 - p) * np.log(1 - p))
@@ -289,7 +331,7 @@ def test_points_and_what_is_not_defined():
 
 def test_samples_that_are_not_finite_cost_their_seed_only():
     broken = lambda key, shape: jax.random.uniform(key, shape)
-    v = view(generator(broken), [{'x': images(60)}], params={'s': jnp.array([1., jnp.nan])})
+    v = view(generator(broken), [{'x': images(90)}], params={'s': jnp.array([1., jnp.nan])})
     out = measure(v, ('frechet', 'c2st', 'precision', 'two_sample_p', 'kmmd'))
     for value in out.values():
         assert np.isfinite(value.value[0]) and np.isnan(value.value[1])
@@ -305,6 +347,32 @@ def test_a_reconstruction_without_codes_has_a_squared_error():
     assert entries(out, v, 0)['mse']['unit'] == 'per pixel'
     flat = view(evals, [{'x': np.float32(normal(7, 2))}])
     assert entries(measure(flat, ['mse']), flat, 0)['mse']['unit'] == 'per coordinate'
+
+
+# Parzen windows.
+
+def test_parzen_windows_against_scipy():
+    x, drawn = normal(60, 3), normal(70, 3, 1)
+    got = parzen.log_density(x, drawn, np.array([.3, 1.]))
+    for width, row in zip((.3, 1.), got, strict=True):
+        want = norm(drawn, width).logpdf(x[:, None]).sum(-1)
+        np.testing.assert_allclose(row, logsumexp(want, 1) - np.log(70), rtol=1e-4, atol=1e-4)
+
+
+def test_parzen_takes_the_width_that_is_best_for_validation_data():
+    x, valid = images(30), images(20, 1)
+    v = view(generator(jax.random.uniform), [{'x': x}], settings={'drawn': 40},
+             valid={'x': valid})
+    out = measure(v, ['parzen'])['parzen']
+    flat = lambda x: x.reshape(len(x), -1)
+    for g, drawn in enumerate(samples.generated(v, 40)):
+        means = [parzen.log_density(flat(valid), flat(drawn), np.array([w])).mean()
+                 for w in parzen.WIDTHS]
+        best = parzen.WIDTHS[np.argmax(means)]
+        want = parzen.log_density(flat(x), flat(drawn), np.array([best])).mean()
+        np.testing.assert_allclose(out.value[g], want, rtol=1e-6)
+        assert f'{best:g}' in out.note
+    assert out.value[0] > out.value[1] and out.n == 30
 
 
 # Independence of codes.

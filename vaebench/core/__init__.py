@@ -30,12 +30,12 @@ from vaebench.core.step import (
     mean,
     take,
 )
-from vaebench.core.types import Augment, Batch, Carry, Decode, Hp, Key, Params
+from vaebench.core.types import RUNNING_MEAN, Augment, Batch, Carry, Decode, Hp, Key, Params
 from vaebench.schema import Rows
 
 __all__ = [
-    'DONE', 'EVALS', 'FAILED', 'RUNNING', 'Augment', 'Batch', 'Carry', 'Codec', 'Context',
-    'Criterion', 'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit',
+    'DONE', 'EVALS', 'FAILED', 'RUNNING', 'RUNNING_MEAN', 'Augment', 'Batch', 'Carry', 'Codec',
+    'Context', 'Criterion', 'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit',
     'Method', 'Net', 'Params', 'Phase', 'Player', 'Recipe', 'Rows', 'StatNet', 'State',
     'StepInfo', 'batches_per_step', 'derive', 'enter', 'enter_all', 'init', 'make_block',
     'make_step', 'mean', 'take',

@@ -156,31 +156,33 @@ def last(**optimizer: float | str) -> Entry:
 GAME = last(lr=2e-4, b1=.5)
 CODE_GAME = hp(critic_lr=2e-4) | options(hidden=(512, 512)) | GAME       # hidden: of the critic
 
+# rows whose KL has a weight raise it in the same epochs, so that they are on equal terms
 IMAGES: Rows = {
     'ae': row('AE', 'dae'),
     'ae_gmm': row('AE + GMM', 'ae_gmm'),
-    'vae': row('VAE, Bernoulli', 'vae'),
-    'vae_fixed': row('VAE, Gaussian, variance 1', 'vae',
+    'vae': row('VAE, Bernoulli', 'vae', RAMP),
+    'vae_fixed': row('VAE, Gaussian, variance 1', 'vae', RAMP,
                      overrides(kit=dict(likelihood='gaussian_fixed'))),
-    'vae_gaussian': row('VAE, Gaussian, shared variance', 'vae',
+    'vae_gaussian': row('VAE, Gaussian, shared variance', 'vae', RAMP,
                         overrides(kit=dict(likelihood='gaussian_shared'))),
-    'vae_full': row('VAE, Gaussian, variance per pixel', 'vae',
+    'vae_full': row('VAE, Gaussian, variance per pixel', 'vae', RAMP,
                     overrides(kit=dict(likelihood='gaussian_full'))),
-    'beta_vae': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=4.)),
+    'beta_vae': row('beta-VAE ({beta:g})', 'beta_vae', RAMP, hp(beta=4.)),
+    # beta: the paper's gamma; short runs have less
     'capacity_vae': row('capacity VAE ({capacity:g})', 'capacity_vae',
-                        hp(beta=100., capacity=2., capacity_epochs=10.)),
+                        hp(beta=1000., capacity=2., capacity_epochs=10.)),
     'decreasing_beta': row('VAE, beta from {beta_start:g} to {beta:g}', 'decreasing_beta',
                            RAMP),
     'mmd_vae': row('MMD-VAE ({mmd:g})', 'mmd_vae', hp(mmd=10.)),
     'info_vae': row('InfoVAE ({alpha:g}, {mmd:g})', 'info_vae', hp(mmd=10.)),
-    'vamp_vae': row('VampPrior', 'vamp_vae', options(components=50)),
-    'mog_vae': row('MoG prior', 'mog_vae', options(components=50)),
-    'flow_prior': row('Real-NVP prior', 'flow_prior'),
-    'bn_vae': row('BN-VAE ({gamma:g})', 'bn_vae'),
-    'fb': row('free bits ({target:g})', 'fb', hp(target=2.)),
+    'vamp_vae': row('VampPrior', 'vamp_vae', RAMP, options(components=50)),
+    'mog_vae': row('MoG prior', 'mog_vae', RAMP, options(components=50)),
+    'flow_prior': row('Real-NVP prior', 'flow_prior', RAMP),
+    'bn_vae': row('BN-VAE ({gamma:g})', 'bn_vae', RAMP),
+    'fb': row('free bits ({target:g})', 'fb', RAMP, hp(target=2.)),
     'vmf_vae': row('vMF-VAE ({kappa:g})', 'vmf_vae'),
-    'p_vae': row('P-VAE', 'p_vae'),
-    # aggregated posterior; beta of WAE-MMD: for a reconstruction summed over pixels
+    'p_vae': row('P-VAE', 'p_vae', RAMP),
+    # aggregated posterior; beta weighs against nats summed over pixels: tables choose theirs
     'wae_mmd': row('WAE-MMD ({beta:g})', 'wae_mmd', hp(beta=100.)),
     'wae_mmd_rbf': row('WAE-MMD, RBF ({beta:g})', 'wae_mmd', hp(beta=100.),
                        options(kernel='rbf')),
@@ -192,6 +194,7 @@ IMAGES: Rows = {
                     overrides(dataset=dict(labels=100))),
     'aae_cluster': row('AAE, {clusters} clusters', 'aae_cluster', CODE_GAME,
                        options(clusters=16)),
+    # short runs leave codes between heads, and heads that no image has: its samples mean little
     'aae_heads': row('AAE, {clusters} cluster heads, {kit[latent]}-D', 'aae_heads', CODE_GAME,
                      options(clusters=16), overrides(kit=dict(latent=2))),
     # games
@@ -219,8 +222,8 @@ IMAGES: Rows = {
 
 # told the label: their likelihoods are of log p(x | label), never ranked with the others'
 CONDITIONAL: Rows = {
-    'cvae': row('CVAE, learned prior', 'cvae'),
-    'cvae_standard': row('CVAE, prior N(0, I)', 'cvae_standard'),
+    'cvae': row('CVAE, learned prior', 'cvae', RAMP),
+    'cvae_standard': row('CVAE, prior N(0, I)', 'cvae_standard', RAMP),
 }
 
 # rows of IMAGES that are changed together

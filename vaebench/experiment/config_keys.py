@@ -83,6 +83,10 @@ class Optimizer:
                               ABSENT, within=LIMIT)
     cycle: int = key('parameters', 'Epochs of a cosine cycle of the rate; 0 for none.', ABSENT,
                      within=LIMIT)
+    milestones: tuple[float, ...] = key(
+        'parameters', 'Epochs of a phase after which the rate drops.', ABSENT)
+    drop: float = key('parameters', 'What a milestone multiplies the rate by.', ABSENT,
+                      within=RATE)
 
 
 @dataclasses.dataclass(kw_only=True)

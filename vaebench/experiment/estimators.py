@@ -28,7 +28,9 @@ _EMBEDDED = (
 )
 """What the codes of a picture of the data are."""
 
-_FLOORS = ((r'validation data', 'valid'), (r'two halves of the split', 'halves'))
+_FLOORS = ((r'validation data', 'valid'), (r'two halves of the split', 'halves'),
+           (r'validation data, mean of (\d+) redraws', r'valid:redraws-\1'),
+           (r'two halves of the split, mean of (\d+) redraws', r'halves:redraws-\1'))
 """What stands in the place of samples, where data is compared with data."""
 
 _LIKELIHOODS = (
@@ -89,6 +91,7 @@ _RULES = (
     (r'share of samples within ([\d.]+) std of a mode, of (\d+)', r'near-modes-\2:std-\1'),
     (r'KL\(nearest modes \|\| uniform\), of (\d+)', r'kl-modes-\1'),
     (r'variance behind a Laplace filter, mean over samples', 'laplace'),
+    (r'Parzen window on (\d+) samples, width chosen on validation data', r'parzen-\1'),
     # Sentences.
     (r'number of distinct (\d+)-grams of words in (?P<said>.*), in a row across their borders',
      r'distinct-\1:{said}'),
@@ -107,6 +110,9 @@ _RULES = (
     # Of nats given a column that the method is told, and of a kit that has a choice.
     (r'(?P<rule>.*); given the (\w+)', r'{rule}:given-\2'),
     (r'(?P<rule>.*); (?P<likelihood>\w+ decoder.*)', '{rule}:{likelihood}'),
+    # Of how samples are made.
+    (r'(?P<rule>.*), mean decoding', '{rule}'),
+    (r'(?P<rule>.*), with the noise of p\(x\|z\)', '{rule}:noise'),
 )
 
 _COMPARED = (
@@ -115,6 +121,7 @@ _COMPARED = (
     (r'share of samples near data, balls of radius to neighbour (\d+)', r'precision-\1'),
     (r'share of data near samples, balls of radius to neighbour (\d+)', r'recall-\1'),
     (r'held-out accuracy of a forest of (\d+) trees', r'forest-\1'),
+    (r'held-out accuracy of a forest of (\d+) trees, of distinct rows', r'forest-\1:distinct'),
     (r'MMD\^2, Gaussian kernel of median pooled width, (\d+) permutations', r'mmd-permuted-\1'),
     (r'exp E KL\(p\(y\|x\) \|\| p\(y\)\)', 'class-score'),
     (r'KL\(classes of samples \|\| classes of data\)', 'class-kl'),

@@ -211,7 +211,9 @@ def categorical_aae(kit: Kit, recipe: Recipe, *, clusters: int | None = None,
     Deviations:
       Images lie in [0, 1]; the reconstruction is the decoder's likelihood, the paper's a
       squared error; no critic is normalized. The noise on what the class critic sees, the
-      distance of heads, its weight and their start 4 spread from 0 are this suite's.
+      distance of heads, its weight and their start 4 spread from 0 are this suite's. Which
+      examples are labelled is the dataset's choice (label_seed), one for all seeds of a row:
+      their spread says nothing of the choice.
 
     References:
       Makhzani et al., "Adversarial Autoencoders", 2016, arXiv:1511.05644.

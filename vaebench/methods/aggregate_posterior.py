@@ -216,13 +216,15 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
       encoder and decoder: minimize rec + lambda softplus(-D(z))
 
     Deviations:
-      rec is the decoder's negative log-likelihood, the paper's cost a squared distance. The
-      critic's loss is not multiplied by lambda: under Adam that changes nothing. Both players
-      see the same codes. The encoder is stochastic; the image paper's is usually deterministic
-      (stochastic=False). In the tables of text the penalty waits for some epochs, for the
-      reason that `wae_s` gives. The image code moves the critic last (d_first=False). Parameters
-      are chosen by rec + lambda softplus(-D(z)), as in Shen et al.'s code: D is that of the
-      moment.
+      rec is the decoder's negative log-likelihood in nats, summed over words or pixels, and
+      lambda a weight against these nats. The image code multiplies a summed squared distance by
+      0.05 and has lambda 10, which is 200 against the distance itself; against nats it is no
+      known number, and each table chooses its own on validation data. The critic's loss is not
+      multiplied by lambda: under Adam that changes nothing. Both players see the same codes.
+      The encoder is stochastic; the image paper's is usually deterministic (stochastic=False).
+      In the tables of text the penalty waits for some epochs, for the reason that `wae_s`
+      gives. The image code moves the critic last (d_first=False). Parameters are chosen by
+      rec + lambda softplus(-D(z)), as in Shen et al.'s code: D is that of the moment.
 
     References:
       Tolstikhin et al., "Wasserstein Auto-Encoders", 2018, arXiv:1711.01558.

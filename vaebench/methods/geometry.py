@@ -83,7 +83,9 @@ def vmf_vae(kit: Kit, recipe: Recipe, *, kappa: float = 13., pretrain: bool = Fa
 
     Deviations:
       The KL is exact; published codes print that of a sphere two dimensions larger. Draws come
-      from a table of the inverse distribution function, not from rejection.
+      from a table of the inverse distribution function, not from rejection. A fixed kappa
+      bounds what a code can say: 13 is a rate of 3.2 nats at Z = 8, 3.1 at 16 and 1.8 at 40,
+      where images have use for 20; later work learns it.
 
     References:
       Xu and Durrett, "Spherical Latent Spaces for Stable Variational Autoencoders", 2018,

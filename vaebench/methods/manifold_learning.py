@@ -8,15 +8,30 @@ import numpy as np
 from vaebench.core import Kit, Method, Recipe
 from vaebench.errors import UserError, unknown
 
+
+def median_gamma(x: np.ndarray) -> float:
+    """Computes the gamma of exp(-gamma |x - y|^2) that is 1 / (2 m^2), m the median distance of
+    different rows of x [N, D].
+
+    >>> round(median_gamma(np.array([[0.], [2.], [4.]])), 6)
+    0.125
+    """
+    from sklearn.metrics import pairwise_distances
+
+    apart = pairwise_distances(x)[np.triu_indices(len(x), 1)]
+    return 1 / (2 * float(np.median(apart))**2)
+
+
 ESTIMATORS = {
     'pca': ('decomposition', 'PCA', {'svd_solver': 'full'}),
-    'kernel_pca': ('decomposition', 'KernelPCA', {'kernel': 'rbf'}),
+    'kernel_pca': ('decomposition', 'KernelPCA', {'kernel': 'rbf', 'gamma': median_gamma}),
     'isomap': ('manifold', 'Isomap', {'n_neighbors': 10}),
     'lle': ('manifold', 'LocallyLinearEmbedding', {'n_neighbors': 12}),
     'laplacian': ('manifold', 'SpectralEmbedding', {'n_neighbors': 10}),
     'tsne': ('manifold', 'TSNE', {'init': 'pca'}),
 }
-"""Name -> module and class of scikit-learn, and the options that are not its own defaults."""
+"""Name -> module and class of scikit-learn, and the options that are not its own defaults; a
+function is one of the rows [N, D]."""
 
 
 def fit_transform(estimator: str, x: np.ndarray, seed: int, size: int = 2,
@@ -37,15 +52,17 @@ def fit_transform(estimator: str, x: np.ndarray, seed: int, size: int = 2,
     >>> np.abs(codes).round(6).tolist()
     [[2.5], [2.5]]
     """
-    return _make(estimator, seed, size, options).fit_transform(
-        np.float64(x).reshape(len(x), -1))
+    x = np.float64(x).reshape(len(x), -1)
+    return _make(estimator, seed, size, options, x).fit_transform(x)
 
 
-def _make(estimator: str, seed: int, size: int, options: Mapping[str, Any]) -> Any:
+def _make(estimator: str, seed: int, size: int, options: Mapping[str, Any],
+          x: np.ndarray) -> Any:
     import sklearn.decomposition
     import sklearn.manifold  # here: the import is not every command's cost
     module, name, ours = ESTIMATORS[estimator]
-    model = getattr(getattr(sklearn, module), name)(n_components=size, **{**ours, **options})
+    given = {k: v(x) if callable(v) else v for k, v in {**ours, **options}.items()}
+    model = getattr(getattr(sklearn, module), name)(n_components=size, **given)
     draws = 'random_state' in model.get_params()
     return model.set_params(random_state=seed) if draws else model
 
@@ -77,8 +94,9 @@ def embedding(kit: Kit, recipe: Recipe, *, estimator: str, size: int = 2,
 
     Deviations:
       Those of scikit-learn's classes, whose defaults hold but for `ESTIMATORS`: 10 neighbours
-      of Isomap and of Laplacian eigenmaps, 12 of locally linear embedding, and t-SNE started
-      from the first principal components.
+      of Isomap and of Laplacian eigenmaps, 12 of locally linear embedding, t-SNE started from
+      the first principal components, and a gamma of 1 / (2 m^2) with m the median distance:
+      with scikit-learn's, one over the number of pixels, the map of images is that of PCA.
 
     References:
       Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011; the papers of the
@@ -89,6 +107,6 @@ def embedding(kit: Kit, recipe: Recipe, *, estimator: str, size: int = 2,
     if not isinstance(size, int) or size < 1:
         raise UserError(f'size={size!r}: give a whole number of dimensions, 1 or more')
     # an option that the class does not know is refused here
-    _make(estimator, 0, size, options)
+    _make(estimator, 0, size, options, np.eye(3))
     return Method(lambda key, data: ({}, {}), (), {
         'embed': lambda x, seed: fit_transform(estimator, x, seed, size, **options)})

@@ -151,8 +151,8 @@ def full_mixture_start(key: Key, codes: jax.Array, weight: jax.Array,
 def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior:
     """The posterior's mean over k learned pseudo-inputs: (1/k) sum_j q(z | s_j).
 
-    Gradients reach the encoder and the pseudo-inputs. The encoder is in evaluation mode, so
-    that a prior has no noise of its own.
+    Gradients reach the encoder and the pseudo-inputs; encoders of images cut these to the range
+    of the data. The encoder is in evaluation mode, so that a prior has no noise of its own.
 
     Args:
       kit: `pseudo` and `encoder` are used.
@@ -335,7 +335,8 @@ def mog_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -
 def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) -> Method:
     """VAE whose prior is the posterior's mean over learned pseudo-inputs.
 
-    A pseudo-sentence is a sequence of vectors in the embeddings' place.
+    A pseudo-sentence is a sequence of vectors in the embeddings' place; a pseudo-image lies in
+    the range of the data.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period, target.
@@ -360,7 +361,8 @@ def vamp_vae(kit: Kit, recipe: Recipe, *, components: int = 50, **options: Any) 
       treat a KL that does not factorize: here its mean over the draws has a floor, in both
       bounds (see `two_bounds`), though its active units speak for one in each dimension. The
       number of pseudo-inputs for text is unpublished; they start from training examples, and
-      the encoder is in evaluation mode for them.
+      the encoder is in evaluation mode for them. Images are cut to [0, 1] where the encoder
+      reads them, as in Tomczak's code, whose networks are gated.
 
     References:
       Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv:1705.07120.

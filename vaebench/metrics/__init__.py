@@ -9,6 +9,7 @@ from vaebench.metrics import (
     latent,
     likelihood,
     mode_coverage,
+    parzen,
     probe,
     qualitative,
     representation,
@@ -21,8 +22,8 @@ from vaebench.metrics.validation import validator
 
 METRICS: dict[str, Metric] = {
     **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
-    **mode_coverage.METRICS, **text.METRICS, **probe.METRICS, **classification.METRICS,
-    **representation.METRICS
+    **mode_coverage.METRICS, **parzen.METRICS, **text.METRICS, **probe.METRICS,
+    **classification.METRICS, **representation.METRICS
 }
 """Every metric by the name of its column."""
 

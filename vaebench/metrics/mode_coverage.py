@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from vaebench.metrics.evaluator import Evaluator
-from vaebench.metrics.samples import generated, real_vs_real, samples_vs_data
+from vaebench.metrics.samples import generated, of_samples, real_vs_real, samples_vs_data
 from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import Estimator, Metric, Value
 from vaebench.schema import field
@@ -106,7 +106,7 @@ def coverage(view: Evaluator, name: str) -> Value:
     data = scores(view.field('x'), modes, std)[name]
     text, own_id = ESTIMATORS[name]
     estimator = Estimator(f'{text}, of {len(modes)}', own_id.format(len(modes)))
-    return Value(values, estimator, n, None, None, warnings(values[:, None]),
+    return Value(values, of_samples(view, estimator), n, None, None, warnings(values[:, None]),
                  f'held-out data: {data:.4g}')
 
 

@@ -30,7 +30,8 @@ from vaebench.schema import field
 
 DRAW = 100                 # samples that a call of `sample` makes, whatever the settings
 LEAST = 4                  # rows on a side below which nothing is said
-PER_DIMENSION = 10         # rows per feature below which a Frechet distance says so
+PER_DIMENSION = 10         # rows per feature below which a Frechet distance warns
+REDRAWS = 20               # of real data from real data, whose mean is a floor
 
 Statistic = Callable[[np.ndarray, np.ndarray], Any]
 """(features of one side [n, D], of the other [m, D]) -> float, or (float, standard error)."""
@@ -49,12 +50,30 @@ def space(view: Evaluator) -> Judge:
     return view.judge('space') or Judge(f'{view.data.part}s', functions=values)
 
 
-def _drawn(evals, params, carry, key, own, i):
-    return evals['sample'](params, carry, derive(key, GENERATED, 0, i), DRAW, 'mean')['x']
+DECODINGS = {'mean': Estimator('mean decoding', ''),
+             'sample': Estimator('with the noise of p(x|z)', 'noise')}
+"""How codes become samples: mode of the eval 'sample' -> what estimators say of it."""
+
+
+def decoding(view: Evaluator) -> str:
+    """Returns the mode in which samples are made: 'mean' of values between bounds, as is usual
+    for images, and 'sample' of any other, where the noise of p(x|z) is part of the law.
+    """
+    return 'mean' if field(view.schema, 'x').bounds else 'sample'
+
+
+def of_samples(view: Evaluator, estimator: Estimator) -> Estimator:
+    """Adds to an estimator how samples are made."""
+    how = DECODINGS[decoding(view)]
+    return Estimator(f'{estimator}, {how}', f'{estimator.id}:{how.id}'.rstrip(':'))
+
+
+def _drawn(evals, mode, params, carry, key, own, i):
+    return evals['sample'](params, carry, derive(key, GENERATED, 0, i), DRAW, mode)['x']
 
 
 def generated(view: Evaluator, n: int) -> np.ndarray:
-    """Draws n examples from the prior, with mean decoding, once per view in calls of 100: more
+    """Draws n examples from the prior, see `decoding`, once per view in calls of 100: more
     begin with the fewer.
 
     Args:
@@ -64,7 +83,7 @@ def generated(view: Evaluator, n: int) -> np.ndarray:
     Returns:
       [G, n, ...].
     """
-    parts, draw = view.cached('generated', list), view.jit(_drawn)
+    parts, draw = view.cached('generated', list), view.jit(_drawn, decoding(view))
     while DRAW * len(parts) < n:
         view.pause()
         parts.append(jax.device_get(draw((), np.int32(len(parts)))))
@@ -116,12 +135,12 @@ def sample_features(view: Evaluator) -> np.ndarray:
     return view.cached('sample_features', make)
 
 
-def _value(view, pairs: Iterable[Any], estimator, n, note=None):
+def _value(view, pairs: Iterable[Any], estimator, n, note=None, warning=None):
     """`Value` of what each seed gave: a float, or a float with its standard error."""
     both = np.array([p if isinstance(p, tuple) else (p, np.nan) for p in pairs], np.float64)
     value, stderr = (np.broadcast_to(x, view.seeds) for x in both.T)
     return Value(value, estimator, n, None, stderr if np.isfinite(stderr).any() else None,
-                 warnings(value[:, None]), note)
+                 warnings(value[:, None], warning and [warning] * len(value)), note)
 
 
 def _in_space(view, estimator):
@@ -131,15 +150,17 @@ def _in_space(view, estimator):
 
 
 def samples_vs_data(view: Evaluator, f: Statistic, estimator: Estimator,
-                    note: Callable[[Any, np.ndarray], str | None] | None = None
+                    note: Callable[[Any], str] | None = None,
+                    warn: Callable[[np.ndarray], str | None] = lambda real: None
                     ) -> Value | None:
     """Compares the samples of every seed with as many rows of held-out data.
 
     Args:
       view: an `Evaluator`.
       f: (features of samples [n, D], of data [n, D]) -> float, or (float, standard error).
-      estimator: the name of the `Judge` is added.
-      note: (value for real against real, real [n, D]) -> text or None.
+      estimator: the name of the `Judge` and how samples are made are added.
+      note: value for real against real -> text, or None.
+      warn: real [n, D] -> text or None.
 
     Returns:
       A `Value`, None where there are too few examples.
@@ -147,29 +168,39 @@ def samples_vs_data(view: Evaluator, f: Statistic, estimator: Estimator,
     real, other, _ = held_out_features(view)
     if len(other) < LEAST:
         return None
-    pairs = []
+    pairs: list[Any] = []
     for g in range(view.seeds):
         view.pause()
         drawn = sample_features(view)[g]
         pairs.append(f(drawn, real) if np.isfinite(drawn).all() else np.nan)
-    said = None if note is None else note(f(other, real[:len(other)]), real)
-    return _value(view, pairs, _in_space(view, estimator), len(real), said)
+    said = None if note is None else note(f(other, real[:len(other)]))
+    return _value(view, pairs, of_samples(view, _in_space(view, estimator)), len(real), said,
+                  warn(real))
 
 
 def real_vs_real(view: Evaluator, f: Statistic, estimator: Estimator) -> Value | None:
-    """Computes what `samples_vs_data` gives for data in place of samples: the same for every
-    seed.
+    """Computes what `samples_vs_data` gives for data in place of samples, the same for every
+    seed: the mean over 20 partings of the rows in two halves, whose spread the note tells.
     """
     real, other, source = held_out_features(view)
-    if len(other) < LEAST:
+    n = len(other)
+    if n < LEAST:
         return None
+    rows, rng = np.concatenate([real[:n], other]), np.random.default_rng(2)
+    values = []
+    for _ in range(REDRAWS):
+        view.pause()
+        order = rng.permutation(2 * n)
+        values.append(np.ravel(f(rows[order[:n]], rows[order[n:]]))[0])
     compared = _in_space(view, estimator)
-    told = Estimator(f'{compared}; real against real: {source}', f'{compared.id}:{source.id}')
-    return _value(view, [f(other, real[:len(other)])], told, len(other))
+    told = Estimator(f'{compared}; real against real: {source}, mean of {REDRAWS} redraws',
+                     f'{compared.id}:{source.id}:redraws-{REDRAWS}')
+    return _value(view, [np.mean(values)], told, n,
+                  f'standard deviation of a redraw: {np.std(values, ddof=1):.2g}')
 
 
-def _few(reference, x):
-    """Says of a Frechet distance that it has few rows per dimension."""
+def _few(x):
+    """Warns that a Frechet distance has few rows per dimension."""
     n, size = x.shape
     if n >= PER_DIMENSION * size:
         return None
@@ -212,18 +243,19 @@ def sample_sharpness(view: Evaluator) -> Value | None:
     n = min(view.settings.images, view.n)
     values = [sharpness(np.clip(x, 0, 1)) for x in generated(view, n)]
     estimator = Estimator('variance behind a Laplace filter, mean over samples', 'laplace')
-    return _value(view, values, estimator, n,
+    return _value(view, values, of_samples(view, estimator), n,
                   f'the data has {sharpness(view.field("x")):.4g}')
 
 
-def _held_out(reference, x):
+def _held_out(reference):
     """Says what real data scores."""
     value = reference[0] if isinstance(reference, tuple) else reference
     return f'other held-out data: {value:.4g}'
 
 
-def _z(reference, x):
-    return f'z = (accuracy - .5) / standard error; {_held_out(reference, x)}'
+def _z(reference):
+    return ('z = (accuracy - .5) / standard error, below 0 by chance alone; '
+            f'{_held_out(reference)}')
 
 
 FRECHET = Estimator('Frechet distance of fitted normal laws', 'frechet')
@@ -232,16 +264,17 @@ KMMD = Estimator('unbiased MMD^2, RBF widths {.5, 1, 2} x median distance of the
 BALLS = f'balls of radius to neighbour {NEIGHBOR}'
 PRECISION = Estimator(f'share of samples near data, {BALLS}', f'precision-{NEIGHBOR}')
 RECALL = Estimator(f'share of data near samples, {BALLS}', f'recall-{NEIGHBOR}')
-FOREST = Estimator(f'held-out accuracy of a forest of {TREES} trees', f'forest-{TREES}')
+FOREST = Estimator(f'held-out accuracy of a forest of {TREES} trees, of distinct rows',
+                   f'forest-{TREES}:distinct')
 PERMUTED = Estimator(
     f'MMD^2, Gaussian kernel of median pooled width, {PERMUTATIONS} permutations',
     f'mmd-permuted-{PERMUTATIONS}')
 
 
 def metric(f: Statistic, estimator: Estimator, unit: str, better: str | None,
-           note: Callable[..., str | None] | None = None) -> Metric:
+           **said: Any) -> Metric:
     """Makes a `Metric` of f(samples, real), see `samples_vs_data`."""
-    compute = functools.partial(samples_vs_data, f=f, estimator=estimator, note=note)
+    compute = functools.partial(samples_vs_data, f=f, estimator=estimator, **said)
     return Metric(compute, (('sample',),), unit, better, ('x',))
 
 
@@ -252,14 +285,14 @@ def floor_metric(f: Statistic, estimator: Estimator, unit: str) -> Metric:
 
 
 METRICS = {
-    'frechet': metric(frechet, FRECHET, 'squared distance', 'lower', _few),
+    'frechet': metric(frechet, FRECHET, 'squared distance', 'lower', warn=_few),
     'frechet_floor': floor_metric(frechet, FRECHET, 'squared distance'),
     'kmmd': metric(kernel_discrepancy, KMMD, 'squared MMD', 'lower'),
     'kmmd_floor': floor_metric(kernel_discrepancy, KMMD, 'squared MMD'),
-    'precision': metric(support, PRECISION, 'share', 'higher', _held_out),
+    'precision': metric(support, PRECISION, 'share', 'higher', note=_held_out),
     'recall': metric(lambda drawn, real: support(real, drawn), RECALL, 'share', 'higher',
-                     _held_out),
-    'c2st': metric(classifier_test, FOREST, 'share', 'lower', _z),
+                     note=_held_out),
+    'c2st': metric(classifier_test, FOREST, 'share', None, note=_z),
     'two_sample_p': metric(permutation_p, PERMUTED, 'p value', None),
     'class_score': Metric(class_score, (('sample',),), 'classes', 'higher', ('x',)),
     'class_kl': Metric(class_kl, (('sample',),), 'nats', 'lower', ('x',)),

@@ -250,15 +250,18 @@ def jitter_repeats(key: jax.Array, x: jax.Array, again: jax.Array) -> jax.Array:
     return jnp.where(again.reshape(-1, *(1,) * (x.ndim - 1)), x + noise, x)
 
 
-def image_encoder(module: nn.Module, shape: Sequence[int]) -> Net:
+def image_encoder(module: nn.Module, shape: Sequence[int],
+                  bounds: tuple[float, float] | None = None) -> Net:
     """Makes a `Net` (batch) -> Features(last [B, H]) of a module that reads images.
 
     Args:
       module: a linen module.
       shape: (H, W, C).
+      bounds: of the data: what is learned as an input may leave them, and is read as the bound.
     """
     def apply(params, batch, key=None):
-        last: Any = module.apply({'params': params}, batch['x'])
+        x = batch['x'] if bounds is None else jnp.clip(batch['x'], *bounds)
+        last: Any = module.apply({'params': params}, x)
         return Features(last)
 
     return Net(initializer(module, torch_linear, jnp.zeros((1, *shape))), apply)

@@ -197,11 +197,11 @@ def image_kit(schema: Schema, config: Mapping[str, Any], name: str) -> Kit:
 
     Args:
       schema: 'x' is a `Field` of shape (H, W, C), or (D,) of points.
-      config: latent (Z), likelihood 'bernoulli', sigma 1; the sizes of its `Layers`; generator
-        and critic, mappings of what these have otherwise: any of `OF_PART`. A critic's
-        activation is 'leaky_relu' unless it says so. `norm=False` normalizes none of its
-        layers, whatever a method asks; `std` starts weights from N(0, std^2) and gains from
-        N(1, std^2), biases from 0.
+      config: latent (Z), likelihood 'bernoulli', sigma 1 (see `likelihoods.observe`); the sizes
+        of its `Layers`; generator and critic, mappings of what these have otherwise: any of
+        `OF_PART`. A critic's activation is 'leaky_relu' unless it says so. `norm=False`
+        normalizes none of its layers, whatever a method asks; `std` starts weights from
+        N(0, std^2) and gains from N(1, std^2), biases from 0.
       name: the kit's own sort of network, a key of `LAYERS`.
 
     Returns:
@@ -241,7 +241,7 @@ def image_kit(schema: Schema, config: Mapping[str, Any], name: str) -> Kit:
         return common.linear(features, n_out, rule, bias is None or bias)
 
     def encoder(init=None):          # these keep PyTorch's law anyway
-        return common.image_encoder(own.down(0), shape)
+        return common.image_encoder(own.down(0), shape, x.bounds)
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
             'gen': gen, 'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo,
