@@ -304,9 +304,9 @@ def build(name: str, found: Sequence[Found], plan: ManifestTable | None = None,
         present = [*told, *(m for m in present if m not in told and not m.endswith(FLOOR))]
     draft = _draft(lines, plan, said, told if brief and not wanted else present, notes)
     rows = _rows(draft, notes, problems, name, style)
-    columns = [c._replace(shown=c.name in told or bool(wanted)) for c in draft.columns]
-    texts = notes.texts
+    columns, texts = draft.columns, notes.texts
     if style != 'all':
+        columns = [c._replace(shown=c.name in told or bool(wanted)) for c in columns]
         columns, rows, texts = boards.renumbered(*boards.lifted(columns, rows), texts)
     title = plan.title if plan else found[0].result.title if found else name
     sources = dict.fromkeys(f'{v.table}: {v.paper}' for r in rows for v, _, _ in r.published)
