@@ -76,6 +76,12 @@ def test_another_minor_version_is_not_ranked(tmp_path):
     assert [r.row for r in found[0].rows if r.cells['nll_iw'].best] == ['lm']
     assert problem == ("table 'toy': fb of vaebench 0.2, the others of 0.1: not ranked with them; "
                        'run these rows again')
+    from vaebench.report import aggregates
+    twice = [found[0], found[0]._replace(table='again')]
+    over = {r.row: r for r in aggregates.overall(twice).rows}
+    missing = aggregates.overall(twice).notes
+    assert missing == ('toy: made by version 0.2', 'again: made by version 0.2')
+    assert over['fb'].cells['iqm'].text == 'missing'
     # results of one version among themselves are ranked, whichever it is
     put(tmp_path / 'b', *(fake(r, s, float(s), versions=made_by('9.9')) for r in ('vae', 'fb')
                           for s in range(2)))

@@ -45,7 +45,7 @@ def test_few_seeds_are_said_of_the_row_that_has_fewest(tmp_path):
     # one seed that is left is not the best of many
     assert '| 1.00† |' in text and '**100.50** <sub>99.50–101.50</sub>' in text
     half = statistics.multiple(6) * np.std(range(6), ddof=1) / 6**.5
-    assert f'| 102.50 <sub>±{half:.2f}</sub> | 6 |' in text
+    assert f'| **102.50** <sub>±{half:.2f}</sub> | 6 |' in text
 
 
 def test_an_outlier_does_not_hide_decimals(tmp_path):

@@ -205,7 +205,7 @@ def column(name: str, rows: Mapping[str, tuple[str, Mapping[int, Metric]]],
     values = [list(s.values.values()) for s in samples.values()]
     bounds = _bounds(samples.values())
     summaries = statistics.summarise(values, bounds)
-    halves = statistics.summarise(values)
+    halves = summaries if bounds == (None, None) else statistics.summarise(values)
     cells = {}
     for (row, sample), summary, half in zip(samples.items(), summaries, halves, strict=True):
         text = '' if summary else 'mixed' if sample.mixed else GAP

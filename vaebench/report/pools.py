@@ -55,7 +55,7 @@ class _Chosen(NamedTuple):
 
 def _counts(table: Table, metric: str, baseline: str) -> dict[str, Cell]:
     """{row: cell} of the cells that count."""
-    cells = {r.row: r.cells[metric] for r in table.rows if metric in r.cells}
+    cells = {r.row: r.cells[metric] for r in table.rows if metric in r.cells and not r.version}
     if baseline not in cells:
         return {}
     return {r: c for r, c in cells.items() if c.seeds and c.summary and not c.warned
@@ -83,6 +83,8 @@ def _reason(row: Row | None, column: Column, main: str) -> str:
     if row is None:
         return 'not a row of this table'
     cell = row.cells[column.name]
+    if row.version:
+        return f'made by version {row.version}'
     if cell.summary is None:
         texts = [c.text for c in row.cells.values() if c.text not in ('', GAP)]
         if cell.text == GAP:

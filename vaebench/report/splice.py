@@ -118,7 +118,8 @@ def _chosen(found: Sequence[tables.Table], options: dict[str, list[str]]
     for table in found:
         rows = [row for row in table.rows if not options['rows'] or row.row in options['rows']]
         if options['notes'] == ['no']:
-            rows = [row._replace(facts=dict.fromkeys(tables.FACTS)) for row in rows]
+            rows = [row._replace(facts=dict.fromkeys(tables.FACTS), published=())
+                    for row in rows]
             table = table._replace(brief=True)
         out.append(table._replace(rows=tuple(rows)))
     return out

@@ -66,6 +66,7 @@ class Row(NamedTuple):
     family: str = ''                        # of its method
     remark: str = ''                        # 'baseline', 'floor', 'collapsed' ...
     why: str = ''                           # what the last word of the remark means
+    version: str = ''                       # of vaebench, where the other rows have another
 
 
 class Table(NamedTuple):
@@ -223,6 +224,7 @@ class _Draft(NamedTuple):
     """A table before its rows are in order."""
     lines: list[_Line]
     said: dict[str, Verdict]
+    versions: Mapping[str, str]             # of rows of another version
     plan: ManifestTable | None
     columns: list[Column]
     cells: dict[str, dict[str, Cell]]       # {row: {metric: cell}}
@@ -246,8 +248,10 @@ class _Draft(NamedTuple):
         return boards.ranked(rows, self.primary, column.better, cells | own, unranked)
 
 
-def _draft(lines: list[_Line], plan: ManifestTable | None, said: dict[str, Verdict],
+def _draft(lines: list[_Line], plan: ManifestTable | None, versions: Mapping[str, str],
            metrics: Iterable[str], notes: Notes) -> _Draft:
+    primary = plan.primary if plan else None
+    said = {line.row: _verdict(line, primary, versions) for line in lines}
     columns, cells = [], {line.row: {} for line in lines}
     flagged = {line.row for line in lines
                if said[line.row].word or _family(line) == families.FLOOR}
@@ -256,7 +260,7 @@ def _draft(lines: list[_Line], plan: ManifestTable | None, said: dict[str, Verdi
         columns.append(column)
         for row, cell in own.items():
             cells[row][metric] = cell
-    return _Draft(lines, said, plan, columns, cells)
+    return _Draft(lines, said, versions, plan, columns, cells)
 
 
 def _rows(draft: _Draft, notes: Notes, problems: list[str], table: str,
@@ -269,7 +273,7 @@ def _rows(draft: _Draft, notes: Notes, problems: list[str], table: str,
             facts=dict.fromkeys(FACTS) if brief else row.facts,
             family='' if family == families.FLOOR else family,
             remark=_remark(line, family, draft.said[line.row], draft.baseline),
-            why=draft.said[line.row].why))
+            why=draft.said[line.row].why, version=draft.versions.get(line.row, '')))
     return rows if style == 'all' else draft.ordered(rows + _floor(draft.lines, draft.columns))
 
 
@@ -297,12 +301,11 @@ def build(name: str, found: Sequence[Found], plan: ManifestTable | None = None,
     found, clash = one_setting(found, problems)
     lines = _lines(listed, found, clash)
     primary = plan.primary if plan else None
-    said = {line.row: _verdict(line, primary, versions) for line in lines}
     present = _metrics(lines, plan, wanted)
     told = boards.telling(present, plan.columns if plan else (), primary)
     if style != 'all' and not wanted:       # of floors there is a row
         present = [*told, *(m for m in present if m not in told and not m.endswith(FLOOR))]
-    draft = _draft(lines, plan, said, told if brief and not wanted else present, notes)
+    draft = _draft(lines, plan, versions, told if brief and not wanted else present, notes)
     rows = _rows(draft, notes, problems, name, style)
     columns, texts = draft.columns, notes.texts
     if style != 'all':

@@ -106,7 +106,7 @@ def _table_json(table):
 
 def _row_record(row, columns):
     return {'row': row.row, 'label': row.label, 'family': row.family, 'remark': row.remark,
-            'why': row.why, 'order': row.order, 'seeds': row.seeds,
+            'why': row.why, 'version': row.version, 'order': row.order, 'seeds': row.seeds,
             **row.facts, 'metrics': {c.name: _cell_record(row.cells[c.name]) for c in columns},
             'published': [{**value._asdict(), 'verdict': verdict, 'note': note}
                           for value, verdict, note in row.published],
@@ -140,7 +140,7 @@ def _row(record):
     return Row(record['row'], record['label'], record['order'], cells,
                {k: record[k] for k in FACTS if k in record}, record['seeds'], quoted,
                tuple(Run(**run) for run in record['runs']), record['family'], record['remark'],
-               record['why'])
+               record['why'], record['version'])
 
 
 def _cell(record):

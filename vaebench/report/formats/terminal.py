@@ -10,8 +10,8 @@ from vaebench.report.published import SAME
 from vaebench.report.tables import Table
 
 GAP = '  '
-NAME, ENOUGH, NARROW, WORDS = 32, 16, 14, 44
-"""Width of the column of methods: most, least beside ranges, and least; most of other words."""
+NAME, NARROW, WORDS = 32, 14, 44
+"""Width of the column of methods, most and least; most of other columns of words."""
 BOLD, DIM, PLAIN = '\x1b[1m', '\x1b[2m', '\x1b[0m'
 
 
@@ -20,10 +20,12 @@ class _Layout(NamedTuple):
     units: bool             # below the names of the metrics
     small: bool             # ranges over seeds, below the numbers
     family: bool            # the column of families
+    least: int              # width of the column of methods, unless they are shorter
 
 
-LAYOUTS = (_Layout(True, True, True), _Layout(False, True, True), _Layout(False, True, False),
-           _Layout(False, False, True), _Layout(False, False, False))
+LAYOUTS = (_Layout(True, True, True, 32), _Layout(False, True, True, 16),
+           _Layout(False, True, False, 16), _Layout(False, False, True, 14),
+           _Layout(False, False, False, 14))
 """From everything to numbers alone: a table has the first that fits."""
 
 
@@ -150,14 +152,15 @@ def _parts(headers: Sequence[Header], rows: Sequence[Sequence[str | Piece]],
            width: int | None) -> tuple[list[list[str]], _Layout]:
     """(the table, or parts of it one below the other, as lines; what is in them)."""
     names = [row[0] for row in rows]
+    longest, word = _longest(names)
     for layout in LAYOUTS:
         columns = _columns(headers, rows, layout)
         room = _room(columns, width)
-        if room >= min(ENOUGH if layout.small else NARROW, _longest(names)):
+        if room >= max(min(layout.least, longest), word):
             first = _methods(headers[0], names, min(NAME, room) if width else 10_000)
             return [_drawn([first, *columns])], layout
     layout = LAYOUTS[1]
-    first = _methods(headers[0], names, min(NAME, max(NARROW, (width or 0) // 3)))
+    first = _methods(headers[0], names, min(NAME, max(NARROW, word, (width or 0) // 3)))
     room = (width or 0) - first.width
     return [_drawn([first, *part])
             for part in _cut(_columns(headers, rows, layout), room)], layout
@@ -170,9 +173,12 @@ def _columns(headers: Sequence[Header], rows: Sequence[Sequence[str | Piece]],
             if i and (layout.family or h.name != 'family')]
 
 
-def _longest(names: Iterable[str | Piece]) -> int:
-    """How wide the names of methods are."""
-    return max((_len(n.main if isinstance(n, Piece) else n) for n in names), default=0)
+def _longest(names: Iterable[str | Piece]) -> tuple[int, int]:
+    """How wide names of methods are, with what is to be said below them; and their words."""
+    texts = [text for n in names for text in (
+        (n.main, f'  {n.small}') if isinstance(n, Piece) else (n,))]
+    words = [word for text in texts for word in text.replace('  ', '__').split()]
+    return max(map(_len, texts), default=0), min(NAME, max(map(_len, words), default=0))
 
 
 def _room(columns: Iterable[_Column], width: int | None) -> int:
