@@ -64,7 +64,7 @@ SIGNS = (
     Sign('collapsed', 'modes_any', 1., 'samples of one mode'),
     Sign('collapsed', 'class_score', 1.05, 'samples of one class'),
     Sign('weights degenerate', 'ess', 5., 'importance weights of at most 5 effective samples, '
-         'or a tenth of them', share=.1, warned=True, of=WEIGHED, ranked=False),
+         'of few draws a tenth of them', share=.1, warned=True, of=WEIGHED, ranked=False),
 )
 """The first that holds for a row gives it its word."""
 DIVERGED = 'diverged'

@@ -23,9 +23,9 @@ class _Layout(NamedTuple):
     least: int              # width of the column of methods, unless they are shorter
 
 
-LAYOUTS = (_Layout(True, True, True, 32), _Layout(False, True, True, 16),
-           _Layout(False, True, False, 16), _Layout(False, False, True, 14),
-           _Layout(False, False, False, 14))
+LAYOUTS = (_Layout(True, True, True, NAME), _Layout(False, True, True, NARROW),
+           _Layout(False, True, False, NARROW), _Layout(False, False, True, NARROW),
+           _Layout(False, False, False, NARROW))
 """From everything to numbers alone: a table has the first that fits."""
 
 
