@@ -301,8 +301,8 @@ def test_exact_language_model():
             if x is not None} == {'nll_iw', 'elbo', 'ppl_iw', 'ppl_elbo', 'excess'}
     e = entries(out, v, 1)
     assert set(e['nll_iw']) == {
-        'value', 'estimator_id', 'estimator', 'n', 'samples', 'unit', 'better', 'stderr',
-        'warning', 'note'
+        'value', 'estimator_id', 'estimator', 'n', 'samples', 'unit', 'better', 'least', 'most',
+        'stderr', 'warning', 'note'
     }
     assert e['nll_iw']['estimator_id'] == 'exact' and e['ppl_iw']['estimator_id'] == 'ppl:exact'
     assert (e['nll_iw']['unit'], e['nll_iw']['better'], e['nll_iw']['n']) == ('nats/sentence',

@@ -48,7 +48,7 @@ def test_two_existing_methods_train_and_stand_in_a_table(installed):
     runner = Runner(table.tables(config(vae=row('VAE', 'vae'), wae=row('WAE-MMD', 'wae_mmd')))[0], installed / 'run')
     assert not any(runner.run().values())
     text = report.render([installed / 'run'], 'markdown')[0]
-    assert '| VAE |' in text and '| WAE-MMD |' in text and 'nats/chain' in text and 'frechet' not in text
+    assert '| VAE ' in text and '| WAE-MMD |' in text and 'nats/chain' in text and 'frechet' not in text
     model = vaebench.load(runner.result_path(runner.table.rows[0], 1))
     codes = model.encode(['++++++', '------', '+++---'])
     assert codes.shape == (3, 2) and np.isfinite(codes).all()

@@ -87,7 +87,7 @@ def keys(tab, panel, name):
 
 def labels(tab, panel):
     rows = f'#{panel} .grid > tbody > tr[data-i]:not([hidden])'
-    return tab.locator(f'{rows} > th').all_inner_texts()
+    return [text.split('\n')[0] for text in tab.locator(f'{rows} > th').all_inner_texts()]
 
 
 def header(tab, panel, name):
@@ -179,11 +179,13 @@ def test_columns_are_chosen(browser, files):
         first = visible()
         tab.locator('#large summary').click()
         tab.get_by_label('metric_3', exact=True).uncheck()
-        tab.get_by_label('95% intervals').uncheck()
+        tab.get_by_label('spread over seeds').uncheck()
         assert visible() == [x for x in first if not x.startswith('metric_3')]
         cells = tab.locator('#large tbody tr').nth(1).locator('td:visible')
         assert cells.count() == len(first) - 2
         assert tab.locator('#large .ci:visible').count() == 0
+        assert tab.locator('#large em:visible').count() == 0
+        tab.get_by_label('test set noise').check()
         assert tab.locator('#large em:visible').count() > 0
         tab.get_by_label('all of them').uncheck()
         assert visible() == first[:1]
@@ -191,6 +193,23 @@ def test_columns_are_chosen(browser, files):
         assert visible() == first
         tab.keyboard.press('Escape')
         assert not tab.get_by_label('all of them').is_visible()
+
+
+def test_columns_that_few_ask_for_wait_in_the_menu(browser, tmp_path):
+    found, _ = tables.collect([COMMITTED / 'quickstart'], style='ranked')
+    path = tmp_path / 'page.html'
+    path.write_text(page.render(found))
+    with opened(browser, path, '#text') as tab:
+        visible = lambda: [x.split('\n')[0] for x in
+                           tab.locator('#text thead th:visible').all_inner_texts()]
+        assert [x.split()[0] for x in visible()] == ['method', 'seeds', 'excess', 'nll_iw', 'kl',
+                                                    'mi_full', 'au']
+        assert labels(tab, 'text')[:3] == ['the source itself', 'VAE', 'LSTM-LM']
+        tab.locator('#text summary').first.click()
+        tab.locator('#text').get_by_label('elbo', exact=True).check()
+        assert 'elbo' in [x.split()[0] for x in visible()]
+        tab.locator('#text').get_by_label('all of them').check()
+        assert {'steps', 'train', 'cu'} <= {x.split()[0] for x in visible()}
 
 
 def ink(tab):
@@ -263,7 +282,7 @@ def test_keyboard(browser, files):
 
 def check_tip(text):
     config = fake('vae')['config_hash']
-    for part in ['VAE · nll_iw', 'n = 3', '±0.5', '95% interval',
+    for part in ['VAE · nll_iw', 'n = 3', 'standard error 0.5', 'Range\n100 to 101 over seeds',
                  'importance sampling, S=500 (10 examples, 500 samples)',
                  'Seed 0\n100\n', 'Seed 1\n101\n', 'Seed 2\n100.01\n',
                  'Seed 3\nfailed: non-finite rec at step 30',
@@ -314,7 +333,7 @@ def test_an_opened_row_moves_and_hides_with_its_row(browser, files):
         runs = tab.locator('#toy tr.more .runs').inner_text()
         assert 'failed: non-finite rec at step 30' in runs
         header(tab, 'toy', 'nll_iw').click()
-        name = 'r => r.previousSibling.cells[0].innerText'
+        name = 'r => r.previousSibling.cells[0].innerText.split("\\n")[0]'
         assert tab.locator('#toy tr.more').evaluate(name) == 'VAE'
         tab.locator('#toy input[type=search]').fill('fb')
         assert labels(tab, 'toy') == ['FB'] and not tab.locator('#toy tr.more').is_visible()

@@ -2,6 +2,7 @@
 import io
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -346,11 +347,36 @@ def test_command(tmp_path, capsys):
             ([f'--results={tmp_path / "bare"}'], f'no .npz beside the results of '
              f'{tmp_path / "bare"}: pictures need the workdir of the run'),
             ([f'--results={tmp_path / "r"}', '--table=tow'], "did you mean 'two'"),
-            ([f'--results={tmp_path / "broken"}'], 'not readable as arrays'),
-            ([f'--results={tmp_path}'], f'no results in {tmp_path}'), ([], 'no results named')]:
+            ([f'--results={out}'], f'no results in {out}'), ([], 'no results named')]:
         assert call(*arguments) == 2
         err = capsys.readouterr().err
         assert err.startswith('vaebench-report: ') and err.count('\n') == 1 and message in err
+
+
+@pytest.mark.parametrize('damage', ['archive', 'deflate', 'shape', 'strings', 'header'])
+def test_damaged_arrays_are_named_and_the_others_drawn(tmp_path, capsys, damage):
+    put(tmp_path / 'r', vae=gan(), gan=gan())
+    broken = next((tmp_path / 'r').glob('vae*.npz'))
+    if damage == 'archive':
+        broken.write_bytes(b'PK no archive')
+    elif damage == 'deflate':
+        data = bytearray(broken.read_bytes())
+        data[len(data) // 2] ^= 0x55
+        broken.write_bytes(data)
+    elif damage == 'header':        # of an array as large as a disk
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {
+            'descr': '<f8', 'fortran_order': False, 'shape': (20, 10**12)})
+        with zipfile.ZipFile(broken, 'w') as archive:
+            archive.writestr('real/x.npy', header.getvalue() + b'0' * 100)
+    else:
+        odd = np.zeros(()) if damage == 'shape' else np.full((3, 8, 8, 1), 'x')
+        np.savez_compressed(broken, **{'real/x': odd, 'sample/x': odd})
+    assert report.main(['x', f'--results={tmp_path / "r"}', f'--pictures={tmp_path / "p"}']) == 0
+    err = capsys.readouterr().err
+    assert err.count('\n') == 1 and err.startswith(f'{broken}: ') and 'Traceback' not in err
+    made = {str(p.relative_to(tmp_path / 'p')) for p in (tmp_path / 'p').rglob('*')}
+    assert {'toy/gan.s0.samples.png', 'toy.samples.png'} <= made
 
 
 def test_two_settings_of_a_row_are_left_out(tmp_path):

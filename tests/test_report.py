@@ -42,25 +42,19 @@ def toy(folder, seeds=2):
 
 GOLDEN = """**Toy table**
 
-| method | nll_iw (nats/sentence) ↓ | kl (nats/sentence) | au (units) ↑ | \
-seeds | steps | parameters | train (s) |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| LM | 101.50 <sub>[95.15, 107.85] ±0.50 [1]</sub> | — | — | 2 | 1,000 | 12,345 | 12.5 |
-| VAE | 100.50 <sub>[94.15, 106.85] ±0.50</sub> | \
-0.75 <sub>[-5.60, 7.10]</sub> | 4.5 <sub>[-1.9, 10.9]</sub> | 2 | 1,000 | 12,345 | 12.5 |
-| FB | **98.75** <sub>[89.22, 108.28] ±0.50</sub> | \
-1.00 <sub>[-5.35, 7.35]</sub> | **8.5** <sub>[2.1, 14.9]</sub> | 2 | 1,000 | 12,345 | 12.5 |
+| method | family | nll_iw (nats/sentence) ↓ | kl (nats/sentence) | au (units) ↑ |
+| --- | --- | ---: | ---: | ---: |
+| LM | — | 101.50 <sub>101.00–102.00 [1]</sub> | — | — |
+| VAE | plain | 100.50 <sub>100.00–101.00</sub> | 0.75 <sub>0.25–1.25</sub> | \
+4.5 <sub>4.0–5.0</sub> |
+| FB | free bits | **98.75** <sub>98.00–99.50</sub> | 1.00 <sub>0.50–1.50</sub> | \
+**8.5** <sub>8.0–9.0</sub> |
 
-Mean over seeds, [95% interval over seeds, Student's t]. With 2 seeds it reaches \
-12.7 standard errors either side and says little. \
-±: standard error over test examples, apart from the seeds. \
-Bold: best of its estimator, and every row whose differences from it, paired by seed, \
-have an interval that is not wholly worse; \
-with up to 3 seeds it must also be at least as good with one of them.
+Mean over 2 seeds, their range where they differ. Bold: best of its estimator, or tied with \
+it: the interval of the differences, paired by seed, is not wholly worse and, of up to 3 \
+seeds, one of them is as good.
 
-Dataset: toy (test), sha256 0123456789ab. Parameters evaluated: best on validation. \
-Device: 1 x cpu (Toy CPU). \
-Versions: jax 0.10.2. Revision: aaaaaaaaaa.
+Dataset: toy (test), sha256 0123456789ab.
 
 Estimators: nll_iw: importance sampling, S=500 (10 examples, 500 samples); \
 kl: closed form (10 examples); \
@@ -68,11 +62,18 @@ au: variance of means (10 examples).
 
 - [1] nll_iw: exact (10 examples); ranked apart from the others
 """
+PROVENANCE = ('Dataset: toy (test), sha256 0123456789ab. Parameters evaluated: best on '
+              'validation. Device: 1 x cpu (Toy CPU). Versions: jax 0.10.2. '
+              'Revision: aaaaaaaaaa.')
 
 
 def test_golden_markdown(tmp_path):
     text, problems = report.render([toy(tmp_path)], 'markdown')
     assert problems == [] and text == GOLDEN
+    whole, problems = report.render([tmp_path], 'markdown', metrics=['all'])
+    assert problems == [] and f'\n{PROVENANCE}\n' in whole
+    assert '| au (units) ↑ | seeds | steps | parameters | train (s) |\n' in whole
+    assert '| **8.5** <sub>8.0–9.0</sub> | 2 | 1,000 | 12,345 | 12.5 |\n' in whole
 
 
 def test_bytes_do_not_depend_on_the_order_of_writing(tmp_path):
@@ -157,8 +158,8 @@ def test_two_settings_of_one_row(tmp_path):
     text, problems = report.render([tmp_path], 'markdown')
     assert len(problems) == 1 and problems[0].count(
         '.json') == 2 and 'ffffffffff' in problems[0]
-    assert row_of(text, 'FB').startswith('| FB | two settings | two settings |')
-    assert row_of(text, 'LM').startswith('| LM | 101.5 <sub>[95.1, 107.9]')
+    assert row_of(text, 'FB').startswith('| FB | — | two settings | two settings |')
+    assert row_of(text, 'LM').startswith('| LM | — | 101.5 <sub>101.0–102.0')
     manifest = {'tables': [{'table': 'toy', 'title': 'Toy table', 'seeds': [0, 1], 'rows': [
         {'row': r, 'label': r.upper(), 'order': i, 'hash': fake(r)['config_hash']}
         for i, r in enumerate(('lm', 'vae', 'fb'))]}]}
@@ -196,11 +197,11 @@ def test_failed_and_missing_cells(tmp_path):
           for s in range(2)))
     text, problems = report.render([tmp_path], 'markdown')
     assert problems == [] and text.startswith(
-        '**Planned**\n\n| method | au (units) ↑ | kl (nats/sentence) | nll_iw ')
-    assert row_of(text,
-                  'BAD').startswith('| BAD | failed: kl is nan | failed | failed | 0 of 2 [')
-    assert row_of(text, 'LATE').startswith('| LATE | missing | missing | missing | 0 of 2 [')
-    assert '| 2 of 4 [' in row_of(text, 'VAE')
+        '**Planned**\n\n| method | family | au (units) ↑ | kl (nats/sentence) | seeds |')
+    assert row_of(text, 'BAD <sub>diverged</sub>').startswith(
+        '| BAD <sub>diverged</sub> | — | failed: kl is nan | failed | 0 of 2 [')
+    assert row_of(text, 'LATE').startswith('| LATE | — | missing | missing | 0 of 2 [')
+    assert '| 2 of 4 [' in row_of(text, 'VAE <sub>diverged</sub>')
     assert '] VAE: seed 2 failed: non-finite rec at step 30; seed 3 missing\n' in text
     assert report.render([tmp_path / 'results'], 'markdown') == (text, [])
 
@@ -254,7 +255,7 @@ def test_lost_values_and_warnings_are_noted(tmp_path):
         fake('a', 1, metrics={'m': metric(float('nan'))}))
     text = report.render([tmp_path], 'markdown')[0]
     assert row_of(text, 'A').startswith('| A | 1.50† <sub>[1,2]</sub> |')
-    assert '- [1] m: value was nan\n- [2] m of A: 1 of 2 seeds\n' in text
+    assert '- [1] value was nan\n- [2] m of A: 1 of 2 seeds\n' in text
 
 
 # Command line
@@ -316,8 +317,8 @@ def test_readme_splice_and_check(tmp_path, capsys):
     assert call(capsys, f'--readme={readme}')[0] == 0
     text = readme.read_text()
     assert text.startswith(README.split('old')[0] +
-                           '\n**Toy table**\n\n| method | kl ') and '\nold' not in text
-    assert text.endswith('\n\n<!-- vaebench:end -->\nafter') and '| VAE | 0.75 ' in text
+                           '\n**Toy table**\n\n| method | family | kl ') and '\nold' not in text
+    assert text.endswith('\n\n<!-- vaebench:end -->\nafter') and '| VAE | plain | 0.75 ' in text
     assert call(capsys, f'--readme={readme}', '--check')[0] == 0
     call(capsys, f'--readme={readme}')
     assert readme.read_text() == text

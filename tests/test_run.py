@@ -30,7 +30,8 @@ def start(*flags):
 
 
 def run(*flags, code=0):
-    done = subprocess.run(command(*flags), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(*flags), capture_output=True, text=True, timeout=300,
+                          env={**os.environ, 'COLUMNS': '100'})    # as in this process
     assert done.returncode == code, done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
     return done

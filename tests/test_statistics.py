@@ -43,16 +43,40 @@ def test_equal_values_have_a_point():
 
 @pytest.mark.parametrize('size', [1e200, 1e-200, 1.])
 def test_intervals_scale_without_overflow(size):
-    (mean, low, high, _), = statistics.summarise([[1. * size, 2. * size, 4. * size]])
+    (mean, low, high, _), = statistics.student([[1. * size, 2. * size, 4. * size]])
     np.testing.assert_allclose(
         np.array([mean, low, high]) / size, statistics.interval([1., 2., 4.]), rtol=1e-12)
     assert all(np.isfinite(statistics.interval([1.7e308, -1.7e308])))
 
 
 def test_summary_of_few_seeds():
-    none, one, two = statistics.summarise([[], [3.], [1., 3.]])
+    none, one, two = statistics.student([[], [3.], [1., 3.]])
     assert none is None and one == (3., None, None, 1)
     assert two == pytest.approx((2., 2. - 12.7062047, 2. + 12.7062047, 2))
+    assert statistics.summarise([[], [3.]]) == [none, one]
+
+
+@pytest.mark.parametrize('n', [2, 3, 4, 9])
+def test_few_seeds_show_their_range_and_many_an_interval(n):
+    values = np.random.default_rng(n).normal(size=n)
+    shown, = statistics.summarise([values])
+    few = n <= 3
+    assert shown[1:3] == ((values.min(), values.max()) if few else
+                          tuple(statistics.interval(values)[1:]))
+    assert shown == statistics.student([values])[0]._replace(low=shown.low, high=shown.high)
+
+
+def test_no_interval_goes_beyond_what_the_quantity_can_be():
+    rng = np.random.default_rng(0)
+    for n in range(2, 8):
+        shares = rng.beta(.3, .3, size=(50, n))
+        for values, s in zip(shares, statistics.summarise(shares, (0., 1.)), strict=True):
+            free, = statistics.summarise([values])
+            assert 0. <= s.low <= s.mean <= s.high <= 1.
+            assert (s.low, s.high) == (max(free.low, 0.), min(free.high, 1.))
+    # an unbiased estimate of 0 may lie below it: its interval then begins with it
+    s, = statistics.summarise([[-.1, 0., -.2, -.1]], (0., None))
+    assert s.low == s.mean < 0. < s.high
 
 
 def test_ties_are_paired():

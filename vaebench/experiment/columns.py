@@ -1,4 +1,5 @@
-"""What tables of one kind measure, column by column."""
+"""What tables of one kind measure, column by column, and how readers are to take it."""
+from typing import NamedTuple
 
 TEXT = 'nll_iw', 'ess', 'ppl_iw', 'elbo', 'ppl_elbo', 'rec', 'kl', 'mi_full', 'au', 'cu'
 MORE_TEXT = (
@@ -21,3 +22,51 @@ POINTS = (
     'two_sample_p')
 EMBEDDINGS = (
     'trust', 'knn_error', 'unroll_arclength', 'unroll_height', 'path_ratio', 'mse', 'kl')
+
+# ---- the board: what a report shows where nobody asks for columns ----------------------------
+
+MOST, SHOWN = 6, 5
+"""A table whose config names no more columns than MOST shows these, another SHOWN of them."""
+TELLING = (
+    'excess', 'w2', 'modes', 'high_quality', 'frechet', 'precision', 'recall', 'trust',
+    'knn_error', 'unroll_arclength', 'nll_iw', 'kl', 'mi_full', 'au', 'ppl_iw', 'mse', 'elbo')
+"""Metrics that tell most, the most telling first; a table's primary one goes before them."""
+
+# ---- ranks -----------------------------------------------------------------------------------
+
+FLOOR = '_floor'
+"""A metric of this ending is what real data have of the metric without it: a row of its own."""
+UNRANKED = frozenset({'precision', 'high_quality'})
+"""How many samples are good. One good sample, over and over, has the best: these are read
+beside `recall` and `modes`, and no row is the best by them."""
+IDEAL = {'c2st': .5}
+"""What a metric should be, where that lies between its ends: the nearest is the best."""
+
+
+class Sign(NamedTuple):
+    """What of a row's own metrics means that its other numbers say little."""
+    word: str                   # shown beside the row
+    metric: str
+    most: float                 # holds where the mean over seeds is no more
+    why: str                    # the rule in words
+    share: float = 1.           # ... and no more than this of the Monte Carlo samples
+    warned: bool = False        # holds too where the estimate has a warning
+    of: tuple[str, ...] = ()    # of tables that are read by one of these; () for all
+    ranked: bool = True         # whether the row keeps its place among the others
+
+
+WEIGHED = 'excess', 'nll_iw', 'ppl_iw'
+"""What importance weights estimate."""
+SIGNS = (
+    Sign('collapsed', 'kl', .05, 'KL at most 0.05 nats'),
+    Sign('collapsed', 'au', .25, 'at most a quarter of an active unit'),
+    Sign('collapsed', 'recall', .01, 'samples near at most 1% of the data'),
+    Sign('collapsed', 'modes_any', 1., 'samples of one mode'),
+    Sign('collapsed', 'class_score', 1.05, 'samples of one class'),
+    Sign('weights degenerate', 'ess', 5., 'importance weights of at most 5 effective samples, '
+         'of few draws a tenth of them', share=.1, warned=True, of=WEIGHED, ranked=False),
+)
+"""The first that holds for a row gives it its word."""
+DIVERGED = 'diverged'
+"""The word of a row of which a seed failed, or its primary metric was not finite."""
+DIVERGED_WHY = 'a seed failed, or its number is not finite'

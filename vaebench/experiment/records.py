@@ -60,6 +60,8 @@ class Metric(Record, frozen=True, kw_only=True):
     stderr: Number | None = None              # over examples
     warning: str | None = None                # an estimate with a warning is never ranked
     note: str | None = None                   # what else a reader should know
+    least: Number | None = None               # what the quantity can be; None: no end
+    most: Number | None = None
 
 
 class Kept(Record, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,14 @@ def filename(result: Result) -> str:
 
 
 # ---- what is wrong with a file ---------------------------------------------------------------
+
+
+class OtherSchema(UserError):
+    """A result file of another schema; `schema` is which, as JSON."""
+
+    def __init__(self, message: str, schema: str):
+        super().__init__(message)
+        self.schema = schema
 
 
 def _full_path(path: str, raw: Any, kind: type) -> str:
@@ -58,10 +67,7 @@ def _wrong(error: msgspec.ValidationError, raw: Any, kind: type) -> str:
         if 'schema' not in raw:
             return "field 'schema' is missing, so it is no result file of vaebench"
         if raw['schema'] != VERSION:
-            shown = one_line(json.dumps(raw['schema']), 40)
-            old = raw['schema'] == 1 and type(raw['schema']) is int
-            return (f'schema {shown} is not {VERSION}, the one this version reads'
-                    + old * '; run python -m vaebench.experiment.convert on its folder')
+            return f'schema {_schema(raw)} is not {VERSION}, the one this version reads'
     path = _full_path(path, raw, kind) if path and raw is not None else path or ''
     if found := _FIELD.fullmatch(what):
         path = f'{path}.{found["field"]}' if path else found['field']
@@ -69,6 +75,20 @@ def _wrong(error: msgspec.ValidationError, raw: Any, kind: type) -> str:
         return one_line(f"field '{path}' {what}", 200)
     what = what[:1].lower() + what[1:] if what.startswith(('Expected', 'Invalid')) else what
     return one_line(f"field '{path}': {what}" if path else what, 200)
+
+
+def _schema(raw: Mapping[str, Any]) -> str:
+    """The schema that a result file names, as JSON; ours where it names none."""
+    return one_line(json.dumps(raw.get('schema', VERSION)), 40)
+
+
+def _remedy(schema: str, folder: str | os.PathLike) -> str:
+    """What to do with a folder of results of another schema."""
+    path = pathlib.Path(folder)
+    home = path.parent if path.name == 'results' else path
+    if schema == '1':
+        return f'run python -m vaebench.experiment.convert {shlex.quote(str(home))}'
+    return f'move {path} away'
 
 
 def _malformed(error: Exception, data: bytes) -> str:
@@ -110,7 +130,12 @@ def _decode(path: str | os.PathLike, decoder: msgspec.json.Decoder, advice: str)
         raise UserError(f'{path}: not valid JSON (nested too deep); move the file '
                         'away') from None
     except msgspec.ValidationError as e:
-        raise UserError(f'{path}: {_wrong(e, _json(data), decoder.type)}; {advice}') from None
+        raw = _json(data)
+        what = f'{path}: {_wrong(e, raw, decoder.type)}'
+        if decoder.type is Result and isinstance(raw, dict) and _schema(raw) != str(VERSION):
+            remedy = _remedy(_schema(raw), pathlib.Path(path).parent)
+            raise OtherSchema(f'{what}; {remedy}', _schema(raw)) from None
+        raise UserError(f'{what}; {advice}') from None
     except ValueError as e:
         raise UserError(f'{path}: not valid JSON ({_malformed(e, data)}); move the file '
                         'away') from None
@@ -142,14 +167,17 @@ def read_all(folder: str | os.PathLike) -> tuple[list[Result], list[str]]:
 
     Returns:
       (results, problems): sorted by table, order, row, seed and hash; strings that name the
-      file.
+      file, one for all files of another schema.
     """
-    results, problems = [], []
+    results, problems, others = [], [], {}
     for path in sorted(pathlib.Path(folder).glob('*.json')):
         if path.name == MANIFEST:
             continue
         try:
             result = read(path)
+        except OtherSchema as e:
+            others.setdefault(e.schema, []).append(str(e))
+            continue
         except UserError as e:
             problems.append(str(e))
             continue
@@ -158,6 +186,10 @@ def read_all(folder: str | os.PathLike) -> tuple[list[Result], list[str]]:
                             'was renamed; give it that name or move it away')
         else:
             results.append(result)
+    for schema, said in others.items():
+        several = (f'{folder}: {len(said)} files of schema {schema}, not {VERSION}, the one '
+                   f'this version reads; {_remedy(schema, folder)}')
+        problems.append(several if len(said) > 1 else said[0])
     results.sort(key=lambda r: (r.table, r.order, r.row, r.seed, r.config_hash))
     return results, problems
 

@@ -101,8 +101,8 @@ def entries(values: Mapping[str, Value | None], view: Evaluator,
       seed: place in the group.
 
     Returns:
-      name -> dict with value, estimator_id, estimator, n, samples, unit, better, stderr,
-      warning, note; undefined metrics are left out.
+      name -> dict with value, estimator_id, estimator, n, samples, unit, better, least, most,
+      stderr, warning, note; undefined metrics are left out.
     """
     out = {}
     for name, v in values.items():
@@ -112,7 +112,8 @@ def entries(values: Mapping[str, Value | None], view: Evaluator,
         out[name] = {
             'value': float(v.value[seed]), 'estimator_id': Estimator.of(v.estimator).id,
             'estimator': str(v.estimator), 'n': v.n, 'samples': v.samples, 'unit': unit,
-            'better': METRICS[name].better,
+            'better': METRICS[name].better, 'least': METRICS[name].bounds[0],
+            'most': METRICS[name].bounds[1],
             'stderr': None if v.stderr is None else float(v.stderr[seed]),
             'warning': None if v.warning is None else v.warning[seed], 'note': v.note
         }

@@ -5,7 +5,7 @@ from scipy.optimize import linear_sum_assignment
 from vaebench.metrics.draws import Columns
 from vaebench.metrics.evaluator import Evaluator, of_batch
 from vaebench.metrics.summary import average
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import PERCENT, Estimator, Metric, Value
 
 MOST = 5000            # training examples that a cluster may take its name from
 
@@ -114,8 +114,8 @@ def cluster_error_matched(view: Evaluator) -> Value | None:
 _TRAIN = 'label', 'train/x', 'train/label'
 
 METRICS = {
-    'class_error': Metric(class_error, (('classify',),), '%', 'lower', ('label',)),
-    'cluster_error': Metric(cluster_error, (('cluster',),), '%', 'lower', _TRAIN),
+    'class_error': Metric(class_error, (('classify',),), '%', 'lower', ('label',), PERCENT),
+    'cluster_error': Metric(cluster_error, (('cluster',),), '%', 'lower', _TRAIN, PERCENT),
     'cluster_error_matched': Metric(cluster_error_matched, (('cluster',),), '%', 'lower',
-                                    ('label', 'train/label')),
+                                    ('label', 'train/label'), PERCENT),
 }

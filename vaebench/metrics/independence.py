@@ -3,7 +3,7 @@ import numpy as np
 
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.summary import warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import NONNEGATIVE, SHARE, Estimator, Metric, Value
 from vaebench.ops import two_sample
 
 ROWS = 200             # codes behind the estimate: every pair of dimensions costs ROWS^2
@@ -107,6 +107,6 @@ def hsic_p(view: Evaluator) -> Value | None:
 
 
 METRICS = {
-    'hsic': Metric(hsic, (('encode',),), 'HSIC', None),
-    'hsic_p': Metric(hsic_p, (('encode',),), 'p value', None),
+    'hsic': Metric(hsic, (('encode',),), 'HSIC', None, bounds=NONNEGATIVE),
+    'hsic_p': Metric(hsic_p, (('encode',),), 'p value', None, bounds=SHARE),
 }

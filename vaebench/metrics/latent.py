@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 from vaebench.metrics.draws import DUAL, alone, slots
 from vaebench.metrics.evaluator import Evaluator, each
 from vaebench.metrics.summary import average, warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import NONNEGATIVE, Estimator, Metric, Value
 
 # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
 PAIRS = 2**16
@@ -231,10 +231,10 @@ _PAIR = (('posterior', 'sample_q', 'log_q'),)
 _DIMS = (('posterior', 'sample_q', 'log_q_dims'),)
 
 METRICS = {
-    'mi_full': Metric(mi_full, _PAIR, 'nats/{item}', None),
-    'mi_32': Metric(mi_32, _PAIR, 'nats/{item}', None),
-    'mi_dual': Metric(mi_dual, (('dual_mi',),), 'nats/{item}', None),
-    'au': Metric(au, (('encode',),), 'units', None),
-    'cu': Metric(cu, _DIMS, 'units', None),
-    'cu_qp': Metric(cu_qp, _DIMS, 'units', None),
+    'mi_full': Metric(mi_full, _PAIR, 'nats/{item}', None, bounds=NONNEGATIVE),
+    'mi_32': Metric(mi_32, _PAIR, 'nats/{item}', None, bounds=NONNEGATIVE),
+    'mi_dual': Metric(mi_dual, (('dual_mi',),), 'nats/{item}', None, bounds=NONNEGATIVE),
+    'au': Metric(au, (('encode',),), 'units', None, bounds=NONNEGATIVE),
+    'cu': Metric(cu, _DIMS, 'units', None, bounds=NONNEGATIVE),
+    'cu_qp': Metric(cu_qp, _DIMS, 'units', None, bounds=NONNEGATIVE),
 }

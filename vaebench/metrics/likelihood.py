@@ -21,7 +21,7 @@ from vaebench.metrics.draws import (
 from vaebench.metrics.evaluator import Evaluator, each
 from vaebench.metrics.importance import DEGENERATE
 from vaebench.metrics.summary import average, deviation, warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import AT_LEAST_ONE, NONNEGATIVE, Estimator, Metric, Value
 
 _EXACT = ('score',)
 _BOUND = ((*SAMPLE, 'kl'), WEIGHTS)
@@ -300,17 +300,18 @@ _BOTH_WAYS = ((*WEIGHTS, 'sample_prior'),)
 METRICS = {
     'nll_iw': Metric(nll_iw, (_EXACT, *_WEIGHED), _NATS, 'lower'),
     'elbo': Metric(elbo, (_EXACT, *_BOUND), _NATS, 'lower'),
-    'ppl_iw': Metric(ppl_iw, (_EXACT, *_WEIGHED), _TOKEN, 'lower', ('length',)),
-    'ppl_elbo': Metric(ppl_elbo, (_EXACT, *_BOUND), _TOKEN, 'lower', ('length',)),
-    'ppl_rec': Metric(ppl_rec, (SAMPLE,), _TOKEN, None, ('length',)),
+    'ppl_iw': Metric(ppl_iw, (_EXACT, *_WEIGHED), _TOKEN, 'lower', ('length',), AT_LEAST_ONE),
+    'ppl_elbo': Metric(ppl_elbo, (_EXACT, *_BOUND), _TOKEN, 'lower', ('length',), AT_LEAST_ONE),
+    'ppl_rec': Metric(ppl_rec, (SAMPLE,), _TOKEN, None, ('length',), AT_LEAST_ONE),
     'rec': Metric(rec, (SAMPLE,), _NATS, None),
-    'kl': Metric(kl, (('posterior', 'kl'), _DRAWN_KL), _NATS, None),
-    'ess': Metric(ess, _WEIGHED, 'samples', None),
+    'kl': Metric(kl, (('posterior', 'kl'), _DRAWN_KL), _NATS, None, bounds=NONNEGATIVE),
+    'ess': Metric(ess, _WEIGHED, 'samples', None, bounds=NONNEGATIVE),
     'excess': Metric(excess, (_EXACT, *_WEIGHED), _NATS, 'lower', ('log_p',)),
     'nll_paper': Metric(nll_paper, (('replica',),), _NATS, None),
     'ppl_paper': Metric(ppl_paper, (('replica',),), _TOKEN, None),
     'excess_paper': Metric(excess_paper, (('replica',),), _NATS, None, ('log_p',)),
     'prior_ll': Metric(prior_ll, _BOTH_WAYS, _NATS, 'higher'),
     'post_ll': Metric(post_ll, _BOTH_WAYS, _NATS, None),
-    'mse': Metric(mse, (('encode', 'decode'), ('reconstruct',)), 'per {part}', 'lower', ('x',)),
+    'mse': Metric(mse, (('encode', 'decode'), ('reconstruct',)), 'per {part}', 'lower', ('x',),
+                  NONNEGATIVE),
 }

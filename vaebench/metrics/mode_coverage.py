@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.samples import generated, of_samples, real_vs_real, samples_vs_data
 from vaebench.metrics.summary import warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import NONNEGATIVE, PERCENT, Estimator, Metric, Value
 from vaebench.schema import field
 
 ENOUGH = .2        # of the expected count: a mode with fewer samples is not captured
@@ -118,14 +118,16 @@ def _points(compute):
 W2 = Estimator('Wasserstein-2 by optimal assignment of as many points', 'w2-assignment')
 _FIELDS = ('x', 'truth/modes', 'truth/std')
 
-_UNITS = {'modes': ('modes', 'higher'), 'modes_any': ('modes', 'higher'),
-          'high_quality': ('%', 'higher'), 'mode_kl': ('nats', 'lower')}
+_UNITS = {'modes': ('modes', 'higher', _FIELDS, NONNEGATIVE),
+          'modes_any': ('modes', 'higher', _FIELDS, NONNEGATIVE),
+          'high_quality': ('%', 'higher', _FIELDS, PERCENT),
+          'mode_kl': ('nats', 'lower', _FIELDS, NONNEGATIVE)}
 
 METRICS = {
     'w2': Metric(_points(functools.partial(samples_vs_data, f=wasserstein, estimator=W2)),
-                 (('sample',),), 'distance', 'lower', ('x',)),
+                 (('sample',),), 'distance', 'lower', ('x',), NONNEGATIVE),
     'w2_floor': Metric(_points(functools.partial(real_vs_real, f=wasserstein, estimator=W2)),
-                       ((),), 'distance', None, ('x',)),
-    **{name: Metric(functools.partial(coverage, name=name), (('sample',),), *told, _FIELDS)
+                       ((),), 'distance', None, ('x',), NONNEGATIVE),
+    **{name: Metric(functools.partial(coverage, name=name), (('sample',),), *told)
        for name, told in _UNITS.items()},
 }

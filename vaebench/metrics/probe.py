@@ -6,7 +6,7 @@ import numpy as np
 from vaebench.metrics.draws import Columns
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.summary import warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import PERCENT, Estimator, Metric, Value
 from vaebench.schema import select
 
 SIZES = 100, 500, 1000, 2000, 10000
@@ -114,4 +114,4 @@ def probe(view: Evaluator, n: int) -> Value | None:
 
 
 METRICS = {f'probe_{n}': Metric(functools.partial(probe, n=n), (('encode',),), '%', 'higher',
-                                ('label', 'train/label')) for n in SIZES}
+                                ('label', 'train/label'), PERCENT) for n in SIZES}

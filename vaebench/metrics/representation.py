@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from vaebench.core import derive
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.summary import average, warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import NONNEGATIVE, PERCENT, SHARE, Estimator, Metric, Value
 from vaebench.ops.interpolate import lerp, slerp
 
 MOST = 5000            # examples: distances between all of them are in memory at once
@@ -201,11 +201,11 @@ _PATHS = {'path_ratio': (lerp, 'straight lines'), 'path_ratio_slerp': (slerp, 'g
 _UNROLLED = 'arclength', 'height'
 
 METRICS = {
-    'trust': Metric(trustworthiness, _CODES, 'trustworthiness', 'higher', ('x',)),
-    'knn_error': Metric(knn_error, _CODES, '%', 'lower', ('x', 'label')),
+    'trust': Metric(trustworthiness, _CODES, 'trustworthiness', 'higher', ('x',), SHARE),
+    'knn_error': Metric(knn_error, _CODES, '%', 'lower', ('x', 'label'), PERCENT),
     **{f'unroll_{c}': Metric(functools.partial(unroll, column=c), _CODES, '|Spearman|',
-                             'higher', ('x', c)) for c in _UNROLLED},
+                             'higher', ('x', c), SHARE) for c in _UNROLLED},
     **{name: Metric(functools.partial(path_ratio, path=path, name=text),
-                    (('encode', 'decode'),), 'ratio', None, ('x',))
+                    (('encode', 'decode'),), 'ratio', None, ('x',), NONNEGATIVE)
        for name, (path, text) in _PATHS.items()},
 }

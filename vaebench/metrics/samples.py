@@ -25,7 +25,16 @@ from vaebench.metrics.discrepancies import (
 from vaebench.metrics.draws import GENERATED
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.summary import warnings
-from vaebench.metrics.types import Estimator, Judge, Metric, Value
+from vaebench.metrics.types import (
+    AT_LEAST_ONE,
+    NONNEGATIVE,
+    SHARE,
+    Bounds,
+    Estimator,
+    Judge,
+    Metric,
+    Value,
+)
 from vaebench.schema import field
 
 DRAW = 100                 # samples that a call of `sample` makes, whatever the settings
@@ -272,16 +281,16 @@ PERMUTED = Estimator(
 
 
 def metric(f: Statistic, estimator: Estimator, unit: str, better: str | None,
-           **said: Any) -> Metric:
+           bounds: Bounds = NONNEGATIVE, **said: Any) -> Metric:
     """Makes a `Metric` of f(samples, real), see `samples_vs_data`."""
     compute = functools.partial(samples_vs_data, f=f, estimator=estimator, **said)
-    return Metric(compute, (('sample',),), unit, better, ('x',))
+    return Metric(compute, (('sample',),), unit, better, ('x',), bounds)
 
 
 def floor_metric(f: Statistic, estimator: Estimator, unit: str) -> Metric:
     """Makes a `Metric` of f(other, real), see `real_vs_real`."""
     compute = functools.partial(real_vs_real, f=f, estimator=estimator)
-    return Metric(compute, ((),), unit, None, ('x',))
+    return Metric(compute, ((),), unit, None, ('x',), NONNEGATIVE)
 
 
 METRICS = {
@@ -289,12 +298,14 @@ METRICS = {
     'frechet_floor': floor_metric(frechet, FRECHET, 'squared distance'),
     'kmmd': metric(kernel_discrepancy, KMMD, 'squared MMD', 'lower'),
     'kmmd_floor': floor_metric(kernel_discrepancy, KMMD, 'squared MMD'),
-    'precision': metric(support, PRECISION, 'share', 'higher', note=_held_out),
+    'precision': metric(support, PRECISION, 'share', 'higher', SHARE, note=_held_out),
     'recall': metric(lambda drawn, real: support(real, drawn), RECALL, 'share', 'higher',
-                     note=_held_out),
-    'c2st': metric(classifier_test, FOREST, 'share', None, note=_z),
-    'two_sample_p': metric(permutation_p, PERMUTED, 'p value', None),
-    'class_score': Metric(class_score, (('sample',),), 'classes', 'higher', ('x',)),
-    'class_kl': Metric(class_kl, (('sample',),), 'nats', 'lower', ('x',)),
-    'sharpness': Metric(sample_sharpness, (('sample',),), 'variance', None, ('x',)),
+                     SHARE, note=_held_out),
+    'c2st': metric(classifier_test, FOREST, 'share', None, SHARE, note=_z),
+    'two_sample_p': metric(permutation_p, PERMUTED, 'p value', None, SHARE),
+    'class_score': Metric(class_score, (('sample',),), 'classes', 'higher', ('x',),
+                          AT_LEAST_ONE),
+    'class_kl': Metric(class_kl, (('sample',),), 'nats', 'lower', ('x',), NONNEGATIVE),
+    'sharpness': Metric(sample_sharpness, (('sample',),), 'variance', None, ('x',),
+                        NONNEGATIVE),
 }

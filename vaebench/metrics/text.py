@@ -9,7 +9,15 @@ from vaebench.metrics import sentences
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.sentences import STEPS, drawn, split_sentences
 from vaebench.metrics.summary import average, deviation, warnings
-from vaebench.metrics.types import Estimator, Metric, Value
+from vaebench.metrics.types import (
+    AT_LEAST_ONE,
+    NONNEGATIVE,
+    PERCENT,
+    SHARE,
+    Estimator,
+    Metric,
+    Value,
+)
 
 AMONG = 200            # most sentences of a self-BLEU
 PAIRS = 100            # most pairs of sentences that are interpolated
@@ -225,19 +233,22 @@ _TEXT, _TRAIN = ('tokens', 'length'), ('train/tokens', 'train/length')
 _PRIOR, _RECONSTRUCT = (('sample',),), (('encode', 'decode'),)
 
 METRICS = {
-    **{f'dis_{n}': Metric(functools.partial(dis, n=n), _PRIOR, f'{n}-grams', 'higher', _TEXT)
+    **{f'dis_{n}': Metric(functools.partial(dis, n=n), _PRIOR, f'{n}-grams', 'higher', _TEXT,
+                         NONNEGATIVE)
        for n in (1, 2)},
     **{f'self_bleu_{n}': Metric(functools.partial(self_bleu, order=n), _PRIOR, 'BLEU', 'lower',
-                                _TEXT)
+                                _TEXT, SHARE)
        for n in (2, 3)},
-    'uni_kl': Metric(uni_kl, _PRIOR, 'nats/token', 'lower', _TEXT + _TRAIN),
-    'entropy': Metric(entropy, _PRIOR, 'nats/token', None, _TEXT),
-    'avg_len': Metric(avg_len, _PRIOR, 'words', None, _TEXT),
-    'fluency': Metric(fluency, _PRIOR, 'per word', None, (*_TEXT, *_TRAIN, 'judge/language')),
+    'uni_kl': Metric(uni_kl, _PRIOR, 'nats/token', 'lower', _TEXT + _TRAIN, NONNEGATIVE),
+    'entropy': Metric(entropy, _PRIOR, 'nats/token', None, _TEXT, NONNEGATIVE),
+    'avg_len': Metric(avg_len, _PRIOR, 'words', None, _TEXT, NONNEGATIVE),
+    'fluency': Metric(fluency, _PRIOR, 'per word', None, (*_TEXT, *_TRAIN, 'judge/language'),
+                      AT_LEAST_ONE),
     'fluency_reverse': Metric(fluency_reverse, _PRIOR, 'per word', 'lower',
-                              (*_TEXT, 'judge/language')),
-    'bleu': Metric(bleu, _RECONSTRUCT, 'BLEU x 100', 'higher', _TEXT),
+                              (*_TEXT, 'judge/language'), AT_LEAST_ONE),
+    'bleu': Metric(bleu, _RECONSTRUCT, 'BLEU x 100', 'higher', _TEXT, PERCENT),
     'bleu_beam': Metric(functools.partial(bleu, mode='beam'), _RECONSTRUCT, 'BLEU x 100',
-                        'higher', _TEXT),
-    'rouge_interpolation': Metric(rouge_interpolation, _RECONSTRUCT, 'F1', 'higher', _TEXT),
+                        'higher', _TEXT, PERCENT),
+    'rouge_interpolation': Metric(rouge_interpolation, _RECONSTRUCT, 'F1', 'higher', _TEXT,
+                                  SHARE),
 }

@@ -76,6 +76,12 @@ class Value(NamedTuple):
     note: str | None = None
 
 
+Bounds = tuple[float | None, float | None]
+"""Least and greatest of what a quantity can be; None where there is no end."""
+UNBOUNDED, NONNEGATIVE, AT_LEAST_ONE = (None, None), (0., None), (1., None)
+SHARE, PERCENT = (0., 1.), (0., 100.)
+
+
 class Metric(NamedTuple):
     """A number with a named estimator."""
     compute: Callable[['Evaluator'], Value | None]   # None where this data has too few examples
@@ -84,6 +90,7 @@ class Metric(NamedTuple):
     unit: str
     better: str | None                     # 'lower', 'higher' or None
     fields: tuple[str, ...] = ()           # what the data must hold: see `Data.names`
+    bounds: Bounds = UNBOUNDED             # no interval is shown beyond them
 
 
 class Judge(NamedTuple):

@@ -5,6 +5,7 @@ import gc
 import io
 import os
 import pathlib
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from vaebench import files
 from vaebench.errors import UserError
 
 if TYPE_CHECKING:           # what `--help` need not wait for
-    from vaebench.report.tables import Table
+    from vaebench.report.tables import Style, Table
 
 T = TypeVar('T')
 _USAGE = """vaebench-report: tables, figures and a page from result files.
@@ -31,7 +32,9 @@ _USAGE = """vaebench-report: tables, figures and a page from result files.
   vaebench-report --results=DIR --cite [--out=FILE.bib]
   vaebench-report --readme=FILE [--check]
 
-DIR is a workdir of vaebench or a folder of its result files; --results may be repeated.
+DIR is a workdir of vaebench, a folder of workdirs or one of result files; --results may be
+repeated. A table shows the columns that a reader needs, the best rows on top;
+--columns=all has every one, --stderr adds the standard error over test examples to each cell.
 
 --format=html makes one file that needs nothing beside it: a tab for each table and for what
 tables with the same rows come to together, figures and model cards. --format=all writes a file
@@ -51,12 +54,19 @@ steps, weights with their set points, from the arrays that a run leaves.
 --cards: what every method shown is, its equation, our deviations, numbers and paper; --cite:
 BibTeX of the rows, of the published numbers beside them, and of vaebench.
 --readme: in FILE tables go between the lines
-<!-- vaebench:table results=PATH [table=ID] [columns=METRIC,METRIC] -->
+<!-- vaebench:table results=PATH [table=ID] [columns=METRIC,..] [rows=ROW,..] [notes=no] -->
 and <!-- vaebench:end -->.
 
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that
 were left out are named on standard error.
 """
+READ = 'terminal', 'markdown', 'latex'
+"""Formats for readers: without named columns they show a board."""
+PATHS = 'results', 'against', 'out', 'figures', 'pictures', 'cards', 'readme'
+"""Flags that name files or folders."""
+ALL = 'all'
+WIDTH = 100
+"""Columns of what is printed where there is no screen to measure."""
 EXTENSIONS = {'terminal': 'txt', 'markdown': 'md', 'latex': 'tex', 'csv': 'csv', 'json': 'json',
               'html': 'html'}
 """Formats, and what their files are called."""
@@ -67,8 +77,10 @@ _FLAGS: tuple[tuple[Callable[..., Any], str, Any, str], ...] = (
     (flags.DEFINE_string, 'out', None,
      'File to write instead of standard output; with --format=all a folder.'),
     (flags.DEFINE_list, 'table', [], 'Tables to show, all by default.'),
-    (flags.DEFINE_list, 'columns', [], 'Metrics to show, in this order, all by default; with '
-     '--aggregate, in order of preference.'),
+    (flags.DEFINE_list, 'columns', [], 'Metrics to show, in this order, or all; by default '
+     'those that a reader needs. With --aggregate, in order of preference.'),
+    (flags.DEFINE_bool, 'stderr', False, 'Show the standard error over test examples in each '
+     'cell, apart from the spread over seeds.'),
     (flags.DEFINE_bool, 'aggregate', False, 'One table over all tables, instead of each.'),
     (flags.DEFINE_string, 'baseline', None, 'Row that an aggregate compares the others with; '
      'by default the one that the manifests name.'),
@@ -97,30 +109,42 @@ def _flags() -> flags.FlagValues:
     return values
 
 
+def _style(form: str, metrics: Sequence[str]) -> Style:
+    """How the tables of a format are made, where these columns are named."""
+    if form in READ and not metrics:
+        return 'board'
+    return 'ranked' if form in (*READ, 'html') else 'all'
+
+
 def collect(folders: Sequence[Any], names: Sequence[str] = (), metrics: Sequence[str] = (),
             against: Sequence[Any] = (), aggregate: bool = False,
-            baseline: str | None = None) -> tuple[list[Table], list[str]]:
+            baseline: str | None = None, form: str = 'json') -> tuple[list[Table], list[str]]:
     """Makes the tables of some result folders.
 
     Args:
-      folders: workdirs or folders of result files.
+      folders: workdirs, folders of workdirs, or folders of result files.
       names: table ids; () for all.
-      metrics: metric columns in order, of an aggregate in order of preference; () for all.
+      metrics: metric columns in order, ('all',) for all, () for those that the format shows; of
+        an aggregate in order of preference.
       against: folders that the results are compared with; () for the tables themselves.
       aggregate: whether to put the tables into one.
       baseline: row that an aggregate compares with; None for the one that the manifests name.
+      form: a key of `EXTENSIONS`. For readers the best rows stand on top.
 
     Returns:
       (tables, none where there is no result; problems, a line for each file that was left out).
     """
     from vaebench.report import aggregates, compare, tables
+    wanted = () if list(metrics) == [ALL] else metrics
     if against:
-        found, problems = compare.compare(folders, against, metrics)
+        found, problems = compare.compare(folders, against, wanted)
+    elif aggregate:
+        found, problems = tables.collect(folders)
     else:
-        found, problems = tables.collect(folders, () if aggregate else metrics)
+        found, problems = tables.collect(folders, wanted, _style(form, metrics))
     found = tables.select(found, names) if found and names else found
     if found and aggregate:
-        found = [aggregates.overall(found, metrics, baseline)]
+        found = [aggregates.overall(found, wanted, baseline)]
     return found, problems
 
 
@@ -137,7 +161,7 @@ def render(folders: Sequence[Any], form: str = 'terminal', names: Sequence[str] 
     Returns:
       (text, problems): '' where there is no result; one line for each file that was left out.
     """
-    found, problems = collect(folders, names, metrics, against, aggregate, baseline)
+    found, problems = collect(folders, names, metrics, against, aggregate, baseline, form)
     return (convert(found, form, **options) if found else ''), problems
 
 
@@ -153,15 +177,15 @@ def _told(found: T, problems: Iterable[str], args: flags.FlagValues) -> T:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not found:
-        raise UserError(f'no results in {", ".join(args.results)}; run vaebench --config=FILE '
+        raise UserError(f'no results in {", ".join(args.results)}; run vaebench --config=NAME '
                         '--workdir=DIR first')
     return found
 
 
-def _found(args: flags.FlagValues) -> list[Table]:
+def _found(args: flags.FlagValues, form: str = 'json') -> list[Table]:
     """The tables that the flags ask for."""
     return _told(*collect(args.results, args.table, args.columns, args.against, args.aggregate,
-                          args.baseline), args)
+                          args.baseline, form), args)
 
 
 def _splice(args: flags.FlagValues) -> int:
@@ -171,7 +195,7 @@ def _splice(args: flags.FlagValues) -> int:
         print(problem, file=sys.stderr)
     if args.check and not same:
         print(f'{args.readme}: tables differ from the results; run vaebench-report '
-              f'--readme={args.readme}', file=sys.stderr)
+              f'{shlex.quote("--readme=" + args.readme)}', file=sys.stderr)
         return 1
     print(f'{args.readme}: {"up to date" if same else "written"}')
     return 0
@@ -182,7 +206,8 @@ def _draw(args: flags.FlagValues) -> Iterable[pathlib.Path]:
     from vaebench.report.figures import performance_profiles
     if args.aggregate:
         found = _told(*collect(args.results, args.table), args)
-        pool = aggregates.pool(found, args.columns, args.baseline)
+        wanted = () if args.columns == [ALL] else args.columns
+        pool = aggregates.pool(found, wanted, args.baseline)
         table = aggregates.tabulate(pool)
         return figures.save(table.table, performance_profiles.render(pool, table), args.figures)
     return figures.write_figures(_found(args), args.figures)
@@ -200,10 +225,20 @@ def _emit(text: str, out: str | os.PathLike | None) -> None:
         files.write_bytes(out, text.encode())
         print(f'written to {out}')
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors='replace')
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _options(args: flags.FlagValues, form: str) -> dict[str, Any]:
+    """What the flags and the screen ask of a format's function."""
+    options: dict[str, Any] = {'noise': args.stderr} if form in READ else {}
+    if form == 'terminal':
+        import shutil
+        plain = os.environ.get('NO_COLOR') or os.environ.get('TERM') == 'dumb'
+        screen = args.out is None and sys.stdout.isatty()
+        wide = shutil.get_terminal_size((WIDTH, 24)).columns if args.out is None else None
+        options |= {'color': screen and not plain, 'width': wide}
+    return options
 
 
 def _print_all(args: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -216,10 +251,13 @@ def _print_all(args: flags.FlagValues, argv: Sequence[str]) -> None:
     page = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                             text=True)
     with page:
-        found = _found(args)
+        made: dict[Style, list[Table]] = {}
         for form, path in paths.items():
+            style = _style(form, args.columns)
             if form != 'html':
-                _emit(convert(found, form), path)
+                if style not in made:
+                    made[style] = _found(args, form)
+                _emit(convert(made[style], form, **_options(args, form)), path)
         said = page.communicate()[1]
     if page.returncode:
         last = (said.strip().splitlines() or ['the page was not made'])[-1]
@@ -228,12 +266,8 @@ def _print_all(args: flags.FlagValues, argv: Sequence[str]) -> None:
 
 
 def _print(args: flags.FlagValues) -> None:
-    found = _found(args)
-    form, options = args.format or 'terminal', {}
-    if form == 'terminal' and args.out is None and sys.stdout.isatty():
-        import shutil
-        options = {'color': True, 'width': shutil.get_terminal_size().columns}
-    _emit(convert(found, form, **options), args.out)
+    form = args.format or 'terminal'
+    _emit(convert(_found(args, form), form, **_options(args, form)), args.out)
 
 
 def _explain(args: flags.FlagValues) -> int:
@@ -256,7 +290,8 @@ def _explain(args: flags.FlagValues) -> int:
 def _check(args: flags.FlagValues, rest: Sequence[str]) -> None:
     """UserError where flags do not go together."""
     if rest:
-        raise UserError(f'{rest[0]}: not a flag; did you mean --results={rest[0]}?')
+        meant = shlex.quote(f'--results={rest[0]}')
+        raise UserError(f'{rest[0]}: not a flag; did you mean {meant}?')
     if args.check and not (args.readme or args.cards):
         raise UserError('--check goes with --readme=FILE or --cards=FILE')
     if not (args.readme or args.results):
@@ -272,10 +307,31 @@ def _check(args: flags.FlagValues, rest: Sequence[str]) -> None:
         raise UserError('--out goes with a table or with --cite')
     if args.readme and args.results:
         raise UserError('--readme has its results named in its marks; leave --results out')
+    if args.stderr and (other or args.format not in (None, ALL, *READ)):
+        raise UserError('--stderr goes with --format=terminal, markdown or latex; the others '
+                        'have it always')
     if args.against and (args.aggregate or other):
         raise UserError('--against goes with a table: --format, --columns, --table, --out')
     if args.format == 'all' and not args.out:
         raise UserError('--format=all needs a folder: give --out=FOLDER')
+
+
+def _expand(args: flags.FlagValues) -> None:
+    """Puts the home folder for ~ in every path, as a shell does only at the start of a word."""
+    for name in PATHS:
+        value = args[name].value
+        if value:
+            one = isinstance(value, str)
+            args[name].value = os.path.expanduser(value) if one else list(
+                map(os.path.expanduser, value))
+
+
+def _said(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError):
+        where = f'{error.filename}: ' if error.filename else ''
+        return f'{where}{error.strerror or error}; mend that and run the same command again'
+    return ' '.join(str(error).split())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -288,10 +344,14 @@ def main(argv: Sequence[str] | None = None) -> int:
       Exit code: 0, 1 where --check finds a difference, 2 for input that cannot be used.
     """
     args, argv = _flags(), list(sys.argv if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):     # what they cannot spell must not end the run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='replace')
     # Thousands of results live to the end: looking for garbage is a third of the time.
     gc.disable()
     try:
         rest = args(argv)[1:]
+        _expand(args)
         if args.help:
             print(_USAGE + args.get_help())
             return 0
@@ -308,12 +368,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif not (args.figures or args.pictures):
             _print(args)
         return 0
-    except (UserError, flags.Error) as e:
-        print(f'vaebench-report: {" ".join(str(e).split())}', file=sys.stderr)
-        return 2
     except BrokenPipeError:
         # The reader (head, less) has left: the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (UserError, flags.Error, OSError) as e:
+        print(f'vaebench-report: {_said(e)}', file=sys.stderr)
+        return 2
     finally:
         gc.enable()

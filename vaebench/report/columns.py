@@ -1,13 +1,16 @@
 """One metric of many rows: means over seeds, the best of each estimator, footnotes."""
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
+from vaebench.experiment.columns import IDEAL, UNRANKED
 from vaebench.experiment.records import Metric
 from vaebench.files import one_line
 from vaebench.report import statistics
 
 GAP = '—'
+Spread = Literal['range', 'half', 'interval']
+"""What a cell shows of its seeds: their range, half an interval, or both ends of one."""
 
 
 class Cell(NamedTuple):
@@ -20,6 +23,7 @@ class Cell(NamedTuple):
     estimator: str                          # with its sample counts, '' without a number
     notes: tuple[int, ...]                  # footnotes, from 1
     warned: bool = False                    # of an estimate that is never ranked
+    spread: Spread = 'interval'              # what low and high of the summary are
 
 
 class Column(NamedTuple):
@@ -29,6 +33,8 @@ class Column(NamedTuple):
     better: str | None
     estimator: str                          # of most rows, with its sample counts
     digits: int                             # decimals to show
+    shown: bool = True                      # where nobody asks for columns
+    notes: tuple[int, ...] = ()             # footnotes of all its cells
 
 
 class Notes:
@@ -45,6 +51,17 @@ class Notes:
 
 identity = operator.attrgetter('estimator_id', 'unit', 'better', 'n', 'samples')
 """What two records of a metric must share to be compared."""
+
+
+def merit(name: str, better: str) -> Callable[[float], float]:
+    """Gives the function that says how good a value of a metric is: larger is better.
+
+    >>> merit('kl', 'lower')(2.), round(merit('c2st', 'lower')(.45), 2)
+    (-2.0, -0.05)
+    """
+    if name in IDEAL:
+        return lambda x: -abs(x - IDEAL[name])
+    return operator.neg if better == 'lower' else operator.pos
 
 
 def describe(record: Metric) -> str:
@@ -135,34 +152,41 @@ def _remarks(name: str, sample: _Sample, main: tuple | None,
         unit = f', in {one_line(own)}' if own != theirs else ''
         texts.append(f'{name}: {words[sample.kind]}{unit}; ranked apart from the others')
     if sample.warnings:
-        texts.append(f'{name}: {one_line("; ".join(sample.warnings))}')
-    texts += [f'{name}: {one_line(note)}' for note in sample.notes]
+        texts.append(one_line('; '.join(sample.warnings)))
+    texts += map(one_line, sample.notes)
     if 0 < len(sample.values) < sample.count:
         texts.append(f'{name} of {sample.label}: {len(sample.values)} of {sample.count} seeds')
     return texts
 
 
-def _best(groups: Mapping[tuple, Sequence[str]], samples: Mapping[str, _Sample]) -> set[str]:
+def _best(name: str, groups: Mapping[tuple, Sequence[str]], samples: Mapping[str, _Sample],
+          unranked: Collection[str]) -> set[str]:
     """The rows that are best of their estimator, or tie with the best."""
     out = set()
+    if name in UNRANKED:
+        return out
     for (_, _, better, _, _), members in groups.items():
-        filled = [r for r in members if samples[r].values and not samples[r].warnings]
+        filled = [r for r in members if r not in unranked and samples[r].values
+                  and not samples[r].warnings]
         # One seed shows nothing beside several.
         filled = [r for r in filled if len(samples[r].values) > 1] or filled
         if better and len(filled) > 1:
-            tied = statistics.ties([samples[r].values for r in filled], better)
+            good = merit(name, better)
+            merits = [{s: good(v) for s, v in samples[r].values.items()} for r in filled]
+            tied = statistics.ties(merits, 'higher')
             out.update(r for r, t in zip(filled, tied, strict=True) if t)
     return out
 
 
 def column(name: str, rows: Mapping[str, tuple[str, Mapping[int, Metric]]],
-           notes: Notes) -> tuple[Column, dict[str, Cell]]:
+           notes: Notes, unranked: Collection[str] = ()) -> tuple[Column, dict[str, Cell]]:
     """Puts one metric of all rows together.
 
     Args:
       name: of the metric.
       rows: {row: (label, {seed: record})}.
       notes: takes the footnotes.
+      unranked: rows that cannot be the best.
 
     Returns:
       (column, {row: cell}). Only rows of one estimator are compared with one another; an
@@ -177,18 +201,34 @@ def column(name: str, rows: Mapping[str, tuple[str, Mapping[int, Metric]]],
     main = max(groups, key=lambda g: len(groups[g]), default=None)
     marks = {row: tuple(map(notes, _remarks(name, sample, main, words)))
              for row, sample in samples.items()}
-    best = _best(groups, samples)
-    summaries = statistics.summarise([list(s.values.values()) for s in samples.values()])
+    best = _best(name, groups, samples, unranked)
+    values = [list(s.values.values()) for s in samples.values()]
+    bounds = _bounds(samples.values())
+    summaries = statistics.summarise(values, bounds)
+    halves = summaries if bounds == (None, None) else statistics.summarise(values)
     cells = {}
-    for (row, sample), summary in zip(samples.items(), summaries, strict=True):
+    for (row, sample), summary, half in zip(samples.items(), summaries, halves, strict=True):
         text = '' if summary else 'mixed' if sample.mixed else GAP
         cells[row] = Cell(sample.values, summary, sample.stderr, row in best, text,
                           words[sample.kind] if summary and sample.kind else '', marks[row],
-                          bool(sample.warnings))
+                          bool(sample.warnings), _spread(summary, half))
     shown = digits([s.mean for s in summaries if s],
                    [v for sample in samples.values() for v in sample.values.values()])
     unit, better = (main[1], main[2]) if main else ('', None)
     return Column(name, one_line(unit), better, words[main] if main else '', shown), cells
+
+
+def _bounds(samples: Iterable[_Sample]) -> statistics.Bounds:
+    """What the quantity can be, as its records say; open where they say nothing."""
+    said = [(m.least, m.most) for sample in samples for m in sample.kinds.values()]
+    return next((b for b in said if b != (None, None)), (None, None))
+
+
+def _spread(summary: statistics.Summary | None, whole: statistics.Summary | None) -> Spread:
+    """How a summary is shown; `whole` is what it would be if the quantity had no ends."""
+    if summary and summary.n <= statistics.FEW:
+        return 'range'
+    return 'half' if summary == whole else 'interval'
 
 
 def blank(text: str, notes: Sequence[int] = ()) -> Cell:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vaebench.errors import UserError, unknown
+from vaebench.experiment.columns import IDEAL
 from vaebench.experiment.config_keys import TRAINING
 from vaebench.experiment.records import ManifestTable, Result
 from vaebench.files import canonical, one_line
@@ -180,7 +181,7 @@ def _difference(column: tables.Column, label: str, cells: Sequence[tables.Cell |
     marks = []
     if common:
         seeds = {s: mine.seeds[s] - theirs.seeds[s] for s in common}
-        summary, = statistics.summarise([list(seeds.values())])
+        summary, = statistics.student([list(seeds.values())])
         if len(common) < max(len(mine.seeds), len(theirs.seeds)):
             marks.append(notes(f'{column.name} of {label}: A − B of the {len(common)} seeds '
                                'that both have'))
@@ -189,7 +190,9 @@ def _difference(column: tables.Column, label: str, cells: Sequence[tables.Cell |
         summary = unpaired(list(mine.seeds.values()), list(theirs.seeds.values()))
         marks.append(notes(f'{column.name} of {label}: no seed in common, so unpaired (Welch)'))
     warned = mine.warned or theirs.warned
-    word = UNRANKED if warned else _word(summary, column.better)
+    # Of what should be near a value between its ends, lower is not better.
+    better = None if column.name in IDEAL else column.better
+    word = UNRANKED if warned else _word(summary, better)
     return tables.Cell(seeds, summary, None, False, word, '', tuple(marks), warned)
 
 

@@ -183,7 +183,8 @@ def _long(label: str, title: str, headers: Sequence[Header], rows: Sequence[Row]
 
 
 def table(label: str, title: str, headers: Sequence[Header], rows: Sequence[Row],
-          notes: Sequence[str], paragraphs: Sequence[str] = ()) -> str:
+          notes: Sequence[str], paragraphs: Sequence[str] = (),
+          words: Sequence[str] = ()) -> str:
     """Writes a `table` where the grid fits a page, else `longtable`s of some columns each.
 
     Args:
@@ -193,11 +194,13 @@ def table(label: str, title: str, headers: Sequence[Header], rows: Sequence[Row]
       rows: cells of each row.
       notes: lines below.
       paragraphs: names of columns whose words wrap.
+      words: names of further columns of words.
 
     Returns:
       str, which needs `PACKAGES`.
     """
-    align = ['l', *(f'p{{{PARAGRAPH:.0f}pt}}' if name in paragraphs else 'r'
+    align = ['l', *(f'p{{{PARAGRAPH:.0f}pt}}' if name in paragraphs else
+                    'l' if name in words else 'r'
                     for name, _, _ in headers[1:])]
     width = sum(_widths(headers, rows, False, paragraphs))
     if len(rows) <= ROWS and width * SHRINK <= WIDTH:

@@ -5,6 +5,7 @@ that table. Every other one is missing: it is named, and it counts as the worst.
 are the same for every row: all tables, and in each all its rows and all its seeds. So no row
 gains by its own missing cells, nor by those of others.
 """
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vaebench.errors import UserError
+from vaebench.report.columns import merit
 from vaebench.report.tables import GAP, Cell, Column, Row, Table
 
 
@@ -53,7 +55,7 @@ class _Chosen(NamedTuple):
 
 def _counts(table: Table, metric: str, baseline: str) -> dict[str, Cell]:
     """{row: cell} of the cells that count."""
-    cells = {r.row: r.cells[metric] for r in table.rows if metric in r.cells}
+    cells = {r.row: r.cells[metric] for r in table.rows if metric in r.cells and not r.version}
     if baseline not in cells:
         return {}
     return {r: c for r, c in cells.items() if c.seeds and c.summary and not c.warned
@@ -81,6 +83,8 @@ def _reason(row: Row | None, column: Column, main: str) -> str:
     if row is None:
         return 'not a row of this table'
     cell = row.cells[column.name]
+    if row.version:
+        return f'made by version {row.version}'
     if cell.summary is None:
         texts = [c.text for c in row.cells.values() if c.text not in ('', GAP)]
         if cell.text == GAP:
@@ -97,7 +101,7 @@ def _part(chosen: _Chosen, rows: Sequence[str], baseline: str,
     table, column, cells = chosen
     seeds = tuple(sorted({s for c in cells.values() for s in c.seeds}))
     assert column.better is not None      # see `_choose`
-    sign = {'lower': -1., 'higher': 1.}[column.better]
+    good = merit(column.name, column.better)
     own = {r.row: r for r in table.rows}
     values = np.full((len(rows), len(seeds)), np.nan)
     for at, r in enumerate(rows):
@@ -105,10 +109,23 @@ def _part(chosen: _Chosen, rows: Sequence[str], baseline: str,
             reason = _reason(own.get(r), column, cells[baseline].estimator)
             missing[r].append(f'{table.table}: {reason}')
             continue
-        values[at] = [sign * cells[r].seeds.get(s, np.nan) for s in seeds]
+        values[at] = [good(cells[r].seeds.get(s, np.nan)) for s in seeds]
         if len(cells[r].seeds) < len(seeds):
             missing[r].append(f'{table.table}: {len(cells[r].seeds)} of {len(seeds)} seeds')
     return Part(table.table, column.name, column.better, len(table.rows), seeds, values)
+
+
+def _alike(chosen: Sequence[_Chosen]) -> tuple[list[_Chosen], list[str]]:
+    """Those of the items and the metric that most tables have, and lines on the others."""
+    kind = lambda c: (items(c.table), c.column.name)
+    counts = Counter(map(kind, chosen))
+    if len(counts) < 2:
+        return list(chosen), []
+    main = max(counts, key=lambda k: counts[k])      # the first of equals
+    what = lambda k: f'{k[1]} of {k[0]}s' if k[0] else k[1]
+    return ([c for c in chosen if kind(c) == main],
+            [f'{c.table.table}: {what(kind(c))}, the others {what(main)}' for c in chosen
+             if kind(c) != main])
 
 
 def pool(tables: Sequence[Table], metrics: Sequence[str] = (),
@@ -138,6 +155,8 @@ def pool(tables: Sequence[Table], metrics: Sequence[str] = (),
             left_out.append(f'{table.table}: {found}')
         else:
             chosen.append(found)
+    chosen, others = _alike(chosen)
+    left_out += others
     if not chosen:
         why = '; '.join(left_out) or 'no table'
         raise UserError(f'nothing to aggregate ({why}); name another baseline or metric')
@@ -149,6 +168,15 @@ def pool(tables: Sequence[Table], metrics: Sequence[str] = (),
                 tuple(map(tuple, missing.values())), tuple(left_out))
 
 
+def items(table: Table) -> str:
+    """Names what a table is of, as its units do: 'sentence', 'image', 'point' ...; '' for none.
+
+    Only tables of the same items say something together.
+    """
+    found = (re.fullmatch('nats/(?!token)(.+)', column.unit) for column in table.columns)
+    return next((match[1] for match in found if match), '')
+
+
 def families(tables: Sequence[Table]) -> list[list[Table]]:
     """Groups tables that share their rows: over others an aggregate would say little.
 
@@ -157,13 +185,14 @@ def families(tables: Sequence[Table]) -> list[list[Table]]:
 
     Returns:
       Groups, largest tables first: a table joins the first group whose first table has half of
-      its rows.
+      its rows, the same items and the same primary metric.
     """
     groups = []
     for table in sorted(tables, key=lambda t: -len(t.rows)):
         rows = {r.row for r in table.rows}
         for group in groups:
-            if 2 * len(rows & {r.row for r in group[0].rows}) >= len(rows):
+            alike = items(table) == items(group[0]) and table.primary == group[0].primary
+            if alike and 2 * len(rows & {r.row for r in group[0].rows}) >= len(rows):
                 group.append(table)
                 break
         else:

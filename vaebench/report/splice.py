@@ -2,16 +2,17 @@
 import difflib
 import pathlib
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vaebench import files
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
 from vaebench.report import formats, tables
 
-_BEGIN = re.compile(r'<!-- vaebench:table(?P<options>( \w+=\S+)*) -->')
+_BEGIN = re.compile(r'<!-- vaebench:table(?P<options>( \w+=("[^"]*"|\S+))*) -->')
 _END = '<!-- vaebench:end -->'
-_OPTIONS = ('results', 'table', 'columns')
+_OPTIONS = 'results', 'table', 'columns', 'rows', 'notes'
 _EXAMPLE = 'write <!-- vaebench:table results=PATH table=ID -->'
 
 
@@ -23,10 +24,13 @@ class _Span(NamedTuple):
 
 
 def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[str]]:
-    """Writes tables between a README's markers.
+    """Writes tables between a README's markers; every other byte stays as it is.
 
-    They are `<!-- vaebench:table results=PATH[,PATH] [table=ID,..] [columns=METRIC,..] -->` and
-    `<!-- vaebench:end -->`, stand alone on their lines; those in fenced code blocks are text.
+    They are `<!-- vaebench:table results=PATH[,PATH] [table=ID,..] [columns=METRIC,..]
+    [rows=ROW,..] [notes=no] -->` and `<!-- vaebench:end -->`, stand alone on their lines; those
+    in fenced code blocks are text. A value with spaces stands in double quotes. Without columns
+    a table has those that a reader needs, with columns=all every one; notes=no leaves out the
+    data, the estimators, footnotes, steps, parameters and times.
 
     Args:
       path: the README; PATH is relative to its folder.
@@ -40,11 +44,11 @@ def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[st
     """
     path = pathlib.Path(path)
     try:
-        old = path.read_text(encoding='utf-8')
+        old = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as e:
         why = getattr(e, 'strerror', None) or 'not UTF-8'
         raise UserError(f'{path}: cannot be read ({why})') from None
-    spans = list(_spans(path, old.splitlines()))
+    spans = list(_spans(path, old.split('\n')))
     if all(span.options is None for span in spans):
         raise UserError(f'{path}: no marker; {_EXAMPLE} and {_END} on lines of their own')
     out, problems = [], []
@@ -54,8 +58,10 @@ def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[st
             continue
         text, bad = _render(path, span)
         problems += bad
-        out += [span.lines[0], '', *text.splitlines(), '', span.lines[1]]
-    new = '\n'.join(out) + '\n' * old.endswith('\n')
+        end = '\r' * span.lines[0].endswith('\r')        # of lines, as the marker has it
+        inside = ['', *text.splitlines(), '']
+        out += [span.lines[0], *(line + end for line in inside), span.lines[1]]
+    new = '\n'.join(out)
     if new != old and not check:
         files.write_bytes(path, new.encode())
     return new == old, list(dict.fromkeys(problems))
@@ -85,24 +91,52 @@ def _spans(path: pathlib.Path, lines: list[str]) -> Iterator[_Span]:
         raise UserError(f'{path}:{begun.number}: no {_END} after this marker')
 
 
-def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
-    """(Markdown of one marker, problems)."""
-    where = f'{path}:{span.number}'
-    options = dict(o.split('=', 1) for o in (span.options or '').split())
-    for option in options:
+def _options(where: str, text: str) -> dict[str, list[str]]:
+    """What a marker says: {option: values}; UserError for an option that there is not."""
+    given = dict(part.split('=', 1) for part in shlex.split(text))
+    for option in given:
         if option not in _OPTIONS:
             near = difflib.get_close_matches(option, _OPTIONS, 1)
             use = near[0] if near else ', '.join(_OPTIONS)
             raise UserError(f'{where}: unknown option {option!r}; use {use}')
-    if 'results' not in options:
+    if 'results' not in given:
         raise UserError(f'{where}: results=PATH is missing')
-    split = {k: [x for x in options.get(k, '').split(',') if x] for k in _OPTIONS}
+    if given.get('notes', 'yes') not in ('yes', 'no'):
+        raise UserError(f'{where}: notes={given["notes"]}; give yes or no')
+    return {k: [x for x in given.get(k, '').split(',') if x] for k in _OPTIONS}
+
+
+def _chosen(found: Sequence[tables.Table], options: dict[str, list[str]]
+            ) -> list[tables.Table]:
+    """The tables, rows and facts that a marker asks for."""
+    found = tables.select(found, options['table']) if options['table'] else found
+    names = [row.row for table in found for row in table.rows]
+    for name in options['rows']:
+        if name not in names:
+            raise unknown('row', name, list(dict.fromkeys(names)))
+    out = []
+    for table in found:
+        rows = [row for row in table.rows if not options['rows'] or row.row in options['rows']]
+        if options['notes'] == ['no']:
+            rows = [row._replace(facts=dict.fromkeys(tables.FACTS), published=())
+                    for row in rows]
+            table = table._replace(brief=True)
+        out.append(table._replace(rows=tuple(rows)))
+    return out
+
+
+def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
+    """(Markdown of one marker, problems)."""
+    where = f'{path}:{span.number}'
+    options = _options(where, span.options or '')
+    columns = [] if options['columns'] == ['all'] else options['columns']
+    style = 'ranked' if options['columns'] else 'board'
     try:
-        folders = [path.parent / p for p in split['results']]
-        found, problems = tables.collect(folders, split['columns'])
+        folders = [path.parent / p for p in options['results']]
+        found, problems = tables.collect(folders, columns, style)
         if not found:
-            raise UserError(f'{options["results"]}: no results')
-        found = tables.select(found, split['table']) if split['table'] else found
-        return formats.to_markdown(found), problems
+            raise UserError(f'{", ".join(options["results"])}: no results')
+        text = formats.to_markdown(_chosen(found, options), notes=options['notes'] != ['no'])
+        return text, problems
     except UserError as e:
         raise UserError(f'{where}: {e}') from None

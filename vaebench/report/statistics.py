@@ -8,6 +8,8 @@ import numpy as np
 LEVEL = 0.95
 REPLICATES = 2000
 FEW = 3     # up to so many seeds an interval over seeds says little
+Bounds = tuple[float | None, float | None]
+_ENDS = -np.inf, np.inf
 
 
 class Summary(NamedTuple):
@@ -81,7 +83,7 @@ def _by_length(samples: Sequence[Sequence[float]]) -> Iterator[tuple[list[int], 
         yield indices, np.array([samples[i] for i in indices], np.float64)
 
 
-def summarise(samples: Sequence[Sequence[float]]) -> list[Summary | None]:
+def student(samples: Sequence[Sequence[float]]) -> list[Summary | None]:
     """Gives mean, Student's interval and n of each sample.
 
     Args:
@@ -90,7 +92,7 @@ def summarise(samples: Sequence[Sequence[float]]) -> list[Summary | None]:
     Returns:
       A summary of each, None for an empty sample.
 
-    >>> summarise([[4.], []])
+    >>> student([[4.], []])
     [Summary(mean=4.0, low=None, high=None, n=1), None]
     """
     out = [Summary(float(s[0]), None, None, 1) if len(s) == 1 else None for s in samples]
@@ -98,6 +100,39 @@ def summarise(samples: Sequence[Sequence[float]]) -> list[Summary | None]:
         for i, mean, low, high in zip(indices, *interval(values), strict=True):
             out[i] = Summary(float(mean), float(low), float(high), values.shape[-1])
     return out
+
+
+def summarise(samples: Sequence[Sequence[float]], bounds: Bounds = (None, None)
+              ) -> list[Summary | None]:
+    """Gives mean, n and what a table shows of the spread of each sample.
+
+    Of up to `FEW` values that is their range, since Student's interval would be many times as
+    wide; of more of them it is Student's interval as far as the quantity reaches.
+
+    Args:
+      samples: lists of numbers, whose lengths may differ.
+      bounds: least and greatest of what the quantity can be, None where there is no end.
+
+    Returns:
+      A summary of each, None for an empty sample.
+
+    >>> summarise([[1., 3.], [0., 0., 0., 1.]], (0., None))[0]
+    Summary(mean=2.0, low=1.0, high=3.0, n=2)
+    >>> summarise([[0., 0., 0., 1.]], (0., None))[0].low
+    0.0
+    """
+    least, most = (end if x is None else x for x, end in zip(bounds, _ENDS, strict=True))
+
+    def shown(sample: Sequence[float], s: Summary | None) -> Summary | None:
+        if s is None or s.interval is None:
+            return s
+        low, high = s.interval
+        if s.n <= FEW:
+            return s._replace(low=float(min(sample)), high=float(max(sample)))
+        # An estimate may lie beyond the ends, as an unbiased one of 0 does: it stays inside.
+        return s._replace(low=max(low, min(least, s.mean)), high=min(high, max(most, s.mean)))
+
+    return list(map(shown, samples, student(samples)))
 
 
 def ties(samples: Sequence[Mapping[int, float]], better: str) -> list[bool]:

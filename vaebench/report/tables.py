@@ -2,15 +2,17 @@
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from vaebench.errors import UserError, unknown
+from vaebench.experiment import families
+from vaebench.experiment.columns import FLOOR
 from vaebench.experiment.records import ManifestRow, ManifestTable, Metric, Result
 from vaebench.files import one_line
+from vaebench.report import boards, provenance, published, verdicts
 from vaebench.report import columns as _columns
-from vaebench.report import published
 from vaebench.report.columns import GAP, Cell, Column, Notes, describe, digits, identity
 from vaebench.report.folders import (
     Found,
@@ -19,12 +21,19 @@ from vaebench.report.folders import (
     gather,
     one_dataset,
     one_setting,
+    other_versions,
 )
+from vaebench.report.provenance import device_of, evaluated
+from vaebench.report.verdicts import Verdict
 
 __all__ = ['FACTS', 'GAP', 'Cell', 'Column', 'Found', 'Notes', 'Row', 'Run', 'Table', 'build',
            'collect', 'data_of', 'describe', 'device_of', 'differing_data', 'digits',
            'evaluated', 'gather', 'identity', 'one_dataset', 'one_setting', 'select']
 
+Style = Literal['all', 'ranked', 'board']
+"""all: every metric and row as the config has them. ranked: the best rows on top, and what real
+data have. board: of these, the columns that a reader needs."""
+BASELINE, DATA = 'baseline', 'real data'
 FACTS: Mapping[str, Callable[[Result], float | None]] = {
     'steps': operator.attrgetter('steps'), 'parameters': operator.attrgetter('parameter_count'),
     'train': operator.attrgetter('times.train')}
@@ -54,6 +63,10 @@ class Row(NamedTuple):
     seeds: str                              # '3', or '1 of 3'
     published: tuple                        # of (Value, verdict, footnote or None)
     runs: tuple[Run, ...]                   # by seed; of a row with two settings none
+    family: str = ''                        # of its method
+    remark: str = ''                        # 'baseline', 'floor', 'collapsed' ...
+    why: str = ''                           # what the last word of the remark means
+    version: str = ''                       # of vaebench, where the other rows have another
 
 
 class Table(NamedTuple):
@@ -67,6 +80,8 @@ class Table(NamedTuple):
     sources: tuple[str, ...]                # papers behind the published numbers
     primary: str | None = None              # the metric that stands for it among other tables
     baseline: str | None = None             # the row that it compares the others with
+    brief: bool = False                     # whether it is a board
+    more: tuple[str, ...] = ()              # metrics that a board does not show
 
 
 class _Line(NamedTuple):
@@ -172,104 +187,151 @@ def _row(line: _Line, cells: Mapping[str, Cell], notes: Notes, problems: list[st
                _compare(line, notes, problems, table), tuple(map(_run, runs)))
 
 
-def device_of(result: Result) -> str:
-    """Says '1 x cpu (its model)' of a result; an accelerator's kind is its model."""
-    device = result.device
-    model = f' ({result.host})' if device.platform == 'cpu' and result.host else ''
-    return one_line(f'{device.count} x {device.kind}{model}')
+def _verdict(line: _Line, primary: str | None, versions: Mapping[str, str]) -> Verdict:
+    """What is to be said of a row."""
+    if line.row in versions:
+        return Verdict(f'version {versions[line.row]}', False, 'another version of vaebench')
+    return verdicts.verdict([f.result for f in (*line.done, *line.failed)], primary)
 
 
-def evaluated(result: Result) -> str | None:
-    """Says which parameters the metrics of a result are of.
-
-    Returns:
-      'best' on validation or 'last', as the last phase that trained anything left them; None
-      where nothing was trained.
-    """
-    return next((p.kept for p in reversed(result.parameters) if p.kept != 'none'), None)
+def _remark(line: _Line, family: str, said: Verdict, baseline: str | None) -> str:
+    """What stands beside a row's name."""
+    parts = (BASELINE if line.row == baseline else '',
+             families.FLOOR if family == families.FLOOR else '', said.word)
+    return ', '.join(filter(None, parts))
 
 
-def _list(items: Iterable[str]) -> str:
-    return ', '.join(dict.fromkeys(map(one_line, items)))
+def _family(line: _Line) -> str:
+    return next((families.family(f.result.method) for f in (*line.done, *line.failed)), '')
 
 
-def _parameters(rs: Iterable[Result]) -> str:
-    """Which parameters were evaluated; '' where none were trained."""
-    meaning = {'best': 'best on validation', 'last': 'last'}
-    by, done = defaultdict(list), [r for r in rs if r.status == 'done']
-    for r in done:
-        by[evaluated(r)].append(r.label)
-    untrained = by.pop(None, [])
-    if not by:
-        return ''
-    if len(by) == 1:
-        of = ', of every row that trains' if untrained else ''
-        return f'Parameters evaluated: {meaning[next(iter(by))]}{of}.'
-    kinds = '; '.join(f'{meaning[k]} ({_list(v)})' for k, v in sorted(by.items()))
-    return f'Parameters evaluated: {kinds}.'
+def _floor(lines: Sequence[_Line], columns: Sequence[Column]) -> list[Row]:
+    """A row of what real data have of the metrics shown, where that was measured."""
+    shown = {c.name for c in columns}
+    records = [(c, _records(lines, c.name + FLOOR)) for c in columns
+               if c.name + FLOOR not in shown]
+    cells = boards.floors([(c, r) for c, r in records if any(own for _, own in r.values())])
+    if not cells:
+        return []
+    blanks = {c.name: _columns.blank(GAP) for c in columns}
+    return [Row(DATA, DATA, -1, {**blanks, **cells}, dict.fromkeys(FACTS), '', (), (),
+                '', families.FLOOR)]
 
 
-def _about(found: Sequence[Found]) -> tuple[str, ...]:
-    """What the numbers rest on, a line each."""
-    if not found:
-        return ()
-    rs = [f.result for f in found]
-    names, splits = _list(r.dataset.name for r in rs), _list(r.dataset.split for r in rs)
-    data = f'Dataset: {names} ({splits}), sha256 {one_line(rs[0].dataset.sha256)[:12]}.'
-    versions = defaultdict(set)
-    for r in rs:
-        for name, version in r.versions.items():
-            versions[name].add(version)
-    packages = _list(f'{n} {"/".join(sorted(v))}' for n, v in sorted(versions.items()))
-    code = _list(r.git.revision[:10] + (' with local changes' if r.git.dirty else '')
-                 for r in rs if r.git.revision)
-    machine = f'Device: {_list(map(device_of, rs))}. Versions: {packages}.'
-    return tuple(filter(None, (data, _parameters(rs),
-                               machine + (f' Revision: {code}.' if code else ''))))
+def _records(lines: Iterable[_Line], metric: str) -> boards.Records:
+    return {line.row: (line.label, line.records(metric)) for line in lines}
+
+
+class _Draft(NamedTuple):
+    """A table before its rows are in order."""
+    lines: list[_Line]
+    said: dict[str, Verdict]
+    versions: Mapping[str, str]             # of rows of another version
+    plan: ManifestTable | None
+    columns: list[Column]
+    cells: dict[str, dict[str, Cell]]       # {row: {metric: cell}}
+
+    @property
+    def primary(self) -> str | None:
+        return self.plan.primary if self.plan else None
+
+    @property
+    def baseline(self) -> str | None:
+        return self.plan.baseline if self.plan else None
+
+    def ordered(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows, the best by the primary metric first."""
+        if self.primary is None:
+            return list(rows)
+        unranked = {row for row, said in self.said.items() if not said.ranked}
+        column, cells = _columns.column(self.primary, _records(self.lines, self.primary),
+                                        Notes())
+        own = {row.row: row.cells[self.primary] for row in rows if self.primary in row.cells}
+        return boards.ranked(rows, self.primary, column.better, cells | own, unranked)
+
+
+def _draft(lines: list[_Line], plan: ManifestTable | None, versions: Mapping[str, str],
+           metrics: Iterable[str], notes: Notes) -> _Draft:
+    primary = plan.primary if plan else None
+    said = {line.row: _verdict(line, primary, versions) for line in lines}
+    columns, cells = [], {line.row: {} for line in lines}
+    flagged = {line.row for line in lines
+               if said[line.row].word or _family(line) == families.FLOOR}
+    for metric in metrics:
+        column, own = _columns.column(metric, _records(lines, metric), notes, flagged)
+        columns.append(column)
+        for row, cell in own.items():
+            cells[row][metric] = cell
+    return _Draft(lines, said, versions, plan, columns, cells)
+
+
+def _rows(draft: _Draft, notes: Notes, problems: list[str], table: str,
+          style: Style) -> list[Row]:
+    brief, rows = style == 'board', []
+    for line in draft.lines:
+        family = _family(line)
+        row = _row(line, draft.cells[line.row], notes, problems, table)
+        rows.append(row._replace(
+            facts=dict.fromkeys(FACTS) if brief else row.facts,
+            family='' if family == families.FLOOR else family,
+            remark=_remark(line, family, draft.said[line.row], draft.baseline),
+            why=draft.said[line.row].why, version=draft.versions.get(line.row, '')))
+    return rows if style == 'all' else draft.ordered(rows + _floor(draft.lines, draft.columns))
 
 
 def build(name: str, found: Sequence[Found], plan: ManifestTable | None = None,
-          wanted: Sequence[str] = (), problems: list[str] | None = None) -> Table:
+          wanted: Sequence[str] = (), problems: list[str] | None = None,
+          style: Style = 'all') -> Table:
     """Makes the table of one id.
 
     Args:
       name: the id.
       found: its results, from `gather`.
       plan: its part of a manifest, or None.
-      wanted: metrics to show; () for all.
+      wanted: metrics to show; () for all, or of a board for those that a reader needs.
       problems: list, to which a line for each result that was left out is added.
+      style: see `Style`.
 
     Returns:
       The table.
     """
-    problems = [] if problems is None else problems
-    notes = Notes()
+    problems, notes, brief = [] if problems is None else problems, Notes(), style == 'board'
     found = one_dataset(found, problems)
+    versions = other_versions(found, problems)
     listed = {f.result.row: f.result for f in reversed(found)} if plan is None else {
         r.row: r for r in plan.rows}
     found, clash = one_setting(found, problems)
     lines = _lines(listed, found, clash)
-    columns, cells = [], {line.row: {} for line in lines}
-    for metric in _metrics(lines, plan, wanted):
-        records = {line.row: (line.label, line.records(metric)) for line in lines}
-        column, own = _columns.column(metric, records, notes)
-        columns.append(column)
-        for row, cell in own.items():
-            cells[row][metric] = cell
-    rows = tuple(_row(line, cells[line.row], notes, problems, name) for line in lines)
+    primary = plan.primary if plan else None
+    present = _metrics(lines, plan, wanted)
+    told = boards.telling(present, plan.columns if plan else (), primary)
+    if style != 'all' and not wanted:       # of floors there is a row
+        present = [*told, *(m for m in present if m not in told and not m.endswith(FLOOR))]
+    draft = _draft(lines, plan, versions, told if brief and not wanted else present, notes)
+    rows = _rows(draft, notes, problems, name, style)
+    columns, texts = draft.columns, notes.texts
+    if style != 'all':
+        columns = [c._replace(shown=c.name in told or bool(wanted)) for c in columns]
+        columns, rows, texts = boards.renumbered(*boards.lifted(columns, rows), texts)
     title = plan.title if plan else found[0].result.title if found else name
     sources = dict.fromkeys(f'{v.table}: {v.paper}' for r in rows for v, _, _ in r.published)
-    return Table(name, one_line(title), tuple(columns), rows, _about(found), tuple(notes.texts),
-                 tuple(sources), plan and plan.primary, plan and plan.baseline)
+    shown = {c.name for c in columns}
+    return Table(name, one_line(title), tuple(columns), tuple(rows),
+                 provenance.about(found)[:1 if brief else None], tuple(texts),
+                 tuple(sources), primary, draft.baseline, brief,
+                 tuple(m for m in present if m not in shown) if brief else ())
 
 
-def collect(folders: Iterable[Any],
-            metrics: Sequence[str] = ()) -> tuple[list[Table], list[str]]:
+def collect(folders: Iterable[Any], metrics: Sequence[str] = (),
+            style: Style = 'all') -> tuple[list[Table], list[str]]:
     """Makes every table of some folders.
 
     Args:
-      folders: workdirs (with `results/` and a manifest), or folders of result files.
-      metrics: the metric columns wanted, in order; () for all.
+      folders: workdirs (with `results/` and a manifest), folders of workdirs, or folders of
+        result files.
+      metrics: the metric columns wanted, in order; () for all, or of a board for those that a
+        reader needs.
+      style: see `Style`.
 
     Returns:
       (tables, problems): tables in the manifests' order, then sorted by id, none where there is
@@ -287,7 +349,7 @@ def collect(folders: Iterable[Any],
     for f in found:
         by_table[f.result.table].append(f)
     names = dict.fromkeys([*plans, *sorted(by_table)]) if found else ()
-    return [build(name, by_table[name], plans.get(name), metrics, problems)
+    return [build(name, by_table[name], plans.get(name), metrics, problems, style)
             for name in names], problems
 
 

@@ -1,6 +1,7 @@
 """Cells of tables with the files that their runs left: what pictures are made from."""
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from vaebench.errors import UserError, unknown
 from vaebench.experiment.records import ManifestRow, Result
+from vaebench.files import one_line
 from vaebench.report import tables
 
 NO_PICTURE = 'nll', 'ess', 'listing'
@@ -48,9 +50,19 @@ class Cell(NamedTuple):
                 return {name: kept[name] for name in kept.files
                         if (kind := name.split('/')[0]) in kinds
                         or not kinds and kind not in NO_PICTURE}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError,
+                zipfile.BadZipFile, zlib.error):
             raise UserError(f'{self.path}: not readable as arrays; move it and the .json of '
                             'that name away, and run the table again') from None
+
+
+    def sentences(self) -> str:
+        """Reads the listing: lines that a terminal would not obey; '' where there is none."""
+        if self.listing is None:
+            return ''
+        text = self.listing.read_text(encoding='utf-8', errors='replace')
+        return ''.join(''.join(c if c.isprintable() else ' ' for c in line) + '\n'
+                       for line in text.split('\n')).removesuffix('\n')
 
 
 def collect_cells(folders: Sequence[str | pathlib.Path], names: Sequence[str] = ()
@@ -102,11 +114,11 @@ def _cells(found: Iterable[tables.Found], listed: Iterable[ManifestRow | Result]
 def _cell(found: tables.Found, number: int) -> Cell:
     result, folder = found.result, found.path.resolve().parent.parent
     return Cell(
-        table=result.table, title=result.title, row=result.row, label=result.label,
-        number=number, seed=result.seed,
-        failure=(result.reason or '') if result.status != 'done' else '',
+        table=result.table, title=one_line(result.title), row=result.row,
+        label=one_line(result.label), number=number, seed=result.seed,
+        failure=one_line(result.reason or '') if result.status != 'done' else '',
         train_seconds=result.times.train, hp=result.config.get('hp') or {},
-        units={name: metric.unit for name, metric in result.metrics.items()},
+        units={name: one_line(metric.unit) for name, metric in result.metrics.items()},
         path=_existing(found.path.with_suffix('.npz')),
         listing=_existing(folder / 'listings' / f'{found.path.stem}.txt'))
 

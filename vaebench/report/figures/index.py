@@ -1,5 +1,6 @@
 """Which figures and pictures there are, and the files that they are written to."""
 import pathlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,8 @@ def write_figures(tables: Iterable[Table], folder: str | pathlib.Path) -> list[p
 
 # Pictures of cells.
 
-def write_pictures(cells: Mapping[str, Sequence[Cell]], folder: str | pathlib.Path
+def write_pictures(cells: Mapping[str, Sequence[Cell]], folder: str | pathlib.Path,
+                   say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
                    ) -> Iterator[pathlib.Path]:
     """Writes pictures of cells and of tables.
 
@@ -109,26 +111,57 @@ def write_pictures(cells: Mapping[str, Sequence[Cell]], folder: str | pathlib.Pa
     Args:
       cells: {table id: cells}, of `cells.collect_cells`.
       folder: where.
+      say: takes a line on every cell that is left out because its arrays cannot be drawn.
 
     Yields:
       Path of every file, once it is written.
-
-    Raises:
-      UserError: a file of arrays is damaged.
     """
     folder = pathlib.Path(folder)
     for table, own in cells.items():
-        kept = {}
+        kept, good = {}, []
         for cell in own:
-            arrays = cell.arrays()
-            if 'real/x' in arrays and 'sample/x' in arrays:
-                kept[cell.row, cell.seed] = arrays['sample/x'], arrays['real/x']
-            yield from _write_cell(cell, arrays, folder / table)
+            try:
+                arrays = cell.arrays()
+                pair = _pair(arrays, next(iter(kept.values()), None))
+                yield from _write_cell(cell, arrays, folder / table)
+            except _ODD as e:
+                say(_left_out(cell, e))
+                continue
+            good.append(cell)
+            kept |= {(cell.row, cell.seed): pair} if pair else {}
         path = folder / f'{table}.samples.png'
-        yield from _write_drawn(path, samples.overview_of_cells, own, kept)
-        if text := texts.overview(own):
+        yield from _write_drawn(path, samples.overview_of_cells, good, kept)
+        if text := texts.overview(good):
             yield _write(folder / f'{table}.sentences.md', text.encode())
-        yield from save(table, of_cells(own), folder)
+        yield from save(table, of_cells(good), folder)
+
+
+_ODD = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, UserError,
+        ValueError)
+"""What arrays of odd shapes and types end in."""
+
+
+def _pair(arrays: Mapping[str, np.ndarray], other: tuple[np.ndarray, np.ndarray] | None
+          ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Samples and data of a cell, None without them; ValueError where no picture could have
+    them beside those of another cell.
+    """
+    if 'real/x' not in arrays or 'sample/x' not in arrays:
+        return None
+    drawn, real = arrays['sample/x'], arrays['real/x']
+    shapes = {x.shape[1:] for x in (drawn, real, *(other or ()))}
+    if len(shapes) > 1 or real.ndim not in (2, 4) or real.dtype.kind not in 'uif':
+        raise ValueError(f'samples {drawn.shape} and data {real.shape}, {real.dtype}')
+    return drawn, real
+
+
+def _left_out(cell: Cell, error: Exception) -> str:
+    """A line on a cell that cannot be drawn."""
+    if isinstance(error, UserError):
+        return str(error)
+    return (f'{cell.path}: cannot be drawn ({type(error).__name__}: '
+            f'{files.one_line(str(error), 100)}); move it and the .json of that name away, and '
+            'run the table again')
 
 
 def _write_cell(cell, arrays, folder):
@@ -139,7 +172,7 @@ def _write_cell(cell, arrays, folder):
         yield from _write_drawn(path, make, arrays, title)
     if cell.listing:
         path = folder / f'{cell.row}.s{cell.seed}.sentences.txt'
-        yield _write(path, cell.listing.read_text().encode())
+        yield _write(path, cell.sentences().encode())
 
 
 def _write_drawn(path, make, *args):

@@ -64,7 +64,7 @@ def overview(cells: Sequence[Cell]) -> str:
     for cell in sorted(cells, key=lambda c: (c.number, c.seed)):
         labels.setdefault(cell.number, cell.label)
         if cell.listing and cell.number not in first:
-            first[cell.number] = parse(cell.listing.read_text())
+            first[cell.number] = parse(cell.sentences())
     titles = dict.fromkeys(title for sections in first.values() for title in sections)
     if not titles:
         return ''

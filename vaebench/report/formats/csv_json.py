@@ -10,8 +10,9 @@ from vaebench.report.published import Value
 from vaebench.report.statistics import Summary
 from vaebench.report.tables import FACTS, Cell, Column, Row, Run, Table
 
-FIELDS = ('table', 'row', 'label', 'metric', 'text', 'mean', 'low', 'high', 'seeds', 'stderr',
-          'best', 'unit', 'better', 'estimator', 'notes', 'values')
+FIELDS = (
+    'table', 'row', 'label', 'family', 'remark', 'metric', 'text', 'mean', 'low', 'high',
+    'spread', 'seeds', 'stderr', 'best', 'unit', 'better', 'estimator', 'notes', 'values')
 
 
 # CSV.
@@ -21,7 +22,9 @@ def to_csv(tables: Sequence[Table]) -> str:
 
     Returns:
       CSV with the header `FIELDS`. The last field has the value of each seed, such as
-      '0:1.5;1:1.625'. Each number reads back as the same float.
+      '0:1.5;1:1.625'. Each number reads back as the same float. `spread` says what low and high
+      are: the range of few seeds, or the 95% interval. A text that a spreadsheet would take for
+      a formula has an apostrophe before it.
     """
     out = io.StringIO()
     writer: csv.DictWriter[str] = csv.DictWriter(out, FIELDS, lineterminator='\n')
@@ -29,9 +32,22 @@ def to_csv(tables: Sequence[Table]) -> str:
     for table in tables:
         names = facts(table)
         for row in table.rows:
-            head = {'table': table.table, 'row': row.row, 'label': row.label}
-            writer.writerows(head | line for line in _lines(table, row, names))
+            head = {'table': table.table, 'row': row.row, 'label': row.label,
+                    'family': row.family, 'remark': row.remark}
+            writer.writerows({k: _safe(v) for k, v in (head | line).items()}
+                             for line in _lines(table, row, names))
     return out.getvalue()
+
+
+def _safe(value: object) -> object:
+    """A text that no spreadsheet takes for a formula."""
+    if not isinstance(value, str) or not value.startswith(('=', '+', '-', '@', '\t', '\r')):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _lines(table: Table, row: Row, names: Sequence[str]) -> Iterator[dict]:
@@ -58,7 +74,8 @@ def _metric(table, column, cell):
             'values': ';'.join(f'{k}:{v!r}' for k, v in sorted(cell.seeds.items()))}
     if summary:
         line |= {'mean': summary.mean, 'low': summary.low, 'high': summary.high,
-                 'seeds': summary.n, 'stderr': cell.stderr}
+                 'seeds': summary.n, 'stderr': cell.stderr,
+                 'spread': 'range' if cell.spread == 'range' else 'interval'}
     return line
 
 
@@ -72,7 +89,7 @@ def to_json(tables: Sequence[Table]) -> str:
 
     Returns:
       {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources", "primary",
-      "baseline"}]}, which `read_json` reads.
+      "baseline", "brief", "more"}]}, which `read_json` reads.
     """
     return f'{{"tables": [{", ".join(map(_table_json, tables))}]}}\n'
 
@@ -88,7 +105,8 @@ def _table_json(table):
 
 
 def _row_record(row, columns):
-    return {'row': row.row, 'label': row.label, 'order': row.order, 'seeds': row.seeds,
+    return {'row': row.row, 'label': row.label, 'family': row.family, 'remark': row.remark,
+            'why': row.why, 'version': row.version, 'order': row.order, 'seeds': row.seeds,
             **row.facts, 'metrics': {c.name: _cell_record(row.cells[c.name]) for c in columns},
             'published': [{**value._asdict(), 'verdict': verdict, 'note': note}
                           for value, verdict, note in row.published],
@@ -104,10 +122,15 @@ def _cell_record(cell):
 
 def read_json(text: str) -> list[Table]:
     """Reads the tables that `to_json` wrote; every number is the same."""
-    return [Table(t['table'], t['title'], tuple(Column(**c) for c in t['columns']),
+    return [Table(t['table'], t['title'], tuple(map(_column, t['columns'])),
                   tuple(map(_row, t['rows'])), tuple(t['about']), tuple(t['notes']),
-                  tuple(t['sources']), t['primary'], t['baseline'])
+                  tuple(t['sources']), t['primary'], t['baseline'], t['brief'],
+                  tuple(t['more']))
             for t in json.loads(text)['tables']]
+
+
+def _column(record):
+    return Column(**record | {'notes': tuple(record['notes'])})
 
 
 def _row(record):
@@ -116,7 +139,8 @@ def _row(record):
     cells = {name: _cell(c) for name, c in record['metrics'].items()}
     return Row(record['row'], record['label'], record['order'], cells,
                {k: record[k] for k in FACTS if k in record}, record['seeds'], quoted,
-               tuple(Run(**run) for run in record['runs']))
+               tuple(Run(**run) for run in record['runs']), record['family'], record['remark'],
+               record['why'], record['version'])
 
 
 def _cell(record):

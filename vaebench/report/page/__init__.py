@@ -8,6 +8,7 @@ from typing import Any
 
 from vaebench.report.page import panels
 from vaebench.report.published import SAME
+from vaebench.report.statistics import FEW
 from vaebench.report.tables import Table
 
 
@@ -47,7 +48,7 @@ def render(tables: Sequence[Table],
     return _template().render(
         title=title, panels=views, cards=[panels.card(cards[key]) for key in shown],
         style=_read('css'), script=script, script_hash=base64.b64encode(digest).decode(),
-        data={'tables': data, 'strings': list(strings.index)}, same=SAME,
+        data={'tables': data, 'strings': list(strings.index), 'few': FEW}, same=SAME,
         files=len({(table, run.file) for table, run in runs}),
         methods=len({run.method for _, run in runs}))
 

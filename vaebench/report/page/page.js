@@ -123,7 +123,8 @@
 
   // Columns
   function columns(panel) {
-    const table = panel.querySelector('.grid'), style = make('style'), off = panel.off = new Set();
+    const table = panel.querySelector('.grid'), style = make('style');
+    const off = panel.off = new Set(headers(table).filter(th => 'off' in th.dataset).map(th => th.cellIndex));
     document.head.append(style);
     const box = (label, checked, change) => {
       const input = make('input', {type: 'checkbox', checked});
@@ -135,16 +136,21 @@
         `${id} > * > tr > :nth-child(${k + 1}) { display: none; }`).join('\n')).join('\n');
     };
     const set = (k, on) => { off[on ? 'delete' : 'add'](k); panel.restyle(); };
-    const list = headers(table).slice(1).map(th => box(th.dataset.name, true, on => set(th.cellIndex, on)));
-    const parts = [['ci', '95% intervals'], ['noise', 'estimator noise'], ['pub', 'published']].map(([name, label]) =>
-      box(label, true, on => panel.classList.toggle(`no-${name}`, !on)));
+    const list = headers(table).slice(1).map(th => box(th.dataset.name, !off.has(th.cellIndex),
+      on => set(th.cellIndex, on)));
+    const parts = [['ci', 'spread over seeds', true], ['noise', 'test set noise', false], ['pub', 'published', true]]
+      .map(([name, label, on]) => {
+        panel.classList.toggle(`no-${name}`, !on);
+        return box(label, on, now => panel.classList.toggle(`no-${name}`, !now));
+      });
     panel.querySelector('.menu > div').append(
       make('fieldset', {}, make('legend', {textContent: 'In each cell'}), ...parts),
-      make('fieldset', {}, make('legend', {textContent: 'Columns'}), box('all of them', true, on => {
+      make('fieldset', {}, make('legend', {textContent: 'Columns'}), box('all of them', !off.size, on => {
         for (const input of $$('input', panel.querySelector('.menu fieldset:last-child')).slice(1)) input.checked = on;
         list.forEach((_, i) => off[on ? 'delete' : 'add'](i + 1));
         panel.restyle();
       }), ...list));
+    panel.restyle();
   }
 
   // Details of one row
@@ -195,9 +201,10 @@
       const [mean, low, high, n, stderr, estimator, best, notes, seeds] = c;
       const unit = column[1] ? ` ${column[1]}` : '', of = seeds.length ? `, n = ${n}` : '';
       add(seeds.length ? 'Mean' : 'Value', `${six(mean)}${unit}${of}${best ? '; best, or tied with it' : ''}`);
-      if (low !== null) add('95% interval', `[${six(low)}, ${six(high)}]${seeds.length ? ' over seeds' : ''}`);
-      else if (seeds.length) add('95% interval', 'none from one seed');
-      if (stderr !== null) add('Estimator noise', `±${six(stderr)}, over test examples`);
+      if (low !== null && seeds.length && n <= data.few) add('Range', `${six(low)} to ${six(high)} over seeds`);
+      else if (low !== null) add('95% interval', `[${six(low)}, ${six(high)}]${seeds.length ? ' over seeds' : ''}`);
+      else if (seeds.length) add('Range', 'none of one seed');
+      if (stderr !== null) add('Test set noise', `standard error ${six(stderr)} over test examples`);
       add('Estimator', text(estimator));
       for (let i = 0; i < seeds.length; i += 2) add(`Seed ${seeds[i]}`, six(seeds[i + 1]));
       for (const note of notes) add(`[${note}]`, table.notes[note - 1]);

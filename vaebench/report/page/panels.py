@@ -36,6 +36,11 @@ def _signed(x, digits):
     return text if not text.strip('0.') else ('+' if x > 0 else '−') + text
 
 
+def _ends(sides: Sequence[str], few: bool) -> str:
+    """From where to where: of few seeds their range, of more an interval."""
+    return ' to '.join(sides) if few else f'[{", ".join(sides)}]'
+
+
 def _beside(value: Value, verdict: str, row: Row, columns: Mapping[str, Column]
             ) -> tuple[tuple, tuple]:
     """Ours, and ours - published, where both are of one estimator; else gaps.
@@ -47,10 +52,11 @@ def _beside(value: Value, verdict: str, row: Row, columns: Mapping[str, Column]
     if column is None or summary is None:
         return (None, GAP), (None, GAP)
     digits, (center, *_), ends = column.digits, summary, summary.interval
+    few = row.cells[column.name].spread == 'range'
 
     def shown(offset: float, text: Callable[[float, int], str]) -> tuple:
         mean, sides = center - offset, [text(x - offset, digits) for x in ends or ()]
-        return mean, text(mean, digits), f'[{", ".join(sides)}]' if sides else ''
+        return mean, text(mean, digits), _ends(sides, few) if sides else ''
 
     return shown(0., lambda x, d: _minus(grid.number(x, d))), shown(value.value, _signed)
 
@@ -84,12 +90,14 @@ def panel(table: Table, numbers: Quoted, opens: set[str]) -> dict[str, Any]:
     facts = grid.facts(table)
     compared = any(number['delta'] for own in numbers.values() for number in own)
     return {'tab': table.table, 'title': table.title,
-            'columns': [c._asdict() | {'arrow': grid.ARROWS[c.better]} for c in table.columns],
+            'columns': [c._asdict() | {'arrow': grid.arrow(c), 'marks': grid.marks(c.notes)}
+                        for c in table.columns],
             'rows': [_row(row, table.columns, facts, numbers.get(row.row, ()), row.row in opens)
                      for row in table.rows],
             'facts': [(name, grid.FACT_UNITS[name]) for name in facts],
+            'many': not all(c.shown for c in table.columns),
             'published': bool(numbers), 'compared': compared,
-            'legend': grid.legend(table, 'Bold with ★'), 'about': table.about,
+            'legend': grid.legend(table, 'Bold with ★', noise=True), 'about': table.about,
             'sources': table.sources, 'notes': table.notes}
 
 
@@ -97,7 +105,9 @@ def _row(row, columns, facts, numbers, opens):
     """A row for the template."""
     count = row.seeds.partition(' ')[0]
     known = [row.facts.get(name) for name in facts]
+    said = grid.join(row.family, f'({row.remark})' if row.remark else '')
     return {'label': row.label, 'opens': opens or bool(row.runs), 'seeds': row.seeds,
+            'said': said,
             'count': count, 'published': numbers,
             'cells': [_cell(row.cells[c.name], c, count, numbers) for c in columns],
             'facts': [(None if value is None else repr(value), grid.fact(row, name))
@@ -112,10 +122,9 @@ def _cell(cell: Cell, column: Column, row_count: str, numbers: Sequence[dict]) -
            'text': '', 'published': ()}
     if summary is None:
         return out | {'kind': 'gap' if cell.text == GAP else 'lost'}
-    if ends := [grid.number(x, digits) for x in summary.interval or ()]:
-        out['interval'] = _minus(f'[{", ".join(ends)}]')
+    out['interval'] = _minus(grid.spread(cell, digits))
     if cell.stderr is not None:
-        out['noise'] = f'±{grid.number(cell.stderr, max(digits, 2))}'
+        out['noise'] = f'se {grid.number(cell.stderr, max(digits, 2))}'
     fewer = f'n={summary.n}' if cell.seeds and str(summary.n) != row_count else ''
     return out | {'sort': repr(summary.mean), 'main': _minus(piece.main),
                   'text': grid.join(cell.text, fewer),

@@ -1,0 +1,38 @@
+"""Families of methods: what each changes, in a word or two for the rows of a table."""
+
+FAMILIES = {
+    'floor': 'source',
+    'plain': 'vae ae dae denoising_ae lstm_lm classifier',
+    'KL weight': ('anneal cost_anneal cyclical beta_vae capacity_vae control_vae '
+                  'decreasing_beta'),
+    'free bits': 'fb fb_max fbp pre_ae_fb',
+    'first an AE': 'pre_ae_cyclical pre_ae_delta pre_ae_vmf pre_ae_bn',
+    'inference': 'lagging sa_vae',
+    'decoder': 'skip_vae bow_vae scnn_vae mcnn_vae lcnn_vae',
+    'posterior': 'delta_vae bn_vae bn_vae_learnable twr twr_mean twr_sum',
+    'geometry': 'vmf_vae p_vae apo_vae apo_vae_vp',
+    'prior': 'flow_prior flow_prior_fb mog_vae mog_vae_fb vamp_vae vamp_vae_fb ae_gmm',
+    'implicit': 'ivae ivae_mi',
+    'aggregate': 'wae_gan wae_mmd wae_s dg_vae dg_vmf info_vae mmd_vae',
+    'discrete': 'gavam davam davam_q',
+    'conditional': 'cvae cvae_standard',
+    'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',
+    'GAN': ('gan gan_minmax dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '
+            'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan'),
+    'energy GAN': 'ebgan ebgan_pt began',
+    'moments': 'gmmn gmmn_ae mmd_gan',
+    'map': 'pca kernel_pca isomap lle mlle laplacian tsne',
+}
+"""Family -> names of its methods in the registry, separated by spaces."""
+FLOOR = 'floor'
+"""The family of what no method can be better than."""
+_OF = {method: family for family, methods in FAMILIES.items() for method in methods.split()}
+
+
+def family(method: str) -> str:
+    """Names the family of a method, '' of one that is not in the package.
+
+    >>> family('fbp'), family('theirs')
+    ('free bits', '')
+    """
+    return _OF.get(method, '')
