@@ -71,7 +71,7 @@ def _check_value(name: str, value: Any, f: dataclasses.Field, where: str) -> Non
     if f.metadata['form']:
         _check_form(name, value, f.metadata['form'], where)
     if isinstance(value, tuple | list):
-        _check_names(name, value, where)
+        _check_list(name, value, get_args(f.type)[0], where)
     elif schema := schema_of(f):
         _check(value, schema, f'{name}.', where)
 
@@ -117,24 +117,26 @@ def _check_form(name: str, value: Any, form: str, where: str) -> None:
             raise UserError(f'{what}{where}: give {words}')
 
 
-def _check_names(name: str, value: Sequence[Any], where: str) -> None:
+def _check_list(name: str, value: Sequence[Any], kind: type, where: str) -> None:
     for i, each in enumerate(value):
-        _check_type(f'{name}[{i}]', each, str, where)
+        _check_type(f'{name}[{i}]', each, kind, where)
         if each in value[:i]:
             raise UserError(f'{name}{where} names {_shown(each)} twice: name it once')
 
 
 def _check_type(name: str, value: Any, kind: Any, where: str) -> None:
     if not _is(value, kind):
-        raise UserError(f'{name}={_shown(value)}{where}: give {_KINDS[_origin(kind)][1]}')
+        of = _PARTS[get_args(kind)[0]] if _origin(kind) is tuple else ''
+        raise UserError(f'{name}={_shown(value)}{where}: give {_KINDS[_origin(kind)][1]}{of}')
 
 
 def _shown(value: Any) -> str:
     return one_line(repr(value), 40)
 
 
+_PARTS = {str: ' names', float: ' numbers'}
 _KINDS = {int: (int, 'a whole number'), float: ((int, float), 'a number'), str: (str, 'a text'),
-          tuple: ((tuple, list), 'a list of names'), Mapping: (Mapping, 'a mapping')}
+          tuple: ((tuple, list), 'a list of'), Mapping: (Mapping, 'a mapping')}
 
 
 def _origin(kind: Any) -> type:
