@@ -32,4 +32,4 @@ def get_config():
         metrics=(*columns.TEXT, *columns.MORE_TEXT),
         table=change(catalog.text(words=20.), SHORT, {     # predicted words of a sentence
             'control_vae control_vae_high': hp(ki=1e-3),
-            catalog.STOCHASTIC_WAE: hp(delay=2., warmup=2.)}))      # epochs
+            catalog.STOCHASTIC_WAE: hp(delay=5., warmup=5.)}))      # epochs

@@ -8,7 +8,7 @@ import optax
 import pytest
 import toys
 
-from vaebench import core
+from vaebench import core, networks, schema
 from vaebench.errors import UserError
 from vaebench.methods import aggregate_posterior, autoencoders, models, regularizers
 from vaebench.ops import density_gap, distributions, divergences, kernels
@@ -271,6 +271,19 @@ def test_info_vae_without_information_is_the_vae():
     rounded = evaluate(autoencoders.info_vae,
                        {'alpha': np.float32(.9), 'mmd': np.float32(.1) - 1e-7})
     assert rounded[0] == pytest.approx(rounded[2]['rec'] + .1 * rounded[2]['kl'], rel=1e-6)
+
+
+def test_info_vae_of_sentences_is_its_formula():
+    columns = schema.text(tuple('abcdefghi'), 5)
+    kit = networks.build(columns, {'name': 'lstm', 'latent': 2, 'embed': 4, 'hidden': 4,
+                                   'init_scale': 1.})
+    method, batch = toys.make('info_vae', kit), toys.all_of(toys.sentences(6))
+    params, carry = method.init(jax.random.key(0), batch)
+    ctx = toys.ctx(toys.hp('info_vae', alpha=.25, mmd=4.))
+    loss, (_, aux) = toys.jit(method.phases[0].players[0].loss)(params, carry, batch, ctx)
+    assert float(aux['kl']) > .01 and abs(float(aux['mmd'])) > .01
+    assert float(loss) == pytest.approx(
+        float(aux['rec'] + .75 * aux['kl'] + 3.25 * aux['mmd']), rel=1e-6)
 
 
 def test_info_vae_of_negative_weight_fails_at_once():

@@ -42,7 +42,11 @@ def cosine_cycle(period: int, epoch: int) -> optax.Schedule:
     [1.0, 1.0, 0.5, 0.5, 1.0]
     """
     falling = optax.cosine_decay_schedule(1., period)
-    return lambda count: falling(count // epoch % period)
+
+    def factor(count: Any):
+        return falling(count // epoch % period)
+
+    return factor
 
 
 def running_means(rule: optax.GradientTransformation) -> optax.GradientTransformation:

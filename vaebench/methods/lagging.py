@@ -45,8 +45,8 @@ def remember(tx: optax.GradientTransformation) -> optax.GradientTransformation:
     def init(params):
         return tx.init(params), Memory(jnp.zeros(()))
 
-    def update(grads, state, params=None):
-        updates, inner = tx.update(grads, state[0], params)
+    def update(updates, state, params=None):
+        updates, inner = tx.update(updates, state[0], params)
         return updates, (inner, state[1])
 
     return optax.GradientTransformation(init, update)
