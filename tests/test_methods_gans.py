@@ -227,7 +227,7 @@ def test_wgan_keeps_its_critic_in_bounds(tx):
     assert float(metrics['critic/updates']) == 5
     assert max(float(jnp.abs(v).max()) for v in jax.tree.leaves(new.params['gen'])) > .1
     once, _ = toys.jit(
-        core.make_step(phase._replace(players=(phase.players[0]._replace(inner=1),))))(
+        core.make_step(phase._replace(players=(phase.players[0]._replace(updates=1),))))(
             state._replace(opt={'critic': state.opt['critic']}), DATA, jnp.arange(8)[None])
     assert max(float(jnp.abs(v).max())
                for v in jax.tree.leaves(once.params['critic'])) <= .03 * (1 + 1e-6)
@@ -294,7 +294,7 @@ def test_penalty_is_measured_between_each_image_and_its_own_sample():
 def test_every_critic_update_has_data_of_its_own(name):
     method, state = started(ROWS[name], n_critic=3, numbers=hp(clip=9.))
     critic, gen = method.phases[0].players
-    assert (critic.inner, critic.fresh, gen.inner, gen.fresh) == (3, True, 1, False)
+    assert (critic.updates, critic.fresh_batches, gen.updates, gen.fresh_batches) == (3, True, 1, False)
     step = toys.jit(core.make_step(method.phases[0]))
     rows = jnp.arange(8)
     a = step(state, DATA, jnp.stack([rows, rows, rows]))[0].params['critic']['w']

@@ -58,7 +58,7 @@ def test_samples_have_the_posteriors_moments():
 def test_both_dual_functions_learn_whatever_the_model_uses(marginal):
     method, p, c, batch = started(marginal=marginal)
     dual, model = method.phases[0].players
-    assert dual.trains == ('nu_xz', 'nu_z') and dual.inner == 5 and not dual.fresh
+    assert dual.trains == ('nu_xz', 'nu_z') and dual.updates == 5 and not dual.fresh_batches
     grads = jax.grad(lambda p: value(method, 0, p, c, batch)[0])(p)
     assert all(jnp.abs(grads[n][-1]['w']).max() > 0 for n in dual.trains)
     used = jax.grad(lambda p: value(method, 1, p, c, batch, total=100)[0])(p)
@@ -201,7 +201,7 @@ def play(method, name, params, carry, batch, **ctx):
 def test_apo_players_and_what_they_move():
     method, p, *_ = hyperbolic()
     dual, model = method.phases[0].players
-    assert dual.inner == 1 and dual.trains == ('nu_xz', 'nu_z') and set(
+    assert dual.updates == 1 and dual.trains == ('nu_xz', 'nu_z') and set(
         model.trains) == {'enc', 'head', 'dec'}
     method, p, *_ = hyperbolic(pseudo=2)
     dual, prior, model = method.phases[0].players

@@ -83,7 +83,7 @@ def test_windows_are_compared_per_word(lr, seed):
 
 def test_the_first_inner_batch_is_the_outer_one():
     method, _ = started(7)
-    assert method.phases[0].players[0].fresh and not method.phases[0].players[1].fresh
+    assert method.phases[0].players[0].fresh_batches and not method.phases[0].players[1].fresh_batches
     assert core.batches_per_step(method.phases[0]) == 7 and core.batches_per_step(
         method.phases[1]) == 1
     assert core.batches_per_step(toys.make('lagging').phases[0]) == 99

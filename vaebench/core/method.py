@@ -26,7 +26,7 @@ class StepInfo(NamedTuple):
     step_key: Key       # shared by every player of this step
     step: jax.Array     # int32 [], steps taken in this phase
     total: jax.Array    # int32 [], steps taken in all phases: schedules read this one
-    inner: jax.Array    # int32 [], index inside this player's inner loop
+    inner: jax.Array    # int32 [], index among this player's updates of the step
     hp: Hp
 
 
@@ -36,9 +36,9 @@ class Player(NamedTuple):
     loss: Callable[[Params, Carry, Batch, StepInfo], tuple[jax.Array, tuple[Carry, Mapping]]]
     trains: tuple[str, ...]           # keys of params it may move
     tx: Callable[[Hp], optax.GradientTransformation]
-    inner: int = 1                    # most updates per train step
-    fresh: bool = False               # inner step j reads batch j, not batch 0
-    active: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
+    updates: int = 1                  # most of them per train step
+    fresh_batches: bool = False       # update j reads batch j, not batch 0
+    while_: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
 
 
 class Fold(NamedTuple):

@@ -145,7 +145,7 @@ def _over(phase, total):
 
 def batches_per_step(phase: Phase) -> int:
     """How many batches a train step of `phase` reads: the n of `idx` [n, B]."""
-    return max(p.inner if p.fresh else 1 for p in phase.players)
+    return max(p.updates if p.fresh_batches else 1 for p in phase.players)
 
 
 def _reader(data, idx, state, augment, decode):
@@ -169,7 +169,7 @@ def _play(player, i, now, state, read):
 
     def update(now, j):
         params, carry, opt = now
-        batch = read(j) if player.fresh else first
+        batch = read(j) if player.fresh_batches else first
         own = {n: params[n] for n in player.trains}
 
         def loss(own):
@@ -181,20 +181,20 @@ def _play(player, i, now, state, read):
         params = {**params, **new}
         return (params, carry, opt), {'loss': value, **aux}
 
-    if player.active is None and player.inner == 1:
+    if player.while_ is None and player.updates == 1:
         now, metrics = update(now, jnp.int32(0))
         return now, {**metrics, 'updates': jnp.float32(1)}
-    if player.active is None:
-        now, metrics = jax.lax.scan(update, now, jnp.arange(player.inner, dtype=jnp.int32))
+    if player.while_ is None:
+        now, metrics = jax.lax.scan(update, now, jnp.arange(player.updates, dtype=jnp.int32))
         metrics = {k: v.mean(0) for k, v in metrics.items()}
-        return now, {**metrics, 'updates': jnp.float32(player.inner)}
+        return now, {**metrics, 'updates': jnp.float32(player.updates)}
 
     shape = jax.eval_shape(update, now, jnp.int32(0))[1]
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
 
     def going(s):
-        wanted = player.active(s[1][1], ctx(s[0]))
-        return (s[0] < player.inner) & (state.status == RUNNING) & wanted
+        wanted = player.while_(s[1][1], ctx(s[0]))
+        return (s[0] < player.updates) & (state.status == RUNNING) & wanted
 
     def body(s):
         now, metrics = update(s[1], s[0])

@@ -56,8 +56,8 @@ def indices(size: int, batch: int, n: int, tags: Sequence[int]) -> np.ndarray:
     """Draws one seed's rows for all steps of a bucket in an epoch.
 
     Batch 0 of each step runs through a permutation, so that every row is met once an epoch; the
-    others, which only players with `fresh` inner batches read, are drawn uniformly from the
-    bucket (catalogue: from the whole corpus).
+    others, which only players with `fresh_batches` read, are drawn uniformly from the bucket
+    (the papers draw them from the entire corpus).
 
     Args:
       size: rows of the bucket.
