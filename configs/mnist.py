@@ -16,11 +16,12 @@ trustworthiness of 0.74 for PCA and 0.96 for t-SNE. Learning rates, margins and 
 short trials on one seed found to work in so few steps, on validation data.
 
 Games of `grey` share one generator and one critic, DCGAN's, so that methods are compared. At
-full size InfoGAN has its own, and rates, batches, noise, critic updates and first weights of
-DCGAN, WGAN, WGAN-GP, BEGAN, InfoGAN, MMD-GAN and the moment-matching networks are those of the
-released code, but: GMMN descends by Adam, BEGAN's rate is never halved, convolutions have 4
-pixels a side and not WGAN-GP's 5, InfoGAN's critic is not normalized. The other games answer to
-no paper's setting.
+full size InfoGAN has its own, and the rates, batches, noise and critic updates of DCGAN, WGAN,
+WGAN-GP, BEGAN, InfoGAN, MMD-GAN and the moment-matching networks are those of the released
+code, and the first weights of DCGAN and WGAN. What is not: GMMN descends by Adam, BEGAN's rate
+is never halved, WGAN-GP's convolutions have 4 pixels a side and not 5, InfoGAN's critic is not
+normalized, GMMN + AE drops pixels but no hidden units. The other games answer to no paper's
+setting.
 """
 from vaebench.experiment import catalog, columns
 from vaebench.experiment.rows import (
@@ -105,7 +106,8 @@ def games():
         f'{catalog.GAMES} wgan mmd_gan': overrides(kit=dict(DCGAN, latent=100)),
         NORMALIZED: options(norm=True),
         'dcgan': overrides(batch=128, kit=dict(generator=start, critic=start)),
-        'wgan': options(boost=100) | overrides(batch=64),
+        'wgan': options(boost=100) | overrides(
+            batch=64, kit=dict(generator=start, critic=start)),
         'wgan_gp': overrides(batch=50, epochs=200, kit=dict(latent=128)),    # 200,000 updates
         'ebgan ebgan_pt': options(code=32),
         'began': options(energy='absolute', code=64) | overrides(batch=16, kit=dict(latent=64)),
