@@ -123,8 +123,8 @@ def _tell(runners: Sequence, ends: list[dict], stopped: list[int],
     notes += ['time is up: the same command goes on'] if ends[-1]['out'] and not stopped else []
     notes += ['stopped: the same command goes on'] if stopped else []
     named = shlex.quote(f'--results={workdir}')
-    print(f"{'; '.join(notes)}. Everything is in {workdir}; "
-          f'vaebench-report {named} --format=markdown prints the table again.')
+    print(f"{'; '.join(notes)}. Everything is in {workdir}; to print the tables again:\n"
+          f'  vaebench-report {named}')
     return 128 + stopped[0] if stopped else CELLS_FAILED if failed or broken else 0
 
 
