@@ -5,9 +5,9 @@
 
 The comparison is that of the paper of WGAN-GP (Gulrajani et al., 2017, arXiv:1704.00028, figure
 2) but for its 101-layer residual network, and on smaller images. A method has one setting for
-all architectures, that of the paper on MNIST, on digits one that suits the first architecture.
-An architecture is data: what it changes in the generator G and the critic D. WGAN-GP's critic is
-never normalized. DIR: see the config `mnist`.
+all architectures: that of the paper on MNIST, on digits one that suits the first architecture.
+An architecture is data: what it changes in the generator G and the critic D. WGAN-GP's critic
+is never normalized. DIR: see the config `mnist`.
 """
 from vaebench.experiment import catalog, columns
 from vaebench.experiment.config_keys import merge
