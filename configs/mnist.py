@@ -158,6 +158,7 @@ def grey_small():
             'infogan': hp(critic_lr=1e-3),
             'wgan': hp(clip=.05),
             'ebgan ebgan_pt': hp(margin=.05) | options(code=8),
+            'ebgan_pt': hp(pulling=.01),
             'began': hp(lambda_k=.1, gamma=1.) | options(energy='squared', code=32) | overrides(
                 optimizer=dict(b1=.5)),
             'gmmn_ae': options(hidden=(64, 256)) | overrides(kit=dict(latent=32)),
