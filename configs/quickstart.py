@@ -8,7 +8,7 @@ entropy of the source (`excess`): LSTM-LM and VAE 0.32, Lagging 0.34, BN-VAE 0.3
 WGAN-GP.
 """
 from vaebench.experiment import catalog, columns
-from vaebench.experiment.rows import change, hp, options, select
+from vaebench.experiment.rows import change, hp, lr, options, select
 
 TEXT_ROWS = ('lstm_lm ae vae anneal cyclical beta_05 capacity_vae fb fbp pre_ae_fb_8 bn_06 '
              'control_vae lagging ivae wae_d_10')
@@ -43,7 +43,7 @@ def images():
         kit=dict(name='mlp', latent=8, hidden=(128,), likelihood='bernoulli'),
         epochs=40, batch=64, block=21, optimizer=dict(name='adam', lr=1e-3, clip=0.),
         evaluation=dict(samples=50, chunk=50, batch=250), metrics=columns.IMAGES,
-        table=select(catalog.IMAGES, IMAGE_ROWS))
+        table=change(select(catalog.IMAGES, IMAGE_ROWS), {'wgan_gp': lr(2e-4)}))
 
 
 def get_config():
