@@ -11,7 +11,7 @@ from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
 from vaebench.experiment import catalog, configs, results, runner, table
 from vaebench.experiment.rows import change, hp, options, overrides, select, without
-from vaebench.methods.build import build, fitting
+from vaebench.methods.build import build
 from vaebench.report import published
 
 ROOT = pathlib.Path(__file__).parent.parent
