@@ -30,7 +30,8 @@ def table(rows):
         dataset=dict(name='image_dir', size=32, grey=False, **counts),
         kit=dict(name='conv', latent=32, channels=(32, 64, 128), hidden=256,
                  likelihood='bernoulli'),
-        epochs=100, batch=100, optimizer=dict(name='adam', lr=1e-3, clip=0.), save_every=120.,
+        epochs=100, batch=100, seeds=3, optimizer=dict(name='adam', lr=1e-3, clip=0.),
+        save_every=120.,
         evaluation=dict(samples=50, chunk=50, batch=250, images=1000), metrics=columns.IMAGES,
         table=change(rows, {
             'mmd_vae': hp(mmd=100.),

@@ -61,7 +61,7 @@ def table(name, sentences, epochs):
         primary='excess', baseline='vae',
         dataset=dict(name='synthetic', sentences=sentences),
         kit=dict(name='lstm', embed=32, hidden=64, latent=8, dropout=.1, init_scale=.1),
-        epochs=epochs, batch=64, optimizer=dict(name='adam', lr=1e-2, clip=5.),
+        epochs=epochs, batch=64, seeds=3, optimizer=dict(name='adam', lr=1e-2, clip=5.),
         evaluation=dict(samples=50, chunk=50, batch=128, generated=500, refine=50),
         metrics=('excess', 'excess_paper', *columns.TEXT, *columns.MORE_TEXT, *columns.PROBES),
         table=rows(epochs))

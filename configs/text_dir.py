@@ -27,7 +27,7 @@ def get_config():
         name='text_dir', title='Own sentences', primary='nll_iw', baseline='vae',
         dataset=dict(name='text_dir', labelled=False, **sizes), cuts=5,
         kit=dict(name='lstm', embed=256, hidden=256, latent=32, dropout=.5, init_scale=.01),
-        epochs=20, batch=32, optimizer=dict(name='adam', lr=1e-3, clip=5.),
+        epochs=20, batch=32, seeds=3, optimizer=dict(name='adam', lr=1e-3, clip=5.),
         evaluation=dict(samples=500, chunk=100, batch=32, generated=1000, refine=50),
         metrics=(*columns.TEXT, *columns.MORE_TEXT),
         table=change(catalog.text(words=20.), SHORT, {     # predicted words of a sentence

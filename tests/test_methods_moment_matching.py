@@ -365,7 +365,7 @@ def test_encoder_alone_stays_in_its_box(clip):
 def test_every_update_of_the_encoder_has_data_of_its_own():
     method, state = started('mmd_gan', n_critic=3)
     critic, gen = method.phases[0].players
-    assert (critic.inner, critic.fresh, critic.active, gen.inner) == (3, True, None, 1)
+    assert (critic.updates, critic.fresh_batches, critic.while_, gen.updates) == (3, True, None, 1)
     step, rows = toys.jit(core.make_step(method.phases[0])), jnp.arange(8)
     a, b = (step(state, DATA, jnp.stack([rows, rows, last]))[0].params['critic']
             for last in (rows, rows + 8))

@@ -404,7 +404,7 @@ def test_notes_are_footnotes_and_rank_together(tmp_path):
             record = {'nll_iw': metric(value + seed, stderr=.1, note=note)}
             results.write(tmp_path, fake(row, seed, order=len(row), metrics=record))
     (table,), problems = tables.collect([tmp_path])
-    assert not problems and table.notes == ('nll_iw: proposal: other',)
+    assert not problems and table.notes == ('proposal: other',)
     cells = {r.row: r.cells['nll_iw'] for r in table.rows}
     assert cells['dae'].best and not cells['vae'].best
     assert cells['dae'].notes == (1,) and cells['vae'].notes == ()

@@ -46,7 +46,8 @@ def fake(row='vae', seed=0, value=100., *, table='toy', order=0, metrics=None, d
 
 def kept(*words):
     """What training left, phase by phase."""
-    return [{'phase': f'phase {i}', 'kept': word} for i, word in enumerate(words)]
+    return [{'phase': f'phase {i}', 'kept': word, 'by': 'elbo' if word == 'best' else ''}
+            for i, word in enumerate(words)]
 
 
 def metric(value, estimator='mean', **changes):
@@ -212,6 +213,7 @@ def test_committed_results_have_the_fields_of_the_schema_and_no_other():
                 fields[kind] |= inner.keys()
     # Results that were made before say nothing of what a metric can be.
     fields[records.Metric] |= {'least', 'most'}
+    fields[records.Kept] |= {'by'}
     assert fields == {kind: set(written(kind)) for kind in PARTS.values()}
 
 

@@ -61,8 +61,9 @@ def finished(tmp_path_factory):
 def test_a_run_ends_with_its_table_and_where_everything_is(finished):
     workdir, done = finished
     assert len(cells(workdir)) == 8
-    last = done.stdout.strip().splitlines()[-1]
-    assert '8 cells done' in last and str(workdir) in last
+    told, again = done.stdout.strip().splitlines()[-2:]
+    assert '8 cells done' in told and str(workdir) in told
+    assert again == f'  vaebench-report --results={workdir}'
     for label in ('VAE', 'beta-VAE', 'AE + FB', 'WGAN-GP'):
         assert label in done.stdout
     lines = done.stderr.splitlines()
@@ -197,7 +198,7 @@ PTB = f'--config={HERE.parent / "configs" / "ptb.py"}'
 BAD = {
     'no config': ([], 'quickstart'),
     'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
-    'unknown name of a config': (['--config=quikstart'], 'one of image_dir, images_quick'),
+    'unknown name of a config': (['--config=quikstart'], 'one of gan_stress, image_dir, images_quick'),
     'config argument': ([f'{PTB}:tiny'], 'small'),
     'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'did you mean lr?'),
     'unknown override': ([CONFIG, '--config.xyz=1'], 'no key xyz'),

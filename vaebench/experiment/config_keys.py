@@ -158,7 +158,7 @@ class Table(Settings):
                     form='name')
     title: str = key('speed', 'Shown above the table.', form='line')
     rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
-    seeds: int = key('speed', 'Seeds of every row.', 3, within=SEEDS)
+    seeds: int = key('speed', 'Seeds of every row.', 2, within=SEEDS)
     only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
     columns: tuple[str, ...] = key('speed', 'Metrics to show; () for all of them.', ())
     primary: str = key('speed', "The metric that the table is read by; '' for none.", '')
