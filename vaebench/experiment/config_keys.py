@@ -171,7 +171,7 @@ class Tables:
     """Several tables; `rows` and the seeds of the command line reach each of them."""
     name: str = key('speed', 'Names the default folder.', form='name')
     rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
-    seeds: int = key('speed', 'Seeds of every row, if the command line says so.', 2,
+    seeds: int = key('speed', 'Seeds of every row of tables that say nothing else.', 2,
                      within=SEEDS)
     only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
     tables: Mapping[str, Any] = key('speed', 'The tables by name.', form='name')
@@ -252,7 +252,7 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
       config: of one table or of several.
 
     Returns:
-      A new dict.
+      A new dict; tables that do not say how many seeds they have, have those of all.
 
     >>> filled({'name': 'mine', 'optimizer': {'lr': .1}})['optimizer']
     {'name': 'adam', 'lr': 0.1, 'clip': 5.0}
@@ -261,7 +261,8 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
         return merge(_defaults(Table), config)
     tables = config['tables']           # what is no mapping stays, for `config_check` to refuse
     if isinstance(tables, Mapping):
-        tables = {name: filled(table) if isinstance(table, Mapping) else table
+        said = {'seeds': config['seeds']} if 'seeds' in config else {}
+        tables = {name: filled({**said, **table}) if isinstance(table, Mapping) else table
                   for name, table in tables.items()}
     return {**_defaults(Tables), **config, 'tables': tables}
 
