@@ -1,6 +1,6 @@
 """The main job on embedded data: text rows on a synthetic corpus, image rows on digits.
 
-    vaebench --config=quickstart            # a few minutes on two CPU cores
+    vaebench --config=quickstart            # two minutes on two CPU cores
 
 Some of the rows only; `synthetic` and `images_quick` have them all. Expect, in nats above the
 entropy of the source (`excess`): VAE and LSTM-LM 0.38, BN-VAE 0.47, free bits 0.58, plain

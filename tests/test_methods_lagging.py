@@ -68,7 +68,8 @@ def test_inner_loop_is_the_plain_one(lr, stops):
         toys.close(new.params[name], want[name], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('lr, seed', [(.05, 1), (.1, 2)])
+@pytest.mark.parametrize('lr, seed', [
+    (.05, 1), pytest.param(.1, 2, marks=pytest.mark.slow)])
 def test_windows_are_compared_per_word(lr, seed):
     """Here the rule stops elsewhere than one that counts sentences."""
     method, state = started(40, 3, lr=lr)

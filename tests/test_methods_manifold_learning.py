@@ -58,6 +58,7 @@ def test_codes_have_their_shape_and_are_reproducible(estimator, options):
     assert one.shape == (60, 1)
 
 
+@pytest.mark.slow
 def test_the_seed_draws():
     x = points()
     draws = [embed('tsne', init='random', perplexity=10)(x, seed) for seed in (0, 1, 1)]

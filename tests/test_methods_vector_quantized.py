@@ -112,6 +112,7 @@ def test_codes_are_the_nearest_of_every_state():
     assert (whole[:, 0] == quantize.nearest(last, carry['codes'])).all()
 
 
+@pytest.mark.slow
 def test_loss_is_its_formula():
     """rec of the codes plus commit times the sum over positions of the squared distances."""
     method, params, carry = started('davam')
@@ -295,6 +296,7 @@ def fitted(form, steps=300):
     return method, state.params, state.carry, batch
 
 
+@pytest.mark.slow
 @FORM
 def test_bound_is_one_on_log_p(form):
     """What all sentences are promised sums to at most one: with the total KL and the length's

@@ -93,6 +93,7 @@ VIEWS = {
 }
 
 
+@pytest.mark.slow
 def test_metrics_give_the_ids_that_their_sentences_had():
     seen, special = set(), {*likelihood.METRICS, *representation.METRICS}
     for name, make in VIEWS.items():

@@ -43,6 +43,7 @@ def config(**rows):
                 optimizer=dict(lr=.02), metrics=('nll_iw', 'elbo', 'kl', 'mi_full', 'au', 'frechet'), table=rows)
 
 
+@pytest.mark.slow
 def test_two_existing_methods_train_and_stand_in_a_table(installed):
     assert 'spin_nets' not in networks.KITS
     runner = Runner(table.tables(config(vae=row('VAE', 'vae'), wae=row('WAE-MMD', 'wae_mmd')))[0], installed / 'run')

@@ -18,8 +18,8 @@ sync_api = pytest.importorskip('playwright.sync_api',
                                reason="needs playwright: pip install -e '.[browser]'")
 PROGRAMS = 'chromium', 'chromium-browser', 'google-chrome'
 CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None,
-                                reason='needs a Chromium: apt-get install chromium')
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(
+    CHROMIUM is None, reason='needs a Chromium: apt-get install chromium')]
 
 NEEDS_AXE = "needs axe: pip install -e '.[browser]'"
 

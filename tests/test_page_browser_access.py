@@ -6,8 +6,8 @@ from test_page_browser import files as files
 
 from vaebench.report import page, tables
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None,
-                                reason='needs a Chromium: apt-get install chromium')
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(
+    CHROMIUM is None, reason='needs a Chromium: apt-get install chromium')]
 
 
 def violations(tab):

@@ -91,6 +91,7 @@ def test_rows_that_differ_in_numbers_share_their_programs(tmp_path):
     assert a is b
 
 
+@pytest.mark.slow
 def test_a_diverged_seed_stops_with_its_term_named_and_the_others_go_on(tmp_path):
     runner = Runner(tiny('vae,wild', arg='bad', metrics=('elbo',), save_every=60.), tmp_path)
     end = runner.run()
