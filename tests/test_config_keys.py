@@ -192,6 +192,6 @@ def test_several_tables_share_the_filter_and_the_seeds_of_the_command_line():
     assert [r.name for r in text.rows] == ['source', 'vae']
     assert [r.name for r in images.rows] == ['vae']
     assert text.seeds == images.seeds == (0, 1, 2, 3, 4)
-    assert (text.rows[1].config['epochs'], images.rows[0].config['epochs']) == (8, 3)
+    assert (text.rows[1].config['epochs'], images.rows[0].config['epochs']) == (6, 3)
     with pytest.raises(UserError, match="unknown key 'table'; did you mean 'tables'"):
         table.tables({**config, 'table': {}})

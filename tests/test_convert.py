@@ -23,8 +23,23 @@ def old(result):
     raw = json.loads(results.dumped(result))
     wish = 'best' if any(p['kept'] == 'best' for p in raw['parameters']) else 'last'
     for m in raw['metrics'].values():
-        del m['estimator_id']
+        for name in ('estimator_id', *LATER):
+            m.pop(name, None)
     return {**raw, 'schema': 1, 'parameters': wish}
+
+
+LATER = 'least', 'most'
+"""Fields of a metric that no conversion knows."""
+
+
+def bare(result):
+    """A result without what no conversion knows."""
+    raw = json.loads(results.dumped(result))
+    for part, names in [*((p, ['by']) for p in raw['parameters']),
+                        *((m, LATER) for m in raw['metrics'].values())]:
+        for name in names:
+            part.pop(name, None)
+    return results.checked(raw)
 
 
 def write(folder, *many):
@@ -51,8 +66,9 @@ def test_ids_set_apart_what_sentences_set_apart(committed):
     for r in committed:
         for name, m in r.metrics.items():
             rest = m.unit, m.better, m.n, m.samples
-            by_id[name, m.estimator_id, *rest].add(m.estimator)
-            by_sentence[name, m.estimator, *rest].add(m.estimator_id)
+            sentence = m.estimator.replace(', mean decoding', '')       # not always said
+            by_id[name, m.estimator_id, *rest].add(sentence)
+            by_sentence[name, sentence, *rest].add(m.estimator_id)
     assert {len(v) for v in by_id.values()} == {len(v) for v in by_sentence.values()} == {1}
 
 
@@ -98,14 +114,14 @@ def test_committed_results_are_converted_as_they_were(committed):
     some = [r for i, r in enumerate(rows.values()) if i % 8 == 0 or len(r.parameters) != 1]
     assert {r.row for r in some} >= {'source', 'pca', 'lagging', 'ae_gmm', 'davam', 'gmmn_ae'}
     for result in some:
-        assert convert.convert(old(result)) == result
+        assert convert.convert(old(result)) == bare(result)
 
 
 @pytest.mark.parametrize(('table', 'row', 'wish', 'kept'), [
     ('text', 'source', 'best', []), ('text', 'vae', 'best', [('main', 'best')]),
     ('text', 'vae', 'last', [('main', 'last')]),
-    ('text', 'lagging', 'best', [('aggressive', 'last'), ('joint', 'best')]),
-    ('text', 'pre_ae_fb_8', 'best', [('ae', 'best'), ('main', 'best')]),
+    ('synthetic', 'lagging', 'best', [('aggressive', 'last'), ('joint', 'best')]),
+    ('synthetic', 'pre_ae_fb_8', 'best', [('ae', 'best'), ('main', 'best')]),
     ('text', 'lstm_lm', 'best', [('main', 'best')]),
     ('images', 'gan', 'best', [('main', 'last')]),              # nothing to choose by
     ('digits', 'ae_gmm', 'best', [('ae', 'best'), ('mixture', 'last')]),
@@ -133,9 +149,9 @@ def test_a_folder_is_converted_once(tmp_path, committed, capsys):
     assert convert.main([str(tmp_path / 'work')]) == 0
     said = capsys.readouterr().out
     assert said == f'{tmp_path / "work"}: {len(mine) + 1} files written anew\n'
-    assert results.read_all(tmp_path / 'work' / 'results') == (mine, [])
+    assert results.read_all(tmp_path / 'work' / 'results') == (list(map(bare, mine)), [])
     table, = results.read_manifest(tmp_path / 'work').tables
-    assert (table.primary, table.baseline) == ('nll_iw', 'vae') and len(table.rows) == 3
+    assert (table.primary, table.baseline) == ('nll_iw', 'vae') and len(table.rows) == len(rows)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*.json')}
     assert convert.convert_folder(tmp_path / 'work') == 0
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*.json')} == before

@@ -261,14 +261,14 @@ def test_a_table_fits_its_screen_and_folds_no_number(width, metrics):
                 main = grid.piece(row.cells[column.name], column).main
                 assert re.search(rf'(?<![\d.]){re.escape(main)}(?![\d.])', text), (row.row, main)
     if width >= 100:
-        assert '0.28–0.36' in text and 'inference' in text
+        assert '0.34–0.40' in text and 'free bits' in text
 
 
 def test_what_a_narrow_screen_leaves_out_is_said():
     found, _ = cli.collect([COMMITTED / 'quickstart'], ['text'], form='terminal')
     wide, narrow = (formats.to_terminal(found, width=w) for w in (120, 70))
     assert 'Means alone' in narrow and 'Means alone' not in wide
-    assert '0.28–0.36' in wide and '0.28–0.36' not in narrow
+    assert '0.34–0.40' in wide and '0.34–0.40' not in narrow
 
 
 def test_wide_letters_keep_columns_in_line(tmp_path):

@@ -74,8 +74,9 @@ def test_a_run_ends_with_its_table_and_where_everything_is(finished):
     assert (tiny.primary, tiny.baseline) == ('nll_iw', 'vae')
 
 
-def test_again_trains_nothing_and_prints_the_same(finished, capsys):
+def test_again_trains_nothing_and_prints_the_same(finished, capsys, monkeypatch):
     workdir, done = finished
+    monkeypatch.setenv('COLUMNS', '100')
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*') if p.is_file() and p.name != 'table.json'
               and 'locks' not in p.parts}
     call(CONFIG, f'--workdir={workdir}')
