@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-BRIEF = {'xla_backend_optimization_level': 0}      # halves compilation
+BRIEF: Any = {'xla_backend_optimization_level': 0}      # halves compilation
 
 
 class Programs:
