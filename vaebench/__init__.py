@@ -11,7 +11,8 @@ __version__ = '0.1.0'
 _HOME = {
     'load': 'api', 'Model': 'api',
     'Kit': 'core', 'Net': 'core', 'Decoder': 'core', 'Features': 'core', 'Codec': 'core',
-    'Context': 'core', 'Method': 'core', 'Phase': 'core', 'Criterion': 'core', 'Player': 'core', 'Recipe': 'core',
+    'Context': 'core', 'Method': 'core', 'Phase': 'core', 'Criterion': 'core',
+    'Player': 'core', 'Recipe': 'core',
     'EVALS': 'core',
     'Field': 'schema', 'Rows': 'schema',
     'DATASETS': 'datasets', 'Dataset': 'datasets',
