@@ -56,14 +56,14 @@ CASES += [(n, 'lstm') for n in LSTM]
 
 
 def firsts(key):
-    """The first case of each kit and kind of entry."""
-    return list({(key(METHODS[n]), k): (n, k) for n, k in reversed(CASES)}.values())
+    """The first case of each key(entry, kit)."""
+    return list({key(METHODS[n], k): (n, k) for n, k in reversed(CASES)}.values())
 
 
 # entries that do not only differ in numbers
-DISTINCT = firsts(lambda entry: entry.factory)
-# of every family one; the slow run has the rest
-QUICK = firsts(lambda entry: entry.factory.__module__)
+DISTINCT = firsts(lambda entry, kit: (entry.factory, kit))
+# of every file of methods one, of points where they will do; the slow run has the rest
+QUICK = firsts(lambda entry, kit: entry.factory.__module__)
 
 
 def marked(cases):

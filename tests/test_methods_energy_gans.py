@@ -52,7 +52,8 @@ def error(method, params, carry, x, power):
     return (np.abs(np.asarray(toys.flat(x - y)))**power).mean(-1)
 
 
-@pytest.mark.parametrize('name, power', [('squared', 2), ('absolute', 1)])
+@pytest.mark.parametrize('name, power', [
+    ('squared', 2), pytest.param('absolute', 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('margin', [.02, .2, 3.])
 def test_ebgan_losses(name, power, margin):
     method, params, carry = started(energy_gans.ebgan, energy=name)

@@ -138,7 +138,8 @@ def by_hand(c, convention, p):
     return rec.mean(), (log_prob(noise, s) - log_prob(back, 1.)).mean()
 
 
-@pytest.mark.parametrize('c, convention', [(.1, 'pvae'), (.05, 'apo')])
+@pytest.mark.parametrize('c, convention', [
+    pytest.param(.1, 'pvae', marks=pytest.mark.slow), (.05, 'apo')])
 def test_p_vae_is_its_formula(c, convention):
     """Densities from the noise, here, and from the codes, there, are the same."""
     loss, grads, aux = evaluate(geometry.p_vae, c=c, convention=convention)
@@ -234,6 +235,7 @@ def test_importance_weights_give_the_models_likelihood():
     assert (np.abs(a.mean(0) - b.mean(0)) < 4 * np.sqrt((a.var(0) + b.var(0)) / 8000)).all()
 
 
+@pytest.mark.slow
 def test_clipped_codes_are_counted():
     """By weight: an empty slot does not count."""
     z = poincare.project(jnp.array([[9., 0.], [.1, 0.], [0., 9.], [0., 9.]]), .1)

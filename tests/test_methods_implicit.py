@@ -31,6 +31,7 @@ def value(method, player, params, carry, batch, **ctx):
     return loss, aux
 
 
+@pytest.mark.slow
 def test_exact_kl_is_its_monte_carlo_estimate():
     method, p, c, batch = started(noise=5)
     q = method.evals['posterior'](p, c, batch)
@@ -54,7 +55,7 @@ def test_samples_have_the_posteriors_moments():
     np.testing.assert_allclose(z.mean(0), method.evals['encode'](p, c, batch)[0], atol=.01)
 
 
-@pytest.mark.parametrize('marginal', [False, True])
+@pytest.mark.parametrize('marginal', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_both_dual_functions_learn_whatever_the_model_uses(marginal):
     method, p, c, batch = started(marginal=marginal)
     dual, model = method.phases[0].players
@@ -132,6 +133,7 @@ def test_nu_learning_rate_ignores_the_decay():
         np.testing.assert_allclose(step['nu_z'][0]['w'], -1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_dual_estimate_learns_the_kl():
     """The best function of a fixed Gaussian: the dual rises to the exact KL and not above it by
     more than noise.

@@ -55,7 +55,8 @@ def loop(method, state, idx, max_inner, window, data=DATA):
     return params, n
 
 
-@pytest.mark.parametrize('lr, stops', [(.02, True), (.3, True), (.02, False)])
+@pytest.mark.parametrize('lr, stops', [
+    pytest.param(.02, True, marks=pytest.mark.slow), (.3, True), (.02, False)])
 def test_inner_loop_is_the_plain_one(lr, stops):
     max_inner, window = (40, 3) if stops else (4, 3)
     method, state = started(max_inner, window, lr=lr)
@@ -203,6 +204,7 @@ def test_schedule_runs_on_across_the_phases():
     assert float(m['vae/beta']) == pytest.approx(.55)
 
 
+@pytest.mark.slow
 def test_every_seed_stops_its_inner_loop_at_its_own_time():
     method, a = started(40, 3, lr=.02)
     _, b = started(40, 3, lr=.3)

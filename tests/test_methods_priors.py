@@ -300,6 +300,7 @@ def test_pseudo_images_stay_within_the_data():
     assert (slope[:, [0, 3]] == 0).all() and (slope[:, 1:3] != 0).all()
 
 
+@pytest.mark.slow
 def test_pseudo_sentences():
     """On the LSTM kit pseudo-inputs stand in the embeddings' place, all are trained, and the
     loss falls.

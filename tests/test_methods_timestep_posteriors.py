@@ -274,6 +274,7 @@ def test_length_law_is_that_of_the_training_sentences():
     assert 'log_length' not in fitted('last')[0].evals
 
 
+@pytest.mark.slow
 def test_samples_are_sentences():
     method, params, carry, _ = fitted('sum')
     out = method.evals['sample'](params, carry, jax.random.key(0), 50, 'sample')

@@ -131,6 +131,7 @@ def test_loss_is_its_formula():
     assert not any(np.any(x) for x in jax.tree.leaves((grads['prior'], grads['embed'])))
 
 
+@pytest.mark.slow
 def test_prior_is_a_law_of_codes():
     """Probabilities of all sequences of one length sum to one."""
     method, params, carry = started('davam')
@@ -326,6 +327,7 @@ def test_bound_is_one_on_log_p(form):
         assert kl.mean() <= np.log(CODES), 'one code'
 
 
+@pytest.mark.slow
 def test_prior_finds_the_entropy_of_single_codes():
     """T = 1: fitted, the cross-entropy is that of the codes' frequencies."""
     method, params, carry, batch = fitted('davam_q')
@@ -336,6 +338,7 @@ def test_prior_finds_the_entropy_of_single_codes():
     assert entropy > .5 and entropy <= kl + 1e-9 and kl < entropy + .02
 
 
+@pytest.mark.slow
 def test_gaussians_collapse_to_their_prior():
     """Less is told than by codes, which cannot collapse."""
     method, params, carry, batch = fitted('gavam')

@@ -116,7 +116,7 @@ def test_normal_weights_have_their_standard_deviation():
     assert found['kernel'].std() == pytest.approx(.3, rel=.05)
 
 
-@pytest.mark.parametrize('name', ['mlp', 'conv'])
+@pytest.mark.parametrize('name', ['mlp', pytest.param('conv', marks=pytest.mark.slow)])
 def test_gated_units_halve_every_layer(name):
     wide = {'hidden': (12, 10)} if name == 'mlp' else {'channels': (4, 6), 'hidden': 10}
     kit = image_kit(name, **wide, activation='gated', critic={'activation': 'gated'})

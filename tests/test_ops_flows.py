@@ -208,6 +208,7 @@ def test_empty_slots_are_no_members():
     np.testing.assert_allclose(grads(far, weight)['mean'], grads(q, weight)['mean'], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_mean_kl_is_information_plus_the_gap():
     """E KL(q(z|x) || p) = I(x; z) + KL(q(z) || p) for three components, by quadrature."""
     mean, log_var = np.array([[-1.], [.3], [2.]]), np.array([[-1.], [0.], [-2.]])

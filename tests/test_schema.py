@@ -193,6 +193,7 @@ def test_bytes_are_trained_on_like_the_floats_they_stand_for():
     same(read(train, jnp.arange(5)), core.take(floats, jnp.arange(5)))    # partners too
 
 
+@pytest.mark.slow
 def test_bytes_are_validated_and_evaluated_like_floats():
     method, state, _ = trained_on(both()[1])
     params, carry = jax.tree.map(lambda x: x[None], (state.params, state.carry))
