@@ -32,7 +32,9 @@ setup(
     extras_require={
         'test': [
             'pytest', 'pytest-xdist', 'ruff', 'pyright[nodejs]', 'codespell', 'pre-commit',
+            'statsmodels',
         ],
+        'study': ['statsmodels'],
         'browser': ['playwright', 'axe-playwright-python'],
         'cuda12': ['jax[cuda12]'],
         'cuda13': ['jax[cuda13]'],

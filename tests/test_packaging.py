@@ -11,11 +11,13 @@ INDIRECT = {'array_record', 'importlib_resources'}    # TFDS imports them withou
 AHEAD = {'chex'}                            # required, and imported by nothing yet
 
 
-def declared():
-    """Import names of what setup.py requires."""
+def declared(extra=''):
+    """Import names of what setup.py requires, or of what an extra of it does."""
     call = ast.parse((ROOT / 'setup.py').read_text()).body[-1].value
-    required, = (k.value for k in call.keywords if k.arg == 'install_requires')
-    names = [re.match(r'[\w-]+', text)[0] for text in ast.literal_eval(required)]
+    given = {k.arg: k.value for k in call.keywords}
+    required = ast.literal_eval(given['extras_require'])[extra] if extra else ast.literal_eval(
+        given['install_requires'])
+    names = [re.match(r'[\w-]+', text)[0] for text in required]
     return {IMPORTED_AS.get(name, name) for name in (n.replace('-', '_') for n in names)}
 
 
@@ -32,5 +34,5 @@ def imported():
 
 
 def test_what_is_required_is_imported_and_what_is_imported_is_required():
-    assert imported() <= declared()
+    assert imported() <= declared() | declared('study')
     assert declared() - imported() <= INDIRECT | AHEAD

@@ -138,7 +138,7 @@ def test_flags_that_do_not_go_together_say_so(tmp_path, run):
     for flags, message in (((f'--figures={out}', '--format=html'),
                             '--format goes with a table'),
                            ((f'--cards={out}', f'--out={out}'),
-                            '--out goes with a table or with --cite'),
+                            '--out goes with a table, with --sweeps or with --cite'),
                            (('--figures=',), '--figures= names nothing'),
                            (('--out=.',), 'a folder; name a file in it'),
                            ((f'--readme={out}',), 'leave --results out')):

@@ -28,6 +28,7 @@ _USAGE = """vaebench-report: tables, figures and a page from result files.
   vaebench-report --results=NEW --against=OLD [--columns=METRIC,METRIC]
   vaebench-report --results=DIR --figures=OUTDIR
   vaebench-report --results=DIR --pictures=OUTDIR
+  vaebench-report --results=DIR --sweeps [--columns=METRIC,METRIC] [--out=FILE.md]
   vaebench-report --results=DIR --cards=FILE.md [--check]
   vaebench-report --results=DIR --cite [--out=FILE.bib]
   vaebench-report --readme=FILE [--check]
@@ -47,6 +48,8 @@ differ are listed with the reason.
 --figures: rate against distortion, likelihood against active units and information (PNG, SVG
 and their numbers as CSV); with --aggregate, performance profiles and probabilities of
 improvement.
+--sweeps: of tables with several rows a method that differ in its numbers alone, how much of
+each score's variance is method, strength and seed, and how scores move with the strength.
 --pictures: samples, reconstructions, interpolations, traversals, codes, aggregated posteriors,
 curves and sentences of every cell (<table>/<row>.s<seed>.<what>), and of every table samples
 and sentences side by side, quality against time, KL, information and active units against
@@ -55,7 +58,7 @@ steps, weights with their set points, from the arrays that a run leaves.
 BibTeX of the rows, of the published numbers beside them, and of vaebench.
 --readme: in FILE tables go between the lines
 <!-- vaebench:table results=PATH [table=ID] [columns=METRIC,..] [rows=ROW,..] [notes=no] -->
-and <!-- vaebench:end -->.
+and <!-- vaebench:end -->; vaebench:sweeps in its place writes what --sweeps does.
 
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that
 were left out are named on standard error.
@@ -88,6 +91,8 @@ _FLAGS: tuple[tuple[Callable[..., Any], str, Any, str], ...] = (
      'Folder for figures of every table, instead of a table.'),
     (flags.DEFINE_string, 'pictures', None,
      'Folder for pictures of every cell and table, instead of a table.'),
+    (flags.DEFINE_bool, 'sweeps', False,
+     'What the spread of each score comes from, instead of a table.'),
     (flags.DEFINE_string, 'cards', None,
      'Markdown file for cards of the methods shown, instead of a table.'),
     (flags.DEFINE_bool, 'cite', False,
@@ -219,6 +224,13 @@ def _paint(args: flags.FlagValues) -> Iterable[pathlib.Path]:
     return figures.write_pictures(cells, args.pictures)
 
 
+def _sweeps(args: flags.FlagValues) -> None:
+    from vaebench.report import sweeps
+    wanted = () if args.columns == [ALL] else args.columns
+    found = _found(args, 'markdown')
+    _emit('\n'.join(sweeps.markdown(table, wanted) for table in found), args.out)
+
+
 def _emit(text: str, out: str | os.PathLike | None) -> None:
     """Prints a text, or writes it to a file."""
     if out is not None:
@@ -299,12 +311,13 @@ def _check(args: flags.FlagValues, rest: Sequence[str]) -> None:
     for name in ('out', 'figures', 'pictures', 'cards', 'readme'):
         if args[name].value == '':
             raise UserError(f'--{name}= names nothing; give a path')
-    other = args.figures or args.pictures or args.cards or args.cite or args.readme
+    other = (args.figures or args.pictures or args.cards or args.cite or args.readme
+             or args.sweeps)
     if other and args.format:
         raise UserError('--format goes with a table, not with --figures, --pictures, --cards, '
-                        '--cite or --readme')
-    if other and args.out and not args.cite:
-        raise UserError('--out goes with a table or with --cite')
+                        '--cite, --sweeps or --readme')
+    if other and args.out and not (args.cite or args.sweeps):
+        raise UserError('--out goes with a table, with --sweeps or with --cite')
     if args.readme and args.results:
         raise UserError('--readme has its results named in its marks; leave --results out')
     if args.stderr and (other or args.format not in (None, ALL, *READ)):
@@ -363,6 +376,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f'written to {path}')
         if args.cards or args.cite:
             return _explain(args)
+        if args.sweeps:
+            _sweeps(args)
+            return 0
         if args.format == 'all':
             _print_all(args, argv)
         elif not (args.figures or args.pictures):

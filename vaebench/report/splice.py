@@ -1,4 +1,4 @@
-"""Tables between the markers of a README."""
+"""Tables, and what their sweeps say, between the markers of a README."""
 import difflib
 import pathlib
 import re
@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from vaebench import files
 from vaebench.errors import UserError, unknown
-from vaebench.report import formats, tables
+from vaebench.report import formats, sweeps, tables
 
-_BEGIN = re.compile(r'<!-- vaebench:table(?P<options>( \w+=("[^"]*"|\S+))*) -->')
+_BEGIN = re.compile(r'<!-- vaebench:(?P<kind>table|sweeps)'
+                    r'(?P<options>( \w+=("[^"]*"|\S+))*) -->')
 _END = '<!-- vaebench:end -->'
 _OPTIONS = 'results', 'table', 'columns', 'rows', 'notes'
 _EXAMPLE = 'write <!-- vaebench:table results=PATH table=ID -->'
@@ -21,6 +22,7 @@ class _Span(NamedTuple):
     number: int                 # of the first line, from 1
     lines: list[str]            # of a table: the two markers
     options: str | None         # of the marker; None for text
+    kind: str = ''              # of the marker: 'table' or 'sweeps'
 
 
 def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[str]]:
@@ -30,7 +32,8 @@ def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[st
     [rows=ROW,..] [notes=no] -->` and `<!-- vaebench:end -->`, stand alone on their lines; those
     in fenced code blocks are text. A value with spaces stands in double quotes. Without columns
     a table has those that a reader needs, with columns=all every one; notes=no leaves out the
-    data, the estimators, footnotes, steps, parameters and times.
+    data, the estimators, footnotes, steps, parameters and times. `vaebench:sweeps` instead of
+    `vaebench:table` writes what `sweeps.markdown` says of them.
 
     Args:
       path: the README; PATH is relative to its folder.
@@ -77,7 +80,7 @@ def _spans(path: pathlib.Path, lines: list[str]) -> Iterator[_Span]:
         if begin and begun:
             raise UserError(f'{path}:{begun.number}: no {_END} before the next table')
         if begin:
-            begun = _Span(number, [line], begin['options'])
+            begun = _Span(number, [line], begin['options'], begin['kind'])
         elif mark == _END:
             if not begun:
                 raise UserError(f'{path}:{number}: {_END} without a table marker before it')
@@ -136,6 +139,9 @@ def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
         found, problems = tables.collect(folders, columns, style)
         if not found:
             raise UserError(f'{", ".join(options["results"])}: no results')
+        if span.kind == 'sweeps':
+            chosen = tables.select(found, options['table']) if options['table'] else found
+            return '\n'.join(sweeps.markdown(t, columns) for t in chosen), problems
         text = formats.to_markdown(_chosen(found, options), notes=options['notes'] != ['no'])
         return text, problems
     except UserError as e:

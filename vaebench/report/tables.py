@@ -67,6 +67,9 @@ class Row(NamedTuple):
     remark: str = ''                        # 'baseline', 'floor', 'collapsed' ...
     why: str = ''                           # what the last word of the remark means
     version: str = ''                       # of vaebench, where the other rows have another
+    method: str = ''                        # in the registry
+    options: Mapping[str, Any] = {}         # static ones of the method
+    hp: Mapping[str, float] = {}            # its traced numbers
 
 
 class Table(NamedTuple):
@@ -184,7 +187,17 @@ def _row(line: _Line, cells: Mapping[str, Cell], notes: Notes, problems: list[st
     facts = {name: _mean(fact(f.result) for f in line.done) for name, fact in FACTS.items()}
     runs = sorted(line.done + line.failed, key=lambda f: f.result.seed)
     return Row(line.row, line.label, line.order, dict(cells), facts, _seeds(line, notes),
-               _compare(line, notes, problems, table), tuple(map(_run, runs)))
+               _compare(line, notes, problems, table), tuple(map(_run, runs)),
+               **_setting(line))
+
+
+def _setting(line: _Line) -> dict[str, Any]:
+    """The method of a row, its options and its numbers, as its first result has them."""
+    result = next((f.result for f in line.done), None)
+    if result is None:
+        return {}
+    return {'method': result.method,
+            **{k: result.config.get(k) or {} for k in ('options', 'hp')}}
 
 
 def _verdict(line: _Line, primary: str | None, versions: Mapping[str, str]) -> Verdict:

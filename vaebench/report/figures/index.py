@@ -13,9 +13,11 @@ from vaebench.report.figures import (
     curves,
     kl_weights,
     losses,
+    rank_correlation,
     rate_distortion,
     samples,
     scatter,
+    strength,
     style,
     texts,
 )
@@ -48,10 +50,12 @@ def of_table(table: Table, forms: Sequence[str] = style.FILE_FORMATS,
       planes: of `rate_distortion.PLANES`.
 
     Returns:
-      A figure for each plane of which a row has both metrics.
+      A figure for each plane of which a row has both metrics; of a table with sweeps also the
+      scores against the strengths, and how metrics agree.
     """
-    return [drawn for plane in planes
-            if (drawn := rate_distortion.render(table, plane, forms))]
+    of_planes = (rate_distortion.render(table, plane, forms) for plane in planes)
+    of_sweeps = (f.render(table, forms) for f in (strength, rank_correlation))
+    return [drawn for drawn in (*of_planes, *of_sweeps) if drawn]
 
 
 def of_cells(cells: Sequence[Cell]) -> list[RenderedFigure]:
