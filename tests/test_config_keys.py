@@ -6,6 +6,7 @@ from vaebench import metrics
 from vaebench.engine.trainer import Settings
 from vaebench.errors import UserError
 from vaebench.experiment import config_keys, configs, table
+from vaebench.experiment.rows import change, seeds
 
 
 def rows(**changes):
@@ -176,6 +177,28 @@ def test_one_job_may_take_one_seed_of_many():
     assert [r.config_hash for r in one.rows] == [r.config_hash for r in every.rows]
     both = {'name': 'both', 'tables': {'a': config}, 'only_seeds': '3, 0'}
     assert table.tables(both)[0].seeds == (0, 3)
+
+
+def test_a_row_may_have_seeds_of_its_own():
+    config = {**tiny_config.get_config().to_dict(), 'seeds': 2}
+    name, *others = config['table']
+    config['table'] = change(config['table'], {name: seeds(4)})
+    of = lambda table: {r.name: r.seeds for r in table.rows}
+    found, = table.tables(config)
+    assert found.seeds == (0, 1)
+    assert of(found) == {name: (0, 1, 2, 3), **dict.fromkeys(others, (0, 1))}
+    assert {r.config_hash for r in found.rows} == {r.config_hash for r in table.tables({
+        **config, 'table': change(config['table'], {name: seeds(9)})})[0].rows}
+    given, = table.tables({**config, 'seeds': 3}, {'seeds': 3})
+    assert set(of(given).values()) == {(0, 1, 2)}
+    both = {'name': 'both', 'seeds': 3, 'tables': {'a': config}}
+    assert set(of(table.tables(both, {'seeds': 3})[0]).values()) == {(0, 1, 2)}
+    some, = table.tables({**config, 'only_seeds': '1,3'})
+    assert of(some) == {name: (1, 3), **dict.fromkeys(others, (1,))}
+    with pytest.raises(UserError, match='only_seeds=4: give some of the seeds 0 to 3'):
+        table.tables({**config, 'only_seeds': '4'})
+    with pytest.raises(UserError, match='seeds'):
+        table.tables({**config, 'table': change(config['table'], {name: {'seeds': 0}})})
 
 
 def test_methods_of_packages_are_entries(monkeypatch):

@@ -36,7 +36,7 @@ MAY = {
     'console': ({'files'}, {'rich'}),
     'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
     'cli': ({*BASE, 'console', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
-    '__init__': ({'api', 'errors'}, set()),
+    '__main__': ({'cli'}, set()), '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it
 FILES = {('methods', 'sklearn'): {'manifold_learning.py'}, ('methods', 'networks'): {'build.py'},

@@ -22,7 +22,7 @@ CONFIG = f'--config={HERE / "tiny_config.py"}'
 
 
 def command(*flags):
-    return [sys.executable, '-m', 'vaebench.cli', *map(str, flags)]
+    return [sys.executable, '-m', 'vaebench', *map(str, flags)]
 
 
 def start(*flags):

@@ -274,7 +274,7 @@ def _keys(config: Any, path: str = '') -> Iterator[str]:
 def _gathered(runners, folder, said):
     """The `Results` of some runners."""
     paths = [runner.result_path(row, seed) for runner in runners for row in runner.table.rows
-             for seed in runner.table.seeds]
+             for seed in row.seeds]
     cells = tuple(results.read(path) for path in paths if path.exists())
     return Results(folder, tuple(runner.table.name for runner in runners), cells,
                    len(paths) - len(cells), tuple(said))

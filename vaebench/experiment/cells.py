@@ -118,7 +118,7 @@ class Cells:
 
     def missing(self, row: Row) -> tuple[list[int], list[int]]:
         """Finds (seeds to train, seeds to evaluate)."""
-        unfinished = [s for s in self.table.seeds if not self.result_path(row, s).exists()]
+        unfinished = [s for s in row.seeds if not self.result_path(row, s).exists()]
         return [s for s in unfinished if not self.is_trained(row, s)], unfinished
 
     def groups(self, row: Row, seeds: Iterable[int]) -> list[tuple[int, ...]]:
@@ -153,19 +153,20 @@ class Cells:
         """
         asked = {row.name for row in self.table.rows}
         rows = [row for row in everything.rows if row.name in asked or any(
-            self.result_path(row, s).exists() for s in everything.seeds)]
+            self.result_path(row, s).exists() for s in row.seeds)]
         config = self.table.config
         read_by = {k: config[k] for k in ('primary', 'baseline') if config[k]}
         return {'table': self.table.name, 'title': self.table.title,
                 'columns': list(self.table.columns), 'seeds': list(everything.seeds), **read_by,
                 'rows': [{'row': r.name, 'label': r.label, 'order': r.order,
-                          'hash': r.config_hash, 'published': list(r.published)}
+                          'hash': r.config_hash, 'published': list(r.published),
+                          **({} if r.seeds == everything.seeds else {'seeds': list(r.seeds)})}
                          for r in rows]}
 
     def status(self) -> tuple[int, int, int]:
         """Counts (done, failed, missing) cells of the table."""
         paths = [self.result_path(row, seed) for row in self.table.rows
-                 for seed in self.table.seeds]
+                 for seed in row.seeds]
         found = []
         for path in paths:
             with contextlib.suppress(UserError):         # a damaged file is no result

@@ -188,6 +188,8 @@ class Entry:
     options: Mapping[str, Any] = key('parameters', "Options that differ from the method's.", {})
     overrides: Mapping[str, Any] = key('parameters', 'Keys of `Settings` that are its own.', {})
     published: tuple[str, ...] = key('speed', 'Published results it answers to.', ())
+    seeds: int = key('speed', "Seeds of this row, where they are not the table's.", ABSENT,
+                     within=SEEDS)
 
 
 def fields(schema: type) -> dict[str, dataclasses.Field]:

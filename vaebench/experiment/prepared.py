@@ -177,7 +177,7 @@ class Prepared(Cells):
     def _check_row(self, row):
         check(row.config)                    # before any data is read
         self.dataset(row)
-        for path in (self.result_path(row, seed) for seed in self.table.seeds):
+        for path in (self.result_path(row, seed) for seed in row.seeds):
             if path.exists():
                 self._same_data(row, results.read(path).dataset.sha256, path)
         for seeds in self.groups(row, self.missing(row)[0])[:1]:
@@ -223,7 +223,7 @@ class Prepared(Cells):
             if untrained and not refused and key not in needs:
                 speed = speed or cost.rate()
                 needs[key] = cost.group(self.trainer(row, 1), self.numbers(row), speed)
-            for seed in self.table.seeds:
+            for seed in row.seeds:
                 state = ('done' if seed not in unfinished else
                          'broken' if refused else
                          'trained' if seed not in untrained else

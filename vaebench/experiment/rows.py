@@ -46,6 +46,11 @@ def lr(rate: float) -> Entry:
     return overrides(optimizer=dict(lr=rate))
 
 
+def seeds(count: int) -> Entry:
+    """Gives a row so many seeds, whatever the table has; `--config.seeds` goes before."""
+    return {'seeds': count}
+
+
 def row(label: str, method: str, *changes: Entry) -> Entry:
     """Makes a row.
 

@@ -242,7 +242,7 @@ class Runner(Prepared):
         for i, seed in enumerate(seeds):
             self._write(row, data, group, i, seed)
             end = 'done' if i in good else 'failed'
-            self.finished(f'{row.label}: seed {seed} {end}', int(seed in self.table.seeds))
+            self.finished(f'{row.label}: seed {seed} {end}', int(seed in row.seeds))
         partial.unlink(missing_ok=True)
 
     def _model(self, row, seed, shape):

@@ -18,6 +18,7 @@ class Row(NamedTuple):
     published: tuple[str, ...]
     train_hash: str               # of what decides the parameters
     config_hash: str              # of what decides the numbers
+    seeds: tuple[int, ...]        # that this run trains
 
 
 class Table(NamedTuple):
@@ -25,7 +26,7 @@ class Table(NamedTuple):
     name: str
     title: str
     rows: tuple[Row, ...]
-    seeds: tuple[int, ...]        # that this run trains
+    seeds: tuple[int, ...]        # that this run trains of rows that say nothing else
     columns: tuple[str, ...]
     config: Mapping[str, Any]     # the keys of `config_keys.Table`
 
@@ -45,16 +46,21 @@ def _select(text: str, names: list[str]) -> list[str]:
     return wanted or list(names)
 
 
-def _seeds(config: Mapping[str, Any]) -> tuple[int, ...]:
-    """Seeds of a table that a filter such as '3,7' names; all for ''."""
-    words, there = config['only_seeds'].split(','), config['seeds']
-    wanted = [word.strip() for word in words if word.strip()]
+def _counts(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, int]:
+    """How many seeds each row has: as many as the command line says, the row or the table."""
+    own = {name: entry.get('seeds', config['seeds'])
+           for name, entry in config['table'].items()}
+    return dict.fromkeys(own, config['seeds']) if 'seeds' in given else own
+
+
+def _seeds(text: str, there: int) -> set[int]:
+    """Which of so many seeds a filter such as '3,7' names; all for ''."""
+    wanted = [word.strip() for word in text.split(',') if word.strip()]
     for word in wanted:
         if not word.isdecimal() or int(word) >= there:
-            raise UserError(f'only_seeds={config["only_seeds"]}: give some of the seeds 0 to '
-                            f'{there - 1}, such as 0,{there - 1}; seeds={there} says how many '
-                            'there are')
-    return tuple(sorted({int(word) for word in wanted} or range(there)))
+            raise UserError(f'only_seeds={text}: give some of the seeds 0 to {there - 1}, such '
+                            f'as 0,{there - 1}; seeds={there} says how many there are')
+    return {int(word) for word in wanted} or set(range(there))
 
 
 def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Table]:
@@ -62,7 +68,7 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
 
     A config is one table, or holds several under `tables`; then its `rows`, `seeds` and
     `only_seeds` reach each of them. A row's own values go before the table's, the command
-    line's before both.
+    line's before both; so do numbers of seeds.
 
     Args:
       config: nested mapping with the keys of `config_keys.Table` or `config_keys.Tables`.
@@ -88,9 +94,9 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
         own = {k.removeprefix(path): v for k, v in given.items() if k.startswith(path)}
         rows = [name for name in sub['table'] if name in names]
         if rows:
-            seeds = shared.get('seeds', sub['seeds'])
-            found.append(_table({**sub, 'rows': ','.join(rows), 'seeds': seeds,
-                                 'only_seeds': config['only_seeds']}, own))
+            said = {k: shared[k] for k in ('seeds',) if k in shared}
+            found.append(_table({**sub, 'rows': ','.join(rows), **said,
+                                 'only_seeds': config['only_seeds']}, {**own, **said}))
     _check_cells(found)
     return found
 
@@ -129,17 +135,22 @@ def _table(config: Mapping[str, Any], given: Mapping[str, Any]) -> Table:
     for key, value in given.items():
         command = merge(command, _nested(key, value))
     names = _select(config['rows'], list(config['table']))
-    rows = [_row(name, order, config, command) for order, name in enumerate(config['table'])
-            if name in names]
-    return Table(config['name'], config['title'], tuple(rows), _seeds(config),
+    for name in names:
+        check(config['table'][name], config_keys.Entry, f'row {name}')
+    counts = _counts(config, given)
+    wanted = _seeds(config['only_seeds'], max(config['seeds'], *counts.values()))
+    of = lambda there: tuple(sorted(wanted & set(range(there))))
+    rows = [_row(name, order, config, command, of(counts[name]))
+            for order, name in enumerate(config['table']) if name in names]
+    return Table(config['name'], config['title'], tuple(rows), of(config['seeds']),
                  tuple(config['columns'] or config['metrics']), config)
 
 
-def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, Any]) -> Row:
+def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, Any],
+         seeds: tuple[int, ...]) -> Row:
     """A row with the table's settings, its own and the command line's; `command` is nested."""
     from vaebench import methods
     row, where = table['table'][name], f'row {name}'
-    check(row, config_keys.Entry, where)
     own, settings = row.get('overrides', {}), config_keys.fields(config_keys.Settings)
     for key in own:
         if key not in settings:
@@ -158,7 +169,7 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
     check(config, config_keys.Row, where)
     _check_metrics(config['metrics'])
     return Row(name, _label(row.get('label', name), name, config), order, config,
-               tuple(row.get('published', ())), *_hashes(config, where))
+               tuple(row.get('published', ())), *_hashes(config, where), seeds)
 
 
 def _hashes(config: Mapping[str, Any], where: str) -> tuple[str, str]:
