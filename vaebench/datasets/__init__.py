@@ -54,6 +54,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     'mnist': mnist.mnist,
     'mnist_static': mnist.mnist_static,
     'omniglot': tfds_images.omniglot,
+    'pinwheel': toy_points.pinwheel,
     'points_file': points_file.points_file,
     'ptb': text_files.ptb,
     'shapes3d': ground_truth.shapes3d,

@@ -56,12 +56,13 @@ def _order(n: int) -> np.ndarray:
 
 
 def _dataset(name: str, images: np.ndarray, factors: np.ndarray, field: schema.Field,
-             observe: Callable | None, *most: int | None) -> Dataset:
+             observe: Callable | None, examples: int | None,
+             eval_examples: int | None) -> Dataset:
     """Images [N, H, W, C] and their factors [N, F], both in `_order`, as a `Dataset`."""
     from vaebench.datasets.transforms import unit_interval  # here: it imports JAX
     splits, start = {}, 0
-    for (split, rows), kept in zip(tenths(len(images)).items(),
-                                   parts(len(images), *most).values(), strict=True):
+    few = parts(len(images), examples, eval_examples)
+    for (split, rows), kept in zip(tenths(len(images)).items(), few.values(), strict=True):
         taken = slice(start, start + len(kept))             # a view: no image is copied
         splits[split] = {'x': images[taken], 'factors': factors[taken]}
         start += len(rows)
@@ -131,7 +132,7 @@ def _write(published: Published, source: pathlib.Path,
 
 
 def _published(name: str, data_dir: Folder, cache_dir: Folder, size: int,
-               *most: int | None) -> Dataset:
+               examples: int | None, eval_examples: int | None) -> Dataset:
     """One of `SETS`, brought to size once and then read from the cache."""
     published, size = SETS[name], whole('size', size, 1)
     source, hashes = prepared_source(name, data_dir, cache_dir)
@@ -145,7 +146,7 @@ def _published(name: str, data_dir: Folder, cache_dir: Folder, size: int,
     field = schema.factors([n for i, n in enumerate(levels) if i not in hidden], names)
     factors = np.delete(grid(levels)[order], hidden, 1)
     observe = _lookup(images, np.argsort(order), levels, hidden)
-    return _dataset(name, images, factors, field, observe, *most)
+    return _dataset(name, images, factors, field, observe, examples, eval_examples)
 
 
 def dsprites(data_dir: Folder = None, cache_dir: Folder = None, size: int = 64,
