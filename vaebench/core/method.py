@@ -39,6 +39,8 @@ class Player(NamedTuple):
     updates: int = 1                  # most of them per train step
     fresh_batches: bool = False       # update j reads batch j, not batch 0
     while_: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
+    # its batch holds another as 'other', drawn independently of all that it reads itself
+    other_batch: bool = False
 
 
 class Fold(NamedTuple):
