@@ -20,6 +20,29 @@ POINTS = (
     'nll_iw', 'elbo', 'rec', 'kl', 'mse', 'w2', 'w2_floor', 'modes', 'modes_any',
     'high_quality', 'mode_kl', 'kmmd', 'kmmd_floor', 'precision', 'recall', 'c2st',
     'two_sample_p')
+FACTORS = (
+    'mig', 'mig_sampled', 'mig_q', 'dci_disentanglement', 'dci_disentanglement_sampled',
+    'dci_completeness', 'dci_completeness_sampled', 'dci_informativeness',
+    'dci_informativeness_sampled', 'factor_vae_score', 'factor_vae_score_sampled',
+    'beta_vae_score', 'beta_vae_score_sampled', 'modularity', 'modularity_sampled',
+    'explicitness', 'explicitness_sampled', 'sap', 'sap_sampled', 'sap_continuous',
+    'sap_continuous_sampled')
+"""Scores of codes against known factors."""
+DOWNSTREAM = tuple(
+    f'downstream_{learner}{n}{end}' for learner in ('', 'trees_') for n in (100, 1000, 10_000)
+    for end in ('', '_sampled'))
+"""Accuracy of classifiers of known factors, after so many labels."""
+UNSUPERVISED = (
+    'tc_full', 'dw_full', 'mi_sym', 'tc_sym', 'dw_sym', 'tc_gaussian', 'tc_gaussian_sampled',
+    'wasserstein', 'wasserstein_sampled', 'wasserstein_normalized',
+    'wasserstein_normalized_sampled', 'code_mi', 'code_mi_sampled', 'udr', 'udr_sampled',
+    'udr_lasso', 'udr_lasso_sampled')
+"""Scores that know no factors: how dimensions depend on one another, and on the seed."""
+DISENTANGLEMENT = (
+    'mig', 'mig_sampled', 'dci_disentanglement', 'factor_vae_score', 'elbo', 'kl', 'mi_full',
+    'au', *(m for m in (*FACTORS, *UNSUPERVISED) if m not in (
+        'mig', 'mig_sampled', 'dci_disentanglement', 'factor_vae_score')))
+"""What tables of data of known factors measure, `DOWNSTREAM` apart."""
 EMBEDDINGS = (
     'trust', 'knn_error', 'unroll_arclength', 'unroll_height', 'path_ratio', 'mse', 'kl')
 
@@ -28,6 +51,7 @@ EMBEDDINGS = (
 MOST, SHOWN = 6, 5
 """A table whose config names no more columns than MOST shows these, another SHOWN of them."""
 TELLING = (
+    'mig', 'dci_disentanglement', 'factor_vae_score', 'mig_sampled',
     'excess', 'w2', 'modes', 'high_quality', 'frechet', 'precision', 'recall', 'trust',
     'knn_error', 'unroll_arclength', 'nll_iw', 'kl', 'mi_full', 'au', 'ppl_iw', 'mse', 'elbo')
 """Metrics that tell most, the most telling first; a table's primary one goes before them."""

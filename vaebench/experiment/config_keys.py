@@ -117,6 +117,11 @@ class Evaluation:
     unigrams: int = key('numbers', 'Sentences drawn for the law of single words.', ABSENT,
                         within=COUNT)
     refine: int = key('numbers', 'Steps of a proposal of our own.', ABSENT, within=COUNT)
+    factor_train: int = key('numbers', 'Examples or votes that scores of factors learn from.',
+                            ABSENT, within=COUNT)
+    factor_test: int = key('numbers', 'Examples or votes that they are tested on.', ABSENT,
+                           within=COUNT)
+    pairs: int = key('numbers', 'Examples or pairs behind a vote.', ABSENT, within='[2, inf)')
 
 
 @dataclasses.dataclass(kw_only=True)

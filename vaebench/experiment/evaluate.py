@@ -15,9 +15,9 @@ import numpy as np
 from vaebench import metrics
 from vaebench.core import derive
 from vaebench.engine.order import SALT
-from vaebench.metrics import representation, samples
+from vaebench.metrics import disentanglement, latent, representation, samples
 from vaebench.metrics.evaluator import of_batch
-from vaebench.ops import distributions, interpolate
+from vaebench.ops import interpolate
 from vaebench.schema import field
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
@@ -69,8 +69,9 @@ def artefacts(view: metrics.Evaluator,
     Returns:
       name -> [G, ...]: 'nll', 'ess' [G, N] where importance sampling was done, 'codes' [G, N,
       Z], posterior means, and beside them 'codes/scale', standard deviations of Gaussian
-      posteriors, or 'codes/draw', one draw of each; of sentences what `metrics.qualitative`
-      gives, of images and points what `pictured` does.
+      posteriors, or 'codes/draw', one draw of each; of known factors what
+      `disentanglement.matrices` gives, of sentences what `metrics.qualitative` does, of images
+      and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -78,6 +79,7 @@ def artefacts(view: metrics.Evaluator,
     if 'encode' in evals:
         arrays['codes'] = view.codes
         arrays |= _posterior(view)
+    arrays |= disentanglement.matrices(view, values)
     arrays |= metrics.qualitative.listings(view)
     if 'x' in view.schema:
         size = field(view.schema, 'x').shape
@@ -142,12 +144,6 @@ def _ends(evals, params, carry, key, own):
     return evals['sample_prior'](params, carry, derive(key, 2), 2 * PAIRS)
 
 
-def _kl_dims(evals, params, carry, key, own):
-    q, z = own
-    log_p = distributions.normal_log_prob_dims(z, 0., 0.)
-    return (evals['log_q_dims'](params, carry, q, z) - log_p).mean(0)
-
-
 def _decode(evals, params, carry, key, z):
     return evals['decode'](params, carry, z, derive(key, 3), 'mean')['x']
 
@@ -166,7 +162,7 @@ def _to_decode(view, shown):
 
 def _traversal(view):
     """Copies of the first code of which one dimension moves, and what orders the dimensions."""
-    kind, rate = _rate(view)
+    kind, rate = latent.rate_of_dimensions(view)
     dims = np.argsort(-rate, 1, kind='stable')[:, :DIMS]
     line = interpolate.span(VALUES)
     moved = jax.vmap(lambda z, dims: interpolate.traversal(z, line, dims))
@@ -183,18 +179,6 @@ def _lines(ends):
         return {}
     lines = interpolate.lerp(ends[:, 0:pairs:2], ends[:, 1:pairs:2], jnp.linspace(0, 1, STEPS))
     return {'interpolation/x': np.moveaxis(np.asarray(lines), 0, 2)}
-
-
-def _rate(view):
-    """What orders dimensions: ('kl', [G, Z] mean over examples at one draw, nats) or
-    ('variance', [G, Z] of codes).
-    """
-    evals, codes = view.evals, view.codes
-    known = {'kl', 'log_q_dims', 'posterior', 'sample_q'} <= set(evals)
-    if not known or not _vectors(view):
-        return 'variance', codes.var(1)
-
-    return 'kl', jax.device_get(view.jit(_kl_dims)((view.states, view.draws)))
 
 
 def _decoded(view, codes):

@@ -5,6 +5,8 @@ from typing import Any
 from vaebench.errors import UserError
 from vaebench.metrics import (
     classification,
+    decomposition,
+    disentanglement,
     independence,
     latent,
     likelihood,
@@ -15,6 +17,7 @@ from vaebench.metrics import (
     representation,
     samples,
     text,
+    unsupervised,
 )
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.types import Data, Estimator, Judge, Metric, Settings, Trained, Value
@@ -23,7 +26,9 @@ from vaebench.metrics.validation import validator
 METRICS: dict[str, Metric] = {
     **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
     **mode_coverage.METRICS, **parzen.METRICS, **text.METRICS, **probe.METRICS,
-    **classification.METRICS, **representation.METRICS
+    **classification.METRICS, **representation.METRICS,
+    **disentanglement.METRICS, **decomposition.METRICS,
+    **unsupervised.METRICS
 }
 """Every metric by the name of its column."""
 

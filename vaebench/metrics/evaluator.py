@@ -216,12 +216,21 @@ class Evaluator:
             example.
           name: of the eval.
         """
-        f, parts, n = self.jit(of_batch, name), [], count(arrays)
+        return self.over_arrays(of_batch, arrays, name)
+
+    def over_arrays(self, f: Callable[..., Any], arrays: Columns, *static: Any) -> Any:
+        """Applies f(evals, *static, params, carry, key, (), batch) -> leaves [B, ...] batch by
+        batch to other data than the split: see `of_arrays`.
+
+        Returns:
+          Leaves [G, N, ...].
+        """
+        group, parts, n = self.jit(f, *static), [], count(arrays)
         arrays = jax.tree.map(np.asarray, arrays)
         for idx in slots(n, self.settings.batch):
             self.pause()
-            parts.append(jax.device_get(f((), self.batch(arrays, idx))))
-        return np.concatenate(parts, 1)[:, :n]
+            parts.append(jax.device_get(group((), self.batch(arrays, idx))))
+        return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, :n], *parts)
 
     def once(self, f: Callable[..., Any], *static: Any, tag: int) -> Any:
         """Keeps what `over_examples` gives for f with that tag; the tag names the quantity."""

@@ -12,6 +12,7 @@ from vaebench.metrics.draws import DUAL, alone, slots
 from vaebench.metrics.evaluator import Evaluator, each
 from vaebench.metrics.summary import average, warnings
 from vaebench.metrics.types import NONNEGATIVE, Estimator, Metric, Value
+from vaebench.ops.distributions import normal_log_prob_dims
 
 # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
 PAIRS = 2**16
@@ -172,6 +173,26 @@ def au(view: Evaluator) -> Value | None:
                           f'variance-{ACTIVE}')
     return Value(np.asarray(active, np.float64), estimator, view.n,
                  warning=warnings(codes.reshape(view.seeds, -1)))
+
+
+def _kl_dims(evals, params, carry, key, own):
+    q, z = own
+    log_p = normal_log_prob_dims(z, 0., 0.)
+    return (evals['log_q_dims'](params, carry, q, z) - log_p).mean(0)
+
+
+def rate_of_dimensions(view: Evaluator) -> tuple[str, np.ndarray]:
+    """Finds what orders dimensions.
+
+    Returns:
+      ('kl', [G, Z] nats from N(0, 1), mean over examples at one draw), or, where that is not
+      known, ('variance', [G, Z] of codes).
+    """
+    known = {'kl', 'log_q_dims', 'posterior', 'sample_q'} <= set(view.evals)
+    if not known or getattr(view.draws, 'shape', None) != view.codes.shape:
+        return 'variance', view.codes.var(1)
+    return 'kl', view.cached('rate', lambda: jax.device_get(
+        view.jit(_kl_dims)((view.states, view.draws))))
 
 
 def _consistent(view, divergence, estimator, samples=None):

@@ -25,6 +25,9 @@ class Settings(NamedTuple):
     generated: int = 1000     # sentences drawn from the prior, once per way of decoding
     unigrams: int = 20_000    # sentences drawn from the prior for the law of single words
     refine: int = 50          # steps of a proposal of our own; see `proposal`
+    factor_train: int = 10_000     # examples, or votes, from which scores of factors learn
+    factor_test: int = 5000        # other examples, or votes, on which they are tested
+    pairs: int = 64                # examples, or pairs of them, behind a vote
 
 
 class Estimator(str):

@@ -11,6 +11,7 @@ from vaebench.errors import UserError
 from vaebench.report.figures import (
     aggregate_posterior,
     curves,
+    factor_code,
     kl_weights,
     losses,
     rank_correlation,
@@ -34,7 +35,8 @@ PICTURES: Mapping[str, Callable[[Mapping[str, np.ndarray], Title], 'Figure | Non
     'samples': samples.samples, 'reconstructions': samples.reconstructions,
     'interpolations': samples.interpolations, 'traversals': samples.traversals,
     'density': scatter.data_and_samples, 'latent': scatter.latent_codes,
-    'aggregate': aggregate_posterior.aggregate_posterior, 'curves': losses.losses}
+    'aggregate': aggregate_posterior.aggregate_posterior,
+    'factor_code': factor_code.factor_code, 'curves': losses.losses}
 """End of a file's name -> a picture of a cell's arrays; None where the cell lacks them."""
 
 

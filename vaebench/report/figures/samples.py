@@ -16,6 +16,7 @@ from vaebench.report.figures.canvas import (
     text_at,
 )
 from vaebench.report.figures.cells import Cell
+from vaebench.report.figures.factor_code import answers
 from vaebench.report.figures.image_grid import (
     TILE,
     enlarge,
@@ -91,7 +92,8 @@ def interpolations(arrays: Arrays, title: Title) -> 'Figure | None':
 def traversals(arrays: Arrays, title: Title) -> 'Figure | None':
     """Draws what a code decodes to as one dimension after the other moves from -3 to 3.
 
-    The dimensions are in the order of what they carry.
+    The dimensions are in the order of what they carry; where factors are known, each has the
+    name of the one that it tells most of.
     """
     x = arrays.get('traversal/x')
     if x is None:
@@ -100,6 +102,9 @@ def traversals(arrays: Arrays, title: Title) -> 'Figure | None':
                         ('variance', '', 'variance over codes'))
     each = zip(arrays['traversal/dim'], arrays[f'traversal/{kind}'], strict=True)
     labels = [f'z{d + 1}: {rate:.3g}{unit}' for d, rate in each]
+    if factors := answers(arrays):       # what each dimension knows most of
+        labels = [f'{label} {factors[d]}'.rstrip()
+                  for label, d in zip(labels, arrays['traversal/dim'], strict=True)]
     caption = f'Dimensions of one code from −3 to 3, by their {text}'
     if not _are_images(arrays, 'traversal/x'):
         return decoded_lines(arrays, x, title, caption, labels)
