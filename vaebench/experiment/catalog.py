@@ -226,6 +226,26 @@ CONDITIONAL: Rows = {
     'cvae_standard': row('CVAE, prior N(0, I)', 'cvae_standard', RAMP),
 }
 
+# a row for each structure of the prior, with the paper's numbers: of the KL's weight and that of
+# the aggregate's divergence, one or the other, or both
+AXES: Rows = {
+    'axes_principal': row('axes by principal components', 'axis_vae',
+                          options(prior='principal')),
+    'axes_learned': row('axes learned from there', 'axis_vae', options(prior='learned')),
+    'axes_student': row("Student's t, {df:g}", 'axis_vae', options(prior='student', df=9.)),
+}
+CLUSTERED: Rows = {
+    'clusters_kl': row('clusters, KL ({beta:g}, {alpha:g})', 'clustered_vae',
+                       hp(beta=1., alpha=0.)),
+    'clusters_aggregate': row('clusters, aggregate ({beta:g}, {alpha:g})', 'clustered_vae',
+                              hp(beta=0., alpha=1.)),
+}
+SPARSE: Rows = {
+    f'sparse_{100 * gamma:g}_{alpha:g}': row(
+        'off {gamma:g}, alpha {alpha:g}', 'sparse_vae', hp(gamma=gamma, alpha=alpha))
+    for gamma in (0., .8) for alpha in (0., 100.)
+}
+
 # rows of IMAGES that are changed together
 ADVERSARIAL_AES = 'aae aae_supervised aae_semi aae_cluster aae_heads'
 GAMES = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '

@@ -66,7 +66,7 @@ class Kit(Named):
 @dataclasses.dataclass(kw_only=True)
 class Optimizer:
     """The update rule; rows share programs whatever their rate."""
-    name: str = key('parameters', 'adam, sgd or rmsprop.', 'adam')
+    name: str = key('parameters', 'adam, amsgrad, sgd or rmsprop.', 'adam')
     lr: float = key('parameters', 'Learning rate.', 1e-3, within=RATE, compiled=False)
     clip: float = key('parameters', 'Largest norm of a gradient; 0 never clips.', 5.,
                       within=LIMIT)

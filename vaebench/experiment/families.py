@@ -14,6 +14,7 @@ FAMILIES = {
     'prior': 'flow_prior flow_prior_fb mog_vae mog_vae_fb vamp_vae vamp_vae_fb ae_gmm',
     'implicit': 'ivae ivae_mi',
     'aggregate': 'wae_gan wae_mmd wae_s dg_vae dg_vmf info_vae mmd_vae',
+    'decomposition': 'axis_vae clustered_vae sparse_vae',
     'discrete': 'gavam davam davam_q',
     'conditional': 'cvae cvae_standard',
     'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',
