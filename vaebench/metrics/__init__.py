@@ -14,6 +14,7 @@ from vaebench.metrics import (
     qualitative,
     representation,
     samples,
+    sparsity,
     text,
 )
 from vaebench.metrics.evaluator import Evaluator
@@ -23,7 +24,7 @@ from vaebench.metrics.validation import validator
 METRICS: dict[str, Metric] = {
     **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
     **mode_coverage.METRICS, **parzen.METRICS, **text.METRICS, **probe.METRICS,
-    **classification.METRICS, **representation.METRICS
+    **classification.METRICS, **representation.METRICS, **sparsity.METRICS
 }
 """Every metric by the name of its column."""
 
