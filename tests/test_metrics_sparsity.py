@@ -24,7 +24,7 @@ def test_ends_formula_and_scale():
     y = np.random.default_rng(0).normal(size=(7, 4))
     want = [(2 - sum(map(abs, v)) / sum(x * x for x in v)**.5) / (2 - 1) for v in y]
     np.testing.assert_allclose(hoyer_sparsity(y), want, rtol=1e-12)
-    assert (0 < hoyer_sparsity(y)).all() and (hoyer_sparsity(y) < 1).all()
+    assert (np.array(want) > 0).all() and (np.array(want) < 1).all()
     np.testing.assert_allclose(hoyer_sparsity(y * np.arange(1., 8.)[:, None]), want, rtol=1e-12)
     assert np.isnan(hoyer_sparsity(np.zeros(3)))
 

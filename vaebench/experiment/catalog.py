@@ -226,8 +226,8 @@ CONDITIONAL: Rows = {
     'cvae_standard': row('CVAE, prior N(0, I)', 'cvae_standard', RAMP),
 }
 
-# a row for each structure of the prior, with the paper's numbers: of the KL's weight and that of
-# the aggregate's divergence, one or the other, or both
+# a row for each structure of the prior, with the paper's weights of the KL, beta, and of the
+# aggregate's divergence, alpha
 AXES: Rows = {
     'axes_principal': row('axes by principal components', 'axis_vae',
                           options(prior='principal')),

@@ -59,7 +59,7 @@ class Kit(Named):
                          within=SHARE)
     init_scale: float = key('parameters', 'Bound of the uniform law of first values.', ABSENT,
                             within=LIMIT)
-    sigma: float = key('parameters', 'Standard deviation of a Gaussian decoder.', ABSENT,
+    sigma: float = key('parameters', 'Spread of a Gaussian or Laplace decoder.', ABSENT,
                        within=RATE)
 
 

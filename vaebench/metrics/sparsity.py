@@ -68,8 +68,8 @@ def hoyer(view: Evaluator, drawn: bool) -> Value | None:
     codes: Any = view.draws if drawn else view.codes
     if getattr(codes, 'ndim', 0) != 3 or codes.shape[-1] < 2 or view.n < 2:
         return None
-    what, id = ('one draw of each posterior', 'draws') if drawn else ('posterior means', 'means')
-    estimator = Estimator(f'Hoyer sparsity of {what}, each dimension over its standard deviation',
+    what, id = ('one draw of each', 'draws') if drawn else ('posterior means', 'means')
+    estimator = Estimator(f'Hoyer sparsity of {what}, dimensions over their standard deviation',
                           f'hoyer:{id}')
     return average(np.stack([scaled_sparsity(z) for z in codes]), estimator,
                    1 if drawn else None)
