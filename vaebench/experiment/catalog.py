@@ -241,9 +241,12 @@ CLUSTERED: Rows = {
                               hp(beta=0., alpha=1.)),
 }
 SPARSE: Rows = {
-    f'sparse_{100 * gamma:g}_{alpha:g}': row(
-        'off {gamma:g}, alpha {alpha:g}', 'sparse_vae', hp(gamma=gamma, alpha=alpha))
-    for gamma in (0., .8) for alpha in (0., 100.)
+    'dense': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae', hp(gamma=0., alpha=0.)),
+    'dense_penalty': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae',
+                         hp(gamma=0., alpha=100.)),
+    'sparse': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae', hp(gamma=.8, alpha=0.)),
+    'sparse_penalty': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae',
+                          hp(gamma=.8, alpha=100.)),
 }
 
 # rows of IMAGES that are changed together

@@ -81,7 +81,10 @@ def class_density(arrays: Mapping[str, np.ndarray], title: Title) -> 'Figure | N
     scales = np.maximum(np.broadcast_to(scales, means.shape), grid[:, 1] - grid[:, 0])
     each = shares(grid, means, scales, label)
     total = each.sum(0)
-    shade = each / np.maximum(total, 1e-300) * np.sqrt(total / total.max())
+    # half of the mass is where it is densest, in full color
+    ranked = np.sort(total, axis=None)
+    full = ranked[np.searchsorted(np.cumsum(ranked), ranked.sum() / 2)]
+    shade = each / np.maximum(total, 1e-300) * np.sqrt(np.minimum(total / full, 1))
     colors = [color_and_marker(i + 1)[0] for i in range(len(each))]
     missing = 1 - np.array([to_rgb(color) for color in colors])
     fig = pixel_figure(SIZE + 2 * EDGE + 160, HEAD + SIZE + 70)
