@@ -2,7 +2,7 @@
 
 Networks, codecs and metrics know nothing else of data that they have not seen.
 """
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -15,13 +15,14 @@ class Field(NamedTuple):
 
     Attributes:
       kind: 'image' [N, H, W, C], 'vector' [N, D], 'tokens' [N, L], 'length' [N], 'class' [N],
-        'real' [N, ...] or 'rows', numbers of other rows of the same split. Packages may add
-        kinds of their own.
+        'factors' [N, F], 'real' [N, ...] or 'rows', numbers of other rows of the same split.
+        Packages may add kinds of their own.
       shape: of one row; None is a dimension that differs between rows.
       size: number of words or classes; of 'length' the largest.
-      names: of the words or classes, in their order.
+      names: of the words, classes or factors, in their order.
       bounds: least and largest value, where there are such.
       derived: whether it was computed of the other columns, so that it does not count as data.
+      levels: of 'factors' the number of levels of each: factor k is one of 0 .. levels[k] - 1.
     """
     kind: str
     shape: tuple[int | None, ...] = ()
@@ -29,6 +30,7 @@ class Field(NamedTuple):
     names: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
     derived: bool = False
+    levels: tuple[int, ...] = ()
 
 
 Schema = Mapping[str, Union[Field, 'Schema']]
@@ -53,6 +55,19 @@ def vector(size: int) -> Field:
 def label(classes: int, names: tuple[str, ...] = ()) -> Field:
     """A column of classes [N], numbered from 0."""
     return Field('class', (), classes, tuple(names))
+
+
+def factors(levels: Sequence[int], names: Sequence[str]) -> Field:
+    """A column of generative factors [N, F], whole numbers.
+
+    Args:
+      levels: of each factor, at least 2: a factor of one level tells nothing, so leave it out.
+      names: of the factors.
+
+    >>> factors((3, 6), ('shape', 'scale')).shape
+    (2,)
+    """
+    return Field('factors', (len(levels),), names=tuple(names), levels=tuple(levels))
 
 
 def text(vocabulary: tuple[str, ...], words: int) -> dict[str, Field]:

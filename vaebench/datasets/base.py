@@ -57,7 +57,8 @@ class Dataset(NamedTuple):
       decode: batch -> batch, applied to whatever is read: bytes to floats, factors to images.
         Pure JAX.
       augment: (key, batch) -> batch, drawn anew for every training batch. Pure JAX.
-      observe: int factors [n, F] -> columns: ground truth on demand.
+      observe: int factors [n, F] -> columns as they are stored, which `decode` reads like any
+        others: ground truth on demand. None where not every combination can be had.
       symmetry: (g, batch) -> batch: a group's element acts on inputs and targets alike.
     """
     name: str
@@ -78,21 +79,26 @@ class Dataset(NamedTuple):
 
 
 def make(name: str, splits: Mapping[str, Columns], schema: Schema,
-         facts: Mapping[str, Any] | None = None, **more: Any) -> Dataset:
+         facts: Mapping[str, Any] | None = None, drawn: Any = None, **more: Any) -> Dataset:
     """A `Dataset` whose identity is computed.
 
     Args:
       name: in results.
       splits: {split: columns}.
-      schema: of every column that some split has.
+      schema: of every column that some split has, and of those that `decode` makes.
       facts: see `Source`.
+      drawn: what decides the columns that `decode` makes beside those it reads, such as the
+        size of pictures: part of the identity. None where nothing does.
       **more: further fields of `Dataset`.
 
     >>> make('dot', {'test': {'x': np.zeros((5, 2))}}, {'x': vector(2)}).source.sizes
     {'test': 5}
     """
     sizes = {split: count(columns) for split, columns in splits.items()}
-    source = Source(fingerprint(splits, schema), sizes, facts or {})
+    digest = fingerprint(splits, schema)
+    if drawn is not None:
+        digest = hashlib.sha256(f'{digest} {drawn!r}'.encode()).hexdigest()
+    source = Source(digest, sizes, facts or {})
     return Dataset(name, splits, schema, source, **more)
 
 
@@ -132,6 +138,22 @@ def permutation(n: int, seed: int | Sequence[int] = 0) -> np.ndarray:
     """
     draw = np.random.default_rng(seed).random(n)   # raw uniforms never change
     return draw.argsort(kind='stable')
+
+
+def tenths(n: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """The rows of every split of n: a tenth is valid and a tenth test, at least one row.
+
+    Raises:
+      UserError: there are fewer than 3.
+
+    >>> {split: rows.tolist() for split, rows in tenths(5).items()}
+    {'train': [3, 2, 1], 'valid': [0], 'test': [4]}
+    """
+    if n < 3:
+        raise UserError(f'{n} rows: at least 3 are wanted, one for each split')
+    order, held_out = permutation(n, seed), max(1, n // 10)
+    return {'train': order[:-2 * held_out], 'valid': order[-2 * held_out:-held_out],
+            'test': order[-held_out:]}
 
 
 def partners(label: np.ndarray, classes: int, labels: int, seed: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from vaebench import files
 from vaebench.datasets import cache
-from vaebench.datasets.base import SPLITS, Dataset, Folder, permutation, whole
+from vaebench.datasets.base import SPLITS, Dataset, Folder, tenths, whole
 from vaebench.datasets.image_base import cached, central_square, finish, options
 from vaebench.datasets.source_files import cause, label_order
 from vaebench.errors import UserError
@@ -70,9 +70,7 @@ def _split(folder: pathlib.Path) -> dict[str, Listed]:
     if len(every) < 3:
         raise UserError(f'{folder} holds {len(every)} pictures: at least 3 are wanted, one for '
                         'each split')
-    order, n = permutation(len(every)), max(1, len(every) // 10)
-    parts = {'train': order[:-2 * n], 'valid': order[-2 * n:-n], 'test': order[-n:]}
-    return {s: [every[i] for i in rows] for s, rows in parts.items()}
+    return {s: [every[i] for i in rows] for s, rows in tenths(len(every)).items()}
 
 
 def _opened(path: pathlib.Path) -> Any:

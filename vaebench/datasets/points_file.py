@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vaebench import schema
-from vaebench.datasets.base import SPLITS, Dataset, Folder, integer, permutation, points_dataset
+from vaebench.datasets.base import SPLITS, Dataset, Folder, integer, points_dataset, tenths
 from vaebench.datasets.source_files import cause, label_order
 from vaebench.errors import UserError
 
@@ -149,11 +149,7 @@ def _numbers(path: pathlib.Path, found: np.ndarray, first: int) -> np.ndarray:
 
 def _cut(x: np.ndarray, words: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """A table's rows, a tenth of them for valid and a tenth for test."""
-    if len(x) < 3:
-        raise UserError(f'{len(x)} rows: at least 3 are wanted, one for each split')
-    order, n = permutation(len(x)), max(1, len(x) // 10)
-    parts = {'train': order[:-2 * n], 'valid': order[-2 * n:-n], 'test': order[-n:]}
-    return {split: (x[rows], words[rows]) for split, rows in parts.items()}
+    return {split: (x[rows], words[rows]) for split, rows in tenths(len(x)).items()}
 
 
 def _dataset(parts: dict[str, tuple[Any, Any]], labelled: bool, standardize: bool) -> Dataset:

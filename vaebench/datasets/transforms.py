@@ -44,3 +44,37 @@ def unit_interval(batch: Mapping[str, Any]) -> dict[str, Any]:
     """
     # a table: XLA multiplies by 1 / 255 instead, which rounds half of the levels otherwise
     return {**batch, 'x': jnp.asarray(LEVELS)[batch['x']]}
+
+
+def pasted(pictures: np.ndarray, start: np.ndarray, steps: np.ndarray,
+           size: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The decoding of factors that say which small picture stands where in a larger one.
+
+    A table of pictures makes the pixels the same on every device.
+
+    Args:
+      pictures: bool [M, h, w]. Their outermost pixels are continued to the border.
+      start: int [3], the number of the picture, its top row and its left column where all
+        factors are 0.
+      steps: int [F, 3], what one level more of every factor adds to these.
+      size: pixels a side.
+
+    Returns:
+      Function of a batch with 'factors' int [B, F] -> batch with 'x' float32 [B, size, size, 1]
+      too.
+
+    >>> dot = np.zeros((1, 3, 3), bool)
+    >>> dot[0, 1, 1] = True
+    >>> draw = pasted(dot, np.array([0, -1, 0]), np.array([[0, 1, 0]]), 3)
+    >>> draw({'factors': jnp.array([[1]])})['x'][0, :, :, 0].tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    @jax.jit
+    def draw(factors):
+        placed = start + (factors.astype(jnp.int32)[:, :, None] * steps).sum(1)
+        number, top, left = placed.T[:, :, None, None]
+        row = jnp.clip(jnp.arange(size)[:, None] - top, 0, pictures.shape[1] - 1)
+        column = jnp.clip(jnp.arange(size) - left, 0, pictures.shape[2] - 1)
+        return jnp.asarray(pictures)[number, row, column].astype(jnp.float32)[..., None]
+
+    return lambda batch: {**batch, 'x': draw(jnp.asarray(batch['factors']))}
