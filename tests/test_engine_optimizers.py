@@ -28,6 +28,17 @@ def test_rmsprop_adds_eps_to_the_root():
     np.testing.assert_allclose(moves({'name': 'rmsprop'}, grads), want, rtol=1e-5)
 
 
+def test_amsgrad_divides_by_the_largest_second_moment_so_far():
+    grads, m, v, most, want = [1., -4., .1, .1, .1], 0., 0., 0., []
+    for t, g in enumerate(grads, 1):
+        m, v = .9 * m + .1 * g, .999 * v + .001 * g * g
+        most = max(most, v / (1 - .999**t))
+        want.append(-.1 * m / (1 - .9**t) / (np.sqrt(most) + 1e-8))
+    got = moves({'name': 'amsgrad'}, grads)
+    np.testing.assert_allclose(got, want, rtol=6e-5)       # float32's rounding of 1 - .999
+    assert abs(got[-1] - moves({'name': 'adam'}, grads)[-1]) > 1e-3
+
+
 def test_the_rate_drops_after_its_milestones():
     config = {'name': 'sgd', 'milestones': (1, 2.5), 'drop': .5}
     assert moves(config, [1.] * 6, epoch=2) == pytest.approx([-.1] * 2 + [-.05] * 3 + [-.025])

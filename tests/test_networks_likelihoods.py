@@ -60,6 +60,18 @@ def test_gaussian_decoders(likelihood):
     assert abs(float(noise.std()) / math.exp(log_var / 2) - 1) < .06
 
 
+def test_laplace_decoder():
+    dec = image_kit(likelihood='laplace', sigma=.1).decoder()
+    params, z = dec.init(jax.random.key(0)), draw((50, Z))
+    center = dec.generate(params, z, None, 'mean')['x']
+    x = draw(center.shape, 5)
+    want = scipy.stats.laplace(center, .1).logpdf(x).reshape(50, -1).sum(1)
+    np.testing.assert_allclose(dec.log_prob(params, z, {'x': x}), want, rtol=1e-5)
+    noise = dec.generate(params, z, jax.random.key(1), 'sample')['x'] - center
+    # 3,200 draws: |noise| has mean and standard deviation .1
+    assert abs(float(jnp.abs(noise).mean()) / .1 - 1) < .08
+
+
 def test_bernoulli_decoder_samples_bits_of_its_mean():
     dec = image_kit().decoder()
     params, z = dec.init(jax.random.key(0)), jnp.broadcast_to(draw((1, Z)), (4000, Z))

@@ -180,13 +180,14 @@ def test_traversals_say_which_dimension():
 # Which pictures there are.
 
 @pytest.mark.parametrize(('arrays', 'want'), [
-    (autoencoder(), set(figures.PICTURES) - {'density'}),
+    (autoencoder(), set(figures.PICTURES) - {'density', 'activation'}),
+    (autoencoder(3), set(figures.PICTURES) - {'density', 'plane'}),
     ({k: v for k, v in autoencoder().items() if k != 'sample/x'},
-     set(figures.PICTURES) - {'density', 'samples'}),
+     set(figures.PICTURES) - {'density', 'activation', 'samples'}),
     ({**gan(), **curves()}, {'samples', 'curves'}),
     ({'real/x': images(8), 'decoded/x': images(8)}, {'reconstructions'}),
     ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)},
-     {'latent', 'aggregate'}),
+     {'latent', 'aggregate', 'plane'}),
     (points(**curves()), {'density', 'curves'}),
     (points(**{'interpolation/x': np.zeros((3, 10, 2)), 'traversal/x': np.zeros((2, 11, 2)),
                'traversal/dim': np.arange(2), 'traversal/variance': np.ones(2)}),

@@ -13,6 +13,8 @@ RULES = {
     'sgd': lambda o: optax.trace(o['momentum']) if o.get('momentum') else optax.identity(),
     'adam': lambda o: optax.scale_by_adam(o.get('b1', 0.9), o.get('b2', 0.999),
                                           o.get('eps', 1e-8)),
+    'amsgrad': lambda o: optax.scale_by_amsgrad(o.get('b1', 0.9), o.get('b2', 0.999),
+                                                o.get('eps', 1e-8)),
     # as PyTorch's: eps is added to the root
     'rmsprop': lambda o: optax.scale_by_rms(o.get('decay', 0.99), o.get('eps', 1e-8),
                                             eps_in_sqrt=False),
@@ -86,7 +88,7 @@ def optimizer(config: Mapping[str, Any], epoch: int = 1
     Parameters that are running means move by themselves: see `running_means`.
 
     Args:
-      config: mapping with 'name' (sgd, adam, rmsprop), 'clip' (largest gradient norm; 0 never
+      config: mapping with 'name' (a key of `RULES`), 'clip' (largest gradient norm; 0 never
         clips), the rule's numbers (momentum; b1, b2, eps; decay) and, where they are wanted,
         'weight_decay' (times the parameters, added to the clipped gradients), 'cycle' (epochs
         of a `cosine_cycle` of the rate) and 'milestones' (epochs of a phase after each of which

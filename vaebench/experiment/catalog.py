@@ -226,6 +226,29 @@ CONDITIONAL: Rows = {
     'cvae_standard': row('CVAE, prior N(0, I)', 'cvae_standard', RAMP),
 }
 
+# a row for each structure of the prior, with the paper's weights of the KL, beta, and of the
+# aggregate's divergence, alpha
+AXES: Rows = {
+    'axes_principal': row('axes by principal components', 'axis_vae',
+                          options(prior='principal')),
+    'axes_learned': row('axes learned from there', 'axis_vae', options(prior='learned')),
+    'axes_student': row("Student's t, {df:g}", 'axis_vae', options(prior='student', df=9.)),
+}
+CLUSTERED: Rows = {
+    'clusters_kl': row('clusters, KL ({beta:g}, {alpha:g})', 'clustered_vae',
+                       hp(beta=1., alpha=0.)),
+    'clusters_aggregate': row('clusters, aggregate ({beta:g}, {alpha:g})', 'clustered_vae',
+                              hp(beta=0., alpha=1.)),
+}
+SPARSE: Rows = {
+    'dense': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae', hp(gamma=0., alpha=0.)),
+    'dense_penalty': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae',
+                         hp(gamma=0., alpha=100.)),
+    'sparse': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae', hp(gamma=.8, alpha=0.)),
+    'sparse_penalty': row('{gamma:g} off, alpha {alpha:g}', 'sparse_vae',
+                          hp(gamma=.8, alpha=100.)),
+}
+
 # rows of IMAGES that are changed together
 ADVERSARIAL_AES = 'aae aae_supervised aae_semi aae_cluster aae_heads'
 GAMES = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '

@@ -59,14 +59,14 @@ class Kit(Named):
                          within=SHARE)
     init_scale: float = key('parameters', 'Bound of the uniform law of first values.', ABSENT,
                             within=LIMIT)
-    sigma: float = key('parameters', 'Standard deviation of a Gaussian decoder.', ABSENT,
+    sigma: float = key('parameters', 'Spread of a Gaussian or Laplace decoder.', ABSENT,
                        within=RATE)
 
 
 @dataclasses.dataclass(kw_only=True)
 class Optimizer:
     """The update rule; rows share programs whatever their rate."""
-    name: str = key('parameters', 'adam, sgd or rmsprop.', 'adam')
+    name: str = key('parameters', 'adam, amsgrad, sgd or rmsprop.', 'adam')
     lr: float = key('parameters', 'Learning rate.', 1e-3, within=RATE, compiled=False)
     clip: float = key('parameters', 'Largest norm of a gradient; 0 never clips.', 5.,
                       within=LIMIT)

@@ -10,6 +10,7 @@ from vaebench.methods import (
     autoencoders,
     baselines,
     conditional,
+    decompositions,
     disentangled,
     energy_gans,
     gans,
@@ -49,6 +50,7 @@ ADVERSARIAL, CONDITIONAL = (*DUAL, 'x'), (*DUAL, 'context')
 CLASSIFIER = 'encoder', 'head'
 GAN, ENERGY_GAN, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
+APART = {'alpha': "weight of the aggregate posterior's divergence from the prior"}
 MAPS = {
     'pca': 'pearson1901lines', 'kernel_pca': 'schoelkopf1998nonlinear',
     'isomap': 'tenenbaum2000global', 'lle': 'roweis2000nonlinear',
@@ -191,6 +193,20 @@ METHODS = {
                     AUTOENCODER, {'chunk': 32}),
     'dg_vmf': Entry(aggregate_posterior.dg_vmf, weight(warmup=10.), ('zhang2022improving',),
                     AUTOENCODER, {'chunk': 32, 'kappa': 13.}, note='its DG-vMF-VAE'),
+    # decompositions
+    'axis_vae': Entry(decompositions.alpha_beta, weight(), ('mathieu2019disentangling',),
+                      (*AUTOENCODER, 'x'), {'prior': 'principal'},
+                      note='its priors along axes: principal, learned, student, isotropic'),
+    'clustered_vae': Entry(decompositions.alpha_beta, {**weight(0.), 'alpha': 1.},
+                           ('mathieu2019disentangling',), AUTOENCODER,
+                           {'prior': 'clusters', 'divergence': 'inclusive', 'std': 'softplus'},
+                           note='its clustered prior', meanings=APART),
+    'sparse_vae': Entry(decompositions.alpha_beta, {**weight(), 'alpha': 100., 'gamma': .8},
+                        ('mathieu2019disentangling',), AUTOENCODER,
+                        {'prior': 'sparse', 'divergence': 'dimensions', 'std': 'softplus'},
+                        note='its sparse prior',
+                        meanings={**APART, 'gamma': 'share of the dimensions that the prior '
+                                                    'has off'}),
     # discrete
     'gavam': Entry(sequence_latents.gavam, weight(), ('fang2021discrete',), ATTENTION,
                    note='its Gaussian baseline'),

@@ -16,6 +16,7 @@ from vaebench.metrics import (
     qualitative,
     representation,
     samples,
+    sparsity,
     text,
     unsupervised,
 )
@@ -26,9 +27,8 @@ from vaebench.metrics.validation import validator
 METRICS: dict[str, Metric] = {
     **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
     **mode_coverage.METRICS, **parzen.METRICS, **text.METRICS, **probe.METRICS,
-    **classification.METRICS, **representation.METRICS,
-    **disentanglement.METRICS, **decomposition.METRICS,
-    **unsupervised.METRICS
+    **classification.METRICS, **representation.METRICS, **disentanglement.METRICS,
+    **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS
 }
 """Every metric by the name of its column."""
 

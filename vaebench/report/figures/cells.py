@@ -1,4 +1,5 @@
 """Cells of tables with the files that their runs left: what pictures are made from."""
+import math
 import pathlib
 import zipfile
 import zlib
@@ -28,6 +29,7 @@ class Cell(NamedTuple):
     train_seconds: float | None = None
     hp: Mapping[str, Any] = {}     # hyperparameters
     units: Mapping[str, str] = {}  # of its metrics
+    values: Mapping[str, float] = {}       # of its metrics that are finite
     path: pathlib.Path | None = None       # of its arrays
     listing: pathlib.Path | None = None    # of its sentences
 
@@ -119,6 +121,8 @@ def _cell(found: tables.Found, number: int) -> Cell:
         failure=one_line(result.reason or '') if result.status != 'done' else '',
         train_seconds=result.times.train, hp=result.config.get('hp') or {},
         units={name: one_line(metric.unit) for name, metric in result.metrics.items()},
+        values={name: metric.value for name, metric in result.metrics.items()
+                if metric.value is not None and math.isfinite(metric.value)},
         path=_existing(found.path.with_suffix('.npz')),
         listing=_existing(folder / 'listings' / f'{found.path.stem}.txt'))
 

@@ -10,6 +10,7 @@ from vaebench import files
 from vaebench.errors import UserError
 from vaebench.report.figures import (
     aggregate_posterior,
+    class_density,
     curves,
     factor_code,
     kl_weights,
@@ -18,6 +19,7 @@ from vaebench.report.figures import (
     rate_distortion,
     samples,
     scatter,
+    sparsity,
     strength,
     style,
     texts,
@@ -35,8 +37,9 @@ PICTURES: Mapping[str, Callable[[Mapping[str, np.ndarray], Title], 'Figure | Non
     'samples': samples.samples, 'reconstructions': samples.reconstructions,
     'interpolations': samples.interpolations, 'traversals': samples.traversals,
     'density': scatter.data_and_samples, 'latent': scatter.latent_codes,
-    'aggregate': aggregate_posterior.aggregate_posterior,
-    'factor_code': factor_code.factor_code, 'curves': losses.losses}
+    'aggregate': aggregate_posterior.aggregate_posterior, 'plane': class_density.class_density,
+    'activation': sparsity.activation, 'factor_code': factor_code.factor_code,
+    'curves': losses.losses}
 """End of a file's name -> a picture of a cell's arrays; None where the cell lacks them."""
 
 
@@ -61,12 +64,12 @@ def of_table(table: Table, forms: Sequence[str] = style.FILE_FORMATS,
 
 
 def of_cells(cells: Sequence[Cell]) -> list[RenderedFigure]:
-    """Renders the figures of the curves of a table's cells; [] where no cell has curves."""
-    found = curves.traces(cells)
-    if not any(trace.runs for trace in found):
-        return []
-    drawn = [curves.render(line, cells, found) for line in curves.LINES]
-    return [d for d in (*drawn, kl_weights.render(cells, found)) if d]
+    """Renders the figures of a table's cells: of their curves, and of their sparsity."""
+    found, drawn = curves.traces(cells), []
+    if any(trace.runs for trace in found):
+        drawn = [curves.render(line, cells, found) for line in curves.LINES]
+        drawn.append(kl_weights.render(cells, found))
+    return [d for d in (*drawn, sparsity.render(cells) if cells else None) if d]
 
 
 def save(name: str, drawn: Iterable[RenderedFigure], folder: str | pathlib.Path
