@@ -10,7 +10,7 @@ its data and the length of its run ask for:
         'wae_gan': hp(critic_lr=3e-3) | overrides(optimizer=dict(name='adam', lr=5e-4)),
     })
 """
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaebench.errors import unknown
@@ -66,6 +66,23 @@ def row(label: str, method: str, *changes: Entry) -> Entry:
     for changed in changes:
         entry = merge(entry, changed)
     return entry
+
+
+def sweep(name: str, entry: Entry, **numbers: Sequence[float]) -> dict[str, Entry]:
+    """Makes rows of one method that differ in its numbers: `name_1`, `name_2` and so on.
+
+    Args:
+      name: of the rows, before their places.
+      entry: what they share; its label has the number in braces.
+      **numbers: values of every traced number that differs, in the order of the rows.
+
+    >>> found = sweep('beta_vae', row('beta-VAE ({beta:g})', 'beta_vae'), beta=(1., 4.))
+    >>> {name: entry['hp'] for name, entry in found.items()}
+    {'beta_vae_1': {'beta': 1.0}, 'beta_vae_2': {'beta': 4.0}}
+    """
+    settings = [dict(zip(numbers, values, strict=True))
+                for values in zip(*numbers.values(), strict=True)]
+    return {f'{name}_{i}': merge(entry, hp(**own)) for i, own in enumerate(settings, 1)}
 
 
 def change(rows: Rows, *changes: Mapping[str, Entry]) -> dict[str, Entry]:
