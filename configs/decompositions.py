@@ -49,7 +49,7 @@ def sparse(size, dataset, kit, **settings):
     """Priors that have dimensions off."""
     return dict(
         name=f'decompositions{size}-sparse', title='Sparse priors', primary='nll_iw',
-        baseline='vae', dataset=dataset, kit=kit | dict(likelihood='laplace', sigma=.1),
+        baseline='vae', dataset=dataset, kit=kit | dict(likelihood='laplace', scale=.1),
         metrics=(*SPARSITY, *columns.LIKELIHOODS), table=VAE | catalog.SPARSE, **settings)
 
 
