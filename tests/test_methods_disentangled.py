@@ -11,6 +11,7 @@ from scipy import special
 
 from vaebench import core, metrics, networks, schema
 from vaebench.datasets import base
+from vaebench.engine import loop, trainer
 from vaebench.errors import UserError
 from vaebench.losses import penalties
 from vaebench.methods import disentangled
@@ -305,3 +306,34 @@ def test_codes_need_factors_and_room_for_them():
         toys.make('supervised_codes', made(1)[1])
     with pytest.raises(UserError, match="needs a column 'factors'"):
         toys.make('supervised_codes', toys.without(toys.kit(), 'factors'))
+
+
+# A floor
+
+
+def test_principal_components_are_those_of_a_library():
+    """Through the engine, on a last batch that is not full; rows that were not seen have codes too."""
+    from sklearn.decomposition import PCA
+    x = np.random.default_rng(0).normal(size=(150, 5)) @ np.random.default_rng(1).normal(size=(5, 5)) + 30
+    train, rest = {'x': jnp.asarray(x[:100])}, {'x': jnp.asarray(x[100:])}
+    kit = networks.build({'x': schema.vector(5)}, {'name': 'mlp', 'latent': 3, 'hidden': (4,)})
+    method = toys.make('pca_codes', kit)
+    made = trainer.Trainer(method, [train], lambda evals, needs: metrics.validator(evals, [rest], needs),
+                           trainer.Settings(2, 64), 2)
+    state, record = loop.run(made, (0, 1), {'lr': 1., 'lr_scale': 1.})
+    assert not record.curves and not state.params and state.carry['axes'].shape == (2, 5, 3)
+    one, batch = jax.tree.map(lambda v: v[1], state.carry), toys.all_of(rest)
+    codes = method.evals['encode']({}, one, batch)
+    library = PCA(3, svd_solver='full').fit(x[:100])
+    want = library.transform(x[100:])
+    signs = np.sign((np.asarray(codes) * want).sum(0))
+    np.testing.assert_allclose(codes * signs, want, atol=1e-9)
+    again = library.inverse_transform(want)
+    np.testing.assert_allclose(method.evals['decode']({}, one, codes, None, 'mean')['x'], again, atol=1e-9)
+    np.testing.assert_allclose(method.evals['error']({}, one, batch), ((again - x[100:])**2).sum(1), atol=1e-9)
+    assert (np.take_along_axis(np.asarray(one['axes']), np.abs(one['axes']).argmax(0)[None], 0) > 0).all()
+
+
+def test_no_more_components_than_numbers():
+    with pytest.raises(UserError, match='kit.latent to at most 4'):
+        toys.make('pca_codes', toys.kit(5))

@@ -59,7 +59,8 @@ class Criterion(NamedTuple):
 class Phase(NamedTuple):
     """Players that learn together for a while."""
     name: str
-    players: tuple[Player, ...]       # run in order, each sees the latest params
+    # run in order, each sees the latest params; none where only a summary is made
+    players: tuple[Player, ...]
     steps: int                        # at most; `feedback` may end it earlier
     enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
     feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation

@@ -145,7 +145,7 @@ def _over(phase, total):
 
 def batches_per_step(phase: Phase) -> int:
     """How many batches a train step of `phase` reads: the n of `idx` [n, B]."""
-    return max(_own_batches(p) + p.other_batch for p in phase.players)
+    return max((_own_batches(p) + p.other_batch for p in phase.players), default=1)
 
 
 def _own_batches(player):
@@ -236,7 +236,7 @@ def make_step(phase: Phase, augment: Augment | None = None,
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1,
                              total=state.total + 1)
         losses = [metrics[f'{p.name}/loss'] for p in phase.players]
-        ok = jnp.all(jnp.isfinite(jnp.stack(losses)))
+        ok = jnp.all(jnp.isfinite(jnp.stack(losses))) if losses else jnp.bool_(True)
         keep = (state.status != RUNNING) | ~ok
         new = jax.tree.map(lambda a, b: a if a is b else jnp.where(keep, a, b), state, new)
         over = jnp.where(ok, _over(phase, new.total), FAILED)

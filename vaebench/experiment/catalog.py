@@ -259,7 +259,7 @@ LIKELIHOODS = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_
 # one strength each of the methods that Locatello et al. compare, between a map that is told
 # nothing and an encoder that is told the factors
 DISENTANGLED: Rows = {
-    'pca': row('PCA', 'pca'),
+    'pca': row('PCA', 'pca_codes'),
     'vae': row('VAE', 'vae'),
     'beta_vae': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=4.)),
     'capacity_vae': row('capacity VAE ({capacity:g})', 'capacity_vae',

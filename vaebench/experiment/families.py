@@ -23,7 +23,7 @@ FAMILIES = {
             'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan'),
     'energy GAN': 'ebgan ebgan_pt began',
     'moments': 'gmmn gmmn_ae mmd_gan',
-    'map': 'pca kernel_pca isomap lle mlle laplacian tsne',
+    'map': 'pca pca_codes kernel_pca isomap lle mlle laplacian tsne',
 }
 """Family -> names of its methods in the registry, separated by spaces."""
 FLOOR = 'floor'

@@ -264,6 +264,8 @@ METHODS = {
                         {'form': 'ii'}, note='its DIP-VAE-II'),
     'supervised_codes': Entry(baselines.supervised_codes, {}, (), CLASSIFIER,
                               note='supervised reference: codes regressed on the factors'),
+    'pca_codes': Entry(baselines.pca_codes, {}, ('pearson1901lines',), DATA,
+                       note='as an encoder: the linear floor of representations'),
     # games
     'gan': Entry(gans.gan, {}, ('goodfellow2014generative',), GAN),
     'gan_minmax': Entry(gans.gan, {}, ('goodfellow2014generative',), GAN, {'form': 'minmax'}),
