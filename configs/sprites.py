@@ -63,7 +63,7 @@ def rows(strengths, gamma, warmup):
 def full():
     """At the authors' size."""
     conv = dict(name='conv', latent=10, channels=(32, 32, 64, 64), kernel=(4, 4, 2, 2),
-                hidden=256, likelihood='bernoulli')
+                hidden=256, decoder=dict(kernel=4), likelihood='bernoulli')
     return dict(
         name='sprites', title='Sprites, 64x64', seeds=5, primary='mig', baseline='vae',
         dataset=dict(name='sprites', eval_examples=10_000), kit=conv,
@@ -71,9 +71,7 @@ def full():
         epochs=27, batch=64, optimizer=dict(name='adam', lr=1e-4, clip=0.),
         evaluation=dict(samples=100, chunk=50, batch=100),
         metrics=(*columns.DISENTANGLEMENT, *columns.DOWNSTREAM, 'nll_iw', 'rec', 'mse'),
-        table=change(rows(PAPER, 1000., 9.), {
-            'factor_vae_1 factor_vae_2 factor_vae_3 factor_vae_4 factor_vae_5 factor_vae_6':
-                options(hidden=(1000,) * 6)}))
+        table=rows(PAPER, 1000., 9.))
 
 
 def small():
@@ -87,7 +85,9 @@ def small():
         evaluation=dict(samples=50, chunk=50, batch=345, factor_train=1000, factor_test=500),
         metrics=(*columns.DISENTANGLEMENT, 'downstream_100', 'downstream_1000', 'nll_iw', 'rec',
                  'mse'),
-        table=change(made, {name: seeds(10) for name in made if name.endswith(MANY)}))
+        table=change(
+            made, {name: options(hidden=(128, 128)) for name in made if 'factor_vae' in name},
+            {name: seeds(10) for name in made if name.endswith(MANY)}))
 
 
 def get_config(size=''):

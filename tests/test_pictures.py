@@ -14,6 +14,7 @@ from vaebench.experiment import results
 from vaebench.report import figures
 from vaebench.report.figures import (
     canvas,
+    factor_code,
     image_grid,
     losses,
     samples,
@@ -44,6 +45,14 @@ def autoencoder(z=2, n=40, seed=0):
             'traversal/x': images(11 * dims, seed=4).reshape(dims, 11, 6, 6, 1),
             'traversal/dim': np.arange(dims)[::-1], 'traversal/kl': np.linspace(2, 0, dims),
             'label': np.arange(n) % 3, 'nll': np.zeros(n), **curves()}
+
+
+def factors(z=12, f=3, seed=0):
+    """What a cell of known factors leaves: dimension 0 carries least, and knows of factor 0."""
+    share = np.random.default_rng(seed).uniform(0, .04, (z, f))
+    share[0, 0] = .9
+    return {'factors/information': share, 'factors/importance': share / share.sum(0), 'factors/kl': np.arange(z) / 2,
+            'factors/name': np.array(['shape', 'scale', 'orientation'][:f])}
 
 
 def points(d=2, n=60, **more):
@@ -165,6 +174,26 @@ def words(fig):
     return [t.get_text() for t in fig.texts]
 
 
+def test_factors_and_the_dimensions_that_answer_to_them():
+    fig = factor_code.factor_code(factors(), ('VAE', ', seed 3'))
+    said = [t.get_text() for t in fig.texts]
+    assert said[:2] == ['VAE, seed 3', 'What dimensions of the posterior means tell of factors']
+    assert [t for t in said if t.startswith('z')] == [f'z{d + 1}: {d / 2:.3g} nats' for d in range(11, -1, -1)]
+    assert said.count('orientation') == 2 and said.count('0.90') == 1              # a panel each
+    one, both = (len(factor_code.factor_code(a, 'x').axes) for a in (
+        {k: v for k, v in factors().items() if k != 'factors/importance'}, factors()))
+    assert (one, both) == (1, 2) and factor_code.factor_code({'codes': np.zeros((3, 2))}, 'x') is None
+    assert factor_code.answers(factors()) == ['shape'] + [''] * 11
+    order, _ = factor_code.ordered_dims(factors(z=50))
+    assert order.tolist() == list(range(49, 17, -1))
+
+
+def test_traversals_name_what_a_dimension_tells_of():
+    arrays = autoencoder(z=12) | factors()
+    labels = [t.get_text() for t in samples.traversals(arrays, 'VAE').texts if t.get_text().startswith('z')]
+    assert labels[-1] == 'z1: 0 nats, shape' and labels[0].endswith('nats')
+
+
 def test_traversals_say_which_dimension():
     fig = samples.traversals(autoencoder(z=12), ('VAE', ', seed 3'))
     assert words(fig)[0] == 'VAE, seed 3'
@@ -180,10 +209,10 @@ def test_traversals_say_which_dimension():
 # Which pictures there are.
 
 @pytest.mark.parametrize(('arrays', 'want'), [
-    (autoencoder(), set(figures.PICTURES) - {'density', 'activation'}),
-    (autoencoder(3), set(figures.PICTURES) - {'density', 'plane'}),
+    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation'}),
+    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane'}),
     ({k: v for k, v in autoencoder().items() if k != 'sample/x'},
-     set(figures.PICTURES) - {'density', 'activation', 'samples'}),
+     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code'}),
     ({**gan(), **curves()}, {'samples', 'curves'}),
     ({'real/x': images(8), 'decoded/x': images(8)}, {'reconstructions'}),
     ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)},

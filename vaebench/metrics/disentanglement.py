@@ -6,7 +6,7 @@ uniformly; else rows of the split serve. Numbers depend on how many there are
 as categories but in `sap_continuous`, which takes their levels for numbers.
 """
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from vaebench.metrics import factor_learners, factor_scores
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.factor_scores import BINS, PRUNED
-from vaebench.metrics.ground_truth import KINDS, Known, known, votes
+from vaebench.metrics.ground_truth import CODES, Known, known, votes
 from vaebench.metrics.latent import rate_of_dimensions
 from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import PERCENT, SHARE, Bounds, Estimator, Metric, Value
@@ -27,7 +27,7 @@ def of_codes(found: Known, codes: str) -> Estimator:
     n = len(found.names)
     what = Estimator('combinations drawn uniformly', 'drawn') if found.drawn else Estimator(
         'rows of the split', 'rows')
-    return KINDS[codes].said.joined(Estimator(f'{n} factors, {what}', f'factors-{n}-{what.id}'))
+    return CODES[codes].said.joined(Estimator(f'{n} factors, {what}', f'factors-{n}-{what.id}'))
 
 
 def _finite(part):
@@ -45,7 +45,7 @@ def each(found: Known, f: Callable[..., Any]) -> list[Any]:
             for z, other, good in zip(train.codes, test.codes, fine, strict=True)]
 
 
-def score(view: Evaluator, codes: str, of: Callable[..., np.ndarray], what: Estimator,
+def score(view: Evaluator, codes: str, of: Callable[..., Sequence[Any]], what: Estimator,
           tested: bool = False) -> Value | None:
     """Gives a score of codes against factors.
 
@@ -69,18 +69,17 @@ def score(view: Evaluator, codes: str, of: Callable[..., np.ndarray], what: Esti
         what = what.joined(Estimator(f'tested on {n}', f'test-{n}'))
     flat = found.train.codes.reshape(len(value), -1)
     return Value(value, what.joined(of_codes(found, codes)), len(found.train.factors),
-                 KINDS[codes].samples, None, warnings(flat))
+                 CODES[codes].samples, None, warnings(flat))
 
 
 # ---- what several scores share ---------------------------------------------------------------
 
-def information(view: Evaluator, codes: str) -> np.ndarray | None:
-    """Returns the mutual information [G, Z, F] of binned codes and factors, nats; None where
-    there are no `known` examples.
+def information(view: Evaluator, codes: str) -> np.ndarray:
+    """Returns the mutual information [G, Z, F] of binned codes and factors that are `known`,
+    nats.
     """
     found = known(view, codes)
-    if found is None:
-        return None
+    assert found is not None
 
     def make():
         def one(z, factors, *test):
@@ -105,13 +104,12 @@ def fits(view: Evaluator, codes: str, learner: str, n: int) -> list[Any]:
     return view.cached((learner, codes, n), lambda: each(found, one))
 
 
-def importance(view: Evaluator, codes: str) -> np.ndarray | None:
-    """Returns what boosted trees gain from every dimension for every factor, [G, Z, F]; None
-    where there are no `known` examples.
+def importance(view: Evaluator, codes: str) -> np.ndarray:
+    """Returns what boosted trees gain from every dimension for every factor that is `known`,
+    [G, Z, F].
     """
     found = known(view, codes)
-    if found is None:
-        return None
+    assert found is not None
     size = found.train.codes.shape[2], len(found.names)
     fitted = fits(view, codes, 'trees', len(found.train.factors))
     return np.stack([np.broadcast_to(getattr(t, 'importance', np.nan), size) for t in fitted])
@@ -140,9 +138,9 @@ def matrices(view: Evaluator, values: Mapping[str, Value | None]) -> dict[str, n
     if 'factors/information' in out:
         out['factors/information'] = out['factors/information'] / factor_scores.entropy(
             found.train.factors)
-    kind, rate = rate_of_dimensions(view)
+    what, rate = rate_of_dimensions(view)
     names = np.broadcast_to(np.array(found.names), (view.seeds, len(found.names)))
-    return {**out, 'factors/name': names, f'factors/{kind}': rate}
+    return {**out, 'factors/name': names, f'factors/{what}': rate}
 
 
 # ---- scores ----------------------------------------------------------------------------------
@@ -327,10 +325,10 @@ SCORES: Mapping[str, tuple[Callable[..., Value | None], str, Bounds, tuple[str, 
                                    PERCENT, ())
        for prefix, learner in (('', 'linear'), ('trees_', 'trees')) for n in LABELS},
 }
-"""Name -> (function of a view and a kind of codes, unit, bounds, further fields)."""
+"""Name -> (function of a view and which codes, unit, bounds, further fields)."""
 
 METRICS = {
-    f'{name}{kind.end}': Metric(functools.partial(f, codes=codes), (kind.needs,), unit,
+    f'{name}{k.end}': Metric(functools.partial(f, codes=codes), (k.needs,), unit,
                                 'higher', ('factors', *fields), bounds)
-    for name, (f, unit, bounds, fields) in SCORES.items() for codes, kind in KINDS.items()
+    for name, (f, unit, bounds, fields) in SCORES.items() for codes, k in CODES.items()
 }

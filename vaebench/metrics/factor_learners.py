@@ -5,7 +5,7 @@ lack is never said, and counts as wrong. Every fit has one thread: so small ones
 time on waiting for others.
 """
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,9 +93,9 @@ def trees(codes: np.ndarray, factors: np.ndarray, test_codes: np.ndarray,
     first, of = _distinct(codes)
     accuracy, importance = [], []
     for y, test in zip(factors.T, test_factors.T, strict=True):
-        model = HistGradientBoostingClassifier(
-            max_iter=ROUNDS, max_depth=DEPTH, min_samples_leaf=1, early_stopping=False,
-            random_state=0)
+        options: dict[str, Any] = {'early_stopping': False, 'random_state': 0}
+        model = HistGradientBoostingClassifier(max_iter=ROUNDS, max_depth=DEPTH,
+                                               min_samples_leaf=1, **options)
         if np.ptp(y) == 0:
             accuracy.append((test == y[0]).mean())
             importance.append(np.zeros(len(first)))
@@ -157,7 +157,7 @@ def svm_accuracy(codes: np.ndarray, factors: np.ndarray, test_codes: np.ndarray,
             for k, y in enumerate(factors.T):
                 model = LinearSVC(C=SVM_COST, class_weight='balanced', random_state=0)
                 model.fit(np.asarray(z, np.float64), y)
-                out[i, k] = (model.predict(test_codes[:, i:i + 1]) == test_factors[:, k]).mean()
+                out[i, k] = model.score(test_codes[:, i:i + 1], test_factors[:, k])
     return out
 
 

@@ -17,7 +17,7 @@ AT_ONCE = 2**14                    # codes that are drawn, or combinations obser
 LEAST = 20                         # rows below which nothing is said
 
 
-class Kind(NamedTuple):
+class Codes(NamedTuple):
     """What codes are scored."""
     end: str                   # of the names of scores
     needs: tuple[str, ...]     # evals
@@ -25,8 +25,8 @@ class Kind(NamedTuple):
     samples: int | None = None     # of each example, None where nothing is drawn
 
 
-KINDS = {'mean': Kind('', ('encode',), Estimator('posterior means', 'means')),
-         'sampled': Kind('_sampled', ('posterior', 'sample_q'),
+CODES = {'mean': Codes('', ('encode',), Estimator('posterior means', 'means')),
+         'sampled': Codes('_sampled', ('posterior', 'sample_q'),
                          Estimator('one draw of each posterior', 'draws'), 1)}
 
 
@@ -143,19 +143,19 @@ class Grid:
         at = np.searchsorted(self.places, places)
         return jax.tree.map(lambda x: x[:, at], self._states()['q'])
 
-    def codes(self, places: np.ndarray, kind: str, tag: int, start: int = 0) -> np.ndarray:
+    def codes(self, places: np.ndarray, which: str, tag: int, start: int = 0) -> np.ndarray:
         """Returns codes of encoded combinations.
 
         Args:
           places: int [n], as often as each is wanted.
-          kind: key of `KINDS`; every draw is another, also of the same combination.
+          which: key of `CODES`; every draw is another, also of the same combination.
           tag: of the key.
           start: number of the first draw.
 
         Returns:
           [G, n, Z].
         """
-        if kind == 'mean':
+        if which == 'mean':
             at = np.searchsorted(self.places, places)
             return np.asarray(self._states()['mean'])[:, at]
         sample, parts = self.view.jit(_drawn), []
@@ -194,22 +194,22 @@ def sample_rows(view: Evaluator) -> tuple[np.ndarray, np.ndarray]:
     return rows[:n], rows[n:n + m]
 
 
-def known(view: Evaluator, kind: str) -> Known | None:
+def known(view: Evaluator, which: str) -> Known | None:
     """Returns codes and factors of the examples that scores learn from and are tested on.
 
     Args:
       view: with the column 'factors'.
-      kind: key of `KINDS`.
+      which: key of `CODES`.
 
     Returns:
       `Known`; None where codes are no vectors of at least two dimensions, fewer than two
       factors vary or there are fewer than 20 examples.
     """
-    return view.cached(('known', kind), lambda: _known(view, kind))
+    return view.cached(('known', which), lambda: _known(view, which))
 
 
-def _known(view, kind):
-    (train, test), codes = sample_rows(view), split_codes(view, kind)
+def _known(view, which):
+    (train, test), codes = sample_rows(view), split_codes(view, which)
     n = len(train)
     if codes is None or codes.shape[2] < 2 or min(n, len(test)) < LEAST:
         return None
@@ -218,7 +218,7 @@ def _known(view, kind):
         codes, factors = codes[:, both], split_factors(view)[both]
     else:
         grid(view).encode(both)
-        codes, factors = grid(view).codes(both, kind, ROWS), grid(view).factors(both)
+        codes, factors = grid(view).codes(both, which, ROWS), grid(view).factors(both)
     kept = varying(factors[:n], factors[n:])
     if kept.sum() < 2:
         return None
@@ -228,20 +228,20 @@ def _known(view, kind):
                  tuple(np.array(names)[kept].tolist()), view.data.observe is not None)
 
 
-def split_codes(view: Evaluator, kind: str) -> np.ndarray | None:
-    """Returns codes [G, N, Z] of the split, key of `KINDS`; None where they are no vectors of
+def split_codes(view: Evaluator, which: str) -> np.ndarray | None:
+    """Returns codes [G, N, Z] of the split, key of `CODES`; None where they are no vectors of
     real numbers.
     """
-    codes = view.codes if kind == 'mean' else view.draws
+    codes = view.codes if which == 'mean' else view.draws
     return codes if getattr(codes, 'ndim', 0) == 3 and codes.dtype.kind == 'f' else None
 
 
-def votes(view: Evaluator, kind: str, paired: bool) -> tuple[Votes, Votes]:
+def votes(view: Evaluator, which: str, paired: bool) -> tuple[Votes, Votes]:
     """Draws votes: examples of which one factor is the same.
 
     Args:
       view: with 'factors' and 'observe', whose `known` is not None.
-      kind: key of `KINDS`.
+      which: key of `CODES`.
       paired: whether the examples are pairs, each with a level in common, and `told` the mean
         of |difference|; else all of a vote have the level in common, and it is their variance.
 
@@ -263,7 +263,7 @@ def votes(view: Evaluator, kind: str, paired: bool) -> tuple[Votes, Votes]:
     step = max(1, AT_ONCE // size)
     for start in range(0, every, step):
         some = places[start:start + step]
-        z = table.codes(some.ravel(), kind, tag, start * size)
+        z = table.codes(some.ravel(), which, tag, start * size)
         z = z.reshape(len(z), len(some), size, -1)
         told.append(np.abs(z[:, :, ::2] - z[:, :, 1::2]).mean(2) if paired
                     else z.var(2, ddof=1, dtype=np.float64))

@@ -10,7 +10,7 @@ from vaebench.core import derive
 from vaebench.metrics.draws import FIRST, draw, fold
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.factor_scores import BINS, discretized, information
-from vaebench.metrics.ground_truth import KINDS, LEAST, split_codes
+from vaebench.metrics.ground_truth import CODES, LEAST, split_codes
 from vaebench.metrics.latent import rate_of_dimensions
 from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import NONNEGATIVE, SHARE, Estimator, Metric, Value
@@ -130,7 +130,7 @@ RELATIONS = {'spearman': rank_relation, 'lasso': lasso_relation}
 def _codes(view, codes):
     """Codes [G, N, Z] of the split; None where there are few or they have one dimension."""
     found = split_codes(view, codes) if view.n >= LEAST else None
-    return None if found is None or found.shape[2] < 2 else np.float64(found)
+    return None if found is None or found.shape[2] < 2 else np.asarray(found, np.float64)
 
 
 def alone(view: Evaluator, codes: str, score: str) -> Value | None:
@@ -146,7 +146,7 @@ def alone(view: Evaluator, codes: str, score: str) -> Value | None:
         return None
     f, said, *_ = ALONE[score]
     value = np.array([f(z) if np.isfinite(z).all() else np.nan for z in found])
-    return Value(value, said.joined(KINDS[codes].said), view.n, KINDS[codes].samples,
+    return Value(value, said.joined(CODES[codes].said), view.n, CODES[codes].samples,
                  None, warnings(value[:, None]))
 
 
@@ -195,7 +195,7 @@ def relations(view: Evaluator, codes: str, relation: str) -> np.ndarray:
     Dead dimensions, whose KL is at most 0.01 nats, or without a KL their variance, are left
     out.
     """
-    z = np.float64(view.codes if codes == 'mean' else own_draws(view))
+    z = np.asarray(view.codes if codes == 'mean' else own_draws(view), np.float64)
     _, rate = rate_of_dimensions(view)
     size, f = view.seeds, RELATIONS[relation]
     own = [x[:, r > INFORMATIVE] for x, r in zip(z, rate, strict=True)]
@@ -225,22 +225,22 @@ def udr(view: Evaluator, codes: str, relation: str) -> Value | None:
     of = relations(view, codes, relation)
     value = np.array([np.median(r[np.isfinite(r)]) if np.isfinite(r).any() else np.nan
                       for r in of])
-    kind, _ = rate_of_dimensions(view)
-    least = f'{kind} above {INFORMATIVE}'
+    what, _ = rate_of_dimensions(view)
+    least = f'{what} above {INFORMATIVE}'
     said = Estimator(
         f'unsupervised disentanglement ranking by {relation}, dimensions of {least}, median '
         f'over partners among {view.seeds} models that trained together',
-        f'udr-{relation}-{kind}-{INFORMATIVE}:models-{view.seeds}')
-    return Value(value, said.joined(KINDS[codes].said), view.n, KINDS[codes].samples,
+        f'udr-{relation}-{what}-{INFORMATIVE}:models-{view.seeds}')
+    return Value(value, said.joined(CODES[codes].said), view.n, CODES[codes].samples,
                  None, warnings(value[:, None]))
 
 
 METRICS = {
     **{f'{name}{k.end}': Metric(functools.partial(alone, codes=codes, score=name), (k.needs,),
                                 unit, 'lower', (), bounds)
-       for name, (_, _, unit, bounds) in ALONE.items() for codes, k in KINDS.items()},
+       for name, (_, _, unit, bounds) in ALONE.items() for codes, k in CODES.items()},
     **{f'{name}{k.end}': Metric(functools.partial(udr, codes=codes, relation=relation),
                                 (tuple({*k.needs, 'encode'}),), 'UDR', 'higher', (), SHARE)
        for name, relation in (('udr', 'spearman'), ('udr_lasso', 'lasso'))
-       for codes, k in KINDS.items()},
+       for codes, k in CODES.items()},
 }

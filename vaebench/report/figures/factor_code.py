@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_DIMS, WIDE, TALL = 32, 84, 34      # dimensions that are drawn, and pixels of a cell
 PANELS = {'information': 'Mutual information / entropy of the factor',
           'importance': 'Importance to boosted trees'}
+LITTLE = .05                           # share of a factor's entropy that chance may give
 DARK = .55                             # from here on numbers are white
 
 
@@ -40,7 +41,7 @@ def ordered_dims(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str
 
 
 def answers(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Names the factor of which each dimension knows most, '' for a dimension of none.
+    """Names the factor of which each dimension knows most, '' where that is next to nothing.
 
     Args:
       arrays: 'factors/information' [Z, F] and 'factors/name' [F], or neither.
@@ -56,7 +57,7 @@ def answers(arrays: Mapping[str, np.ndarray]) -> list[str]:
     if known is None or names is None:
         return []
     known = np.nan_to_num(known)
-    return [str(names[k]) if row[k] > 0 else ''
+    return [str(names[k]) if row[k] > LITTLE else ''
             for row, k in zip(known, known.argmax(1), strict=True)]
 
 

@@ -103,7 +103,7 @@ def traversals(arrays: Arrays, title: Title) -> 'Figure | None':
     each = zip(arrays['traversal/dim'], arrays[f'traversal/{kind}'], strict=True)
     labels = [f'z{d + 1}: {rate:.3g}{unit}' for d, rate in each]
     if factors := answers(arrays):       # what each dimension knows most of
-        labels = [f'{label} {factors[d]}'.rstrip()
+        labels = [f'{label}, {factors[d]}'.removesuffix(', ')
                   for label, d in zip(labels, arrays['traversal/dim'], strict=True)]
     caption = f'Dimensions of one code from −3 to 3, by their {text}'
     if not _are_images(arrays, 'traversal/x'):
