@@ -134,11 +134,12 @@ def clusters(kit: Kit, centers: Sequence[Sequence[float]] | None = None,
     """
     if not variance > 0:
         raise UserError(f'variance={variance}: that of a cluster must be above 0')
+    at: Any = np.zeros(0)
     try:
         at = np.array([*np.eye(kit.latent), *-np.eye(kit.latent)] if centers is None else
                       centers, np.float64)
     except (TypeError, ValueError):
-        at = np.zeros(0)
+        pass                             # no rectangle of numbers
     if at.ndim != 2 or at.shape[1] != kit.latent:
         raise UserError(f'centers={centers}: each must be {kit.latent} numbers, as many as the '
                         'code has dimensions')
