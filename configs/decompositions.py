@@ -55,7 +55,7 @@ def sparse(size, dataset, kit, alpha, **settings):
     rows = change(catalog.SPARSE, {'dense_penalty sparse_penalty': hp(alpha=alpha)})
     return dict(
         name=f'decompositions{size}-sparse', title='Sparse priors', primary='nll_iw',
-        baseline='vae', dataset=dataset, kit=kit | dict(likelihood='laplace', sigma=.1),
+        baseline='vae', dataset=dataset, kit=kit | dict(likelihood='laplace', scale=.1),
         metrics=(*SPARSITY, *CODES), table=VAE | rows, **settings)
 
 

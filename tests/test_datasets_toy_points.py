@@ -132,7 +132,7 @@ def test_density_of_the_pinwheel_is_the_law_of_its_points():
     d = datasets.load('pinwheel')
     assert d.schema['label'].size == 4 and d.schema['log_p'].derived
     x, log_p = d.splits['train']['x'], d.splits['train']['log_p']
-    density = lambda points: np.exp(toy_points.pinwheel_log_p(points, 4, .3, .05, .25))
+    density = lambda points: np.exp(toy_points.pinwheel_log_p(points, 4, (.3, .05), .25))
     np.testing.assert_allclose(np.exp(log_p), density(x), rtol=1e-5)
     width, side = .1, np.arange(-2.6, 2.6, .02) + .01
     grid = np.stack(np.meshgrid(side, side, indexing='ij'), -1).reshape(-1, 2)
@@ -174,19 +174,21 @@ def test_density_of_a_folded_pinwheel_counts_every_point_that_falls_on_it():
         want.append(np.log(sum(terms)))
         several += len(terms) > arms
     assert several > 5
-    np.testing.assert_allclose(toy_points.pinwheel_log_p(x, arms, radial, tangential, rate), want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(toy_points.pinwheel_log_p(x, arms, (radial, tangential), rate), want,
+                               rtol=1e-4, atol=1e-5)
 
 
 def test_a_pinwheel_without_a_turn_is_a_mixture_of_gaussians():
     x = np.random.default_rng(0).normal(size=(30, 2))
     want = np.log(np.mean([stats.multivariate_normal(m, .3**2).pdf(x)
                            for m in ([1, 0], [0, 1], [-1, 0], [0, -1])], 0))
-    np.testing.assert_allclose(toy_points.pinwheel_log_p(x, 4, .3, .3, 0.), want, rtol=1e-9)
+    np.testing.assert_allclose(toy_points.pinwheel_log_p(x, 4, (.3, .3), 0.), want, rtol=1e-9)
 
 
 @pytest.mark.parametrize('name,options,message', [
     ('pinwheel', {'arms': 0}, 'arms=0'),
-    ('pinwheel', {'tangential_std': 0}, 'tangential_std must be larger than 0'),
+    ('pinwheel', {'std': (.3, 0)}, r'std=\(0.3, 0\): two numbers above 0'),
+    ('pinwheel', {'std': .3}, 'std=0.3: two numbers above 0'),
     ('pinwheel', {'rate': 1e6}, 'rate=1e.06: arms are wound up too tightly'),
     ('gaussians8', {'examples': 0}, 'examples=0'),
     ('gaussians25', {'eval_examples': 'many'}, "eval_examples='many'"),

@@ -201,7 +201,7 @@ TOGETHER = 256
 """Points that it looks for at once."""
 
 
-def pinwheel_log_p(x: np.ndarray, arms: int, radial_std: float, tangential_std: float,
+def pinwheel_log_p(x: np.ndarray, arms: int, std: np.ndarray | Sequence[float],
                    rate: float) -> np.ndarray:
     """Exact log density of the pinwheel: see `pinwheel`.
 
@@ -213,7 +213,7 @@ def pinwheel_log_p(x: np.ndarray, arms: int, radial_std: float, tangential_std: 
 
     Args:
       x: [N, 2].
-      arms, radial_std, tangential_std, rate: see `pinwheel`.
+      arms, std, rate: see `pinwheel`.
 
     Returns:
       float64 [N], nats.
@@ -221,15 +221,15 @@ def pinwheel_log_p(x: np.ndarray, arms: int, radial_std: float, tangential_std: 
     Raises:
       UserError: the arms are wound up too tightly.
 
-    >>> at = pinwheel_log_p(np.array([[1., 0.]]), 1, 1., 1., 0.)     # no turn: a Gaussian
-    >>> float(at[0].round(6))                                        # -log 2 pi
+    >>> at = pinwheel_log_p(np.array([[1., 0.]]), 1, (1., 1.), 0.)     # no turn: a Gaussian
+    >>> float(at[0].round(6))                                          # -log 2 pi
     -1.837877
     """
     z = np.asarray(x, np.float64) @ [1, 1j]
     radius, angle = np.abs(z), np.angle(z)
     total = np.full(len(z), -np.inf)
     for rows in np.array_split(np.argsort(radius), math.ceil(len(z) / TOGETHER)):
-        border = _parts(radius[rows[-1]], rate)
+        border = _parts(float(radius[rows[-1]]), rate)
         turned = _bent(radius[rows, None], border, rate)
         for k in range(arms):
             missing = angle[rows] - 2 * np.pi * k / arms
@@ -238,10 +238,10 @@ def pinwheel_log_p(x: np.ndarray, arms: int, radial_std: float, tangential_std: 
             target = missing[at] + 2 * np.pi * np.maximum(turns[at, part], turns[at, part + 1])
             b = _solved(radius[rows][at], target, border[part], border[part + 1], rate)
             a_1, a_2 = radius[rows][at] * np.cos(b), radius[rows][at] * np.sin(b)
-            each = -(((a_1 - 1) / radial_std)**2 + (a_2 / tangential_std)**2) / 2
+            each = -(((a_1 - 1) / std[0])**2 + (a_2 / std[1])**2) / 2
             each = each - np.log(np.abs(1 - rate * a_2 * np.exp(a_1)))
             np.logaddexp.at(total, rows[at], each)
-    return total - math.log(2 * math.pi * radial_std * tangential_std * arms)
+    return total - math.log(2 * math.pi * std[0] * std[1] * arms)
 
 
 def _parts(radius: float, rate: float) -> np.ndarray:
@@ -270,17 +270,16 @@ def _solved(radius: np.ndarray, target: np.ndarray, low: np.ndarray, high: np.nd
 
 
 def pinwheel(data_dir: Folder = None, cache_dir: Folder = None, arms: int = 4,
-             radial_std: float = .3, tangential_std: float = .05, rate: float = .25,
-             examples: int = 10_000, eval_examples: int = 10_000, seed: int = 0) -> Dataset:
+             std: Sequence[float] = (.3, .05), rate: float = .25, examples: int = 10_000,
+             eval_examples: int = 10_000, seed: int = 0) -> Dataset:
     """A pinwheel: a Gaussian long in one direction, turned into as many bent arms.
 
-    a ~ N((1, 0), diag(radial_std^2, tangential_std^2)) is turned by 2 pi k / arms + rate
-    exp(a_1), counterclockwise.
+    a ~ N((1, 0), diag(std^2)) is turned by 2 pi k / arms + rate exp(a_1), counterclockwise.
 
     Args:
       data_dir, cache_dir: not needed.
       arms: how many, equally likely.
-      radial_std, tangential_std: along and across an arm.
+      std: standard deviations along and across an arm.
       rate: by how much an arm bends; 0 leaves it straight.
       examples, eval_examples: as in `gaussians25`.
       seed: of the draw. Splits have streams of their own.
@@ -292,20 +291,20 @@ def pinwheel(data_dir: Folder = None, cache_dir: Folder = None, arms: int = 4,
     References:
       Johnson, Duvenaud, Wiltschko, Datta, Adams, Composing Graphical Models with Neural
       Networks for Structured Representations and Fast Inference, 2016, arXiv:1603.06277.
-      Mathieu, Rainforth, Siddharth, Teh, Disentangling Disentanglement in Variational
-      Autoencoders, 2019, arXiv:1812.02833 (as clustered data).
+      Mathieu, Rainforth, Siddharth, Yee Whye Teh, Disentangling Disentanglement in
+      Variational Autoencoders, 2019, arXiv:1812.02833 (as clustered data).
     """
     arms, rate = whole('arms', arms, 1), _number('rate', rate)
-    stds = _number('radial_std', radial_std), _number('tangential_std', tangential_std)
-    if not min(stds):
-        raise UserError('radial_std and tangential_std must be larger than 0')
+    spread = np.array([_number('std', s) for s in np.atleast_1d(std)])
+    if spread.shape != (2,) or not spread.all():
+        raise UserError(f'std={std!r}: two numbers above 0 are wanted, along and across an arm')
     splits = {}
     for split, u in _uniform(3, examples, eval_examples, seed).items():
         label = (u[:, 0] * arms).astype(np.int32)
-        a = [1, 0] + stds * _normal(u[:, 1:])
+        a = np.array([1., 0.]) + spread * _normal(u[:, 1:])
         z = a @ [1, 1j] * np.exp(1j * (2 * np.pi * label / arms + rate * np.exp(a[:, 0])))
-        x = _on_grid(np.stack([z.real, z.imag], 1))
-        density = pinwheel_log_p(x, arms, *stds, rate).astype(np.float32)
+        x = _on_grid(np.stack([np.real(z), np.imag(z)], 1))
+        density = pinwheel_log_p(x, arms, spread, rate).astype(np.float32)
         splits[split] = {'x': x, 'label': label, 'log_p': density}
     columns = {'label': schema.label(arms), 'log_p': schema.Field('real', derived=True)}
     return points_dataset('pinwheel', splits, columns)

@@ -59,8 +59,9 @@ class Kit(Named):
                          within=SHARE)
     init_scale: float = key('parameters', 'Bound of the uniform law of first values.', ABSENT,
                             within=LIMIT)
-    sigma: float = key('parameters', 'Spread of a Gaussian or Laplace decoder.', ABSENT,
+    sigma: float = key('parameters', 'Standard deviation of a Gaussian decoder.', ABSENT,
                        within=RATE)
+    scale: float = key('parameters', 'Scale of a Laplace decoder.', ABSENT, within=RATE)
 
 
 @dataclasses.dataclass(kw_only=True)
