@@ -89,6 +89,21 @@ def test_every_row_of_an_image_table_can_be_built(text):
             assert set(made.evals) <= set(core.EVALS), row.name
 
 
+@pytest.mark.parametrize('size, sides', [('', (64, 32)), (':small', (16, 8))])
+def test_every_row_of_decompositions_can_be_built(size, sides):
+    axes, clusters, sparse = tables(f'decompositions{size}').values()
+    axis, pixel = ({'x': schema.image((side, side, 1))} for side in sides)
+    for found, info in ((axes, axis), (clusters, {'x': schema.vector(2)}), (sparse, pixel)):
+        assert found.config['primary'] in found.config['metrics'] and len(found.rows) >= 3
+        for row in found.rows:
+            made = build(row.config, info,
+                         core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert set(made.evals) <= set(core.EVALS), row.name
+    numbers = [(row.config['hp']['beta'], row.config['hp'].get('alpha')) for row in clusters.rows]
+    assert numbers == [(1., None), (1., 0.), (0., 1.)]
+    assert {row.config['hp'].get('gamma') for row in sparse.rows} == {None, 0., .8}
+
+
 def test_every_method_has_a_row():
     rows = [*catalog.TEXT.values(), *catalog.IMAGES.values(), *catalog.EMBEDDINGS.values(),
             *catalog.CONDITIONAL.values(), *catalog.AXES.values(), *catalog.CLUSTERED.values(),

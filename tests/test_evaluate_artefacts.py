@@ -136,6 +136,16 @@ def test_traversal_takes_the_ten_dimensions_of_largest_kl_first():
     assert arrays['interpolation/x'].shape == (2, 8, 10, 2) and arrays['traversal/x'].shape == (2, 10, 11, 2)
 
 
+def test_traversal_has_no_kl_from_a_prior_that_is_not_the_standard_normal():
+    """A method may have a KL in closed form from another."""
+    evals, bucket, _ = wide(3)
+    log_prior = lambda params, carry, z: -.5 * (z**2 / 4 + jnp.log(8 * jnp.pi)).sum(-1)
+    arrays, _ = arrays_of({**evals, 'log_prior': log_prior}, bucket, batch=200)
+    assert 'traversal/kl' not in arrays
+    order = np.argsort(-bucket['mean'].var(0))
+    np.testing.assert_array_equal(arrays['traversal/dim'], [order, order])
+
+
 def test_few_examples():
     arrays, _ = arrays_of(FULL, {'x': data(5)})
     assert arrays['interpolation/x'].shape == (2, 2, 10, 2) and arrays['decoded/x'].shape == (2, 5, 2)

@@ -1,4 +1,5 @@
 """Priors that say how dimensions of the code should lie: scaled, clustered, mostly off."""
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -134,11 +135,10 @@ def clusters(kit: Kit, centers: Sequence[Sequence[float]] | None = None,
     """
     if not variance > 0:
         raise UserError(f'variance={variance}: that of a cluster must be above 0')
-    try:
+    at: Any = np.zeros(0)
+    with contextlib.suppress(TypeError, ValueError):         # no rectangle of numbers
         at = np.array([*np.eye(kit.latent), *-np.eye(kit.latent)] if centers is None else
                       centers, np.float64)
-    except (TypeError, ValueError):
-        at = np.zeros(0)
     if at.ndim != 2 or at.shape[1] != kit.latent:
         raise UserError(f'centers={centers}: each must be {kit.latent} numbers, as many as the '
                         'code has dimensions')

@@ -189,10 +189,18 @@ def rate_of_dimensions(view: Evaluator) -> tuple[str, np.ndarray]:
       known, ('variance', [G, Z] of codes).
     """
     known = {'kl', 'log_q_dims', 'posterior', 'sample_q'} <= set(view.evals)
-    if not known or getattr(view.draws, 'shape', None) != view.codes.shape:
+    vectors = known and getattr(view.draws, 'shape', None) == view.codes.shape
+    if not vectors or not _from_standard(view):
         return 'variance', view.codes.var(1)
     return 'kl', view.cached('rate', lambda: jax.device_get(
         view.jit(_kl_dims)((view.states, view.draws))))
+
+
+def _from_standard(view):
+    """Whether the prior is N(0, I), as far as the draws tell."""
+    log_p = view.terms.get('log_prior')
+    return log_p is None or np.allclose(
+        log_p, distributions.normal_log_prob(view.draws), rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
 def _consistent(view, divergence, estimator, samples=None):

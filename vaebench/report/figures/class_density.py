@@ -76,7 +76,7 @@ def class_density(arrays: Mapping[str, np.ndarray], title: Title) -> 'Figure | N
     reach = 3 * np.median(scales, 0)
     limits = np.stack([np.quantile(means, .005, axis=0) - reach,
                        np.quantile(means, .995, axis=0) + reach], 1)
-    grid = np.linspace(*limits.T, SIZE // 2, axis=1)
+    grid = np.linspace(limits[:, 0], limits[:, 1], SIZE // 2, axis=1)
     # a narrower peak would fall between two pixels
     scales = np.maximum(np.broadcast_to(scales, means.shape), grid[:, 1] - grid[:, 0])
     each = shares(grid, means, scales, label)
