@@ -12,7 +12,7 @@ from vaebench.metrics.draws import DUAL, alone, slots
 from vaebench.metrics.evaluator import Evaluator, each
 from vaebench.metrics.summary import average, warnings
 from vaebench.metrics.types import NONNEGATIVE, Estimator, Metric, Value
-from vaebench.ops.distributions import normal_log_prob_dims
+from vaebench.ops.distributions import normal_log_prob, normal_log_prob_dims
 
 # posterior-point pairs in memory at once, per seed, for codes of WIDTH numbers
 PAIRS = 2**16
@@ -200,7 +200,7 @@ def _from_standard(view):
     """Whether the prior is N(0, I), as far as the draws tell."""
     log_p = view.terms.get('log_prior')
     return log_p is None or np.allclose(
-        log_p, distributions.normal_log_prob(view.draws), rtol=1e-3, atol=1e-3, equal_nan=True)
+        log_p, normal_log_prob(view.draws), rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
 def _consistent(view, divergence, estimator, samples=None):
