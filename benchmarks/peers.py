@@ -206,6 +206,28 @@ def pythae_wae_mmd() -> Any:
     return WAE_MMD(WAE_MMD_Config(**SHAPE))
 
 
+def pythae_beta_tc_vae() -> Any:
+    """Builds pythae's beta-TCVAE."""
+    from pythae.models import BetaTCVAE, BetaTCVAEConfig
+    return BetaTCVAE(BetaTCVAEConfig(**SHAPE, reconstruction_loss='bce', beta=6.))
+
+
+def pythae_factor_vae() -> Any:
+    """Builds pythae's FactorVAE, whose critic has five hidden layers of 1000."""
+    from pythae.models import FactorVAE, FactorVAEConfig
+    return FactorVAE(FactorVAEConfig(**SHAPE, reconstruction_loss='bce', gamma=10.))
+
+
+def pythae_factor_vae_small() -> Any:
+    """Builds pythae's FactorVAE with a critic of two hidden layers of 256."""
+    from pythae.models.factor_vae.factor_vae_utils import FactorVAEDiscriminator
+    from torch import nn
+    model, critic = pythae_factor_vae(), FactorVAEDiscriminator(SHAPE['latent_dim'], 256)
+    critic.layers = nn.Sequential(*critic.layers[:4], nn.Linear(256, 2))
+    model.discriminator = critic
+    return model
+
+
 def pythae_aae() -> Any:
     """Builds pythae's adversarial autoencoder, whose critic has one hidden layer of 256."""
     from pythae.models import Adversarial_AE, Adversarial_AE_Config

@@ -76,7 +76,7 @@ class Setting(NamedTuple):
     columns: schema.Schema
     kit: Mapping[str, Any]
     data: Mapping[str, np.ndarray]
-    batch: int
+    batch: int                      # examples that a step reads, in however many batches
     steps: int                      # of one dispatch
     optimizer: Mapping[str, Any]
 
@@ -88,7 +88,7 @@ class Run:
 
     def __init__(self, setting: Setting, method: str = 'vae', seeds: int | None = None,
                  how: str = 'vmap', **options: Any):
-        _, config, data, self.batch, self.steps, optimizer = setting
+        _, config, data, self.examples, self.steps, optimizer = setting
         recipe = core.Recipe(self.steps, self.steps, schema.count(data),
                              optimizers.optimizer(optimizer))
         entry = METHODS[method]
@@ -97,7 +97,8 @@ class Run:
         self.data, self.rng = jax.device_put(data), np.random.default_rng(0)
         hp = {k: jnp.float32(v)
               for k, v in {**entry.hp, 'lr': optimizer['lr'], 'lr_scale': 1.}.items()}
-        first = core.take(self.data, jnp.arange(self.batch))
+        self.batches = core.batches_per_step(self.method.phases[0])
+        first = core.take(self.data, jnp.arange(self.examples // self.batches))
         block = core.make_block(self.method.phases[0])
         start = lambda key: core.init(self.method, key, first, hp)
         key = jax.random.key(0)
@@ -107,9 +108,9 @@ class Run:
         self.state, self.block = jax.jit(start)(key), jax.jit(block, donate_argnums=0)
 
     def __call__(self) -> Any:
-        n, needed = schema.count(self.data), self.steps * self.batch
+        n, needed = schema.count(self.data), self.steps * self.examples
         order = np.concatenate([self.rng.permutation(n) for _ in range(-(-needed // n))])
-        idx = order[:needed].astype(np.int32).reshape(self.steps, 1, self.batch)
+        idx = order[:needed].astype(np.int32).reshape(self.steps, self.batches, -1)
         self.state, metrics = self.block(self.state, self.data, idx, jnp.int32(self.steps))
         return jax.device_get(metrics)
 
@@ -245,6 +246,16 @@ ROWS: Mapping[str, tuple[str, Measure]] = {
     'mlp_aae_three': ("the same in the three updates of its paper, against pythae's two",
                       against_pythae('>= 3', MLP, peers.pythae_aae, adversarial=True,
                                      method='aae', hidden=(256,), stochastic=True)),
+    'beta_tcvae': ('beta-TCVAE (minibatch weights) on the same networks',
+                   against_pythae('>= 2', MLP, peers.pythae_beta_tc_vae, method='beta_tcvae')),
+    'factor_vae': ("FactorVAE on the same networks, critic of five layers of 1000, half of each "
+                   "batch for either player, as pythae's",
+                   against_pythae('>= 2', MLP, peers.pythae_factor_vae, adversarial=True,
+                                  method='factor_vae', hidden=(1000,) * 5)),
+    'factor_vae_small': ('the same with a critic of two layers of 256',
+                         against_pythae('>= 2', MLP, peers.pythae_factor_vae_small,
+                                        adversarial=True, method='factor_vae',
+                                        hidden=(256, 256))),
     'conv_vae': ('convolutional VAE, 3x3 strided, 32 and 64 channels, 128, 16',
                  against_pythae('>= 1.5', workload.CONV, peers.pythae_conv_vae)),
     'seeds_images': ('five seeds against one: MLP VAE 784-512-16, batch 64',
