@@ -48,7 +48,7 @@ def rows(strengths, gamma, warmup):
       warmup: epochs in which the capacity rises.
     """
     made = {
-        'pca': row('PCA', 'pca'), 'dae': row('AE (deterministic)', 'dae'),
+        'pca': row('PCA', 'pca_codes'), 'dae': row('AE (deterministic)', 'dae'),
         'vae': row('VAE', 'vae'), 'told': row('told the factors', 'supervised_codes')}
     fixed = {'capacity_vae': dict(beta=gamma, capacity_epochs=warmup)}
     labels = {'capacity_vae': 'AnnealedVAE ({capacity:g})'}
