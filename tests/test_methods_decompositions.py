@@ -196,20 +196,27 @@ def evaluate(method, params, carry, **numbers):
     return float(value), grads, carry, aux
 
 
+@functools.cache
+def beta_vae():
+    """Its evals, what it starts from, and what `evaluate` gives there."""
+    vae = autoencoders.vae(toys.kit(2), toys.recipe())
+    begun = vae.init(jax.random.key(5), toys.all_of(DATA))
+    return vae, begun, evaluate(vae, *begun)
+
+
 @pytest.mark.parametrize('divergence', ['', 'inclusive', 'dimensions'])
 def test_without_alpha_it_is_the_beta_vae(divergence):
-    vae = autoencoders.vae(toys.kit(2), toys.recipe())
-    params, carry = vae.init(jax.random.key(5), toys.all_of(DATA))
+    vae, start, (value, grads, _, _) = beta_vae()
     method, own, begun = started(divergence=divergence)
-    toys.close((own, begun), (params, carry), rtol=0)
-    value, grads, _, _ = evaluate(vae, params, carry)
+    toys.close((own, begun), start, rtol=0)
     got, slopes, _, aux = evaluate(method, own, begun)
     assert got == pytest.approx(value, abs=1e-12)
     toys.close(slopes, grads, atol=1e-12)
     assert set(method.evals) - set(vae.evals) == ({'penalties'} if divergence else set())
     if divergence:
-        more, _, _, _ = evaluate(method, own, begun, alpha=3.)
-        assert more == pytest.approx(value + 3 * float(aux[divergence]), rel=1e-10)
+        ctx = toys.ctx({k: jnp.asarray(v) for k, v in {**HP, 'alpha': 3.}.items()})
+        more, _ = method.phases[0].players[0].loss(own, begun, toys.all_of(DATA), ctx)
+        assert float(more) == pytest.approx(value + 3 * float(aux[divergence]), rel=1e-10)
 
 
 @pytest.mark.parametrize('name, options', [
@@ -217,9 +224,9 @@ def test_without_alpha_it_is_the_beta_vae(divergence):
     ('clusters', {'centers': ((0., 0.),), 'variance': 1.})])
 def test_priors_that_are_the_standard_normal_have_its_bound(name, options):
     """In closed form to the last digits, at the same code on average over many draws."""
-    (vae, params, carry), (method, own, begun) = started(), started(prior=name, **options)
+    vae, (params, carry), (want, _, _, aux) = beta_vae()
+    method, own, begun = started(prior=name, **options)
     common = {**own, **{k: params[k] for k in ('enc', 'head', 'dec')}}
-    want, _, _, aux = evaluate(vae, params, carry)
     got, _, _, drawn = evaluate(method, common, begun)
     if method.evals.keys() >= {'kl'}:
         assert got == pytest.approx(want, rel=1e-12)
@@ -314,5 +321,10 @@ def test_bad_input_is_refused():
             decompositions.alpha_beta(kit, recipe, **options)
     with pytest.raises(UserError, match='at most 4'):
         decompositions.alpha_beta(toys.kit(5), recipe, prior='principal')
+    for options, number in (({'prior': 'sparse'}, 'gamma'), ({'divergence': 'inclusive'}, 'alpha')):
+        method, params, carry = started(**options)
+        hp = {k: v for k, v in HP.items() if k != number}
+        with pytest.raises(UserError, match=f'a number {number}, which the method lacks'):
+            method.phases[0].players[0].loss(params, carry, toys.all_of(DATA), toys.ctx(hp))
     names = {n for n, e in METHODS.items() if e.factory is decompositions.alpha_beta}
     assert names == {'axis_vae', 'clustered_vae', 'sparse_vae'}

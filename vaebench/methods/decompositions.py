@@ -100,14 +100,25 @@ POSTERIORS = {'exp': posteriors.gaussian, 'softplus': softplus}
 
 # Numbers of a prior that are measured or given, not learned.
 
+def _number(name):
+    """hp -> its number of that name."""
+    def of(hp):
+        if name not in hp:
+            raise UserError(f'this prior or divergence has a number {name}, which the method '
+                            'lacks: choose one that has it, such as sparse_vae')
+        return hp[name]
+
+    return of
+
+
 def held(method: Method, name: str,
-         renew: Callable[[jax.Array, Hp], jax.Array] = lambda value, hp: value) -> Method:
+         renew: Callable[[Hp], jax.Array] | None = None) -> Method:
     """Makes an entry of a method's params carry, which no gradient moves.
 
     Args:
       method: its losses and evals read params[name].
       name: of the entry.
-      renew: (value, hp) -> the value in a train step, which evaluation keeps.
+      renew: hp -> the value in a train step, which evaluation keeps; None leaves it.
 
     Returns:
       The `Method` with carry[name] in place of params[name].
@@ -121,8 +132,8 @@ def held(method: Method, name: str,
 
     def holding(player):
         def loss(params, carry, batch, ctx):
-            value = jnp.asarray(renew(carry[name], ctx.hp), carry[name].dtype)
-            carry = {**carry, name: value}
+            if renew is not None:
+                carry = {**carry, name: jnp.asarray(renew(ctx.hp), carry[name].dtype)}
             return player.loss(whole(params, carry), carry, batch, ctx)
 
         return player._replace(loss=loss, trains=tuple(n for n in player.trains if n != name))
@@ -214,7 +225,7 @@ PRIORS = {
     'student': _Law(fixed_priors.student),
     'clusters': _Law(fixed_priors.clusters),
     'sparse': _Law(fixed_priors.sparse,
-                   lambda kit, method: held(method, 'gamma', lambda value, hp: hp['gamma'])),
+                   lambda kit, method: held(method, 'gamma', _number('gamma'))),
 }
 """Choices of the option `prior`."""
 
@@ -289,7 +300,7 @@ def alpha_beta(kit: Kit, recipe: Recipe, *, prior: str = 'isotropic', divergence
     extra, evals = None, {}
     if divergence:
         apart = DIVERGENCES[divergence](made, posterior)
-        extra = objectives.as_auxiliary(apart, lambda hp: hp['alpha'])
+        extra = objectives.as_auxiliary(apart, _number('alpha'))
         evals = objectives.penalties(apart)
     method = autoencoder(kit, recipe, posterior, regularizers.kl,
                          objectives.scheduled_weight(recipe), extra=extra, prior=made,
