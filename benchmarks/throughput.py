@@ -248,7 +248,7 @@ ROWS: Mapping[str, tuple[str, Measure]] = {
                                      method='aae', hidden=(256,), stochastic=True)),
     'beta_tcvae': ('beta-TCVAE (minibatch weights) on the same networks',
                    against_pythae('>= 2', MLP, peers.pythae_beta_tc_vae, method='beta_tcvae')),
-    'factor_vae': ('FactorVAE on the same networks, critic of five layers of 1000, half of each '
+    'factor_vae': ('FactorVAE on the same networks, critic 5 x 1000, half of each '
                    "batch for either player as pythae's",
                    against_pythae('>= 2', MLP, peers.pythae_factor_vae, adversarial=True,
                                   method='factor_vae', hidden=(1000,) * 5)),

@@ -129,7 +129,8 @@ def sprites(data_dir: Folder = None, cache_dir: Folder = None,
       x float32 [N, size, size, 1], zeros and ones; `observe` gives the factors' columns.
 
     References:
-      Matthey, Higgins, Hassabis, Lerchner, dSprites, 2017 (the factors).
+      Matthey, Higgins, Hassabis, Lerchner, dSprites: Disentanglement Testing Sprites Dataset,
+      2017 (the factors).
       Locatello, Bauer, Lucic, Raetsch, Gelly, Schoelkopf, Bachem, Challenging Common
       Assumptions in the Unsupervised Learning of Disentangled Representations, 2019,
       arXiv:1811.12359.

@@ -52,8 +52,9 @@ def wasserstein_correlation(codes: np.ndarray, normalized: bool) -> float:
       normalized: whether to divide by tr S.
 
     References:
-      Watters et al., "Spatial Broadcast Decoder", 2019 (used by Locatello et al.,
-      arXiv:1811.12359, as an unsupervised score).
+      Watters et al., "Spatial Broadcast Decoder", 2019, arXiv:1901.07017.
+      Locatello et al., "Challenging Common Assumptions in the Unsupervised Learning of
+      Disentangled Representations", 2019, arXiv:1811.12359 (as an unsupervised score).
 
     >>> codes = np.array([[1., 1.], [-1., -1.]])
     >>> round(wasserstein_correlation(codes, True), 6) == round(2 - 2**.5, 6)
