@@ -525,6 +525,17 @@ def test_parts_add_up():
     assert out['tc_sym'].estimator.id == 'tc-symmetric-70' and out['tc_full'].estimator.id == 'tc-aggregate'
 
 
+def test_a_total_correlation_that_holds_what_information_cannot_is_named():
+    """Independent dimensions of narrow posteriors: far more is known than ln N."""
+    for std, capped in ((1e-3, True), (1., False)):
+        e, bucket = fixed(white(64, 4), np.full((64, 4), std))
+        v = toys.evaluator(e, {'s': np.zeros(1, np.float32)}, {}, [bucket], KEY)
+        out = measure(v, ['tc_full', 'dw_full', 'tc_sym'])
+        assert (out['tc_full'].value[0] > 4) == capped
+        assert [out[n].warning is not None for n in out] == [capped, False, capped]
+        assert not capped or 'cap ln N = 4.16' in out['tc_full'].warning[0]
+
+
 def test_parts_against_all_pairs():
     v, bucket = random_posteriors()
     out = measure(v, ['tc_full', 'dw_full', 'mi_sym', 'tc_sym'])
