@@ -91,7 +91,7 @@ def test_every_row_of_an_image_table_can_be_built(text):
 
 def test_every_method_has_a_row():
     rows = [*catalog.TEXT.values(), *catalog.IMAGES.values(), *catalog.EMBEDDINGS.values(),
-            *catalog.CONDITIONAL.values()]
+            *catalog.CONDITIONAL.values(), *catalog.DISENTANGLED.values()]
     twins = {'f_gan_js', 'f_gan_gan'}                    # one run with gan_minmax: test_methods_gans
     assert set(methods.METHODS) - {row['method'] for row in rows} == {
         'source', 'classifier', *twins}

@@ -18,8 +18,10 @@ from vaebench import core, networks, schema
 from vaebench.methods import METHODS, manifold_learning
 
 LATENT, BATCH, SEEDS, STEPS, VOCAB = 2, 8, 2, 30, 9
-IMAGE = {'x': schema.image((3, 3, 1)), 'label': schema.label(toys.CLASSES)}
-TEXT = {**schema.text(tuple('abcdefghi'), 5), 'log_p': schema.Field('real'), 'label': schema.label(toys.CLASSES)}
+FACTORS = schema.Field('factors', (2,))
+IMAGE = {'x': schema.image((3, 3, 1)), 'label': schema.label(toys.CLASSES), 'factors': FACTORS}
+TEXT = {**schema.text(tuple('abcdefghi'), 5), 'log_p': schema.Field('real'), 'label': schema.label(toys.CLASSES),
+        'factors': FACTORS}
 KITS = {
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
     'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})
@@ -38,7 +40,7 @@ OPTIONS = {
     **dict.fromkeys(('davam', 'davam_q'), {'codes': 6}), 'gmmn_ae': {
         'hidden': (6,), 'noise': 4
     }, **dict.fromkeys(('aae', 'aae_supervised', 'aae_semi'), SMALL),
-    **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4})
+    **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4}), 'factor_vae': SMALL
 }
 # those to which sentences make a difference
 LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']
@@ -243,12 +245,15 @@ def test_empty_slots_do_not_count(name):
                 for phase, state in zip(m.phases, states, strict=False) for p in phase.players]
 
     f = toys.jit(every)
-    hidden = {**stock, 'x': stock['x'].at[5:].set(.37), 'label': stock['label'].at[5:].set(0)}
+    hidden = {**stock, 'x': stock['x'].at[5:].set(.37), 'label': stock['label'].at[5:].set(0),
+              'factors': stock['factors'].at[5:].set(9)}
     hidden['partner'] = jax.tree.map(lambda v: v.at[5:].set(0), stock['partner'])
-    full, other = (f({**batch, 'weight': weight}) for batch in (stock, hidden))
+    stock, hidden = ({**batch, 'weight': weight} for batch in (stock, hidden))
+    full, other = (f({**batch, 'other': batch}) for batch in (stock, hidden))
     toys.close(full, other, rtol=1e-5, atol=1e-6)
+    nothing = {**stock, 'weight': 0 * weight}
     assert not any(
-        np.isnan(x).any() for x in jax.tree.leaves(f({**stock, 'weight': 0 * weight})))
+        np.isnan(x).any() for x in jax.tree.leaves(f({**nothing, 'other': nothing})))
 
 
 @pytest.mark.slow

@@ -89,6 +89,28 @@ def test_every_row_once_an_epoch_and_seeds_differ_in_content_only():
     assert (a != b).any() and (a == order.indices(10, 4, 3, (0, 0, 0, 0))).all()
 
 
+def test_another_batch_stands_beside_those_that_a_player_reads():
+    """It comes after them, is the same in all updates of the step, and only who asks gets it."""
+    def player(name, **options):
+        def loss(params, carry, batch, ctx):
+            seen = jnp.stack([batch['x'][0], batch.get('other', {'x': jnp.full(1, -1.)})['x'][0]])
+            return params[name] * 0., ({**carry, name: carry[name].at[ctx.inner].set(seen)}, {})
+        return core.Player(name, loss, (name,), optimizer({'name': 'sgd', 'clip': 0.}), **options)
+
+    players = (player('plain'), player('one', other_batch=True),
+               player('fresh', updates=2, fresh_batches=True, other_batch=True))
+    phase = core.Phase('main', players, 3)
+    start = {p.name: jnp.zeros((2, 2)) for p in players}
+    method = core.Method(lambda key, data: ({p.name: jnp.zeros(()) for p in players}, start), (phase,), {})
+    data, hp = {'x': jnp.arange(9.)}, {'lr': jnp.float32(1.), 'lr_scale': jnp.float32(1.)}
+    state = plateau.start(core.init(method, jax.random.key(0), core.take(data, jnp.arange(4)), hp))
+    assert core.batches_per_step(phase) == 3
+    assert core.batches_per_step(core.Phase('two', players[:2], 3)) == 2
+    carry = core.make_step(phase)(state, data, jnp.array([[5, 0], [6, 0], [7, 0]]))[0].carry
+    assert carry['plain'][0].tolist() == [5, -1] and carry['one'][0].tolist() == [5, 6]
+    assert carry['fresh'].tolist() == [[5, 7], [6, 7]]
+
+
 def test_every_step_draws_its_bucket_independently_of_its_neighbors():
     sizes, batch, block = [4000, 3000, 990], 10, 10
     blocks = order.epoch_blocks(sizes, batch, block, (0, 0, 3))

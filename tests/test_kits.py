@@ -33,7 +33,7 @@ def batch(name):
     """A few labelled rows of what the kit reads, and their partners."""
     rows = toys.labelled(4, 3)
     if name == 'lstm':
-        rows = {**toys.sentences(4, 9), 'label': rows['label'], 'partner': rows['partner']}
+        rows = {**toys.sentences(4, 9), **{k: rows[k] for k in ('label', 'factors', 'partner')}}
     return rows
 
 
@@ -90,7 +90,7 @@ def test_a_kit_offers_what_its_networks_can(name):
 def test_other_data_is_refused_by_name():
     mlp = BUILT['mlp'][1]
     with pytest.raises(UserError, match="kit.name='mlp' reads columns of kind image or vector, which the data "
-                                        'has not: it has tokens, length, log_p, label; choose one of lstm'):
+                                        'has not: it has tokens, length, log_p, label, factors; choose one of lstm'):
         networks.build(TEXT, mlp)
     with pytest.raises(UserError, match="kit.name='conv' reads .* it has x; choose one of mlp"):
         networks.build({'x': schema.vector(2)}, BUILT['conv'][1])

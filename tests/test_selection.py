@@ -14,7 +14,8 @@ OBJECTIVES = {
     'capacity_vae': {'capacity': 3., 'beta': 5.}, 'bn_vae': {'warmup': 2.},
     'dg_vae': {'beta': .5}, 'dg_vmf': {'beta': .5}, 'wae_mmd': {'beta': 7.},
     'wae_s': {'beta': 7., 'kl_weight': .3}, 'info_vae': {'alpha': .3, 'mmd': 6.},
-    'mmd_vae': {'mmd': 6.},
+    'mmd_vae': {'mmd': 6.}, 'beta_tcvae': {'alpha': .5, 'beta': 4., 'gamma': 2.},
+    'dip_vae_i': {'lambda_od': 3., 'lambda_d': 7.}, 'dip_vae_ii': {'lambda_od': 3., 'lambda_d': 7.},
 }
 
 

@@ -15,7 +15,8 @@ from vaebench.networks import common
 
 SIDE, HIDDEN, CLASSES = 2, 5, 3
 PIXELS = SIDE * SIDE
-SCHEMA = {'x': schema.image((SIDE, SIDE, 1)), 'label': schema.label(CLASSES)}
+SCHEMA = {'x': schema.image((SIDE, SIDE, 1)), 'label': schema.label(CLASSES),
+          'factors': schema.Field('factors', (2,))}
 
 jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 """`jax.jit` for programs that run a few times: half the compilation, which is the tests'
@@ -120,10 +121,12 @@ def images(n, side=SIDE, seed=0):
 
 
 def labelled(n, side=SIDE, seed=0):
-    """`images` with 'label' [n] below CLASSES, and 'partner' [n] among the first CLASSES
-    rows."""
+    """`images` with 'label' [n] below CLASSES, 'factors' [n, 2] and 'partner' [n] among the
+    first CLASSES rows."""
     rows = jnp.arange(n, dtype=jnp.int32) % CLASSES
-    return {**images(n, side, seed), 'label': rows, 'partner': schema.Rows(rows)}
+    factors = jnp.stack([rows, jnp.arange(n, dtype=jnp.int32) % 4], 1)
+    return {**images(n, side, seed), 'label': rows, 'factors': factors,
+            'partner': schema.Rows(rows)}
 
 
 def sentences(n, vocab=9, width=7, seed=0):

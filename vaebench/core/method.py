@@ -39,6 +39,8 @@ class Player(NamedTuple):
     updates: int = 1                  # most of them per train step
     fresh_batches: bool = False       # update j reads batch j, not batch 0
     while_: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
+    # its batch holds another as 'other', drawn independently of all that it reads itself
+    other_batch: bool = False
 
 
 class Fold(NamedTuple):
@@ -57,7 +59,8 @@ class Criterion(NamedTuple):
 class Phase(NamedTuple):
     """Players that learn together for a while."""
     name: str
-    players: tuple[Player, ...]       # run in order, each sees the latest params
+    # run in order, each sees the latest params; none where only a summary is made
+    players: tuple[Player, ...]
     steps: int                        # at most; `feedback` may end it earlier
     enter: Callable[..., tuple[Params, Carry]] | None = None  # (key, params, carry, data)
     feedback: Callable[['State', Mapping], 'State'] | None = None  # pure; after each validation

@@ -145,7 +145,11 @@ def _over(phase, total):
 
 def batches_per_step(phase: Phase) -> int:
     """How many batches a train step of `phase` reads: the n of `idx` [n, B]."""
-    return max(p.updates if p.fresh_batches else 1 for p in phase.players)
+    return max((_own_batches(p) + p.other_batch for p in phase.players), default=1)
+
+
+def _own_batches(player):
+    return player.updates if player.fresh_batches else 1
 
 
 def _reader(data, idx, state, augment, decode):
@@ -162,6 +166,7 @@ def _reader(data, idx, state, augment, decode):
 def _play(player, i, now, state, read):
     """Player i's updates in a train step: `now` = (params, carry, opt) -> (now, metrics)."""
     tx, first = player.tx(state.hp), read(0)
+    other = {'other': read(_own_batches(player))} if player.other_batch else {}
 
     def ctx(j):
         own, shared = (derive(state.key, 2, state.total, *tags) for tags in ((1 + i, j), (0,)))
@@ -169,7 +174,7 @@ def _play(player, i, now, state, read):
 
     def update(now, j):
         params, carry, opt = now
-        batch = read(j) if player.fresh_batches else first
+        batch = {**(read(j) if player.fresh_batches else first), **other}
         own = {n: params[n] for n in player.trains}
 
         def loss(own):
@@ -231,7 +236,7 @@ def make_step(phase: Phase, augment: Augment | None = None,
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1,
                              total=state.total + 1)
         losses = [metrics[f'{p.name}/loss'] for p in phase.players]
-        ok = jnp.all(jnp.isfinite(jnp.stack(losses)))
+        ok = jnp.all(jnp.isfinite(jnp.stack(losses))) if losses else jnp.bool_(True)
         keep = (state.status != RUNNING) | ~ok
         new = jax.tree.map(lambda a, b: a if a is b else jnp.where(keep, a, b), state, new)
         over = jnp.where(ok, _over(phase, new.total), FAILED)

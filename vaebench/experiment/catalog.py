@@ -233,6 +233,21 @@ GAMES = ('gan_minmax gan dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hel
 LIKELIHOODS = ('vae beta_vae capacity_vae decreasing_beta mmd_vae info_vae vamp_vae mog_vae '
                'flow_prior bn_vae fb vmf_vae p_vae')
 
+# one strength each of the methods that Locatello et al. compare, between a map that is told
+# nothing and an encoder that is told the factors
+DISENTANGLED: Rows = {
+    'pca': row('PCA', 'pca_codes'),
+    'vae': row('VAE', 'vae'),
+    'beta_vae': row('beta-VAE ({beta:g})', 'beta_vae', hp(beta=4.)),
+    'capacity_vae': row('capacity VAE ({capacity:g})', 'capacity_vae',
+                        hp(beta=1000., capacity=25., capacity_epochs=10.)),
+    'beta_tcvae': row('beta-TCVAE ({beta:g})', 'beta_tcvae', hp(beta=4.)),
+    'factor_vae': row('FactorVAE ({gamma:g})', 'factor_vae', hp(gamma=30.)),
+    'dip_vae_i': row('DIP-VAE-I ({lambda_od:g})', 'dip_vae_i'),
+    'dip_vae_ii': row('DIP-VAE-II ({lambda_od:g})', 'dip_vae_ii'),
+    'supervised_codes': row('told the factors', 'supervised_codes'),
+}
+
 # maps of the evaluated split itself, beside an AE and a VAE that have not seen it;
 # only networks are called parametric, though PCA, kernel PCA, Isomap and LLE do map new points
 EMBEDDINGS: Rows = {

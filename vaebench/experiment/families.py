@@ -2,7 +2,7 @@
 
 FAMILIES = {
     'floor': 'source',
-    'plain': 'vae ae dae denoising_ae lstm_lm classifier',
+    'plain': 'vae ae dae denoising_ae lstm_lm classifier supervised_codes',
     'KL weight': ('anneal cost_anneal cyclical beta_vae capacity_vae control_vae '
                   'decreasing_beta'),
     'free bits': 'fb fb_max fbp pre_ae_fb',
@@ -14,6 +14,7 @@ FAMILIES = {
     'prior': 'flow_prior flow_prior_fb mog_vae mog_vae_fb vamp_vae vamp_vae_fb ae_gmm',
     'implicit': 'ivae ivae_mi',
     'aggregate': 'wae_gan wae_mmd wae_s dg_vae dg_vmf info_vae mmd_vae',
+    'disentangled': 'beta_tcvae factor_vae dip_vae_i dip_vae_ii',
     'discrete': 'gavam davam davam_q',
     'conditional': 'cvae cvae_standard',
     'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',
@@ -21,7 +22,7 @@ FAMILIES = {
             'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan'),
     'energy GAN': 'ebgan ebgan_pt began',
     'moments': 'gmmn gmmn_ae mmd_gan',
-    'map': 'pca kernel_pca isomap lle mlle laplacian tsne',
+    'map': 'pca pca_codes kernel_pca isomap lle mlle laplacian tsne',
 }
 """Family -> names of its methods in the registry, separated by spaces."""
 FLOOR = 'floor'

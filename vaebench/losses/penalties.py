@@ -1,9 +1,12 @@
-"""Terms that keep a critic smooth and samples apart."""
+"""Terms that keep a critic smooth, samples apart and codes uncorrelated."""
 from collections.abc import Callable
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
+
+from vaebench.ops.types import Number
 
 
 def gradient_penalty(score: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
@@ -56,3 +59,45 @@ def pulling_away(codes: jax.Array, weight: jax.Array) -> jax.Array:
     unit = codes / jnp.sqrt((codes**2).sum(-1, keepdims=True) + 1e-12)
     pairs = weight[:, None] * weight * (1 - jnp.eye(len(weight)))
     return (pairs * (unit @ unit.T)**2).sum() / jnp.maximum(pairs.sum(), 1.)
+
+
+class Moments(NamedTuple):
+    """How far a covariance is from the identity."""
+    off_diagonal: jax.Array    # [] sum of its squared covariances
+    diagonal: jax.Array        # [] sum of the squared distances of its variances from 1
+
+
+def covariance_moments(mean: jax.Array, spread: Number, weight: jax.Array) -> Moments:
+    """Measures how far the covariance of codes is from the identity; couples the batch.
+
+    The covariance is E[mean mean^T] - E[mean] E[mean]^T + diag E[spread], E the batch's mean.
+
+    Args:
+      mean: [B, Z] of the codes' posteriors.
+      spread: [B, Z] variances of the posteriors; 0. for the covariance of the means alone.
+      weight: [B], 0 for an empty slot.
+
+    Returns:
+      `Moments`, without unit; of a batch of one, or whose means are all alike, (0, Z) at spread
+      0.
+
+    References:
+      Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
+      Observations", 2018, arXiv:1711.00848.
+
+    >>> mean = jnp.array([[1., 1.], [-1., 1.], [1., -1.], [-1., -1.]])
+    >>> [float(v) for v in covariance_moments(mean, 0., jnp.ones(4))]
+    [0.0, 0.0]
+    >>> [float(v) for v in covariance_moments(0 * mean, 0., jnp.ones(4))]
+    [0.0, 2.0]
+    """
+    chex.assert_rank([mean, weight], [2, 1])
+    chex.assert_equal_shape_prefix([mean, weight], 1)
+    chex.assert_is_broadcastable(jnp.shape(spread), mean.shape)
+    chex.assert_type([mean, spread, weight], float)
+    w = (weight / jnp.maximum(weight.sum(), 1))[:, None]
+    centered = mean - (w * mean).sum(0)
+    covariance = (w * centered).T @ centered
+    variances = jnp.diagonal(covariance)
+    off = covariance - jnp.diag(variances)
+    return Moments((off**2).sum(), ((variances + (w * spread).sum(0) - 1)**2).sum())

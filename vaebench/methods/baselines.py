@@ -1,8 +1,13 @@
-"""Methods without latents: a language model, a classifier and the source of a corpus."""
+"""Methods without latents, and the floors and ceilings that data alone set: a language model,
+supervised references and the source of a corpus."""
+import math
+
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import Fold, Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.errors import UserError
+from vaebench.methods.posteriors import batch_moments
 from vaebench.schema import field
 
 
@@ -86,6 +91,131 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
                   {'classify': lambda params, carry, batch: classify(params, batch),
                    'error': error})
+
+
+def supervised_codes(kit: Kit, recipe: Recipe) -> Method:
+    """Supervised reference of representations: an encoder whose code is regressed on the
+    factors that the data are made of, dimension k on factor k.
+
+    What it scores is about what a metric of representations gives to codes that are as good as
+    these networks can make them.
+
+    Args:
+      kit: `encoder` and `head` are used; the data has a column 'factors' [N, F] of numbers, F
+        at most the latent size Z.
+      recipe: the protocol.
+
+    Returns:
+      A `Method` that offers 'encode', of which dimensions beyond the factors are 0, and
+      'error', the squared error of an example, summed over the factors.
+
+    Equation:
+      minimize sum_k (z_k - (v_k - m_k) / s_k)^2, z = W h(x)
+      m, s: mean and standard deviation of factor k in the batch that training starts from
+
+    Deviations:
+      None: it is no method of a paper, but what factors alone can do with these networks.
+      Classes and angles are regressed on as numbers. Factors that the data do not show, such as
+      the orientation of a square beyond a quarter turn, are beyond this row too.
+    """
+    size = field(kit.schema, 'factors').shape[0]
+    if size is None or size > kit.latent:
+        raise UserError(f'{size} factors need as many dimensions of the code: set '
+                        f'--config.kit.latent to at least {size}, it is {kit.latent}')
+    enc, head = kit.encoder(), kit.head(size)
+
+    def init(key, data):
+        mean, variance, _ = batch_moments(data['factors'].astype(float), data['weight'])
+        # of whole numbers less is the rounding of one level
+        std = jnp.sqrt(jnp.where(variance > 1e-6, variance, 1.))
+        params = {'enc': enc.init(derive(key, 0)), 'head': head.init(derive(key, 1))}
+        return params, {'mean': mean, 'std': std}
+
+    def predict(params, batch, key=None):
+        return head.apply(params['head'], enc.apply(params['enc'], batch, key).last)
+
+    def errors(params, carry, batch, key=None):
+        gap = predict(params, batch, key) - (batch['factors'] - carry['mean']) / carry['std']
+        return (gap**2).sum(-1)
+
+    def loss(params, carry, batch, ctx):
+        value = mean(errors(params, carry, batch, ctx.key), batch)
+        return value, (carry, {'error': value})
+
+    def encode(params, carry, batch):
+        return jnp.pad(predict(params, batch), ((0, 0), (0, kit.latent - size)))
+
+    player = Player('regression', loss, ('enc', 'head'), recipe.optimizer)
+    return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
+                  {'encode': encode, 'error': errors})
+
+
+def pca_codes(kit: Kit, recipe: Recipe) -> Method:
+    """Principal component analysis as an encoder and a decoder: the linear floor of
+    representations.
+
+    One pass over the training data finds mean and axes; all seeds are alike. `embedding` fits
+    scikit-learn's to the evaluated examples, and has no codes of others.
+
+    Args:
+      kit: its latent size Z is the number of axes; the data has numbers 'x'.
+      recipe: unused.
+
+    Returns:
+      A `Method` of a phase without players that offers 'encode', 'decode' and 'error', the
+      squared error of a reconstruction.
+
+    Equation:
+      z = A^T (x - m), A the Z eigenvectors of Cov x with the largest eigenvalues
+      each with the sign that makes its largest entry positive
+
+    Deviations:
+      None: eigenvectors of the covariance, in single precision.
+
+    References:
+      Pearson, "On Lines and Planes of Closest Fit to Systems of Points in Space", 1901.
+    """
+    shape = tuple(n or 0 for n in field(kit.schema, 'x').shape)
+    size = math.prod(shape)
+    if kit.latent > size:
+        raise UserError(f'{size} numbers have no {kit.latent} principal components: set '
+                        f'--config.kit.latent to at most {size}')
+
+    def flat(batch):
+        return batch['x'].reshape(-1, size)
+
+    def init(key, data):
+        center = batch_moments(flat(data), data['weight'])[0]
+        return {}, {'mean': center, 'axes': jnp.zeros((size, kit.latent))}
+
+    def update(sums, params, carry, batch):
+        x, weight = flat(batch) - carry['mean'], batch['weight'][:, None]   # keeps the digits
+        n, first, second = sums
+        return n + weight.sum(), first + (weight * x).sum(0), second + (weight * x).T @ x
+
+    def finish(sums, params, carry):
+        n, first, second = sums
+        away = first / n
+        axes = jnp.linalg.eigh(second / n - jnp.outer(away, away))[1][:, ::-1][:, :kit.latent]
+        largest = jnp.take_along_axis(axes, jnp.abs(axes).argmax(0)[None], 0)
+        return {'mean': carry['mean'] + away, 'axes': axes * jnp.sign(largest)}
+
+    def encode(params, carry, batch):
+        return (flat(batch) - carry['mean']) @ carry['axes']
+
+    def decode(params, carry, z, key, mode):
+        return {'x': (carry['mean'] + z @ carry['axes'].T).reshape(-1, *shape)}
+
+    def error(params, carry, batch):
+        again = decode(params, carry, encode(params, carry, batch), None, 'mean')
+        return ((flat(again) - flat(batch))**2).sum(-1)
+
+    def nothing():
+        return jnp.zeros(()), jnp.zeros(size), jnp.zeros((size, size))
+
+    fold = Fold(nothing, update, finish)
+    return Method(init, (Phase('main', (), 0, select='', summary=fold),),
+                  {'encode': encode, 'decode': decode, 'error': error})
 
 
 def source(kit: Kit, recipe: Recipe) -> Method:

@@ -32,6 +32,8 @@ MEANINGS: Mapping[str, str] = {
     'info_continuous': "weight of the numbers' squared error",
     'rank': 'weight of the demand that data have the larger mean features',
     'rec': 'weight of the squared error per pixel',
+    'lambda_od': "weight of the codes' squared covariances",
+    'lambda_d': "weight of their variances' squared distances from 1",
     # learning rates
     'critic_lr': 'learning rate of the critics',
     'nu_lr': "learning rate of the dual functions' Adam, which no decay touches",

@@ -31,8 +31,9 @@ def capacity_vae(kit: Kit, recipe: Recipe, *, reduce: str = 'batch') -> Method:
       thousand steps so large a gamma leaves nothing for the reconstruction: all posteriors move
       away from the prior together. Short runs have 5 to 10 here. No setting for text is
       published; gamma 1 and 8 nats after 10 epochs are this suite's. Parameters are chosen by
-      the objective at full capacity. Public codes differ in what stands inside the bars, the
-      batch's mean or every example: see `reduce`.
+      the objective at full capacity, with the mean of all validation data inside the bars.
+      Public codes differ in what stands there in training, the batch's mean or every example:
+      see `reduce`.
 
     References:
       Burgess et al., "Understanding disentangling in beta-VAE", 2018, arXiv:1804.03599.

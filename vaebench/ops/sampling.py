@@ -1,4 +1,4 @@
-"""Rows drawn from a batch of which some slots are empty."""
+"""Rows and columns drawn anew from a batch of which some slots are empty."""
 import chex
 import jax
 import jax.numpy as jnp
@@ -24,3 +24,30 @@ def random_rows(key: jax.Array, weight: jax.Array, k: int) -> tuple[jax.Array, j
     order = jnp.argsort(jnp.where(filled, jax.random.uniform(key, weight.shape), 2.))
     place, count = jnp.arange(k), jnp.maximum(filled.sum(), 1)
     return order[place % count], place >= count
+
+
+def permute_columns(key: jax.Array, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Shuffles every column over the filled slots by itself: draws of independent columns.
+
+    Args:
+      key: [] typed key.
+      x: [B, D].
+      weight: [B], 0 for an empty slot, which keeps what it holds.
+
+    Returns:
+      [B, D]; over the filled slots each column has the values that it had.
+
+    References:
+      Kim and Mnih, "Disentangling by Factorising", 2018, arXiv:1802.05983, algorithm 1.
+
+    >>> x = jnp.array([[1, 4], [2, 5], [3, 6], [0, 0]])
+    >>> y = permute_columns(jax.random.key(0), x, jnp.array([1., 1., 1., 0.]))
+    >>> jnp.sort(y[:3], 0).tolist(), y[3].tolist()
+    ([[1, 4], [2, 5], [3, 6]], [0, 0])
+    """
+    chex.assert_rank([key, x, weight], [0, 2, 1])
+    chex.assert_equal_shape_prefix([x, weight], 1)
+    filled = weight > 0
+    order = jnp.argsort(jnp.where(filled[:, None], jax.random.uniform(key, x.shape), 2.), 0)
+    slots = jnp.argsort(~filled, stable=True)            # filled ones first, as in `order`
+    return x.at[slots].set(jnp.take_along_axis(x, order, 0))
