@@ -70,6 +70,19 @@ def test_idx_files(load, tiny, name):
     np.testing.assert_array_equal(binary.splits['valid']['x'], d.splits['valid']['x'][:3] > .5)
 
 
+@pytest.mark.parametrize('binarise', ['none', 'threshold', 'dynamic'])
+def test_padding_adds_a_black_border_and_nothing_else(load, tiny, binarise):
+    path, _ = tiny
+    plain, padded = (load('fashion_mnist', path, binarise=binarise, pad=pad) for pad in (0, 2))
+    assert padded.name == f'{plain.name}_32x32' and padded.schema['x'].shape == (32, 32, 1)
+    assert padded.source.sha256 != plain.source.sha256
+    for split, part in padded.splits.items():
+        np.testing.assert_array_equal(part['x'][:, 2:-2, 2:-2], plain.splits[split]['x'])
+        assert np.count_nonzero(part['x']) == np.count_nonzero(plain.splits[split]['x'])
+    with pytest.raises(UserError, match='pad=-1: it must be at least 0'):
+        load('fashion_mnist', path, pad=-1)
+
+
 def test_dynamic_binarization(load, tiny):
     path, _ = tiny
     grey, d = load('mnist', path), load('mnist', path, binarise='dynamic')

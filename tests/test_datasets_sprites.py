@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vaebench import core, datasets, networks, schema
+from vaebench import core, datasets, metrics, networks, schema
 from vaebench.datasets import factors
 from vaebench.datasets import sprites as module
 from vaebench.errors import UserError
@@ -77,6 +77,22 @@ def test_what_is_observed_is_what_training_reads():
     for kit in ({'name': 'mlp', 'hidden': (4,)}, {'name': 'conv', 'channels': (2,)}):
         net = networks.build(data.schema, {'latent': 2, **kit}).encoder()
         assert net.apply(net.init(jax.random.key(0)), batch).last.shape[0] == 3
+
+
+def test_metrics_see_any_combination_of_factors():
+    data = load(**SMALL)
+
+    def encode(params, carry, batch):
+        return params['scale'] * batch['x'].reshape(len(batch['x']), -1)[:, ::5]
+
+    trained = metrics.Trained({'encode': encode}, {'scale': jnp.array([1., 2.])}, {}, jax.random.key(0))
+    view = metrics.Evaluator(trained, metrics.Data([data.splits['test']], data.schema, decode=data.decode,
+                                                   observe=data.observe), metrics.Settings(batch=7))
+    assert {'factors', 'x', 'observe'} <= view.data.names
+    rows = np.random.default_rng(0).integers(0, SMALL['levels'], (20, 5))
+    codes = drawn(data, rows).reshape(20, -1)[:, ::5]
+    np.testing.assert_array_equal(view.codes_of(data.observe(rows)), [codes, 2 * codes])
+    np.testing.assert_array_equal(view.field('x')[..., 0], drawn(data, view.field('factors')))
 
 
 def test_turns_by_a_period_change_no_pixel():

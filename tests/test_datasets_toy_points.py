@@ -1,7 +1,7 @@
 """Points: their laws against closed forms, scikit-learn's swiss roll and quadrature."""
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from vaebench import datasets
 from vaebench.datasets import toy_points
@@ -11,6 +11,7 @@ MIXTURES = {'gaussians25': (25, .05 / 2.828), 'gaussians8': (8, .02 / 1.414)}
 SHA256 = {
     'gaussians25': '0a945162a3ec429c7094d7effebd2e46293ed77ccadb4995d24309825213d965',
     'gaussians8': 'dbc260973eba0ccb31ff819d07dfe08df5ee502e77142df47537e9f340554994',
+    'pinwheel': '0cd54930cbe3d484f4a29f86b675d649721da1f16d22243b1310dd106926926f',
     'swiss_roll': '47c1e3d38211a75db0de1f36cce0b8b0b4e85c6c0e52514bdc03ec64fb09c1bb',
     'swiss_roll_2d': '276266c5ff921b4794bbe094ad2c3c70da5e0198df9e864cbd63cd30de4ede12',
 }
@@ -120,7 +121,75 @@ def test_spiral_is_the_roll_without_its_height():
     assert abs((noisy - flat).std() * 7.5 / .25 - 1) < 4 / (2 * 3000) ** .5
 
 
+def wound(a, label, arms, rate):
+    """Points a [N, 2] of arms in their places, by rotation matrices."""
+    angle = 2 * np.pi * label / arms + rate * np.exp(a[:, 0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.einsum('ijn,nj->ni', turn, a)
+
+
+def test_density_of_the_pinwheel_is_the_law_of_its_points():
+    d = datasets.load('pinwheel')
+    assert d.schema['label'].size == 4 and d.schema['log_p'].derived
+    x, log_p = d.splits['train']['x'], d.splits['train']['log_p']
+    density = lambda points: np.exp(toy_points.pinwheel_log_p(points, 4, (.3, .05), .25))
+    np.testing.assert_allclose(np.exp(log_p), density(x), rtol=1e-5)
+    width, side = .1, np.arange(-2.6, 2.6, .02) + .01
+    grid = np.stack(np.meshgrid(side, side, indexing='ij'), -1).reshape(-1, 2)
+    mass = density(grid).reshape(52, 5, 52, 5).sum((1, 3)) * .02**2
+    assert abs(mass.sum() - 1) < 2e-5
+    edge = np.linspace(-2.6, 2.6, round(5.2 / width) + 1)
+    found = np.histogram2d(*x.T, [edge, edge])[0]
+    assert found.sum() == len(x)
+    often = mass * len(x) > 8
+    seen, wanted = (np.append(a[often], a[~often].sum()) for a in (found, mass * len(x)))
+    assert often.sum() > 100 and stats.chisquare(seen, wanted * len(x) / wanted.sum()).pvalue > 1e-3
+    assert abs(np.bincount(d.splits['train']['label']) - 2500).max() < 4 * 2500**.5
+    arm = d.splits['train']['label'] == 0                # the others are its turns by quarters
+    turned = x[~arm] @ [1, 1j] * 1j ** -d.splits['train']['label'][~arm].astype(float)
+    for part in (np.real, np.imag):
+        assert stats.ks_2samp(part(turned), part(x[arm] @ [1, 1j])).pvalue > 1e-3
+
+
+def test_density_of_a_folded_pinwheel_counts_every_point_that_falls_on_it():
+    """Roots by Brent's method on a fine circle, determinants by differences."""
+    arms, radial, tangential, rate = 3, .5, .4, .6
+    rng, step = np.random.default_rng(0), 1e-6
+    a = [1, 0] + rng.normal(size=(40, 2)) * [radial, tangential]
+    x, want, several = wound(a, rng.integers(0, arms, 40), arms, rate), [], 0
+    circle = np.linspace(-np.pi, np.pi, 4001)
+    for point in x:
+        r, terms = np.hypot(*point), []
+        for k in range(arms):
+            def off(b, k=k, r=r, point=point):
+                at = wound(r * np.stack([np.cos(b), np.sin(b)], 1), k, arms, rate) @ [1, 1j]
+                return np.angle(at / (point @ [1, 1j]))
+            gap = off(circle)
+            for i in np.flatnonzero((gap[1:] * gap[:-1] < 0) & (abs(gap[1:] - gap[:-1]) < 1)):
+                b = optimize.brentq(lambda b, f=off: f(np.array([b]))[0], *circle[i:i + 2], xtol=1e-14)
+                at = r * np.array([np.cos(b), np.sin(b)])
+                near = wound(at + step * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]), k, arms, rate)
+                slope = np.linalg.det(np.stack([near[0] - near[1], near[2] - near[3]])) / (4 * step**2)
+                terms.append(stats.norm([1, 0], [radial, tangential]).pdf(at).prod() / abs(slope) / arms)
+        want.append(np.log(sum(terms)))
+        several += len(terms) > arms
+    assert several > 5
+    np.testing.assert_allclose(toy_points.pinwheel_log_p(x, arms, (radial, tangential), rate), want,
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_a_pinwheel_without_a_turn_is_a_mixture_of_gaussians():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    want = np.log(np.mean([stats.multivariate_normal(m, .3**2).pdf(x)
+                           for m in ([1, 0], [0, 1], [-1, 0], [0, -1])], 0))
+    np.testing.assert_allclose(toy_points.pinwheel_log_p(x, 4, (.3, .3), 0.), want, rtol=1e-9)
+
+
 @pytest.mark.parametrize('name,options,message', [
+    ('pinwheel', {'arms': 0}, 'arms=0'),
+    ('pinwheel', {'std': (.3, 0)}, r'std=\(0.3, 0\): two numbers above 0'),
+    ('pinwheel', {'std': .3}, 'std=0.3: two numbers above 0'),
+    ('pinwheel', {'rate': 1e6}, 'rate=1e.06: arms are wound up too tightly'),
     ('gaussians8', {'examples': 0}, 'examples=0'),
     ('gaussians25', {'eval_examples': 'many'}, "eval_examples='many'"),
     ('gaussians25', {'seed': -1}, 'seed=-1'),

@@ -33,11 +33,11 @@ def test_image_shapes(name, shape):
     assert grads.shape == x.shape and np.abs(grads).max() > 0
 
 
-@pytest.mark.parametrize('side', [3, 4])
+@pytest.mark.parametrize('side', [2, 3, 4])
 @pytest.mark.parametrize('shape', [(8, 8, 2), (7, 5, 1)])
 def test_patches_make_a_convolution_and_its_transpose(shape, side):
     x, kernel = draw((2, *shape)), draw((side, side, shape[2], 4), 1)
-    border = [(1, 1 + (side == 4 and n % 2)) for n in shape[:2]]
+    border = [(int(side > 2), n % 2 if side == 2 else 1 + (side == 4 and n % 2)) for n in shape[:2]]
     want = jax.lax.conv_general_dilated(x, kernel, (2, 2), border,
                                         dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
     got = image_layers.patches(x, side) @ kernel.reshape(-1, 4)
@@ -53,8 +53,56 @@ def test_only_windows_of_four_cover_every_pixel_equally():
         sums = image_layers.unpatch(jnp.ones((1, 4, 4, k * k)), (8, 8, 1), k)
         covered[k] = np.unique(sums[0, 1:-1, 1:-1])
     assert covered[4].tolist() == [4.] and covered[3].tolist() == [1., 2., 4.]
-    with pytest.raises(UserError, match='kernel=5: convolutions have 3 or 4 pixels'):
+    with pytest.raises(UserError, match='kernel=5: convolutions have 2, 3 or 4 pixels'):
         image_kit('conv', kernel=5)
+
+
+def count(params, ends=('kernel', 'bias')):
+    return sum(x.size for path, x in jax.tree_util.tree_leaves_with_path(params) if path[-1].key in ends)
+
+
+def shapes(make):
+    """Shapes of a network's parameters; nothing is drawn."""
+    return jax.eval_shape(make().init, jax.random.key(0))
+
+
+def test_networks_of_disentanglement_have_their_papers_sizes():
+    """Counted by hand of Locatello et al. (2019): weights of layers, then biases."""
+    columns, z = {'x': schema.image((64, 64, 1))}, 10
+    kit = networks.build(columns, {
+        'name': 'conv', 'latent': z, 'channels': (32, 32, 64, 64), 'kernel': (4, 4, 2, 2), 'hidden': 256,
+        'decoder': {'kernel': 4}})
+    assert kit.features == 256
+    assert count(shapes(kit.encoder)) == (16 * 1 * 32 + 32) + (16 * 32 * 32 + 32) + (4 * 32 * 64 + 64) + (
+        4 * 64 * 64 + 64) + (4 * 4 * 64 * 256 + 256) == 304_064
+    assert count(shapes(lambda: kit.head(z))) == 2_570
+    dec = shapes(kit.decoder)
+    assert count(dec, ('kernel',)) == 10 * 256 + 256 * 1024 + 16 * (64 * 64 + 64 * 32 + 32 * 32 + 32 * 1)
+    # a bias per pixel of the kernel: 16 for each of theirs
+    assert count(dec, ('bias',)) == 256 + 1024 + 16 * (64 + 32 + 32 + 1)
+    seen = jax.eval_shape(kit.encoder().apply, shapes(kit.encoder), {'x': jnp.zeros((2, 64, 64, 1))})
+    made = jax.eval_shape(kit.decoder().generate, dec, jnp.zeros((2, z)))
+    assert seen.last.shape == (2, 256) and made['x'].shape == (2, 64, 64, 1)
+    flat = networks.build(columns, {
+        'name': 'mlp', 'latent': z, 'hidden': (1200, 1200),
+        'decoder': {'hidden': (1200, 1200, 1200), 'activation': 'tanh'}})
+    layer = 1200 * 1200 + 1200
+    assert count(shapes(flat.encoder)) == 4096 * 1200 + 1200 + layer
+    assert count(shapes(flat.decoder)) == 10 * 1200 + 1200 + 2 * layer + 1200 * 4096 + 4096
+    assert count(shapes(lambda: flat.mlp((z, *(1000,) * 6, 2), 'leaky_relu'))) == (
+        11 * 1000 + 5 * 1001 * 1000 + 1001 * 2) == 5_018_002
+
+
+def test_a_decoder_may_be_another_network_than_the_encoder():
+    kit = image_kit('mlp', decoder={'activation': 'tanh', 'hidden': (7,)})
+    params, z = kit.decoder().init(jax.random.key(0)), draw((4, Z))
+    first, last = (params['body']['body'][f'layer{i}'] for i in (0, 1))
+    want = np.tanh(z @ first['kernel'] + first['bias']) @ last['kernel'] + last['bias']
+    made = kit.decoder().generate(params, z)['x']
+    np.testing.assert_allclose(made.reshape(4, -1), 1 / (1 + np.exp(-want)), rtol=1e-4)
+    assert kit.features == 5 and kit.gen().init(jax.random.key(0))[0]['body']['layer0']['kernel'].shape == (Z, 5)
+    seen = image_kit('conv', decoder={'name': 'mlp', 'hidden': (9,)}).decoder().init(jax.random.key(0))
+    assert seen['body']['body']['layer0']['kernel'].shape == (Z, 9)
 
 
 def test_critic_scores_each_image_by_itself():
@@ -129,6 +177,18 @@ def test_gated_units_halve_every_layer(name):
     assert critic.apply(critic.init(key), x).shape == (4,)
     value = jnp.concatenate([jnp.full((3, 2), .7), jnp.zeros((3, 2))], -1)
     np.testing.assert_allclose(common.gated(value), np.full((3, 2), np.tanh(.7) / 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'kernel': (4, 4, 2)}, r'kernel=\(4, 4, 2\): 2 layers have channels; give one number for each'),
+    ({'kernel': (4, 1)}, r'kernel=\(4, 1\): convolutions have 2, 3 or 4 pixels'),
+    ({'decoder': {'std': .02}}, "unknown key of kit.decoder 'std'"),
+    ({'decoder': {'kernel': 6}}, 'kernel=6'),
+])
+def test_convolutions_that_cannot_be_are_one_line(options, message):
+    with pytest.raises(UserError, match=message) as raised:
+        image_kit('conv', **options).decoder()
+    assert '\n' not in str(raised.value)
 
 
 @pytest.mark.parametrize('options, message', [

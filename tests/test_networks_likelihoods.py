@@ -17,6 +17,9 @@ def test_likelihoods_are_normalized_densities():
     x, a, lv = draw((3, 2, 2, 1)), draw((3, 2, 2, 1), 1), draw((3, 2, 2, 1), 2)
     want = scipy.stats.norm(a, np.exp(np.asarray(lv) / 2)).logpdf(x).reshape(3, -1).sum(1)
     np.testing.assert_allclose(likelihoods.gaussian(x, a, lv), want, rtol=1e-5)
+    scale = np.exp(np.asarray(lv) / 2) / 2**.5
+    want = scipy.stats.laplace(a, scale).logpdf(x).reshape(3, -1).sum(1)
+    np.testing.assert_allclose(likelihoods.laplace(x, a, lv), want, rtol=1e-5)
     bits = (x > 0).astype(jnp.float32)
     want = scipy.stats.bernoulli(sigmoid(np.asarray(a, np.float64))).logpmf(bits)
     want = want.reshape(3, -1).sum(1)
@@ -58,6 +61,18 @@ def test_gaussian_decoders(likelihood):
     noise = dec.generate(params, z, jax.random.key(1), 'sample')['x'] - mean
     # 3,200 draws: four standard errors are 0.05
     assert abs(float(noise.std()) / math.exp(log_var / 2) - 1) < .06
+
+
+def test_laplace_decoder():
+    dec = image_kit(likelihood='laplace', scale=.1, sigma=7.).decoder()
+    params, z = dec.init(jax.random.key(0)), draw((50, Z))
+    mean = dec.generate(params, z, None, 'mean')['x']
+    assert mean.shape == (50, 8, 8, 1)
+    x = mean + .3 * draw(mean.shape, 5)
+    want = scipy.stats.laplace(mean, .1).logpdf(x).reshape(50, -1).sum(1)
+    np.testing.assert_allclose(dec.log_prob(params, z, {'x': x}), want, rtol=1e-4)
+    noise = dec.generate(params, z, jax.random.key(1), 'sample')['x'] - mean
+    assert scipy.stats.kstest(np.asarray(noise).ravel(), scipy.stats.laplace(0, .1).cdf).pvalue > 1e-3
 
 
 def test_bernoulli_decoder_samples_bits_of_its_mean():

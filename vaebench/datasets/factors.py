@@ -29,7 +29,7 @@ def row(factors: np.ndarray, levels: Sequence[int]) -> np.ndarray:
     >>> row(np.array([[1, 0], [0, 2]]), (2, 3)).tolist()
     [3, 2]
     """
-    return np.ravel_multi_index(tuple(np.asarray(factors).T), tuple(levels))
+    return np.asarray(np.ravel_multi_index(tuple(np.asarray(factors).T), tuple(levels)))
 
 
 def parts(n: int, examples: int | None, eval_examples: int | None,

@@ -32,6 +32,7 @@ class ImageOptions(NamedTuple):
     binarise: str
     labels: int | None
     label_seed: int
+    pad: int = 0
 
     def first(self, split: str) -> int | None:
         """How many rows of a split are kept at most; None keeps all."""
@@ -40,7 +41,7 @@ class ImageOptions(NamedTuple):
 
 def options(examples: int | None = None, eval_examples: int | None = None,
             binarise: str = 'none', labels: int | None = None,
-            label_seed: int = 0) -> ImageOptions:
+            label_seed: int = 0, pad: int = 0) -> ImageOptions:
     """Checks the options that datasets of images share: see `mnist`.
 
     Raises:
@@ -54,15 +55,16 @@ def options(examples: int | None = None, eval_examples: int | None = None,
             f'binarise={binarise!r}: it must be one of {", ".join(BINARIZATIONS)}')
     return ImageOptions(integer('examples', examples, 1),
                         integer('eval_examples', eval_examples, 1), binarise,
-                        integer('labels', labels, 1), whole('label_seed', label_seed, 0))
+                        integer('labels', labels, 1), whole('label_seed', label_seed, 0),
+                        whole('pad', pad, 0))
 
 
 def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels: int = 255,
            classes: int | None = None, names: tuple[str, ...] = ()) -> Dataset:
-    """A `Dataset` of images, cut down, binarized and partly labelled as its options say.
+    """A `Dataset` of images, cut down, binarized, padded and labelled as its options say.
 
     Args:
-      name: the dataset's; binarizing adds to it.
+      name: the dataset's; binarizing and padding add to it.
       parts: {split: `Images` with values up to `levels`}.
       options: see `ImageOptions`.
       levels: the value of a white pixel.
@@ -78,6 +80,8 @@ def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels
     for split in SPLITS:
         images, label = parts[split]
         x = _binarized(images[:options.first(split)], split, options.binarise, levels)
+        if options.pad:
+            x = np.pad(x, [(0, 0), (options.pad,) * 2, (options.pad,) * 2, (0, 0)])
         values = x.astype(np.float32)
         splits[split] = {'x': values if x.dtype == bool else values / levels}
         if label is not None:
@@ -90,6 +94,8 @@ def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels
         columns['partner'] = schema.Field('rows', derived=True)
         facts['labelled'] = options.labels
     full_name = name if options.binarise == 'none' else f'{name}_{options.binarise}'
+    if options.pad:
+        full_name += '_{}x{}'.format(*splits['train']['x'].shape[1:3])
     augment = _augmentation(options.binarise, columns)
     return image_dataset(full_name, splits, columns, facts, augment=augment)
 

@@ -243,7 +243,7 @@ def _like_mnist(name: str, data_dir: Folder, cache_dir: Folder,
 
 def mnist(data_dir: Folder = None, cache_dir: Folder = None, binarise: str = 'none',
           examples: int | None = None, eval_examples: int | None = None,
-          labels: int | None = None, label_seed: int = 0) -> Dataset:
+          labels: int | None = None, label_seed: int = 0, pad: int = 0) -> Dataset:
     """MNIST: train is the first 50,000 training images, valid the last 10,000, test its test.
 
     It is read as TFDS prepares it (data_dir/mnist/3.0.1 or the same in cache_dir, in the format
@@ -263,10 +263,12 @@ def mnist(data_dir: Folder = None, cache_dir: Folder = None, binarise: str = 'no
         then names one of them in the column 'partner', for semi-supervised methods. None adds
         none.
       label_seed: of the choice of these.
+      pad: black pixels that are added at every side: 2 makes 32x32, for networks that halve the
+        size often, and a dataset of its own, mnist_32x32.
 
     Returns:
-      A `Dataset`: x float32 [N, 28, 28, 1] in [0, 1], label int32 [N]; train has a column
-      'partner' where some are labelled.
+      A `Dataset`: x float32 [N, 28, 28, 1] in [0, 1] (more with `pad`), label int32 [N]; train
+      has a column 'partner' where some are labelled.
 
     References:
       LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document Recognition,
@@ -274,13 +276,13 @@ def mnist(data_dir: Folder = None, cache_dir: Folder = None, binarise: str = 'no
       Burda, Grosse, Salakhutdinov, Importance Weighted Autoencoders, 2016, arXiv:1509.00519
       (dynamic binarization).
     """
-    chosen = options(examples, eval_examples, binarise, labels, label_seed)
+    chosen = options(examples, eval_examples, binarise, labels, label_seed, pad)
     return _like_mnist('mnist', data_dir, cache_dir, chosen)
 
 
 def fashion_mnist(data_dir: Folder = None, cache_dir: Folder = None, binarise: str = 'none',
                   examples: int | None = None, eval_examples: int | None = None,
-                  labels: int | None = None, label_seed: int = 0) -> Dataset:
+                  labels: int | None = None, label_seed: int = 0, pad: int = 0) -> Dataset:
     """Fashion-MNIST: ten kinds of clothes, in every respect read and split like `mnist`.
 
     Its files have the names of MNIST's: where both lie in one `data_dir`, each needs a folder
@@ -289,7 +291,7 @@ def fashion_mnist(data_dir: Folder = None, cache_dir: Folder = None, binarise: s
     Args:
       data_dir: folder with the four idx .gz files, or with a folder fashion_mnist of them (or
         TFDS's, of 3.0.1).
-      cache_dir, binarise, examples, eval_examples, labels, label_seed: as in `mnist`.
+      cache_dir, binarise, examples, eval_examples, labels, label_seed, pad: as in `mnist`.
 
     Returns:
       A `Dataset` with the columns of `mnist`.
@@ -298,12 +300,13 @@ def fashion_mnist(data_dir: Folder = None, cache_dir: Folder = None, binarise: s
       Xiao, Rasul, Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
       Learning Algorithms, 2017, arXiv:1708.07747.
     """
-    chosen = options(examples, eval_examples, binarise, labels, label_seed)
+    chosen = options(examples, eval_examples, binarise, labels, label_seed, pad)
     return _like_mnist('fashion_mnist', data_dir, cache_dir, chosen)
 
 
 def mnist_static(data_dir: Folder = None, cache_dir: Folder = None,
-                 examples: int | None = None, eval_examples: int | None = None) -> Dataset:
+                 examples: int | None = None, eval_examples: int | None = None,
+                 pad: int = 0) -> Dataset:
     """MNIST binarized once by Larochelle: 50,000 train, 10,000 valid, 10,000 test, no labels.
 
     Its valid images are others than those of `mnist`. Its test file is sorted by digit: a fixed
@@ -320,6 +323,7 @@ def mnist_static(data_dir: Folder = None, cache_dir: Folder = None,
       cache_dir: folder for prepared files.
       examples: the first that many of train.
       eval_examples: the first that many of valid and of test.
+      pad: as in `mnist`.
 
     Returns:
       A `Dataset`: x float32 [N, 28, 28, 1], zeros and ones.
@@ -328,7 +332,7 @@ def mnist_static(data_dir: Folder = None, cache_dir: Folder = None,
       Salakhutdinov, Murray, On the Quantitative Analysis of Deep Belief Networks, 2008.
       Larochelle, Murray, The Neural Autoregressive Distribution Estimator, 2011.
     """
-    chosen = options(examples, eval_examples)
+    chosen = options(examples, eval_examples, pad=pad)
     arrays = _published('binarized_mnist', 'mnist_static', data_dir, cache_dir)
     parts = {s: arrays['validation' if s == 'valid' else s]['image'] for s in SPLITS}
     parts['test'] = parts['test'][permutation(len(parts['test']))]

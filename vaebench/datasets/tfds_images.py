@@ -66,10 +66,19 @@ def _found(reading: Reading, source: pathlib.Path) -> Found:
     return {'train': train, 'valid': valid, 'test': found['test']}, reading.names
 
 
-def _prepared(reading: Reading, data_dir: Folder, cache_dir: Folder,
-              chosen: ImageOptions) -> dict[str, Images]:
-    """Images of a set that TFDS has prepared, brought to size once and kept in the cache."""
-    name, base = reading.name, cache.cache_folder(cache_dir)
+def prepared_source(name: str, data_dir: Folder,
+                    cache_dir: Folder) -> tuple[pathlib.Path, list[tuple[str, str]]]:
+    """The folder of a set that TFDS has prepared, and (name, sha256) of its files.
+
+    Args:
+      name: TFDS's.
+      data_dir: where it is looked for first.
+      cache_dir: where it is looked for then.
+
+    Raises:
+      UserError: it is in neither.
+    """
+    base = cache.cache_folder(cache_dir)
     source = by_tfds(name, data_dir, base)
     if source is None:
         where = base if data_dir is None else pathlib.Path(data_dir).expanduser()
@@ -78,8 +87,15 @@ def _prepared(reading: Reading, data_dir: Folder, cache_dir: Folder,
             'where nothing is in the format array_record: with TensorFlow installed, '
             f"tfds.builder({name!r}, data_dir=DIR, file_format='array_record')"
             '.download_and_prepare() makes it; then give --data_dir=DIR')
-    files = [(p.name, sha256(p)) for p in sorted(source.iterdir()) if p.is_file()]
-    folder = base / name / cache.key(name, reading.what, files)
+    return source, [(p.name, sha256(p)) for p in sorted(source.iterdir()) if p.is_file()]
+
+
+def _prepared(reading: Reading, data_dir: Folder, cache_dir: Folder,
+              chosen: ImageOptions) -> dict[str, Images]:
+    """Images of a set that TFDS has prepared, brought to size once and kept in the cache."""
+    name = reading.name
+    source, files = prepared_source(name, data_dir, cache_dir)
+    folder = cache.cache_folder(cache_dir) / name / cache.key(name, reading.what, files)
     return cached(folder, reading.shape, lambda: _found(reading, source), chosen)[0]
 
 

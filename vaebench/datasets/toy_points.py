@@ -1,4 +1,4 @@
-"""Points made on the spot: Gaussian mixtures of known density and the swiss roll."""
+"""Points made on the spot: mixtures and a pinwheel of known density, and the swiss roll."""
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -191,3 +191,120 @@ def swiss_roll_2d(data_dir: Folder = None, cache_dir: Folder = None, examples: i
     return points_dataset('swiss_roll_2d', {
         split: {'x': _on_grid(_roll(u, noise)[0][:, ::2] / 7.5)}
         for split, u in _uniform(6, examples, eval_examples, seed).items()})
+
+
+# The pinwheel
+
+CELLS = 2**17
+"""Most parts of a circle in which `pinwheel_log_p` looks for what fell on it."""
+TOGETHER = 256
+"""Points that it looks for at once."""
+
+
+def pinwheel_log_p(x: np.ndarray, arms: int, std: np.ndarray | Sequence[float],
+                   rate: float) -> np.ndarray:
+    """Exact log density of the pinwheel: see `pinwheel`.
+
+    The turn of a depends on its first coordinate, so it keeps the radius r, but no areas: the
+    determinant of x in a is 1 - rate a_2 exp(a_1). What falls on x are the points r (cos b, sin
+    b) with b + rate exp(r cos b) + 2 pi k / arms the angle of x. They are all looked for on a
+    circle of small parts, then found by bisection; two of one arm in one part, where the arm
+    is folded, are missed.
+
+    Args:
+      x: [N, 2].
+      arms, std, rate: see `pinwheel`.
+
+    Returns:
+      float64 [N], nats.
+
+    Raises:
+      UserError: the arms are wound up too tightly.
+
+    >>> at = pinwheel_log_p(np.array([[1., 0.]]), 1, (1., 1.), 0.)     # no turn: a Gaussian
+    >>> float(at[0].round(6))                                          # -log 2 pi
+    -1.837877
+    """
+    z = np.asarray(x, np.float64) @ [1, 1j]
+    radius, angle = np.abs(z), np.angle(z)
+    total = np.full(len(z), -np.inf)
+    for rows in np.array_split(np.argsort(radius), math.ceil(len(z) / TOGETHER)):
+        border = _parts(float(radius[rows[-1]]), rate)
+        turned = _bent(radius[rows, None], border, rate)
+        for k in range(arms):
+            missing = angle[rows] - 2 * np.pi * k / arms
+            turns = np.floor((turned - missing[:, None]) / (2 * np.pi))
+            at, part = np.nonzero(np.diff(turns))
+            target = missing[at] + 2 * np.pi * np.maximum(turns[at, part], turns[at, part + 1])
+            b = _solved(radius[rows][at], target, border[part], border[part + 1], rate)
+            a_1, a_2 = radius[rows][at] * np.cos(b), radius[rows][at] * np.sin(b)
+            each = -(((a_1 - 1) / std[0])**2 + (a_2 / std[1])**2) / 2
+            each = each - np.log(np.abs(1 - rate * a_2 * np.exp(a_1)))
+            np.logaddexp.at(total, rows[at], each)
+    return total - math.log(2 * math.pi * std[0] * std[1] * arms)
+
+
+def _parts(radius: float, rate: float) -> np.ndarray:
+    """Borders of parts of a circle that turn by a quarter of 1 at most from end to end."""
+    slope = 1 + rate * radius * math.exp(min(radius, 100.))
+    if 25 * slope > CELLS:
+        raise UserError(f'rate={rate:g}: arms are wound up too tightly where they are '
+                        f'{radius:.3g} from the center; lower rate or the standard deviations')
+    return np.linspace(-np.pi, np.pi, math.ceil(25 * slope) + 1)
+
+
+def _bent(radius: np.ndarray, b: np.ndarray, rate: float) -> np.ndarray:
+    """Where angles b on circles come to by the turn, arm 0."""
+    return b + rate * np.exp(radius * np.cos(b))
+
+
+def _solved(radius: np.ndarray, target: np.ndarray, low: np.ndarray, high: np.ndarray,
+            rate: float) -> np.ndarray:
+    """The b between low and high with `_bent` of b the target, by bisection."""
+    rising = _bent(radius, high, rate) > _bent(radius, low, rate)
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = (_bent(radius, middle, rate) < target) == rising
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+def pinwheel(data_dir: Folder = None, cache_dir: Folder = None, arms: int = 4,
+             std: Sequence[float] = (.3, .05), rate: float = .25, examples: int = 10_000,
+             eval_examples: int = 10_000, seed: int = 0) -> Dataset:
+    """A pinwheel: a Gaussian long in one direction, turned into as many bent arms.
+
+    a ~ N((1, 0), diag(std^2)) is turned by 2 pi k / arms + rate exp(a_1), counterclockwise.
+
+    Args:
+      data_dir, cache_dir: not needed.
+      arms: how many, equally likely.
+      std: standard deviations along and across an arm.
+      rate: by how much an arm bends; 0 leaves it straight.
+      examples, eval_examples: as in `gaussians25`.
+      seed: of the draw. Splits have streams of their own.
+
+    Returns:
+      A `Dataset` of points: x float32 [N, 2], label int32 [N] (the arm k), log_p float32 [N]
+      (exact log density, nats).
+
+    References:
+      Johnson, Duvenaud, Wiltschko, Datta, Adams, Composing Graphical Models with Neural
+      Networks for Structured Representations and Fast Inference, 2016, arXiv:1603.06277.
+      Mathieu, Rainforth, Siddharth, Yee Whye Teh, Disentangling Disentanglement in
+      Variational Autoencoders, 2019, arXiv:1812.02833 (as clustered data).
+    """
+    arms, rate = whole('arms', arms, 1), _number('rate', rate)
+    spread = np.array([_number('std', s) for s in np.atleast_1d(std)])
+    if spread.shape != (2,) or not spread.all():
+        raise UserError(f'std={std!r}: two numbers above 0 are wanted, along and across an arm')
+    splits = {}
+    for split, u in _uniform(3, examples, eval_examples, seed).items():
+        label = (u[:, 0] * arms).astype(np.int32)
+        a = np.array([1., 0.]) + spread * _normal(u[:, 1:])
+        z = a @ [1, 1j] * np.exp(1j * (2 * np.pi * label / arms + rate * np.exp(a[:, 0])))
+        x = _on_grid(np.stack([np.real(z), np.imag(z)], 1))
+        density = pinwheel_log_p(x, arms, spread, rate).astype(np.float32)
+        splits[split] = {'x': x, 'label': label, 'log_p': density}
+    columns = {'label': schema.label(arms), 'log_p': schema.Field('real', derived=True)}
+    return points_dataset('pinwheel', splits, columns)

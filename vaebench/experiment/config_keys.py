@@ -61,6 +61,7 @@ class Kit(Named):
                             within=LIMIT)
     sigma: float = key('parameters', 'Standard deviation of a Gaussian decoder.', ABSENT,
                        within=RATE)
+    scale: float = key('parameters', 'Scale of a Laplace decoder.', ABSENT, within=RATE)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -1,6 +1,6 @@
 """The image kits: fully connected and convolutional networks for images and points."""
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -145,30 +145,36 @@ def conv_layers(config: Mapping[str, Any]) -> Layers:
     """Convolutional `Layers`: config has channels, kernel, hidden and activation, see `conv`.
 
     Raises:
-      UserError: `kernel` is neither 3 nor 4.
+      UserError: a `kernel` is none of 2, 3 and 4, or there is not one for each layer.
     """
     channels, kernel = tuple(config.get('channels', (32, 64))), config.get('kernel', 3)
     hidden, act = config.get('hidden', 128), config.get('activation', 'relu')
-    if kernel not in (3, 4):
-        raise UserError(f'kernel={kernel}: convolutions have 3 or 4 pixels a side')
+    kernel = tuple(kernel) if isinstance(kernel, Sequence) else (kernel,) * len(channels)
+    if not set(kernel) <= {2, 3, 4}:
+        raise UserError(f'kernel={config["kernel"]}: convolutions have 2, 3 or 4 pixels a side')
+    if len(kernel) != len(channels):
+        raise UserError(f'kernel={kernel}: {len(channels)} layers have channels; give one '
+                        'number for each, or one for all')
     return Layers(functools.partial(ConvEncoder, channels, kernel, hidden, act),
                   functools.partial(ConvDecoder, channels, kernel, hidden, act))
 
 
 LAYERS = {'mlp': (mlp_layers, (1, 3)), 'conv': (conv_layers, (3,))}
 """Sort of network -> what makes its layers, and how many axes an example may have."""
-OF_PART = 'name', 'channels', 'kernel', 'hidden', 'activation', 'norm', 'std'
-"""What a generator or a critic may have otherwise than its kit."""
+SIZES = 'name', 'channels', 'kernel', 'hidden', 'activation'
+OF_PART = {'decoder': SIZES, 'generator': (*SIZES, 'norm', 'std'),
+           'critic': (*SIZES, 'norm', 'std')}
+"""What a part of a kit may have otherwise than the rest."""
 
 
 def part(config: Mapping[str, Any], role: str, name: str, axes: int,
          **default: Any) -> tuple[Layers, dict[str, Any]]:
-    """Makes the layers of a kit's generator or critic.
+    """Makes the layers of a part of a kit.
 
     Args:
-      config: the kit's; config[role] says what its generator or critic has otherwise. One of
-        another sort than the kit has none of the kit's sizes.
-      role: 'generator' or 'critic'.
+      config: the kit's; config[role] says what the part has otherwise. One of another sort than
+        the kit has none of the kit's sizes.
+      role: 'decoder', 'generator' or 'critic'.
       name: the kit's own sort of network.
       axes: of an example.
       **default: goes before the kit's keys.
@@ -181,8 +187,8 @@ def part(config: Mapping[str, Any], role: str, name: str, axes: int,
     """
     own = {'name': name, **(config.get(role) or {})}
     for key in own:
-        if key not in OF_PART:
-            raise unknown(f'key of kit.{role}', key, OF_PART)
+        if key not in OF_PART[role]:
+            raise unknown(f'key of kit.{role}', key, OF_PART[role])
     if own['name'] not in LAYERS:
         raise unknown(f'kit.{role}.name', own['name'], LAYERS)
     make, fit = LAYERS[own['name']]
@@ -197,11 +203,11 @@ def image_kit(schema: Schema, config: Mapping[str, Any], name: str) -> Kit:
 
     Args:
       schema: 'x' is a `Field` of shape (H, W, C), or (D,) of points.
-      config: latent (Z), likelihood 'bernoulli', sigma 1 (see `likelihoods.observe`); the sizes
-        of its `Layers`; generator and critic, mappings of what these have otherwise: any of
-        `OF_PART`. A critic's activation is 'leaky_relu' unless it says so. `norm=False`
-        normalizes none of its layers, whatever a method asks; `std` starts weights from
-        N(0, std^2) and gains from N(1, std^2), biases from 0.
+      config: latent (Z), likelihood 'bernoulli', sigma 1, scale 1 (see `likelihoods.observe`);
+        the sizes of its `Layers`; decoder, generator and critic, mappings of what these have
+        otherwise: any of `OF_PART`. A critic's activation is 'leaky_relu' unless it says so.
+        `norm=False` normalizes none of its layers, whatever a method asks; `std` starts weights
+        from N(0, std^2) and gains from N(1, std^2), biases from 0.
       name: the kit's own sort of network, a key of `LAYERS`.
 
     Returns:
@@ -223,7 +229,9 @@ def image_kit(schema: Schema, config: Mapping[str, Any], name: str) -> Kit:
 
     def decoder(latent=latent):
         wide = (*shape[:-1], shape[-1] * LIKELIHOODS[likelihood])
-        return observe(own.up(wide), likelihood, config.get('sigma', 1.), latent)
+        spread = config.get('scale' if likelihood == 'laplace' else 'sigma', 1.)
+        layers, _ = part(config, 'decoder', name, len(shape))
+        return observe(layers.up(wide), likelihood, spread, latent)
 
     def gen(latent=latent, norm=False):
         layers, told = part(config, 'generator', name, len(shape))
@@ -255,7 +263,9 @@ def mlp(schema: Schema, config: Mapping[str, Any]) -> Kit:
     Args:
       schema: see `image_kit`.
       config: latent (Z), hidden, the encoder's widths; activation 'relu'; likelihood, sigma,
-        generator, critic: see `image_kit`.
+        scale, decoder, generator, critic: see `image_kit`. Widths of every part start at the
+        image. The network of beta-VAE's authors is hidden=(1200, 1200) with decoder={'hidden':
+        (1200, 1200, 1200), 'activation': 'tanh'}.
 
     Returns:
       A `Kit`.
@@ -268,15 +278,18 @@ def conv(schema: Schema, config: Mapping[str, Any]) -> Kit:
 
     Args:
       schema: see `image_kit`.
-      config: latent (Z), channels (32, 64), one stage each; kernel 3 or 4, pixels a side: of 4
-        the transposed convolution has no checkerboard, from which a critic would know it;
-        hidden 128, the linear layer's width, None for no such layer; activation 'relu';
-        likelihood, sigma, generator, critic: see `image_kit`.
+      config: latent (Z), channels (32, 64), one stage each; kernel 2, 3 or 4, pixels a side, or
+        one of these per stage: of 4 the transposed convolution has no checkerboard, from which
+        a critic would know it; hidden 128, the linear layer's width, None for no such layer;
+        activation 'relu'; likelihood, sigma, scale, decoder, generator, critic: see
+        `image_kit`. The network of Locatello et al. (2019), arXiv:1811.12359, for 64x64 is
+        channels=(32, 32, 64, 64), kernel=(4, 4, 2, 2), hidden=256 with decoder={'kernel': 4};
+        our transposed convolutions have a bias per pixel of the kernel.
 
     Returns:
       A `Kit`.
 
     Raises:
-      UserError: `kernel` is neither 3 nor 4.
+      UserError: a `kernel` is none of 2, 3 and 4, or there is not one for each stage.
     """
     return image_kit(schema, config, 'conv')

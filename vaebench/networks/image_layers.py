@@ -98,15 +98,17 @@ class MlpDecoder(nn.Module):
 
 
 def _taps(x: jax.Array, axis: int, kernel: int) -> jax.Array:
-    """Windows of 3 or 4 along an axis [n], two pixels apart, zeros beyond the border.
+    """Windows of 2 to 4 along an axis [n], two pixels apart, zeros beyond the border.
 
     The axis becomes [ceil(n / 2), kernel]. They are made of contiguous halves: a gradient that
     is scattered with strides costs a CPU twice as much.
     """
     n = x.shape[axis]
-    half, border = -(-n // 2), [(0, 0)] * x.ndim
-    border[axis] = (1, 2 * half + 1 - n)
-    pairs = jnp.pad(x, border).reshape(*x.shape[:axis], half + 1, 2, *x.shape[axis + 1:])
+    half, border, before = -(-n // 2), [(0, 0)] * x.ndim, int(kernel > 2)
+    border[axis] = (before, 2 * half + before - n)
+    pairs = jnp.pad(x, border).reshape(*x.shape[:axis], half + before, 2, *x.shape[axis + 1:])
+    if kernel == 2:
+        return pairs
     even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
     taps = ((even, 0), (odd, 0), (even, 1), (odd, 1))[:kernel]
     return jnp.stack([jax.lax.slice_in_dim(v, at, at + half, axis=axis) for v, at in taps],
@@ -114,14 +116,14 @@ def _taps(x: jax.Array, axis: int, kernel: int) -> jax.Array:
 
 
 def patches(x: jax.Array, kernel: int = 3) -> jax.Array:
-    """Cuts out overlapping square patches, two pixels apart, zeros beyond the border.
+    """Cuts out square patches, two pixels apart, zeros beyond the border.
 
     A strided convolution is a linear layer over these: on a CPU, and for several seeds at once,
     that is an order of magnitude faster than convolution operations and their gradients.
 
     Args:
       x: [B, H, W, C].
-      kernel: K, 3 or 4 pixels.
+      kernel: K, 2, 3 or 4 pixels; those of 3 and 4 overlap.
 
     Returns:
       [B, ceil(H / 2), ceil(W / 2), K K C].
@@ -171,13 +173,13 @@ class ConvEncoder(nn.Module):
 
     Attributes:
       channels: of every convolution.
-      kernel: pixels a side, 3 or 4.
+      kernel: pixels a side of each, 2, 3 or 4.
       hidden: width of the linear layer; None is none.
       activation, n_out: see `MlpEncoder`.
       norm: whether convolutions but the first are batch-normalized, in train mode.
     """
     channels: tuple[int, ...]
-    kernel: int
+    kernel: tuple[int, ...]
     hidden: int | None
     activation: str
     n_out: int = 0
@@ -186,8 +188,8 @@ class ConvEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
         act = common.activation(self.activation)
-        for i, c in enumerate(self.channels):
-            x = nn.Dense(c, name=f'conv{i}')(patches(x, self.kernel))
+        for i, (c, k) in enumerate(zip(self.channels, self.kernel, strict=True)):
+            x = nn.Dense(c, name=f'conv{i}')(patches(x, k))
             x = act(Norm(True, name=f'norm{i}')(x, weight) if self.norm and i else x)
         x = x.reshape(x.shape[0], -1)
         if self.hidden:
@@ -205,7 +207,7 @@ class ConvDecoder(nn.Module):
       train: see `Norm`.
     """
     channels: tuple[int, ...]
-    kernel: int
+    kernel: tuple[int, ...]
     hidden: int | None
     activation: str
     shape: tuple[int, ...]
@@ -224,7 +226,7 @@ class ConvDecoder(nn.Module):
         x = act(x.reshape(-1, *last, self.channels[-1]), 'seed')
         widths = (self.shape[-1], *self.channels[:-1])
         for i in reversed(range(len(sizes))):
-            x = nn.Dense(self.kernel**2 * widths[i], name=f'conv{i}')(x)
-            x = unpatch(x, (*sizes[i], widths[i]), self.kernel)
+            x = nn.Dense(self.kernel[i]**2 * widths[i], name=f'conv{i}')(x)
+            x = unpatch(x, (*sizes[i], widths[i]), self.kernel[i])
             x = act(x, f'conv{i}') if i else x
         return x

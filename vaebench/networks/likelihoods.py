@@ -46,16 +46,16 @@ def shared_log_variance(variance: jax.Array, size: int) -> jax.Array:
 
 
 class Observed(nn.Module):
-    """A decoder body and its likelihood: logits, or a Gaussian's mean and log variance.
+    """A decoder body and its likelihood: logits, or the mean and the log variance of a law.
 
     Attributes:
       body: maps [B, Z] to [B, H, W, C * outputs per pixel].
       likelihood: one of `LIKELIHOODS`.
-      sigma: standard deviation of 'gaussian_fixed'.
+      spread: standard deviation of 'gaussian_fixed', scale of 'laplace'.
     """
     body: nn.Module
     likelihood: str
-    sigma: float
+    spread: float
 
     @nn.compact
     def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -67,10 +67,12 @@ class Observed(nn.Module):
             variance = self.param(VARIANCE, common.zeros, ())
             log_var = shared_log_variance(variance, math.prod(out.shape[1:]))
             return out, jnp.broadcast_to(log_var, out.shape)
-        return out, jnp.full(out.shape, 2 * math.log(self.sigma))
+        log_var = 2 * math.log(self.spread) + (self.likelihood == 'laplace') * math.log(2)
+        return out, jnp.full(out.shape, log_var)
 
 
-LIKELIHOODS = {'bernoulli': 1, 'gaussian_fixed': 1, 'gaussian_shared': 1, 'gaussian_full': 2}
+LIKELIHOODS = {'bernoulli': 1, 'gaussian_fixed': 1, 'gaussian_shared': 1, 'gaussian_full': 2,
+               'laplace': 1}
 """Outputs per pixel of every likelihood."""
 
 
@@ -126,21 +128,40 @@ def gaussian(x: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
     return -.5 * (log_var + (x - mean)**2 * jnp.exp(-log_var) + math.log(2 * math.pi)).sum(-1)
 
 
-def observe(body: nn.Module, likelihood: str, sigma: float, latent: int) -> Decoder:
+def laplace(x: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
+    """Computes the log density of independent pixels about their mean, Laplace's law.
+
+    Args:
+      x: [B, ...].
+      mean: [B, ...].
+      log_var: [B, ...], of the variance 2 scale^2.
+
+    Returns:
+      [B], nats.
+
+    >>> log_var = jnp.full((1, 2), math.log(2.))                 # a scale of 1
+    >>> round(float(laplace(jnp.ones((1, 2)), jnp.zeros((1, 2)), log_var)[0]), 4)
+    -3.3863
+    """
+    x, mean, log_scale = _flat(x), _flat(mean), _flat(log_var) / 2 - math.log(2) / 2
+    return -(jnp.abs(x - mean) * jnp.exp(-log_scale) + log_scale + math.log(2)).sum(-1)
+
+
+def observe(body: nn.Module, likelihood: str, spread: float, latent: int) -> Decoder:
     """Makes a `Decoder` of images of a module.
 
     Args:
       body: linen module [B, Z] -> [B, H, W, C * outputs per pixel].
       likelihood: one of `LIKELIHOODS`; 'gaussian_shared' has one variance, see
         `shared_log_variance`, and 'gaussian_full' one per pixel, of a log at or above -6.
-      sigma: standard deviation of 'gaussian_fixed'.
+      spread: standard deviation of 'gaussian_fixed', scale of 'laplace'.
       latent: Z.
 
     Returns:
-      A `Decoder`; generate's modes are 'mean' and 'sample'. Gaussian means are not forced into
-      [0, 1].
+      A `Decoder`; generate's modes are 'mean' and 'sample'. Only the means of 'bernoulli' are
+      forced into [0, 1].
     """
-    module = Observed(body, likelihood, sigma)
+    module = Observed(body, likelihood, spread)
 
     def rule(path, shapes):
         return 0. if path[-1] == VARIANCE else common.torch_linear(path, shapes)
@@ -153,7 +174,8 @@ def observe(body: nn.Module, likelihood: str, sigma: float, latent: int) -> Deco
         out, log_var = outputs(params, z)
         if likelihood == 'bernoulli':
             return bernoulli(batch['x'], out)
-        return gaussian(batch['x'], out, log_var)
+        density = laplace if likelihood == 'laplace' else gaussian
+        return density(batch['x'], out, log_var)
 
     def generate(params: Any, z: jax.Array, key: Any = None, mode: str = 'mean') -> Batch:
         out, log_var = outputs(params, z)
@@ -162,7 +184,11 @@ def observe(body: nn.Module, likelihood: str, sigma: float, latent: int) -> Deco
             return {'x': mean}
         if likelihood == 'bernoulli':
             return {'x': jax.random.bernoulli(key, mean).astype(mean.dtype)}
-        return {'x': mean + jnp.exp(log_var / 2) * jax.random.normal(key, mean.shape)}
+        if likelihood == 'laplace':
+            noise = jax.random.laplace(key, mean.shape) / math.sqrt(2)
+        else:
+            noise = jax.random.normal(key, mean.shape)
+        return {'x': mean + jnp.exp(log_var / 2) * noise}
 
     drawn = common.initializer(module, rule, jnp.zeros((1, latent)))
 
