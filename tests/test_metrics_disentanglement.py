@@ -525,6 +525,17 @@ def test_parts_add_up():
     assert out['tc_sym'].estimator.id == 'tc-symmetric-70' and out['tc_full'].estimator.id == 'tc-aggregate'
 
 
+def test_a_total_correlation_that_holds_what_information_cannot_is_named():
+    """Independent dimensions of narrow posteriors: far more is known than ln N."""
+    for std, capped in ((1e-3, True), (1., False)):
+        e, bucket = fixed(white(64, 4), np.full((64, 4), std))
+        v = toys.evaluator(e, {'s': np.zeros(1, np.float32)}, {}, [bucket], KEY)
+        out = measure(v, ['tc_full', 'dw_full', 'tc_sym'])
+        assert (out['tc_full'].value[0] > 4) == capped
+        assert [out[n].warning is not None for n in out] == [capped, False, capped]
+        assert not capped or 'cap ln N = 4.16' in out['tc_full'].warning[0]
+
+
 def test_parts_against_all_pairs():
     v, bucket = random_posteriors()
     out = measure(v, ['tc_full', 'dw_full', 'mi_sym', 'tc_sym'])
@@ -612,3 +623,32 @@ def test_gap_of_densities_of_drawn_combinations():
     out = measure(view(IDENTITY, 0 * IDENTITY, log_var=-6.), ['mig_q'])['mig_q']
     np.testing.assert_allclose(out.value, [1, 0], atol=.02)
     assert out.estimator.id == 'mig-densities:factors-3-drawn'
+
+
+# ---- a dataset that draws its pictures -------------------------------------------------------
+
+def test_pictures_of_drawn_combinations():
+    """Codes that are centers of mass tell of both places, of combinations as of the same rows of the split."""
+    from vaebench.datasets.sprites import sprites
+    data = sprites(levels=(2, 1, 4, 5, 5), size=16)
+
+    def encode(params, carry, batch):
+        at, x = jnp.arange(16.) - 7.5, batch['x'][..., 0]
+        center = jnp.stack([(x * at).sum((1, 2)), (x * at[:, None]).sum((1, 2))], 1)
+        return params['s'] * center / x.sum((1, 2))[:, None]
+
+    v = metrics.Evaluator(
+        metrics.Trained({'encode': encode}, {'s': np.float32([1.])}, {}, KEY),
+        metrics.Data(data.buckets('test', 1), data.schema, decode=data.decode, observe=data.observe),
+        Settings(factor_train=200, factor_test=100, batch=64))
+    train = ground_truth.known(v, 'mean').train
+    table = ground_truth.grid(v)
+    assert len(table.places) <= 2 * 4 * 5 * 5 and table.sizes.tolist() == [2, 4, 5, 5]
+    split = ground_truth.split_factors(v)
+    same = (train.factors[:, None] == split).all(2)
+    np.testing.assert_array_equal(split, v.field('factors'))
+    assert same.any(1).sum() >= 10                                  # of both: a tenth of the grid is in the split
+    for i, j in np.argwhere(same):
+        np.testing.assert_allclose(train.codes[0, i], v.codes[0, j], rtol=1e-6)
+    known = disentanglement.information(v, 'mean')[0] / scores.entropy(train.factors)
+    assert known.argmax(1).tolist() == [2, 3] and (known[[0, 1], [2, 3]] > .8).all()

@@ -18,6 +18,7 @@ from vaebench.metrics.types import NONNEGATIVE, SHARE, UNBOUNDED, Estimator, Met
 from vaebench.ops import total_correlation
 
 BATCH = 256            # examples of one estimate of the aggregate posterior in `sym`
+CAPPED = .1            # nats below ln N where information counts as at its cap
 PART = {'mi': 'mutual information', 'tc': 'total correlation', 'dw': 'dimension-wise KL'}
 
 
@@ -80,11 +81,23 @@ def _shuffled(evals, n, *rest):
     return _sym(evals, np.random.default_rng(0).permutation(n), *rest)
 
 
+def _value(view, parts, part, estimator):
+    """The mean of a part, with a warning where the total correlation holds what the information
+    cannot.
+    """
+    cap = np.log(view.n)
+    at_cap = np.asarray(parts['mi']).mean(1) > cap - CAPPED
+    said = f'information is at its cap ln N = {cap:.2f}, the rest is in the total correlation'
+    return average(parts[part], estimator, 1,
+                   [said if capped and part != 'dw' else None for capped in at_cap])
+
+
 def full(view: Evaluator, part: str) -> Value | None:
     """Measures a part of the mean KL, the aggregate posterior being that of the whole split.
 
     At one draw of every example, the part 'mi' (`latent.mi_full`), 'tc' and 'dw' add up to the
-    mean of log q(z|x) - log p(z).
+    mean of log q(z|x) - log p(z). The first is at most ln N: of narrow posteriors in many
+    dimensions the second holds the rest, by far too much where examples are few.
 
     Args:
       view: the `Evaluator`.
@@ -96,9 +109,9 @@ def full(view: Evaluator, part: str) -> Value | None:
     """
     parts = view.cached('full parts', lambda: jax.device_get(
         view.jit(_full)((view.states, view.draws))))
-    return average(parts[part], Estimator(
+    return _value(view, parts, part, Estimator(
         f'{PART[part]}, aggregate of all N={view.n}, own index included, 1 sample',
-        f'{part}-aggregate'), 1)
+        f'{part}-aggregate'))
 
 
 def sym(view: Evaluator, part: str) -> Value | None:
@@ -114,9 +127,9 @@ def sym(view: Evaluator, part: str) -> Value | None:
     parts = view.cached('sym parts', lambda: jax.device_get(
         view.jit(_shuffled, view.n)((view.states, view.draws))))
     batch = min(BATCH, view.n)
-    return average(parts[part], Estimator(
+    return _value(view, parts, part, Estimator(
         f'{PART[part]}, batches of {batch}, own posterior 1/N, others alike, N={view.n}, '
-        '1 sample', f'{part}-symmetric-{batch}'), 1)
+        '1 sample', f'{part}-symmetric-{batch}'))
 
 
 # ---- information of posteriors with factors --------------------------------------------------

@@ -100,8 +100,30 @@ def _states(evals, params, carry, key, own, batch):
     return out
 
 
-def _drawn(evals, params, carry, key, own, index, tag):
-    return draw(evals, params, carry, own, fold(key, index, FIRST, tag)[0])
+def _drawn(evals, params, carry, key, own, index):
+    q, tag = own
+    return draw(evals, params, carry, q, fold(key, index, FIRST, tag)[0])
+
+
+def draws(view: Evaluator, q: Any, tag: Any, start: int = 0) -> np.ndarray:
+    """Draws a code from each of some posteriors.
+
+    Args:
+      view: the `Evaluator`.
+      q: leaves [G, n, ...].
+      tag: of the key, for all models or [G]; every draw has its own key.
+      start: number of the first draw.
+
+    Returns:
+      [G, n, Z].
+    """
+    sample, parts, n = view.jit(_drawn), [], jax.tree.leaves(q)[0].shape[1]
+    tags = np.broadcast_to(np.int32(tag), (view.seeds,))
+    for idx in slots(n, AT_ONCE):
+        view.pause()
+        own = jax.tree.map(lambda x, idx=idx: x[:, np.maximum(idx, 0)], q)
+        parts.append(jax.device_get(sample((own, tags), np.int32(start + idx))))
+    return np.concatenate(parts, 1)[:, :n]
 
 
 class Grid:
@@ -158,12 +180,7 @@ class Grid:
         if which == 'mean':
             at = np.searchsorted(self.places, places)
             return np.asarray(self._states()['mean'])[:, at]
-        sample, parts = self.view.jit(_drawn), []
-        for idx in slots(len(places), AT_ONCE):
-            self.view.pause()
-            own = self.posteriors(places[np.maximum(idx, 0)])
-            parts.append(jax.device_get(sample(own, np.int32(start + idx), np.int32(tag))))
-        return np.concatenate(parts, 1)[:, :len(places)]
+        return draws(self.view, self.posteriors(places), tag, start)
 
     def _states(self):
         assert self.states is not None

@@ -3,21 +3,18 @@ models of other seeds found the same ones.
 """
 import functools
 
-import jax
 import numpy as np
 
-from vaebench.core import derive
-from vaebench.metrics.draws import FIRST, draw, fold
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.factor_scores import BINS, discretized, information
-from vaebench.metrics.ground_truth import CODES, LEAST, split_codes
+from vaebench.metrics.ground_truth import CODES, LEAST, draws, split_codes
 from vaebench.metrics.latent import rate_of_dimensions
 from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import NONNEGATIVE, SHARE, Estimator, Metric, Value
 
 INFORMATIVE = .01      # nats, or variance: less is a dead dimension
 SHRINKAGE = .1         # weight of the lasso's penalty
-OWN = 35               # tag of the key: draws that no two models share
+OWN = 1000             # tag of the key, and after it one for each model
 
 
 # ---- of one model's codes [n, Z] -------------------------------------------------------------
@@ -65,7 +62,7 @@ def wasserstein_correlation(codes: np.ndarray, normalized: bool) -> float:
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(std[:, None] * sigma * std), 0)).sum()
     total = np.trace(sigma)
     distance = max(0., float(2 * total - 2 * roots))
-    return distance / total if normalized and total > 0 else distance
+    return float(distance / total) if normalized and total > 0 else distance
 
 
 def shared_information(codes: np.ndarray) -> float:
@@ -135,7 +132,8 @@ def _codes(view, codes):
 
 
 def alone(view: Evaluator, codes: str, score: str) -> Value | None:
-    """Gives a score of each model's own codes.
+    """Gives a score of each model's own codes. None is better high or low: codes that tell
+    nothing are independent.
 
     Args:
       view: the `Evaluator`.
@@ -161,7 +159,7 @@ ALONE = {
     'wasserstein_normalized': (functools.partial(wasserstein_correlation, normalized=True),
                                Estimator('squared Wasserstein-2 distance of normal laws with '
                                          'and without covariance / variance',
-                                         'w2-normal-normalized'), 'share', SHARE),
+                                         'w2-normal-normalized'), 'ratio', (0., 2.)),
     'code_mi': (shared_information, Estimator(
         f'mean mutual information of two dimensions, {BINS} equal bins', f'pairs-{BINS}'),
         'nats', NONNEGATIVE),
@@ -169,24 +167,14 @@ ALONE = {
 """Name -> (function of codes [n, Z], estimator, unit, bounds)."""
 
 
-def _own(evals, params, carry, key, own, index):
-    q, model = own
-    keys = fold(derive(key, model), index, FIRST, OWN)[0]
-    return draw(evals, params, carry, q, keys)
-
-
 def own_draws(view: Evaluator) -> np.ndarray:
-    """Draws codes [G, N, Z] that share no noise between models.
+    """Draws codes [G, N, Z] of the split that share no noise between models.
 
     Elsewhere all models draw with common random numbers, by which dimensions of noise alone
     would agree.
     """
-    def make():
-        models = np.arange(view.seeds, dtype=np.int32)
-        index = np.arange(view.n, dtype=np.int32)
-        return jax.device_get(view.jit(_own)((view.states, models), index))
-
-    return view.cached('own draws', make)
+    return view.cached('own draws', lambda: draws(view, view.states,
+                                                  OWN + np.arange(view.seeds)))
 
 
 def relations(view: Evaluator, codes: str, relation: str) -> np.ndarray:
@@ -214,8 +202,10 @@ def udr(view: Evaluator, codes: str, relation: str) -> Value | None:
     """Measures whether the models that trained together found the same dimensions: the median
     over each one's partners.
 
-    It needs no factors, but several seeds, and depends on which there are; with one there is no
-    number. Two models of no informative dimension agree by 0.
+    It needs no factors, but several seeds; with one there is no number. Partners are the models
+    that trained in one group, so that numbers of groups of other sizes are other estimates: a
+    table whose seeds are one group compares all. Two models of no informative dimension agree
+    by 0.
 
     References:
       Duan et al., "Unsupervised Model Selection for Variational Disentangled Representation
@@ -238,7 +228,7 @@ def udr(view: Evaluator, codes: str, relation: str) -> Value | None:
 
 METRICS = {
     **{f'{name}{k.end}': Metric(functools.partial(alone, codes=codes, score=name), (k.needs,),
-                                unit, 'lower', (), bounds)
+                                unit, None, (), bounds)
        for name, (_, _, unit, bounds) in ALONE.items() for codes, k in CODES.items()},
     **{f'{name}{k.end}': Metric(functools.partial(udr, codes=codes, relation=relation),
                                 (tuple({*k.needs, 'encode'}),), 'UDR', 'higher', (), SHARE)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_DIMS, WIDE, TALL = 32, 84, 34      # dimensions that are drawn, and pixels of a cell
 PANELS = {'information': 'Mutual information / entropy of the factor',
           'importance': 'Importance to boosted trees'}
-LITTLE = .05                           # share of a factor's entropy that chance may give
+LITTLE = .1                            # share of a factor's entropy that chance may give
 DARK = .55                             # from here on numbers are white
 
 
