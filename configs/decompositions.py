@@ -26,6 +26,7 @@ VAE = {'vae': row('VAE, prior N(0, I)', 'vae')}
 CODES = 'nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mse', 'mi_full', 'au', 'hsic', 'hsic_p'
 CLUSTERS = ('nll_iw', 'excess', 'elbo', 'rec', 'kl', 'mse', 'w2', 'w2_floor', 'mi_full',
             'knn_error')
+FACTORS = 'factor_vae_score', 'mig', 'dci_disentanglement'
 SPARSITY = 'hoyer', 'hoyer_drawn'
 AMSGRAD = dict(name='amsgrad', clip=0.)
 
@@ -34,7 +35,8 @@ def axes(size, dataset, kit, **settings):
     """Priors along the axes of the code."""
     return dict(
         name=f'decompositions{size}-axes', title='Priors along axes', primary='nll_iw',
-        baseline='vae', dataset=dataset, kit=kit, metrics=CODES,
+        baseline='vae', dataset=dataset, kit=kit,
+        metrics=(*CODES, *FACTORS),
         table=VAE | catalog.AXES, **settings)
 
 

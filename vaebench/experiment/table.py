@@ -48,9 +48,10 @@ def _select(text: str, names: list[str]) -> list[str]:
 
 def _counts(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, int]:
     """How many seeds each row has: as many as the command line says, the row or the table."""
-    own = {name: entry.get('seeds', config['seeds'])
-           for name, entry in config['table'].items()}
-    return dict.fromkeys(own, config['seeds']) if 'seeds' in given else own
+    every = int(config['seeds'])
+    if 'seeds' in given:
+        return dict.fromkeys(config['table'], every)
+    return {name: int(entry.get('seeds', every)) for name, entry in config['table'].items()}
 
 
 def _seeds(text: str, there: int) -> set[int]:

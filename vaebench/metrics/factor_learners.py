@@ -180,6 +180,7 @@ def told_apart(features: np.ndarray, held: np.ndarray, test_features: np.ndarray
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter('ignore')        # of large codes that do not converge
         model = LogisticRegression(max_iter=1000).fit(np.float64(features), held)
         return float(model.score(np.float64(test_features), test_held))
