@@ -85,7 +85,8 @@ def small():
         axes=axes(
             '-small', dict(name='sprites', levels=(3, 3, 8, 8, 8), size=16),
             mlp | dict(latent=10, likelihood='bernoulli'), epochs=40, batch=64, block=50,
-            optimizer=AMSGRAD | dict(lr=1e-3), evaluation=evaluation),
+            optimizer=AMSGRAD | dict(lr=1e-3),
+            evaluation=evaluation | dict(factor_train=1000, factor_test=500)),
         clusters=clusters('-small', evaluation=evaluation),
         sparse=sparse('-small', dict(name='digits'), mlp | dict(latent=16), alpha=6.,
                       epochs=100, batch=128, block=11, optimizer=AMSGRAD | dict(lr=2e-3),
