@@ -334,7 +334,7 @@ def test_undefined_metrics():
         defined('fid', {}, {})
     auto = {k: linear()[k] for k in ('posterior', 'sample_q', 'log_lik')}
     out = measure(view(auto, [{'x': data()}]), METRICS)
-    assert {k for k, x in out.items() if x is not None} == {'rec'}
+    assert {k for k, x in out.items() if x is not None} == {'rec', 'hoyer_drawn'}
     assert {k
             for k, x in measure(view({}, [text()[0]]), METRICS).items()
             if x is not None} == set()

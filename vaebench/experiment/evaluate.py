@@ -95,12 +95,7 @@ def _posterior(view):
     gaussian = isinstance(q, dict) and set(q) == {'mean', 'log_var'}
     if gaussian and np.array_equal(q['mean'], codes):
         return {'codes/scale': np.exp(.5 * np.asarray(q['log_var']))}
-    return {'codes/draw': view.draws} if _vectors(view) else {}
-
-
-def _vectors(view):
-    """Whether a draw is a vector like the posterior mean."""
-    return getattr(view.draws, 'shape', None) == view.codes.shape
+    return {'codes/draw': view.draws} if view.vectors else {}
 
 
 def pictured(view: metrics.Evaluator, shown: int) -> dict[str, np.ndarray]:

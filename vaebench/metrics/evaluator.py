@@ -244,9 +244,14 @@ class Evaluator:
         return 'log_q' not in self.evals
 
     @property
+    def vectors(self) -> bool:
+        """Whether codes are vectors: draws are arrays [G, N, Z], as `codes` are."""
+        return getattr(self.draws, 'shape', None) == self.codes.shape
+
+    @property
     def weighable(self) -> bool:
         """Whether there is a proposal: a density of q, or codes that are vectors."""
-        return not self.refines or getattr(self.draws, 'shape', None) == self.codes.shape
+        return not self.refines or self.vectors
 
     @cached_property
     def weights(self) -> tuple[np.ndarray, np.ndarray]:

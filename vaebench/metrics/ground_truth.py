@@ -247,8 +247,10 @@ def _known(view, which):
 
 def split_codes(view: Evaluator, which: str) -> np.ndarray | None:
     """Returns codes [G, N, Z] of the split, key of `CODES`; None where they are no vectors of
-    real numbers.
+    real numbers, or draws are more than the code (a class beside it, say).
     """
+    if which != 'mean' and not view.vectors:
+        return None
     codes = view.codes if which == 'mean' else view.draws
     return codes if getattr(codes, 'ndim', 0) == 3 and codes.dtype.kind == 'f' else None
 

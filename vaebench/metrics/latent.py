@@ -189,8 +189,7 @@ def rate_of_dimensions(view: Evaluator) -> tuple[str, np.ndarray]:
       known, ('variance', [G, Z] of codes).
     """
     known = {'kl', 'log_q_dims', 'posterior', 'sample_q'} <= set(view.evals)
-    vectors = known and getattr(view.draws, 'shape', None) == view.codes.shape
-    if not vectors or not _from_standard(view):
+    if not known or not view.vectors or not _from_standard(view):
         return 'variance', view.codes.var(1)
     return 'kl', view.cached('rate', lambda: jax.device_get(
         view.jit(_kl_dims)((view.states, view.draws))))
@@ -237,12 +236,15 @@ def cu(view: Evaluator) -> Value | None:
 
     Differs from the authors' code: KL(p || q), the direction of their code rather than of their
     text, but by quadrature in place of 128 000 draws from the prior: the unit's density is
-    one-dimensional.
+    one-dimensional. Undefined where codes are no vectors: a conditional model's hold what it is
+    told.
 
     References:
       Zhang et al., "Improving Variational Autoencoders with Density Gap-based Regularization",
       2022.
     """
+    if not view.vectors:
+        return None
     points = view.settings.points
     return _consistent(view, prior_to_aggregate(view), Estimator(
         f'KL(N(0,1) || aggregate) < {CONSISTENT}, quadrature with {points} points',
@@ -251,6 +253,8 @@ def cu(view: Evaluator) -> Value | None:
 
 def cu_qp(view: Evaluator) -> Value | None:
     """Counts consistent units by the other direction, KL(q || p) < 0.03 nats."""
+    if not view.vectors:
+        return None
     return _consistent(view, aggregate_to_prior(view), Estimator(
         f'KL(aggregate || N(0,1)) < {CONSISTENT}, 1 sample per example',
         f'kl-aggregate-prior-{CONSISTENT}'), 1)
