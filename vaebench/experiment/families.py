@@ -15,7 +15,7 @@ FAMILIES = {
     'implicit': 'ivae ivae_mi',
     'aggregate': 'wae_gan wae_mmd wae_s dg_vae dg_vmf info_vae mmd_vae',
     'disentangled': 'beta_tcvae factor_vae dip_vae_i dip_vae_ii',
-    'decomposition': 'axis_vae clustered_vae sparse_vae',
+    'structured': 'axis_vae clustered_vae sparse_vae',
     'discrete': 'gavam davam davam_q',
     'conditional': 'cvae cvae_standard',
     'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',

@@ -107,7 +107,8 @@ def _table_json(table):
 def _row_record(row, columns):
     return {'row': row.row, 'label': row.label, 'family': row.family, 'remark': row.remark,
             'why': row.why, 'version': row.version, 'order': row.order, 'seeds': row.seeds,
-            **row.facts, 'metrics': {c.name: _cell_record(row.cells[c.name]) for c in columns},
+            'method': row.method, 'options': row.options, 'hp': row.hp, **row.facts,
+            'metrics': {c.name: _cell_record(row.cells[c.name]) for c in columns},
             'published': [{**value._asdict(), 'verdict': verdict, 'note': note}
                           for value, verdict, note in row.published],
             'runs': [run._asdict() for run in row.runs]}
@@ -140,7 +141,8 @@ def _row(record):
     return Row(record['row'], record['label'], record['order'], cells,
                {k: record[k] for k in FACTS if k in record}, record['seeds'], quoted,
                tuple(Run(**run) for run in record['runs']), record['family'], record['remark'],
-               record['why'], record['version'])
+               record['why'], record['version'], record['method'], record['options'],
+               record['hp'])
 
 
 def _cell(record):
