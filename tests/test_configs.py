@@ -45,7 +45,7 @@ def test_published_keys_are_published(name):
 COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 'ptb:small',
              'images-quick': 'images_quick', 'mnist-small': 'mnist:small',
              'mnist-static': 'mnist:static'}
-BEFORE = 'ptb-small', 'images-quick', 'mnist-small', 'mnist-static'
+BEFORE = 'ptb-small', 'mnist-static'
 """Made before the settings of their rows changed, as RESULTS.md says; to be made again."""
 
 
