@@ -1,4 +1,5 @@
 """Tables as data, made from result files alone."""
+import math
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from vaebench.errors import UserError, unknown
 from vaebench.experiment import families
 from vaebench.experiment.columns import FLOOR
 from vaebench.experiment.records import ManifestRow, ManifestTable, Metric, Result
-from vaebench.files import one_line
+from vaebench.files import canonical, one_line
 from vaebench.report import boards, provenance, published, verdicts
 from vaebench.report import columns as _columns
 from vaebench.report.columns import GAP, Cell, Column, Notes, describe, digits, identity
@@ -68,7 +69,7 @@ class Row(NamedTuple):
     why: str = ''                           # what the last word of the remark means
     version: str = ''                       # of vaebench, where the other rows have another
     method: str = ''                        # in the registry
-    options: Mapping[str, Any] = {}         # static ones of the method
+    options: str = ''                       # static ones of the method, as JSON
     hp: Mapping[str, float] = {}            # its traced numbers
 
 
@@ -196,8 +197,10 @@ def _setting(line: _Line) -> dict[str, Any]:
     result = next((f.result for f in line.done), None)
     if result is None:
         return {}
-    return {'method': result.method,
-            **{k: result.config.get(k) or {} for k in ('options', 'hp')}}
+    options, hp = (result.config.get(k) or {} for k in ('options', 'hp'))
+    return {'method': one_line(result.method), 'options': one_line(canonical(options)),
+            'hp': {one_line(k): float(v) for k, v in hp.items()
+                   if isinstance(v, int | float) and math.isfinite(v)}}
 
 
 def _verdict(line: _Line, primary: str | None, versions: Mapping[str, str]) -> Verdict:
