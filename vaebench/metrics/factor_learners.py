@@ -75,7 +75,7 @@ def trees(codes: np.ndarray, factors: np.ndarray, test_codes: np.ndarray,
     """Fits boosted trees to every factor, and sums what every dimension gained in their splits.
 
     Histogram gradient boosting with the number of rounds, the depth and the rate of
-    scikit-learn's GradientBoostingClassifier, which the public code of DCI uses: fifty times
+    scikit-learn's GradientBoostingClassifier, which the public code of DCI uses: thirty times
     as fast at 10,000 examples. Dimensions that order the examples alike, forwards or backwards,
     are one to a tree: they share its gain equally.
 
