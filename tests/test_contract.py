@@ -20,8 +20,11 @@ from vaebench.methods import METHODS, manifold_learning
 LATENT, BATCH, SEEDS, STEPS, VOCAB = 2, 8, 2, 30, 9
 FACTORS = schema.Field('factors', (2,))
 IMAGE = {'x': schema.image((3, 3, 1)), 'label': schema.label(toys.CLASSES), 'factors': FACTORS}
-TEXT = {**schema.text(tuple('abcdefghi'), 5), 'log_p': schema.Field('real'), 'label': schema.label(toys.CLASSES),
-        'factors': FACTORS}
+WORDS = tuple('abcdefghi')
+TEXT = {**schema.text(WORDS, 5), 'log_p': schema.Field('real'), 'label': schema.label(toys.STYLES),
+        'factors': FACTORS, 'target': schema.Field('rows'),
+        'reference': {'tokens': schema.Field('tokens', (2, None), VOCAB, WORDS),
+                      'length': schema.Field('length', (2,), 6)}}
 KITS = {
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
     'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})
@@ -78,7 +81,7 @@ CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
 def data(kit, n=24):
     return toys.labelled(n, 3) if kit == 'mlp' else {
         k: v
-        for k, v in toys.sentences(n, VOCAB).items() if k != 'log_p'
+        for k, v in toys.styled(n, VOCAB).items() if k != 'log_p'
     }
 
 

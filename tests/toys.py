@@ -140,6 +140,19 @@ def sentences(n, vocab=9, width=7, seed=0):
             'log_p': jnp.asarray(-rng.random(n), jnp.float32)}
 
 
+STYLES = 2
+
+
+def styled(n, vocab=9, width=7, seed=0, references=2):
+    """`sentences` with 'label' [n] of `STYLES`, 'target', the next row, which is of the other style,
+    and 'reference', as many sentences to compare with: tokens [n, R, width], length [n, R]."""
+    rows = jnp.arange(n, dtype=jnp.int32)
+    more = [sentences(n, vocab, width, seed + 1 + r) for r in range(references)]
+    reference = {k: jnp.stack([m[k] for m in more], 1) for k in ('tokens', 'length')}
+    return {**sentences(n, vocab, width, seed), 'label': rows % STYLES,
+            'target': schema.Rows(rows ^ 1), 'reference': reference}
+
+
 def recipe(steps=20, epoch=10, clip=5., tx=optax.sgd):
     """A `Recipe` with clipping and hp['lr']."""
     return core.Recipe(steps, epoch, 24, lambda hp: optax.chain(optax.clip_by_global_norm(clip),

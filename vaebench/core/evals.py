@@ -73,6 +73,12 @@ EVALS = {
     'predict': Eval(('batch',), 'target', 'like batch["target"]'),
     'transfer': Eval(
         ('batch', 'label', 'key', 'mode'), 'batch', 'the batch rewritten to labels [B]'),
+    'edit': Eval(
+        ('z', 'label'), '[B, Z]',
+        'codes of `encode` moved to labels [B]: all that `transfer` does between encoding and '
+        'decoding'),
+    'style_code': Eval(('batch',), '[B, S]', 'the part of a code that is to hold the label'),
+    'content_code': Eval(('batch',), '[B, C]', 'the part that is to hold all else'),
     'respond': Eval(
         ('batch', 'key', 'mode'), 'batch', 'drawn from p(x | the context in the batch)'),
     # maps

@@ -1,7 +1,5 @@
 """The registry: every method by name, with its factory, its numbers and its papers."""
 import importlib.metadata
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from vaebench.errors import UserError, unknown
 from vaebench.methods import (
@@ -18,15 +16,20 @@ from vaebench.methods import (
     implicit,
     lagging,
     manifold_learning,
+    map_entries,
     moment_matching,
     priors,
     rate_control,
     semi_amortized,
     sequence_latents,
+    style_entries,
     text_decoders,
     timestep_posteriors,
     vector_quantized,
 )
+from vaebench.methods.entry import Entry
+
+__all__ = ['GROUP', 'METHODS', 'Entry', 'against', 'find', 'weight']
 
 GROUP = 'vaebench.methods'
 
@@ -56,17 +59,6 @@ MAPS = {
     'isomap': 'tenenbaum2000global', 'lle': 'roweis2000nonlinear',
     'laplacian': 'belkin2003laplacian', 'tsne': 'vandermaaten2008visualizing',
 }
-
-
-class Entry(NamedTuple):
-    """One method of the registry."""
-    factory: Callable                  # (kit, recipe, **options) -> Method
-    hp: Mapping[str, float]            # defaults of the traced numbers, less lr and lr_scale
-    cite: tuple[str, ...]              # its papers: keys of `references.bib`
-    needs: tuple[str, ...]             # of a kit: see `networks.KitEntry.offers`
-    options: Mapping[str, Any] = {}    # defaults of the factory's static options in this row
-    note: str = ''                     # what it is in its papers, or what it is without any
-    meanings: Mapping[str, str] = {}   # of hp that `hyperparameters` lacks or means otherwise
 
 
 def against(**hp: float) -> dict[str, float]:
@@ -307,6 +299,9 @@ METHODS = {
     },
     'mlle': Entry(manifold_learning.embedding, {}, ('zhang2007mlle',), DATA,
                   {'estimator': 'lle', 'method': 'modified'}),
+    # sentences rewritten to another style
+    **style_entries.METHODS,
+    **map_entries.METHODS,
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 
