@@ -19,6 +19,7 @@ from vaebench.report.figures import (
     rate_distortion,
     samples,
     scatter,
+    spaces,
     sparsity,
     strength,
     style,
@@ -39,7 +40,7 @@ PICTURES: Mapping[str, Callable[[Mapping[str, np.ndarray], Title], 'Figure | Non
     'density': scatter.data_and_samples, 'latent': scatter.latent_codes,
     'aggregate': aggregate_posterior.aggregate_posterior, 'plane': class_density.class_density,
     'activation': sparsity.activation, 'factor_code': factor_code.factor_code,
-    'curves': losses.losses}
+    'spaces': spaces.style_and_content, 'curves': losses.losses}
 """End of a file's name -> a picture of a cell's arrays; None where the cell lacks them."""
 
 

@@ -48,6 +48,9 @@ PLANES = (
           'AU: active dimensions of the code', 'NLL'),
     Plane('nll-mi', 'likelihood and mutual information', 'mi_full', 'nll_iw',
           'MI: information of the code about the example', 'NLL'),
+    Plane('style-content', 'style and content', 'word_overlap', 'transfer_accuracy',
+          'WO: words of the content that are kept', 'TA: rewritten to the style',
+          min_spread=100.),
 )
 
 Range = tuple[float, float] | None
