@@ -1,7 +1,7 @@
 """Families of methods: what each changes, in a word or two for the rows of a table."""
 
 FAMILIES = {
-    'floor': 'source',
+    'floor': 'source copy random_target nearest_target gold',
     'plain': 'vae ae dae denoising_ae lstm_lm classifier supervised_codes',
     'KL weight': ('anneal cost_anneal cyclical beta_vae capacity_vae control_vae '
                   'decreasing_beta'),
@@ -18,6 +18,12 @@ FAMILIES = {
     'structured': 'axis_vae clustered_vae sparse_vae',
     'discrete': 'gavam davam davam_q',
     'conditional': 'cvae cvae_standard',
+    'style apart': ('john_dae john_vae john_vae_none john_vae_mul_s john_vae_adv_s '
+                    'john_vae_mul_adv_s style_embedding multi_decoder arae_multi_decoder cae'),
+    'pivot': 'bst_lite bst_lite_synthetic bst_lite_identity',
+    'code map': ('vector_offset aae_offset daae_offset laae_offset fgim emb2emb emb2emb_fgim '
+                 'emb2emb_supervised'),
+    'pairs': 's2s_scratch s2s_pretrain s2s_mlp s2s_freeze',
     'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',
     'GAN': ('gan gan_minmax dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '
             'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan'),

@@ -1,0 +1,89 @@
+"""The rows of sentences rewritten to another style, as data: see `catalog`."""
+from vaebench.experiment.rows import Rows, hp, options, published, row, sweep
+
+FLOORS: Rows = {
+    'copy': row('copy', 'copy'),
+    'random_target': row('random sentence of the target style', 'random_target'),
+    'nearest_target': row('nearest sentence of the target style', 'nearest_target'),
+}
+GOLD: Rows = {'gold': row('gold', 'gold')}
+"""The ceiling, for data whose references are the right answers."""
+
+SPLIT: Rows = {
+    'john_dae': row('John et al. (DAE)', 'john_dae'),
+    'john_vae_none': row('John et al. (VAE), no heads', 'john_vae_none'),
+    'john_vae_mul_s': row('John et al. (VAE), mul(s)', 'john_vae_mul_s'),
+    'john_vae_adv_s': row('John et al. (VAE), adv(s)', 'john_vae_adv_s'),
+    'john_vae_mul_adv_s': row('John et al. (VAE), mul(s) + adv(s)', 'john_vae_mul_adv_s'),
+    'john_vae': row('John et al. (VAE)', 'john_vae'),
+    'style_embedding': row('Style-Embedding', 'style_embedding'),
+    'multi_decoder': row('Multi-Decoder', 'multi_decoder'),
+    'arae_multi_decoder': row('ARAE, multi-decoder', 'arae_multi_decoder'),
+    'cae': row('Cross-aligned AE', 'cae'),
+    'bst_lite': row('BST-lite, denoising pivot', 'bst_lite'),
+    'bst_lite_synthetic': row('BST-lite, invented pivot', 'bst_lite_synthetic'),
+    'bst_lite_identity': row('BST-lite, no pivot', 'bst_lite_identity'),
+}
+"""Style and content apart."""
+
+OFFSETS: Rows = {
+    **sweep('offset', row('AE + offset ({k:g})', 'vector_offset'), k=(1., 1.5, 2., 2.5, 3.)),
+    'aae_offset': row('AAE + offset ({k:g})', 'aae_offset', hp(k=2.)),
+    **sweep('daae_offset', row('DAAE + offset ({k:g})', 'daae_offset'),
+            k=(1., 1.5, 2., 2.5, 3.)),
+    'laae_offset': row('LAAE + offset ({k:g})', 'laae_offset', hp(k=2.)),
+}
+"""A vector added to codes; the last three are autoencoders of their own."""
+
+MAPS: Rows = {
+    'fgim': row('FGIM', 'fgim'),
+    'emb2emb_mlp': row('Emb2Emb, MLP', 'emb2emb', hp(adversarial=0.), options(form='mlp')),
+    'emb2emb_resnet': row('Emb2Emb, ResNet', 'emb2emb', hp(adversarial=0.),
+                          options(form='resnet')),
+    **sweep('emb2emb', row('Emb2Emb, OffsetNet (style {style:g})', 'emb2emb',
+                           hp(adversarial=0.)), style=(.1, .5, .9, .95, .99)),
+    'emb2emb_adv': row('Emb2Emb, OffsetNet, adversary', 'emb2emb', hp(style=.9)),
+    'emb2emb_fgim': row('Emb2Emb + FGIM', 'emb2emb_fgim', hp(style=.5)),
+}
+"""Maps of the codes of one autoencoder at rest."""
+
+PAIRS: Rows = {
+    's2s_scratch': row('S2S-Scratch', 's2s_scratch'),
+    's2s_pretrain': row('S2S-Pretrain', 's2s_pretrain'),
+    's2s_mlp': row('S2S-MLP', 's2s_mlp'),
+    's2s_freeze': row('S2S-Freeze', 's2s_freeze'),
+    'emb2emb_mlp': row('Emb2Emb, MLP', 'emb2emb_supervised', hp(adversarial=0.),
+                       options(form='mlp')),
+    'emb2emb_resnet': row('Emb2Emb, ResNet', 'emb2emb_supervised', hp(adversarial=0.),
+                          options(form='resnet')),
+    'emb2emb': row('Emb2Emb, OffsetNet', 'emb2emb_supervised', hp(adversarial=0.)),
+    'emb2emb_adv': row('Emb2Emb, OffsetNet, adversary', 'emb2emb_supervised'),
+}
+"""Learned from pairs of sentences."""
+
+YELP = {
+    'style_embedding': 'S1/style_embedding/yelp_shen',
+    'cae': 'S1/cross_alignment/yelp_shen',
+    'arae_multi_decoder': 'S1/multi_decoder/yelp_shen',
+    'john_dae': 'S1/john_dae/yelp_shen', 'john_vae': 'S1/john_vae/yelp_shen',
+    'john_vae_none': 'S2/none/yelp_shen', 'john_vae_mul_s': 'S2/mul_s/yelp_shen',
+    'john_vae_adv_s': 'S2/adv_s/yelp_shen', 'john_vae_mul_adv_s': 'S2/mul_adv_s/yelp_shen',
+    'offset_1': 'S5/offset/yelp_shen', 'fgim': 'S5/fgim/yelp_shen',
+    'emb2emb_2': 'S5/emb2emb/yelp_shen', 'emb2emb_fgim': 'S5/emb2emb_fgim/yelp_shen',
+}
+SIMPLIFICATION = {
+    's2s_scratch': 'S4/s2s_scratch/wikilarge', 's2s_pretrain': 'S4/s2s_pretrain/wikilarge',
+    's2s_mlp': 'S4/s2s_mlp/wikilarge', 's2s_freeze': 'S4/s2s_freeze/wikilarge',
+    'emb2emb': 'S4/emb2emb/wikilarge',
+}
+"""Row -> the published numbers that it answers to."""
+
+
+def styles() -> dict[str, dict]:
+    """Every row of two styles without pairs, its published numbers beside it."""
+    return published({**FLOORS, **SPLIT, **OFFSETS, **MAPS}, YELP)
+
+
+def simplification() -> dict[str, dict]:
+    """Every row that learns from pairs, and the floors."""
+    return published({**FLOORS, **PAIRS}, SIMPLIFICATION)
