@@ -132,6 +132,7 @@ def two_style(data_dir: Folder = None, cache_dir: Folder = None, sentences: int 
     adjective by the kind of its noun and the strength of its adverb, a verb by its pronoun, an
     opening word by the time that is named. So the rewrite can be learnt of the two styles
     alone. Sentences alternate between the styles and follow the same law but for these words.
+    Splits are drawn independently, so short sentences may stand in several.
 
     Args:
       data_dir, cache_dir: not needed.

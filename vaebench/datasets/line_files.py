@@ -65,20 +65,26 @@ def gather(corpus: str, folder: pathlib.Path, names: Sequence[str], check: bool,
     return found, other
 
 
-def words(source: Lines, tokens: Tokens = str.split) -> list[list[str]]:
+def words(source: Lines, tokens: Tokens = str.split, gaps: bool = False) -> list[list[str]]:
     """The words of every line.
+
+    Args:
+      source: lines.
+      tokens: what makes words of one.
+      gaps: drop lines without a word instead of refusing them.
 
     Raises:
       UserError: a line holds no word, or a mark that is added by itself; or there is no line.
     """
-    if not source.lines:
-        raise UserError(f'{source.path} holds no sentence')
-    found = [unframed(source.path, n, tokens(line)) for n, line in enumerate(source.lines, 1)]
-    for number, line in enumerate(found, 1):
-        if not line:
+    found = []
+    for number, line in enumerate(source.lines, 1):
+        found.append(unframed(source.path, number, tokens(line)))
+        if not found[-1] and not gaps:
             raise UserError(f'{source.path}, line {number}: a sentence is wanted; the line is '
                             'empty')
-    return found
+    if not any(found):
+        raise UserError(f'{source.path} holds no sentence')
+    return [line for line in found if line]
 
 
 def side_by_side(*sources: Lines) -> None:

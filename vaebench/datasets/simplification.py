@@ -209,14 +209,13 @@ def onestop(data_dir: Folder = None, cache_dir: Folder = None, check: bool = Tru
     folder = find('onestop', [file], data_dir, 'onestopenglish',
                   'simplification/onestopenglish')
     files, other = gather('onestopenglish', folder, [file], check)
-    pairs = list(dict.fromkeys((tuple(a), tuple(b)) for a, b in _blocks(files[file])))
     known: dict[Words, list[Words]] = {}
-    for a, b in pairs:
-        known.setdefault(a, []).append(b)
+    for a, b in _blocks(files[file]):
+        known.setdefault(tuple(a), []).append(tuple(b))
     every, held = list(known.items()), max(1, len(known) // 10)
     if len(every) < 3:
         raise UserError(f'{files[file].path}: {len(every)} complex sentences; at least 3 are '
                         'wanted, one for each split')
-    splits = {'train': every[:-2 * held], 'valid': every[-2 * held:-held],
-              'test': every[-held:]}
+    once = [(a, list(dict.fromkeys(b))) for a, b in every]
+    splits = {'train': every[:-2 * held], 'valid': once[-2 * held:-held], 'test': once[-held:]}
     return _dataset('onestop', splits, chosen, other)

@@ -56,22 +56,20 @@ def take(part: Part, rows: Sequence[int]) -> Part:
     return Part(**kept)._replace(target=[place[row] for row in kept.get('target', ())])
 
 
-def in_turn(styles: Sequence[Sequence[Words]],
-            references: Sequence[Sequence[Sequence[Words]]] = ()) -> Part:
-    """The sentences of several styles, in turn as long as they last.
-
-    So the first few rows hold as many of every style.
+def of_styles(sentences: Sequence[Sequence[Words]],
+              several: Sequence[Sequence[Sequence[Words]]] = ()) -> Part:
+    """The sentences of style 0, then those of style 1.
 
     Args:
-      styles: the sentences of every style.
-      references: the same of their references; () without.
+      sentences: of every style.
+      several: the references of every style; () without.
 
-    >>> in_turn([['a', 'b', 'c'], ['x']])[:2]
-    (['a', 'x', 'b', 'c'], [0, 1, 0, 0])
+    >>> of_styles([['a', 'b'], ['x']])[:2]
+    (['a', 'b', 'x'], [0, 0, 1])
     """
-    rows = sorted((i, k) for k, sentences in enumerate(styles) for i in range(len(sentences)))
-    return Part([styles[k][i] for i, k in rows], [k for _, k in rows],
-                [references[k][i] for i, k in rows] if references else [])
+    return Part([s for style in sentences for s in style],
+                [k for k, style in enumerate(sentences) for _ in style],
+                [many for style in several for many in style])
 
 
 def paired(pairs: Sequence[tuple[Words, Words]]) -> Part:
@@ -107,8 +105,20 @@ def without(part: Part, *others: Part) -> tuple[Part, int]:
     return take(part, np.flatnonzero(fresh).tolist()), int((~fresh).sum())
 
 
+def in_turn(labels: Sequence[int] | np.ndarray) -> np.ndarray:
+    """The order of rows in which styles take turns as long as they last.
+
+    >>> in_turn([0, 0, 0, 1]).tolist()
+    [0, 3, 1, 2]
+    """
+    label, rank = np.asarray(labels), np.zeros(len(labels), int)
+    for k in np.unique(label):
+        rank[label == k] = np.arange((label == k).sum())
+    return np.lexsort((label, rank))
+
+
 def cut(split: str, part: Part, chosen: TextOptions) -> Part:
-    """The sentences that options leave; pairs stay whole.
+    """The sentences that options leave, styles in turn; pairs stay whole and as they are.
 
     Raises:
       UserError: none is left.
@@ -117,10 +127,12 @@ def cut(split: str, part: Part, chosen: TextOptions) -> Part:
     first = chosen.sentences if split == 'train' else chosen.eval_sentences
     keep = np.array([most is None or len(s) <= most for s in part.sentences], bool)
     if len(part.target):
-        keep &= keep[np.asarray(part.target)]
-    rows = np.flatnonzero(keep)[:first]
-    if len(part.target):
-        rows = rows[np.isin(np.asarray(part.target)[rows], rows)]
+        target = np.asarray(part.target)
+        rows = np.flatnonzero(keep & keep[target])[:first]
+        rows = rows[np.isin(target[rows], rows)]
+    else:
+        rows = np.flatnonzero(keep)
+        rows = rows[in_turn(np.asarray(part.labels)[rows])][:first]
     if not len(rows):
         raise UserError(f'max_words={most}, {"eval_" * (split != "train")}sentences={first} '
                         f'leave no sentence in {split}')
@@ -212,9 +224,9 @@ def corpus(name: str, parts: Mapping[str, Part], chosen: TextOptions, labels: Se
            style_words: Sequence[str] = (), **facts: Any) -> Dataset:
     """A `Dataset` of English sentences, cut down as options say.
 
-    Ids: <pad>, <s>, </s>, <unk>, then words by first appearance in train; words that train
-    lacks are <unk>, in references too. facts['source']['unknown'] is the share of such words in
-    the test split's 'sentences' and 'reference'.
+    Ids: <pad>, <s>, </s>, <unk>, then words by first appearance in train's files; words that
+    train lacks are <unk>, in references too. facts['source']['unknown'] is the share of such
+    words in the test split's 'sentences' and 'reference'.
 
     Args:
       name: the dataset's.

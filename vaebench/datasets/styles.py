@@ -7,7 +7,7 @@ from vaebench.datasets.base import SPLITS, Dataset, Folder
 from vaebench.datasets.line_files import Lines, Tokens, gather, side_by_side, tokenize, words
 from vaebench.datasets.sentiment_words import SENTIMENT_WORDS
 from vaebench.datasets.source_files import find, label_order
-from vaebench.datasets.styled import Part, corpus, in_turn, without
+from vaebench.datasets.styled import Part, corpus, of_styles, without
 from vaebench.datasets.text_files import options
 from vaebench.errors import UserError
 from vaebench.files import user_path
@@ -24,7 +24,7 @@ GBK_COMMA = {b'\xa3\xac': b','}
 
 def _styles(files: Mapping[str, Lines], stem: str, tokens: Tokens = str.split) -> Part:
     """The sentences of stem.0 and stem.1."""
-    return in_turn([words(files[f'{stem}.{k}'], tokens) for k in (0, 1)])
+    return of_styles([words(files[f'{stem}.{k}'], tokens) for k in (0, 1)])
 
 
 def _rewrites(sentences: Lines, source: Lines) -> Lines:
@@ -47,7 +47,7 @@ def _li_test(files: Mapping[str, Lines], tokens: Tokens, raw: Tokens) -> Part:
     """Li's test sentences, each with its reference; `raw` makes words of what people wrote."""
     given = [files[f'sentiment.test.{k}'] for k in (0, 1)]
     rewrites = [_rewrites(given[k], files[f'reference.{k}']) for k in (0, 1)]
-    return in_turn([words(lines, tokens) for lines in given],
+    return of_styles([words(lines, tokens) for lines in given],
                    [[[r] for r in words(lines, raw)] for lines in rewrites])
 
 
@@ -182,7 +182,7 @@ def _own(files: Mapping[str, Lines], split: str, stems: Sequence[str]) -> Part:
     paths = [f'{split}.reference.{s}.txt' for s in stems]
     there = [path for path in paths if path in files]
     if not there:
-        return in_turn([words(lines) for lines in given])
+        return of_styles([words(lines, gaps=True) for lines in given])
     if len(there) == 1:
         missing, = set(paths) - set(there)
         raise UserError(f'{given[0].path.parent} has {there[0]} and not {missing}: give both '
@@ -193,7 +193,7 @@ def _own(files: Mapping[str, Lines], split: str, stems: Sequence[str]) -> Part:
         columns = [words(Lines(rewrites.path, list(column)))
                    for column in _columns(rewrites)]
         several.append([list(row) for row in zip(*columns, strict=True)])
-    return in_turn([words(lines) for lines in given], several)
+    return of_styles([words(lines) for lines in given], several)
 
 
 def _columns(source: Lines) -> list[tuple[str, ...]]:
@@ -215,10 +215,10 @@ def style_dir(data_dir: Folder = None, cache_dir: Folder = None,
     Args:
       data_dir: folder with a file train.STYLE.txt, valid.STYLE.txt and test.STYLE.txt for each
         of two styles, utf-8, such as train.0.txt or train.formal.txt; numbers come before
-        words, and the first style is 0. It may also hold valid.reference.STYLE.txt or
-        test.reference.STYLE.txt for both styles: in line n, between tabs, sentences that say
-        line n of that split and STYLE in the other style. And style_words.txt: words that carry
-        style.
+        words, and the first style is 0. Empty lines are dropped. It may also hold
+        valid.reference.STYLE.txt or test.reference.STYLE.txt for both styles: in line n,
+        between tabs, sentences that say line n of that split and STYLE in the other style; then
+        no line of that split may be empty. And style_words.txt: words that carry style.
       cache_dir: not needed.
       labels: names of the styles; default STYLE of the files.
       max_words, sentences, eval_sentences, vocab: as in `yelp_resplit`.
@@ -227,8 +227,8 @@ def style_dir(data_dir: Folder = None, cache_dir: Folder = None,
       A `Dataset`, see `styled`.
 
     Raises:
-      UserError: a file is missing, a line is empty, or files that belong together differ in
-        their number of lines.
+      UserError: a file is missing, or files that belong together differ in their number of
+        lines.
     """
     chosen = options(max_words, sentences, eval_sentences, vocab)
     if data_dir is None or not user_path(data_dir).is_dir():
@@ -243,6 +243,6 @@ def style_dir(data_dir: Folder = None, cache_dir: Folder = None,
     more = [f'{split}.reference.{s}.txt' for split in SPLITS[1:] for s in stems] + [STYLE_WORDS]
     files, _ = gather('', folder, wanted + [f for f in more if (folder / f).is_file()], True)
     parts = {split: _own(files, split, stems) for split in SPLITS}
-    lexicon = words(files[STYLE_WORDS]) if STYLE_WORDS in files else []
+    lexicon = words(files[STYLE_WORDS], gaps=True) if STYLE_WORDS in files else []
     return corpus('style_dir', parts, chosen, tuple(map(str, labels or stems)),
                   [w for line in lexicon for w in line])
