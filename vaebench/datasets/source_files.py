@@ -32,10 +32,12 @@ def find(name: str, files: Sequence[str], data_dir: Folder, *subs: str) -> pathl
             f'{name!r}')
     places = [base, *(base / sub for sub in subs)]
     folder = max(places, key=lambda p: sum((p / f).is_file() for f in files))
-    for f in files:
-        if not (folder / f).is_file():
-            raise UserError(f'dataset {name!r} misses {f}: it should lie at '
-                            f'{" or ".join(str(p / f) for p in places)}')
+    missing = [f for f in files if not (folder / f).is_file()]
+    if missing:
+        first, *others = missing
+        more = f', and so should {", ".join(others)}' if others else ''
+        raise UserError(f'dataset {name!r} misses {first}: it should lie at '
+                        f'{" or ".join(str(p / first) for p in places)}{more}')
     return folder
 
 

@@ -30,6 +30,37 @@ PTB = {
 """File -> lines, sha256: Mikolov's preprocessing."""
 
 
+def decoded(path: pathlib.Path, raw: bytes) -> list[str]:
+    """Lines of a file, the one after its last line feed too.
+
+    Args:
+      path: for messages.
+      raw: bytes, utf-8.
+
+    Raises:
+      UserError: they are not utf-8.
+    """
+    try:
+        return raw.decode('utf-8-sig').split('\n')
+    except UnicodeDecodeError as e:
+        line = raw[:e.start].count(b'\n') + 1
+        raise UserError(f'{path}, line {line}: not utf-8; convert the file, for instance with '
+                        'iconv') from None
+
+
+def unframed(path: pathlib.Path, number: int, words: list[str]) -> list[str]:
+    """The words of a line, which must hold no mark that is added by itself.
+
+    Raises:
+      UserError: they hold one.
+    """
+    for special in SPECIALS[:UNK]:
+        if special in words:
+            raise UserError(f'{path}, line {number}: holds {special}, which is added by '
+                            'itself; take it out')
+    return words
+
+
 def parse(path: pathlib.Path, raw: bytes,
           labelled: bool = False) -> tuple[list[str | None], list[list[str]]]:
     """Lines of a file as words.
@@ -45,14 +76,8 @@ def parse(path: pathlib.Path, raw: bytes,
     Raises:
       UserError: a line is not what it should be, or there is no sentence.
     """
-    try:
-        lines = raw.decode('utf-8-sig').split('\n')
-    except UnicodeDecodeError as e:
-        line = raw[:e.start].count(b'\n') + 1
-        raise UserError(f'{path}, line {line}: not utf-8; convert the file, for instance with '
-                        'iconv') from None
     labels, sentences = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(decoded(path, raw), 1):
         if not line.strip():
             continue
         label = None
@@ -64,12 +89,8 @@ def parse(path: pathlib.Path, raw: bytes,
         words = line.split()
         if not words:
             continue
-        for special in SPECIALS[:UNK]:
-            if special in words:
-                raise UserError(f'{path}, line {number}: holds {special}, which is added by '
-                                'itself; take it out')
         labels.append(label)
-        sentences.append(words)
+        sentences.append(unframed(path, number, words))
     if not sentences:
         raise UserError(f'{path} holds no sentence')
     return labels, sentences
@@ -156,11 +177,19 @@ def _select(split: str, examples: Examples, chosen: TextOptions) -> Examples:
     return examples
 
 
-def _shrink(train: Examples, vocab: Sequence[str], size: int) -> tuple[np.ndarray, list[str]]:
+def shrink(train: Examples, vocab: Sequence[str], size: int) -> tuple[np.ndarray, list[str]]:
     """Map of old ids to new ones, and the vocabulary that keeps its most frequent words.
 
     These are the most frequent of the words that `train` holds, ties to the earlier id; ids
     keep their order.
+
+    Args:
+      train: sentences.
+      vocab: words by id.
+      size: ids that are kept at most, the special ones included.
+
+    Returns:
+      (int32 [V] new ids by old ones, words by new id).
     """
     counts = np.bincount(np.concatenate([e['ids'] for e in train]), minlength=len(vocab))
     words = np.arange(len(SPECIALS), len(vocab))
@@ -215,7 +244,7 @@ def finish(name: str, prepared: tuple[Mapping[str, Examples], Mapping[str, Any]]
     examples = {s: _select(s, e, chosen) for s, e in every.items()}
     table = np.arange(len(words), dtype=np.int32)
     if chosen.vocab is not None:
-        table, words = _shrink(examples['train'], words, chosen.vocab)
+        table, words = shrink(examples['train'], words, chosen.vocab)
     splits = {s: pack([table[e['ids']] for e in rows]) for s, rows in examples.items()}
     reduced = reduced or any(option is not None for option in chosen)
     if not labelled:
@@ -233,16 +262,18 @@ def stored(folder: pathlib.Path) -> tuple[dict[str, list[dict[str, Any]]], Mappi
     return builders.read(folder, SPLITS)
 
 
+def line_feeds(raw: bytes) -> bytes:
+    """The bytes of a text; lines that end in carriage returns alone end in line feeds."""
+    return raw if b'\n' in raw else raw.replace(b'\r', b'\n')
+
+
 def sources(folder: pathlib.Path, names: Sequence[str]) -> Files:
     """The files of train, valid and test, by split.
 
     They are read once, so that what is checked is what is prepared. A file whose lines end in
     carriage returns alone is read as if they were line feeds.
     """
-    def lines(raw):
-        return raw if b'\n' in raw else raw.replace(b'\r', b'\n')
-
-    return {split: (folder / f, lines(read(folder / f)))
+    return {split: (folder / f, line_feeds(read(folder / f)))
             for split, f in zip(SPLITS, names, strict=True)}
 
 
