@@ -186,7 +186,7 @@ METRICS = {
     'analogy_f1': _metric(analogy_f1, 'F1', 'higher', SHARE, _ANALOGY),
     'analogy_edits': _metric(analogy_edits, 'characters', 'lower', NONNEGATIVE, _ANALOGY),
     'line_ends': _metric(line_ends, 'BLEU x 100', 'higher', PERCENT),
-    'line_fluency': _metric(line_fluency, 'log10 p/{item}', 'higher', (None, 0.),
+    'line_fluency': _metric(line_fluency, 'log10 p/{item}', None, (None, 0.),
                             (*_TEXT, 'judge/trigram')),
     'line_distinct': _metric(line_distinct, 'share', None, SHARE),
     'line_order': _metric(line_order, 'Spearman', 'higher', (-1., 1.)),

@@ -29,7 +29,8 @@ def targets(view: Evaluator) -> np.ndarray:
     return (view.field('label') + 1) % classes(view)
 
 
-def _rewrite(evals, mode, size, params, carry, key, own, batch, i):
+def _rewrite(evals, how, params, carry, key, own, batch, i):
+    mode, size = how
     out = evals['transfer'](params, carry, batch, (batch['label'] + 1) % size,
                             derive(key, GENERATED, REWRITTEN, i), mode)
     return out['tokens'], out['length']
@@ -47,7 +48,7 @@ def transferred(view: Evaluator, mode: str = 'greedy') -> tuple[np.ndarray, np.n
       (tokens [G, N, L], length [G, N]), in the split's order.
     """
     def make():
-        rewrite, parts = view.jit(_rewrite, mode, classes(view)), []
+        rewrite, parts = view.jit(_rewrite, (mode, classes(view))), []
         for columns, index in zip(view.buckets, view.index, strict=True):
             for idx in slots(len(index), min(CHUNK, len(index))):
                 view.pause()

@@ -298,20 +298,19 @@ def between(a: Any, b: Any, steps: int = STEPS) -> Any:
     return jax.tree.map(lambda a, b: weigh(l[::-1], a) + weigh(l, b), a, b)
 
 
-def say_between(view: Evaluator, a: Any, b: Any, mode: str = 'greedy',
-                steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+def say_between(view: Evaluator, a: Any, b: Any,
+                mode: str = 'greedy') -> tuple[np.ndarray, np.ndarray]:
     """Decodes sentences on the straight lines between codes.
 
     Args:
       view: with the eval 'decode'.
       a, b: leaves [G, P, ...].
       mode: 'greedy', 'sample' or 'beam'.
-      steps: T, points of a line, both ends included.
 
     Returns:
-      (tokens [G, P, T, L], length [G, P, T]).
+      (tokens [G, P, 11, L], length [G, P, 11]).
     """
-    z = jax.tree.map(lambda x: np.moveaxis(x, 0, 2), between(a, b, steps))
+    z = jax.tree.map(lambda x: np.moveaxis(x, 0, 2), between(a, b))
     g, p, s = jax.tree.leaves(z)[0].shape[:3]
     flat = jax.tree.map(lambda x: x.reshape(g, p * s, *x.shape[3:]), z)
     tokens, length = (x.reshape(g, p, s, *x.shape[2:]) for x in decode(view, flat, mode))

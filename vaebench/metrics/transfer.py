@@ -153,8 +153,8 @@ def word_overlap(view: Evaluator) -> Value:
       2019, arXiv:1808.04339.
     """
     source, ignored = pairs.words(*split_sentences(view)), _ignored(view, 'style', 'stop')
-    shared = [[pairs.overlap(a, b, ignored) for a, b in zip(source, pairs.words(*s), strict=True)]
-              for s in _seeds(view)]
+    shared = [[pairs.overlap(*both, ignored)
+               for both in zip(source, pairs.words(*s), strict=True)] for s in _seeds(view)]
     return of_examples(view, shared, Estimator(
         'words in common over words of either, without style and stop words',
         'overlap').joined(HOW))
@@ -177,8 +177,8 @@ def lf(view: Evaluator) -> Value:
     """Measures the mean log10 probability of a rewritten sentence, `</s>` included, under a
     trigram model of the training split.
 
-    It is a sum over words: shorter sentences look more fluent; see `transfer_length` and
-    `lf_ppl`.
+    It is a sum over words: shorter sentences look more fluent, see `transfer_length` and
+    `lf_ppl`, and a stock sentence looks most fluent of all, so that no row is the best by it.
 
     References:
       John et al., "Disentangled Representation Learning for Non-Parallel Text Style Transfer",
@@ -192,8 +192,8 @@ def lf(view: Evaluator) -> Value:
 
 
 def lf_ppl(view: Evaluator) -> Value:
-    """Measures the perplexity per token of rewritten sentences, `</s>` included, under a trigram
-    model of the training split.
+    """Measures the perplexity per token of rewritten sentences, `</s>` included, under a
+    trigram model of the training split.
     """
     judge, estimator = _model(view, 'exp(-sum ln p / tokens), </s> included,')
     every = [(judge.sentence_nll(*s), s[1]) for s in _seeds(view)]
@@ -303,8 +303,8 @@ def exact_match(view: Evaluator) -> Value | None:
 
 
 def token_f1(view: Evaluator) -> Value | None:
-    """Measures the F1 of the words in common with the reference; None where that is not the only
-    right answer.
+    """Measures the F1 of the words in common with the reference; None where that is not the
+    only right answer.
     """
     return _best(view, pairs.token_f1, 'F1 of words in common with the reference', 'token-f1')
 
@@ -329,8 +329,8 @@ METRICS = {
                                        (None, 1.)),
     'word_overlap': _metric(word_overlap, 'share', 'higher', (*_BASE, _STYLE, _STOP), SHARE),
     'self_bleu_src': _metric(self_bleu_src, 'BLEU x 100', 'higher', _BASE, PERCENT),
-    'lf': _metric(lf, 'log10 p/{item}', 'higher', _TRIGRAM, (None, 0.)),
-    'lf_ppl': _metric(lf_ppl, 'per {part}', 'lower', _TRIGRAM, AT_LEAST_ONE),
+    'lf': _metric(lf, 'log10 p/{item}', None, _TRIGRAM, (None, 0.)),
+    'lf_ppl': _metric(lf_ppl, 'per {part}', None, _TRIGRAM, AT_LEAST_ONE),
     'transfer_length': _metric(transfer_length, 'words', None, _BASE, NONNEGATIVE),
     'geometric_mean': _metric(
         geometric_mean, 'geometric mean', 'higher',
