@@ -138,7 +138,7 @@ def train(kit: core.Kit, parts: Sequence[Mapping[str, Any]], config: Mapping[str
     state, _ = loop.run(trainer, [config['seed']], numbers, options)
     params = jax.tree.map(lambda x: x[0], jax.device_get(state.params))
     leaves = {f'{i:03d}': x for i, x in enumerate(jax.tree.leaves(params))}
-    return {**leaves, 'accuracy': np.float64(_accuracy(method, params, test))}
+    return {**leaves, 'accuracy': np.asarray(_accuracy(method, params, test), np.float64)}
 
 
 def _trainer(method, config, learn, valid, augment):

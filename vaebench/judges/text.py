@@ -81,10 +81,10 @@ def _kit(data, config):
 
 
 def _known(data, split):
-    """Sentences with a label, as arrays for the engine; None where the split has no labels."""
+    """Sentences with a label, as arrays for the engine; {} where the split has no labels."""
     columns = data.splits.get(split, {})
     if 'label' not in columns:
-        return None
+        return {}
     rows = np.flatnonzero(np.asarray(columns['label']) >= 0)
     return {k: np.asarray(columns[k])[rows] for k in ('tokens', 'length', 'label')}
 
@@ -94,7 +94,7 @@ def _parts(data):
     learn, valid, test = (_known(data, split) for split in ('train', 'valid', 'test'))
 
     def whole(part):
-        return part is not None and not set(learn['label']) - set(part['label'])
+        return not set(learn['label']) - set(part.get('label', ()))
 
     place = 'the validation split, which chose its parameters'
     if not whole(valid):

@@ -90,6 +90,7 @@ def vectors(tokens: np.ndarray, length: np.ndarray, size: int) -> np.ndarray:
     if k < 1:
         return np.zeros((size, 1))
     small = matrix[rows][:, columns]
+    u: Any
     u, s, _ = svds(small, k, v0=np.ones(min(small.shape)))
     order = np.argsort(-s, kind='stable')
     u, s = u[:, order], np.maximum(s[order], 0.)

@@ -1,5 +1,6 @@
 """Sums of codes as sentences: analogies s1 - s2 + s3, and the lines between two codes."""
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -99,9 +100,9 @@ def _of_lines(view, f, estimator):
         return None
     ends, *said = sentences.split_lines(view, PAIRS)
     value = np.array([f(*s, ends) for s in zip(*said, strict=True)], np.float64)
-    said = Estimator(f'{STEPS} greedy decodings between posterior means of {len(ends)} pairs of '
-                     'one length', f'lines:greedy-{STEPS}')
-    estimator = estimator.joined(said)
+    estimator = estimator.joined(Estimator(
+        f'{STEPS} greedy decodings between posterior means of {len(ends)} pairs of one length',
+        f'lines:greedy-{STEPS}'))
     return average(value, estimator) if value.ndim > 1 else Value(value, estimator, len(ends))
 
 
@@ -169,7 +170,8 @@ def _spearman(values):
 
     if np.ptp(values) == 0:
         return 0.
-    return spearmanr(np.arange(len(values)), values).statistic
+    correlation: Any = spearmanr(np.arange(len(values)), values)
+    return correlation.statistic
 
 
 _NEEDS, _TEXT = (('encode', 'decode'),), ('tokens', 'length')

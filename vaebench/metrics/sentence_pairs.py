@@ -185,7 +185,7 @@ def content(sentences: Iterable[Sequence[int]], vectors: np.ndarray,
     References:
       Fu et al., "Style Transfer in Text: Exploration and Evaluation", 2018, arXiv:1711.06861.
     """
-    known = vectors.any(1)
+    known = (vectors != 0).any(axis=1)
     known[np.asarray(sorted(ignored), int)] = False
     out = []
     for sentence in sentences:

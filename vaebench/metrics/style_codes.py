@@ -29,7 +29,8 @@ def codes(view: Evaluator, name: str) -> tuple[np.ndarray, np.ndarray]:
     order = np.random.default_rng(0).permutation(view.n)
     rows = np.concatenate([order[label[order] == k][:EACH] for k in np.unique(label)])
     x = view.codes if name == 'encode' else split_outputs(view, name)
-    return np.float64(x[:, rows].reshape(view.seeds, len(rows), -1)), label[rows]
+    return (np.asarray(x[:, rows], np.float64).reshape(view.seeds, len(rows), -1),
+            label[rows])
 
 
 def folded(x: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -84,7 +85,8 @@ def silhouette(view: Evaluator, name: str) -> Value | None:
     x, label = codes(view, name)
     if _few(label):
         return None
-    score = np.array([silhouette_score(z, label) if np.isfinite(z).all() else np.nan for z in x])
+    score = np.array([
+        silhouette_score(z, label) if np.isfinite(z).all() else np.nan for z in x])
     return Value(score, Estimator(f'mean silhouette of labels, {NAMES[name]}s',
                                   f'silhouette:{name.replace("_", "-")}'),
                  len(label), warning=warnings(score[:, None]))

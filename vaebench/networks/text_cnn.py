@@ -13,6 +13,30 @@ from vaebench.schema import Schema, field
 EMBEDDED = .25         # bound of the first embeddings
 
 
+class Windows(nn.Module):
+    """A convolution over the words of a sentence and as many zeros around it that a window may
+    touch one word alone.
+
+    One product of matrices and sums of its shifted parts: on a processor several times as fast
+    as the convolution and its gradient.
+
+    Attributes:
+      width: of a window, in words.
+      channels: C.
+    """
+    width: int
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = self.width, x.shape[-1], self.channels
+        kernel = jnp.asarray(self.param('kernel', common.zeros, shape))
+        parts = jnp.einsum('bte,wec->wbtc', x, kernel)
+        shifted = [jnp.pad(part, ((0, 0), (self.width - 1 - i, i), (0, 0)))
+                   for i, part in enumerate(parts)]
+        return sum(shifted) + self.param('bias', common.zeros, (self.channels,))
+
+
 class TextCnn(nn.Module):
     """Convolutions over the words of a sentence, each followed by ReLU and the maximum over
     time.
@@ -35,14 +59,12 @@ class TextCnn(nn.Module):
     def __call__(self, batch: Batch) -> jax.Array:
         table = self.param('embedding', common.zeros, (self.vocab, self.embed))
         words, count = batch['tokens'][:, 1:], batch['length'][:, None] - 1
-        place = jnp.arange(words.shape[1] + max(self.widths))
-        x = jnp.where((place[:words.shape[1]] < count)[..., None], table[words], 0.)
+        inside = jnp.arange(words.shape[1]) < count
+        x = jnp.where(inside[..., None], jnp.asarray(table)[words], 0.)
         out = []
         for width in self.widths:
-            around = jnp.pad(x, ((0, 0), (width - 1, width - 1), (0, 0)))
-            seen = nn.relu(nn.Conv(self.channels, (width,), padding='VALID',
-                                   name=f'width{width}')(around))
-            touched = place[:seen.shape[1]] < count + width - 1
+            seen = nn.relu(Windows(width, self.channels, name=f'width{width}')(x))
+            touched = jnp.arange(seen.shape[1]) < count + width - 1
             out.append(jnp.where(touched[..., None], seen, 0.).max(1))
         return jnp.concatenate(out, -1)
 
