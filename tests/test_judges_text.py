@@ -98,7 +98,13 @@ def test_a_kept_judge_is_not_trained_again(trained, monkeypatch):
 def test_where_a_split_lacks_a_label_others_take_its_place():
     one = styled(40, 5, labels=(0,))
     both, no_test, no_valid = corpus(), corpus(test=one), corpus(valid=one)
+    # neutral sentences, to be rewritten to either style
+    neutral = {k: np.concatenate([v, v]) for k, v in styled(20, 6).items()}
+    neutral['label'] = np.repeat(np.int32([0, 1]), 20)
     for data, sizes, place in (
+            (corpus(test=neutral), [300, 60, 60],
+             'the validation split, which chose its parameters'),
+            (corpus(valid=neutral), [270, 30, 60], 'the test split'),
             (both, [300, 60, 60], 'the test split'),
             (no_test, [300, 60, 60], 'the validation split, which chose its parameters'),
             (no_valid, [270, 30, 60], 'the test split'),

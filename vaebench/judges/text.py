@@ -1,6 +1,7 @@
 """The judge of style: a classifier of sentences by their labels, trained by the suite itself.
 """
 import pathlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,11 @@ def judge(data: Any, folder: pathlib.Path | None = None, **run: Any) -> Judge:
     training split's sentences.
 
     It is another network than any that guides a row, with a seed of its own. Validation data
-    choose its parameters. Where the validation split lacks a label of the training split, a
-    tenth of the latter takes its place and is not learned from. Its accuracy is that on the
-    test split or, where this lacks a label, on the data that chose the parameters.
+    choose its parameters. A split cannot serve that lacks a label of the training split, or
+    half of whose sentences stand under several labels: neutral sentences that are to be
+    rewritten to every style. In place of such validation data stands a tenth of the training
+    split, which is not learned from. The accuracy is that on the test split or, where this
+    cannot serve, on the data that chose the parameters.
 
     Args:
       data: a `datasets.Dataset` of sentences with more than one label in the training split.
@@ -89,12 +92,20 @@ def _known(data, split):
     return {k: np.asarray(columns[k])[rows] for k in ('tokens', 'length', 'label')}
 
 
+def _told(part):
+    """The share of sentences that stand under one label alone."""
+    words = [tuple(row[1:n])
+             for row, n in zip(part['tokens'].tolist(), part['length'], strict=True)]
+    labels = Counter(s for s, _ in {*zip(words, part['label'].tolist(), strict=True)})
+    return np.mean([labels[s] == 1 for s in words])
+
+
 def _parts(data):
     """Columns to learn from, to choose by and to test on, and what the last are."""
     learn, valid, test = (_known(data, split) for split in ('train', 'valid', 'test'))
 
     def whole(part):
-        return not set(learn['label']) - set(part.get('label', ()))
+        return not set(learn['label']) - set(part.get('label', ())) and _told(part) > .5
 
     place = 'the validation split, which chose its parameters'
     if not whole(valid):
