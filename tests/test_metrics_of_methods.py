@@ -5,6 +5,7 @@ import pytest
 import test_contract as contract
 import toys
 
+from vaebench.experiment import evaluate
 from vaebench.judges import text
 from vaebench.metrics import METRICS, Settings, measure
 
@@ -36,7 +37,8 @@ def test_every_metric_is_numbers_or_undefined(name, kit):
     state = contract.begun(name, kit)[-1]
     state = jax.tree.map(lambda x: np.stack([np.asarray(x)] * SEEDS), (state.params, state.carry))
     m = contract.method(name, kit)
-    view = toys.evaluator(m.evals, *state, [columns], jax.random.key(0), FEW, train=columns,
+    keys = evaluate.keys(SEEDS)
+    view = toys.evaluator(m.evals, *state, [columns], keys, FEW, train=columns,
                           valid=columns, given=m.given, truth=TRUTH)
     out = measure(view, METRICS)
     assert any(out.values())
