@@ -15,7 +15,7 @@ from vaebench.engine import loop
 from vaebench.errors import UserError
 from vaebench.experiment import results, table
 from vaebench.experiment.runner import Runner
-from vaebench.judges import images
+from vaebench.judges import images, learned
 from vaebench.methods import baselines
 
 
@@ -139,11 +139,11 @@ def test_a_damaged_file_is_made_again_and_a_busy_one_is_not_waited_for(
     path.write_bytes(whole.read_bytes()[:500])
     with pytest.raises(AssertionError, match='again'):
         images.judge(data, tmp_path)
-    monkeypatch.setattr(images, '_train', lambda *args: images._read(whole))
+    monkeypatch.setattr(images, '_train', lambda *args: learned.read(whole))
     with files.lock(path.with_suffix('.lock')) as mine:
         # as from a second process
         assert mine and images.judge(data, tmp_path).name == space.name
-    assert images._read(path).keys() == images._read(whole).keys() and len(
+    assert learned.read(path).keys() == learned.read(whole).keys() and len(
         list(tmp_path.iterdir())) == 2
 
 
@@ -223,7 +223,7 @@ def test_classifier_trains_on_what_it_will_judge(monkeypatch, tmp_path):
     def trainer(*args):
         raise Seen(args[-1])
 
-    monkeypatch.setattr(images, 'Trainer', trainer)
+    monkeypatch.setattr(learned, 'Trainer', trainer)
     grey = digits()
     dynamic = grey._replace(augment=binarize())
     for data in (grey, dynamic):

@@ -24,7 +24,7 @@ MAY = {
     'metrics': (BASE | {'core', 'metrics', 'ops'}, {
         'jax', 'numpy', 'optax', 'sacrebleu', 'scipy', 'sklearn', 'threadpoolctl'}),
     'judges': (BASE | {'core', 'engine', 'files', 'judges', 'methods', 'metrics', 'networks'}, {
-        'jax', 'numpy', 'sklearn'}),
+        'jax', 'numpy', 'scipy', 'sklearn'}),
     'experiment': (BASE | {
         'core', 'datasets', 'engine', 'experiment', 'files', 'judges', 'methods', 'metrics', 'networks', 'ops'}, {
         'jax', 'ml_collections', 'msgspec', 'numpy'}),

@@ -386,8 +386,8 @@ def test_listings():
     shapes = {k.removeprefix('listing/'): x.shape[:-1] for k, x in out.items()}
     assert shapes == {
         'greedy': (2, 16), 'sample': (2, 16), 'homotopy': (2, 4, 11),
-        'interpolation': (2, 4, 11), 'interpolation_of': (2, 4, 2), 'analogy': (2, 5),
-        'analogy_of': (2, 5, 3)
+        'interpolation': (2, 4, 11), 'interpolation_of': (2, 4, 2), 'extrapolation': (2, 4, 11),
+        'extrapolation_of': (2, 4, 2), 'analogy': (2, 5), 'analogy_of': (2, 5, 3)
     }
     np.testing.assert_array_equal(out['listing/greedy'], sentences.drawn(v, 'greedy')[0][:, :16])
     tokens, label = v.field('tokens'), v.field('label')
@@ -400,7 +400,8 @@ def test_listings():
     page = render({k: x[0] for k, x in out.items()} | {'codes': v.codes[0]}, VOCAB)
     words = {w for line in page.splitlines() if line.startswith('  ') for w in line.split()}
     assert words <= {
-        *VOCAB[3:], *(f'{i / 10:.1f}' for i in range(11)), 'from', 'to', 's1', 's2', 's3', 'say'
+        *VOCAB[3:], *(f'{i / 10:.1f}' for i in range(11)),
+        *(f'{i / 2 - 2:.1f}' for i in range(11)), 'from', 'to', 's1', 's2', 's3', 'say'
     }
     lines = page.splitlines()
     assert lines[0] == 'Prior samples, greedy decoding' and lines[1:17] == [
@@ -415,11 +416,15 @@ def test_a_perfect_autoencoder_lists_its_text():
     out = listings(recited(lists))                          # no prior: lines and sums alone
     assert set(out) == {
         f'listing/{k}'
-        for k in ('interpolation', 'interpolation_of', 'analogy', 'analogy_of')
+        for k in ('interpolation', 'interpolation_of', 'extrapolation', 'extrapolation_of',
+                  'analogy', 'analogy_of')
     }
     width = out['listing/interpolation_of'].shape[-1]
     np.testing.assert_array_equal(out['listing/interpolation'][..., [0, -1], :width],
                                   out['listing/interpolation_of'])
+    # -2, -1.5, ..., 3: the fifth is 0 and the seventh 1
+    np.testing.assert_array_equal(out['listing/extrapolation'][..., [4, 6], :width],
+                                  out['listing/extrapolation_of'])
     page = render({k: x[0] for k, x in out.items()}, VOCAB).split('\n')
     assert page[1].removeprefix('  from  ') == page[2].removeprefix('  0.0   ')
     assert page[12].removeprefix('  1.0   ') == page[13].removeprefix('  to    ')

@@ -9,6 +9,19 @@ MORE_TEXT = (
 PROBES = 'probe_100', 'probe_500', 'probe_1000', 'probe_2000', 'probe_10000'
 """Accuracy of a linear classifier of the codes, after so many labels."""
 
+STYLE = (
+    'transfer_accuracy', 'content_cosine', 'word_overlap', 'lf', 'self_bleu_src', 'ref_bleu',
+    'sari', 'geometric_mean', 'exact_match', 'token_f1')
+"""Sentences rewritten to another style: whether they have it, what they keep, how they read."""
+MORE_STYLE = (
+    'content_cosine_floor', 'content_cosine_rescaled', 'lf_ppl', 'transfer_length',
+    'ref_bleu_method1', 'sari_hf', 'style_probe', 'content_probe', 'code_probe',
+    'style_silhouette', 'content_silhouette', 'code_silhouette', 'added_ms', 'transfer_ms')
+ANALOGIES = 'analogy_exact', 'analogy_f1', 'analogy_edits'
+"""Sums of codes s1 - s2 + s3 as sentences."""
+LINES = 'line_ends', 'line_fluency', 'line_distinct', 'line_order'
+"""Sentences on the lines between two codes."""
+
 LIKELIHOODS = (
     'nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mse', 'mi_full', 'au', 'cu', 'hsic', 'hsic_p')
 SAMPLES = (

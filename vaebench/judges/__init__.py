@@ -6,15 +6,31 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vaebench.judges import images, language
+from vaebench.judges import images, language, learned, text, words
 from vaebench.metrics import Judge
 from vaebench.schema import of_kind
 
+
+def _comparable(data):
+    return of_kind(data.schema, 'image', 'vector') is not None
+
+
+def _sentences(data):
+    return of_kind(data.schema, 'tokens') is not None
+
+
+def _styled(data):
+    return _sentences(data) and 'label' in data.schema and learned.labelled(data)
+
+
 JUDGES = {
-    'space': (images.judge, ('image', 'vector')),
-    'language': (language.judge, ('tokens',)),
+    'space': (images.judge, _comparable),
+    'language': (language.judge, _sentences),
+    'trigram': (functools.partial(language.judge, order=3), _sentences),
+    'words': (words.judge, _sentences),
+    'style': (text.judge, _styled),
 }
-"""Name -> (maker, the kinds of column it judges). A maker takes (dataset, folder, **run) and
+"""Name -> (maker, whether it can judge a dataset). A maker takes (dataset, folder, **run) and
 gives a `Judge`.
 """
 
@@ -32,4 +48,4 @@ def of(data: Any, folder: pathlib.Path | None = None,
       name -> () -> `Judge`.
     """
     return {name: functools.cache(functools.partial(make, data, folder, **run))
-            for name, (make, kinds) in JUDGES.items() if of_kind(data.schema, *kinds)}
+            for name, (make, can) in JUDGES.items() if can(data)}

@@ -183,23 +183,33 @@ def word_nll(model: KneserNey, tokens: np.ndarray, length: np.ndarray) -> np.nda
                      0.).sum(-1)
 
 
-def judge(data: Any, folder: pathlib.Path | None = None, **run: Any) -> Judge:
-    """Counts the n-gram model of the training split, order 5.
+def sentence_nll(model: KneserNey, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Computes -ln p [N] of the sentences, `</s>` included; the arguments are those of
+    `log_prob`.
+    """
+    return -log_prob(model, tokens, length).sum(-1)
+
+
+def judge(data: Any, folder: pathlib.Path | None = None, order: int = ORDER,
+          **run: Any) -> Judge:
+    """Counts the n-gram model of the training split.
 
     Args:
       data: a `datasets.Dataset` with sentences.
       folder, **run: not needed: it is counted in a second.
+      order: longest n-gram.
 
     Returns:
-      A `metrics.Judge` with `word_nll(tokens, length)` and `fit(tokens, length)`, the same
-      judge of other sentences.
+      A `metrics.Judge` with `word_nll(tokens, length)`, `sentence_nll(tokens, length)` and
+      `fit(tokens, length)`, the same judge of other sentences.
     """
     size, train = field(data.schema, 'tokens').size or 0, data.splits['train']
 
     def of(tokens, length):
-        model = fit(tokens, length, size, ORDER)
-        name = Estimator(f'a Kneser-Ney {ORDER}-gram model', f'kneser-ney-{ORDER}')
+        model = fit(tokens, length, size, order)
+        name = Estimator(f'a Kneser-Ney {order}-gram model', f'kneser-ney-{order}')
         return Judge(name, functions={
-            'word_nll': functools.partial(word_nll, model), 'fit': of})
+            'word_nll': functools.partial(word_nll, model),
+            'sentence_nll': functools.partial(sentence_nll, model), 'fit': of})
 
     return of(train['tokens'], train['length'])

@@ -9,6 +9,7 @@ from vaebench.metrics import (
     disentanglement,
     independence,
     latent,
+    latent_arithmetic,
     likelihood,
     mode_coverage,
     parzen,
@@ -17,7 +18,10 @@ from vaebench.metrics import (
     representation,
     samples,
     sparsity,
+    style_codes,
     text,
+    transfer,
+    transfer_time,
     unsupervised,
 )
 from vaebench.metrics.evaluator import Evaluator
@@ -28,7 +32,9 @@ METRICS: dict[str, Metric] = {
     **likelihood.METRICS, **latent.METRICS, **independence.METRICS, **samples.METRICS,
     **mode_coverage.METRICS, **parzen.METRICS, **text.METRICS, **probe.METRICS,
     **classification.METRICS, **representation.METRICS, **disentanglement.METRICS,
-    **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS
+    **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS,
+    **transfer.METRICS, **transfer_time.METRICS, **style_codes.METRICS,
+    **latent_arithmetic.METRICS
 }
 """Every metric by the name of its column."""
 

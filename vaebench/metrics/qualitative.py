@@ -1,5 +1,5 @@
-"""Sentences to look at: what a model says of its prior, along lines between codes, and of sums
-of codes.
+"""Sentences to look at: what a model says of its prior, along lines between codes, of sums of
+codes, and in another style.
 """
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from vaebench.core import derive
-from vaebench.metrics import sentences
+from vaebench.metrics import latent_arithmetic, rewritten, sentences
 from vaebench.metrics.draws import GENERATED
 from vaebench.metrics.evaluator import Evaluator
 
@@ -16,14 +16,22 @@ PAD, START, END = range(3)
 SHOWN = 16         # prior samples of each mode
 LINES = 4          # lines between codes
 SUMS = 6           # analogies
+REWRITTEN = 4      # rewritten sentences of each label
+AWAY = 2           # so far beyond its ends a line is followed
 ENDS = 4           # tag of the key, after GENERATED: the ends of homotopies
 MODES = 'greedy', 'sample', 'beam'
 TITLES = {
     'greedy': 'Prior samples, greedy decoding', 'sample': 'Prior samples, sampled decoding',
     'beam': 'Prior samples, beam search',
     'interpolation': 'Interpolation between posterior means',
-    'homotopy': 'Homotopy between prior samples', 'analogy': 'Analogies: s1 - s2 + s3'
+    'extrapolation': 'Extrapolation beyond posterior means, which are at 0 and 1',
+    'homotopy': 'Homotopy between prior samples', 'analogy': 'Analogies: s1 - s2 + s3',
+    'transfer': 'Rewritten to the next label'
 }
+FIRST = {'extrapolation': -AWAY}
+"""Where a line begins, if not at 0; it ends as far beyond 1."""
+NAMED = {'analogy': ('s1', 's2', 's3', 'ref'), 'transfer': ('from', 'ref')}
+"""What the sentences are that one is made of, or compared with."""
 
 
 def triples(view: Evaluator) -> np.ndarray:
@@ -57,6 +65,59 @@ def _homotopy(view):
     return sentences.say_between(view, *ends)[0]
 
 
+def _every(view, tokens):
+    """[G, ...] the same for every seed."""
+    return np.repeat(tokens[None], view.seeds, 0)
+
+
+def _lines(view):
+    """Between and beyond posterior means of neighbors of one length."""
+    tokens, length = sentences.split_sentences(view)
+    ends = sentences.pairs(length, LINES)
+    if not len(ends):
+        return {}
+    a, b = view.codes[:, ends[:, 0]], view.codes[:, ends[:, 1]]
+    out = {'interpolation': sentences.say_between(view, a, b)[0]}
+    if a.dtype.kind == 'f':
+        out['extrapolation'] = sentences.say_between(
+            view, a - AWAY * (b - a), b + AWAY * (b - a))[0]
+    return out | {f'{k}_of': _every(view, tokens[ends]) for k in out}
+
+
+def _stacked(*parts):
+    """Sentences [K, L] of several widths -> [K, parts, L]."""
+    wide = max(x.shape[1] for x in parts)
+    return np.stack([np.pad(x, ((0, 0), (0, wide - x.shape[1]))) for x in parts], 1)
+
+
+def _sums(view):
+    """Analogies: those that the data hold, with their references, or sums of its sentences."""
+    tokens = sentences.split_sentences(view)[0]
+    if {latent_arithmetic.SECOND, latent_arithmetic.THIRD} <= set(view.buckets[0]):
+        said, names = latent_arithmetic.analogies(view), ('second', 'third', 'reference')
+        more = [rewritten.references(view, k)[0][:SUMS] for k in names if k in view.buckets[0]]
+        of = [tokens[:SUMS], *(x if x.ndim == 2 else x[:, 0] for x in more)]
+        return {} if said is None else {'analogy': said[0][:, :SUMS],
+                                        'analogy_of': _every(view, _stacked(*of))}
+    sums, codes = triples(view), view.codes
+    if not len(sums):
+        return {}
+    a, b, c = (codes[:, i] for i in sums.T)
+    return {'analogy': sentences.decode(view, a - b + c, 'greedy')[0],
+            'analogy_of': _every(view, tokens[sums])}
+
+
+def _transfer(view):
+    """The first sentences of every label, what became of them, and their first references."""
+    label = view.field('label')
+    rows = np.concatenate([np.flatnonzero(label == k)[:REWRITTEN] for k in np.unique(label)])
+    of = [sentences.split_sentences(view)[0][rows]]
+    if 'reference' in view.buckets[0]:
+        of.append(rewritten.references(view)[0][rows, 0])
+    return {'transfer': rewritten.transferred(view)[0][:, rows],
+            'transfer_of': _every(view, _stacked(*of))}
+
+
 def listings(view: Evaluator, modes: Sequence[str] = MODES[:2]) -> dict[str, np.ndarray]:
     """Makes sentences to look at, as far as the evals allow.
 
@@ -67,8 +128,10 @@ def listings(view: Evaluator, modes: Sequence[str] = MODES[:2]) -> dict[str, np.
     Returns:
       name -> int [G, ..., L] tokens; {} for images. 'listing/<mode>' [G, 16, L];
       'listing/interpolation' [G, P, 11, L] between posterior means of
-      'listing/interpolation_of' [G, P, 2, L]; 'listing/homotopy' [G, P, 11, L];
-      'listing/analogy' [G, K, L] of 'listing/analogy_of' [G, K, 3, L].
+      'listing/interpolation_of' [G, P, 2, L], and 'listing/extrapolation' [G, P, 11, L] beyond
+      them, t = -2, ..., 3; 'listing/homotopy' [G, P, 11, L]; 'listing/analogy' [G, K, L] of
+      'listing/analogy_of' [G, K, 3 or with a reference 4, L]; 'listing/transfer' [G, K, L] of
+      'listing/transfer_of' [G, K, 1 or with a reference 2, L], greedy rewritings.
     """
     evals, out = view.evals, {}
     if 'tokens' not in view.buckets[0]:
@@ -79,17 +142,9 @@ def listings(view: Evaluator, modes: Sequence[str] = MODES[:2]) -> dict[str, np.
         lines = _homotopy(view)
         out |= {} if lines is None else {'homotopy': lines}
     if 'encode' in evals and 'decode' in evals:
-        tokens, length = sentences.split_sentences(view)
-        of = lambda rows: np.repeat(tokens[rows][None], view.seeds, 0)
-        codes, ends, sums = view.codes, sentences.pairs(length, LINES), triples(view)
-        if len(ends):
-            both = codes[:, ends[:, 0]], codes[:, ends[:, 1]]
-            out['interpolation'] = sentences.say_between(view, *both)[0]
-            out['interpolation_of'] = of(ends)
-        if len(sums):
-            a, b, c = (codes[:, i] for i in sums.T)
-            out['analogy'] = sentences.decode(view, a - b + c, 'greedy')[0]
-            out['analogy_of'] = of(sums)
+        out |= _lines(view) | _sums(view)
+    if 'transfer' in evals and 'label' in view.buckets[0]:
+        out |= _transfer(view)
     return {f'listing/{k}': np.asarray(v, np.int32) for k, v in out.items()}
 
 
@@ -102,6 +157,12 @@ def sentence(tokens: Sequence[int] | np.ndarray, vocab: Sequence[str]) -> str:
     ids = [int(t) for t in tokens]
     ids = ids[:ids.index(END)] if END in ids else ids
     return ' '.join(vocab[t] for t in ids if t not in (PAD, START))
+
+
+def _one(names, sentences, said):
+    """Lines of one sentence beside those that it is made of, its reference last."""
+    rows = [f'{name:6}{text}' for name, text in zip(names, sentences, strict=False)]
+    return [*rows[:len(names) - 1], f'say   {said}', *rows[len(names) - 1:]]
 
 
 def render(arrays: Mapping[str, np.ndarray], vocab: Sequence[str] | None) -> str:
@@ -127,12 +188,13 @@ def render(arrays: Mapping[str, np.ndarray], vocab: Sequence[str] | None) -> str
         said, of = arrays.get(f'listing/{name}'), arrays.get(f'listing/{name}_of')
         if said is None:
             continue
-        if name == 'analogy' and of is not None:
-            rows = [[*(f's{i}    {say(s)}' for i, s in enumerate(three, 1)), f'say   {say(s)}']
-                    for s, three in zip(said, of, strict=True)]
+        if name in NAMED and of is not None:
+            rows = [_one(NAMED[name], [*map(say, every)], say(s))
+                    for s, every in zip(said, of, strict=True)]
         elif np.ndim(said) == 3:
-            rows = [[f'{i / (len(line) - 1):.1f}   {say(s)}' for i, s in enumerate(line)]
-                    for line in said]
+            first = FIRST.get(name, 0.)
+            rows = [[f'{t:.1f}   {say(s)}' for t, s in zip(
+                np.linspace(first, 1 - first, len(line)), line, strict=True)] for line in said]
             if of is not None:
                 rows = [[f'from  {say(a)}', *row, f'to    {say(b)}']
                         for row, (a, b) in zip(rows, of, strict=True)]

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import entr, rel_entr
 
 from vaebench.core import derive
+from vaebench.metrics import sentence_pairs
 from vaebench.metrics.draws import GENERATED, slots
 from vaebench.metrics.evaluator import Evaluator
 
@@ -221,10 +222,7 @@ def corpus_bleu(said: list[str], meant: list[str]) -> float:
     >>> round(corpus_bleu(['4 5 6 7'], ['4 5 6 7']), 6)
     100.0
     """
-    from sacrebleu.metrics.bleu import BLEU  # here: its import is not every command's cost
-
-    bleu = BLEU(tokenize='none', smooth_method='none', force=True)
-    return bleu.corpus_score(said, [meant]).score
+    return sentence_pairs.corpus_bleu(said, [meant], 'none')[0]
 
 
 def lcs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -317,3 +315,20 @@ def say_between(view: Evaluator, a: Any, b: Any,
     flat = jax.tree.map(lambda x: x.reshape(g, p * s, *x.shape[3:]), z)
     tokens, length = (x.reshape(g, p, s, *x.shape[2:]) for x in decode(view, flat, mode))
     return tokens, length
+
+
+def split_lines(view: Evaluator, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decodes the lines between posterior means of neighbors of one length, once per view.
+
+    Args:
+      view: with the evals 'encode' and 'decode'.
+      most: pairs at most.
+
+    Returns:
+      (pairs int [P, 2] of the split, tokens [G, P, 11, L], length [G, P, 11]).
+    """
+    def make():
+        ends = pairs(view.field('length'), most)
+        return ends, *say_between(view, view.codes[:, ends[:, 0]], view.codes[:, ends[:, 1]])
+
+    return view.cached(('lines', most), make)

@@ -201,18 +201,15 @@ def rouge_of_lines(view: Evaluator) -> np.ndarray:
     Returns:
       [G, P, 11] for P pairs of neighbors of one length, at most 100.
     """
-    tokens, length = split_sentences(view)
-    a, b = sentences.pairs(length, PAIRS).T
-    codes = view.codes
-    said = sentences.ended(*sentences.say_between(view, codes[:, a], codes[:, b]))
-    meant = sentences.ended(tokens, length)
+    ends, *said = sentences.split_lines(view, PAIRS)
+    said, meant = sentences.ended(*said), sentences.ended(*split_sentences(view))
     flat = lambda x: x.reshape(-1, x.shape[-1])
 
     def score(rows):
         end = np.broadcast_to(meant[rows][:, None], (*said.shape[:-1], meant.shape[1]))
         return sentences.rouge_l(flat(said), flat(end))
 
-    return (score(a) + score(b)).reshape(said.shape[:-1]) / 2
+    return (score(ends[:, 0]) + score(ends[:, 1])).reshape(said.shape[:-1]) / 2
 
 
 def rouge_interpolation(view: Evaluator) -> Value | None:

@@ -39,7 +39,7 @@ def parse(text: str) -> dict[str, list[list[str]]]:
 def _excerpt(blocks):
     """The first lines of a section: a few samples, one analogy, or some steps of one line."""
     first = blocks[0]
-    steps = [i for i, line in enumerate(first) if re.match(r'\d\.\d(\s|$)', line)]
+    steps = [i for i, line in enumerate(first) if re.match(r'-?\d\.\d(\s|$)', line)]
     if not steps:
         return first if len(blocks) > 1 else first[:FEW]
     kept = {steps[round(i * (len(steps) - 1) / (STEPS - 1))] for i in range(STEPS)}
