@@ -84,7 +84,8 @@ def directed(net: Net, styles: int = frozen.STYLES) -> Net:
 def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
     """Computes 1 - cos(a, b), as half the squared distance of unit vectors.
 
-    Equal codes thus have a gradient of exactly 0, which Adam would make a step of otherwise.
+    Equal codes thus have a gradient of exactly 0, whose rounding Adam would make a step of
+    otherwise. A code of norm 0 counts as orthogonal to all, and has no gradient.
 
     Args:
       a, b: [..., Z].
@@ -98,9 +99,11 @@ def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
     """
     def unit(x):
         square = (x**2).sum(-1, keepdims=True)
-        return x / jnp.sqrt(jnp.maximum(square, jnp.finfo(x.dtype).tiny))
+        there = square > 0
+        return jnp.where(there, x / jnp.sqrt(jnp.where(there, square, 1.)), 0.), there[..., 0]
 
-    return ((unit(a) - unit(b))**2).sum(-1) / 2
+    (a, one), (b, other) = unit(a), unit(b)
+    return jnp.where(one & other, ((a - b)**2).sum(-1) / 2, 1.)
 
 
 def squared_distance(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -24,14 +24,14 @@ def emb2emb(kit: Kit, recipe: Recipe, *, form: str = 'offset', supervised: bool 
     which style a code has; with pairs the map learns where the other sentence's code is.
 
     Hyperparameters:
-      map_lr, adversarial, critic_lr; without `supervised` also judge_lr, style, warmup.
+      map_lr, adversarial, critic_lr, judge_lr, style, warmup.
 
     Args:
       kit: the networks; the data has labels of two styles.
       recipe: the protocol; each phase takes `recipe.steps`.
       form: of the map: 'mlp', 'offset' or 'resnet', see `code_maps.code_map`.
-      supervised: whether sentences come in pairs, column 'target'; validation has such pairs
-        or a column 'reference'.
+      supervised: whether sentences come in pairs, column 'target', so that no judge is needed,
+        nor its numbers; validation has such pairs or a column 'reference'.
       distance: 'cosine' or 'squared', of two codes.
       adversary: form of the critic's term, 'nonsaturating' or 'minmax'; '' for no critic.
       corrupt: share of the words that the encoder does not see in training.
