@@ -187,8 +187,8 @@ def wae_s(kit: Kit, recipe: Recipe, *, kernel: str = 'imq') -> Method:
 
 
 def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
-            hidden: Sequence[int] = (512,), d_first: bool = True,
-            p_trick: bool = False) -> Method:
+            hidden: Sequence[int] = (512,), d_first: bool = True, p_trick: bool = False,
+            corrupt: float = 0., log_var: float = 0.) -> Method:
     """Wasserstein autoencoder whose aggregate posterior a critic compares with N(0, I).
 
     The critic's Adam (0.5, 0.999) has a learning rate of its own, which no decay touches. The
@@ -207,13 +207,16 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
         code.
       p_trick: whether the critic's logit has log p(z) added, the part of the best critic that
         is known.
+      corrupt: see `models.model`.
+      log_var: weight of sum_j |ln s_j^2|, s the posterior's standard deviations, which keeps
+        stochastic codes noisy.
 
     Returns:
       A `Method` of two players; without `stochastic` it has no density of codes, hence no KL.
 
     Equation:
       critic: minimize softplus(-D(z')) + softplus(D(z)), z' ~ N(0, I), z ~ q(z|x)
-      encoder and decoder: minimize rec + lambda softplus(-D(z))
+      encoder and decoder: minimize rec + lambda softplus(-D(z)) [+ log_var sum_j |ln s_j^2|]
 
     Deviations:
       rec is the decoder's negative log-likelihood in nats, summed over words or pixels, and
@@ -231,7 +234,8 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
       Shen et al., "Educating Text Autoencoders: Latent Representation Guidance via Denoising",
       2020, arXiv:1905.12777.
     """
-    model = models.model(kit, (posteriors.gaussian if stochastic else posteriors.delta)(kit))
+    model = models.model(kit, (posteriors.gaussian if stochastic else posteriors.delta)(kit),
+                         corrupt=corrupt)
     weight, net = objectives.scheduled_weight(recipe), kit.mlp((kit.latent, *hidden, 1))
     start = objectives.starter(model, weight)
 
@@ -254,7 +258,12 @@ def wae_gan(kit: Kit, recipe: Recipe, *, stochastic: bool = True,
         value = mean(adversarial.generator_loss(score(params, terms.z)), batch)
         return value, {'fool': value}
 
-    vae = objectives.objective(model, fooling, weight,
+    def quiet(params, terms, batch, ctx, key):
+        value = mean(jnp.abs(terms.q['log_var']).sum(-1), batch)
+        return value, {'log_var': value}
+
+    noisy = objectives.as_auxiliary(quiet, lambda hp: log_var) if log_var else None
+    vae = objectives.objective(model, fooling, weight, noisy,
                                draws=lambda ctx: derive(ctx.step_key, 0))
 
     players = (Player('critic', critic, ('critic',),

@@ -39,6 +39,12 @@ MEANINGS: Mapping[str, str] = {
     'nu_lr': "learning rate of the dual functions' Adam, which no decay touches",
     'prior_lr': "learning rate of a prior's own Adam",
     'mixture_lr': "the mixture's learning rate",
+    'judge_lr': 'learning rate of the judge of codes',
+    'map_lr': 'learning rate of the map of codes',
+    # codes that are moved
+    'k': 'multiple of the difference of mean codes that is added',
+    'style': "share of the judge in the loss of the map, the paper's lambda_sty; the rest is "
+             'the distance from the code',
     # the rest
     'gamma': "the means' fixed scale",
     'decay': "decay of the codebook's running means",
