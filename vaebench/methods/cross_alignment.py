@@ -1,5 +1,6 @@
 """The cross-aligned autoencoder: sentences moved to a style pass for its own."""
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,9 @@ class _Alignment:
     """
 
     def __init__(self, kit: Kit, model: models.Model, decoder: Decoder, net: Net, style: int):
-        self.model, self.decoder, self.net, self.style = model, decoder, net, style
+        self.model, self.net, self.style = model, net, style
+        self.forced: Any = decoder.forced
+        self.unroll: Any = decoder.unroll
         self.classes = kit.size('label')
 
     def next(self, batch: Batch) -> jax.Array:
@@ -39,9 +42,8 @@ class _Alignment:
         z = self.model.draw(params, carry['posterior'], batch, derive(key, 0), ctx.hp)[1]
         moved = jnp.concatenate([params['styles'][self.next(batch)], z[:, self.style:]], -1)
         steps = batch['tokens'].shape[1] - 1
-        fake = self.decoder.unroll(params['dec'], moved, steps, derive(key, 1),
-                                   ctx.hp['temperature'])
-        return self.decoder.forced(params['dec'], z, batch).states, fake.states
+        fake = self.unroll(params['dec'], moved, steps, derive(key, 1), ctx.hp['temperature'])
+        return self.forced(params['dec'], z, batch).states, fake.states
 
     def score(self, params, i: int, states, batch: Batch):
         """Logits [B] of critic i; steps beyond a sentence's own length do not count."""
@@ -83,8 +85,8 @@ def cross_aligned(kit: Kit, recipe: Recipe, *, style: int = 32,
       adversarial, critic_lr, gate, temperature.
 
     Args:
-      kit: the networks, of sentences with labels; `encoder`, `head`, `decoder`, `cnn` and
-        `context` are used.
+      kit: the networks, of sentences with labels; `encoder`, `head`, `decoder`, `mlp`,
+        `cnn` and `context` are used.
       recipe: the protocol.
       style: width of the labels' embeddings; content has the others of the kit's latent size.
       widths: of the critics' windows.
@@ -95,21 +97,23 @@ def cross_aligned(kit: Kit, recipe: Recipe, *, style: int = 32,
 
     Equation:
       z = [e_y; c], c = W h(x) + V y
-      minimized in turn, D_0, then D_1, and so on: L_i = softplus(-D_i(p)) + softplus(D_i(q)), each a mean
+      minimized in turn, D_0, then D_1: L_i = softplus(-D_i(p)) + softplus(D_i(q)), each a mean
       p: states along x of label i, from z; q: states along the decoder's own words, from
         [e_i; c], x of the label before; a word is the mean embedding under a Gumbel softmax
       then: rec + adversarial sum_i softplus(-D_i(q)) if all L_i < gate, else rec
       transfer to y: decode [e_y; c(x)]
 
     Deviations:
-      More than two labels are moved in a circle. The paper's networks are GRUs of 700 units,
-      of which the label's linear map sets 200 in the first state of the encoder too; here an LSTM reads the sentence, the label joins
-      behind it, and the whole code sets the decoder's first state, which the critics do not
-      see, and is an input of every step. The encoder reads sentences as they are, not reversed
-      and shuffled. A batch holds both labels as they come. Both kinds of states are masked at
-      the length of the sentence that they are made from, and have no dropout. Critics have
-      LeakyReLUs. Parameters are chosen by rec: which of the published code's total loss is the
-      critics' part no validation controls.
+      The paper has two labels; more are moved in a circle. Its networks are GRUs of 700 units,
+      of which the label's linear map sets 200 in the encoder's first state too; here an LSTM
+      reads the sentence, the label joins behind it, and the whole code sets the decoder's
+      first state, which critics do not see, and is an input of every step. The encoder reads
+      sentences as they are, not reversed and shuffled. A batch holds labels as they come. Both
+      kinds of states are masked at the length of the sentence that they are made from, and have
+      no dropout. All players of a step see the same codes and moved sentences. The last move
+      of the paper is a minimax game; its published code has the form above. Parameters are
+      chosen by rec, since no validation controls what critics say; the code keeps those of the
+      least total loss.
 
     References:
       Shen et al., "Style Transfer from Non-Parallel Text by Cross-Alignment", 2017,

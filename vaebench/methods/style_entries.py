@@ -1,18 +1,12 @@
 """Entries of the registry: models that take style and content apart."""
-from vaebench.methods import (
-    code_games,
-    cross_alignment,
-    pivots,
-    style_decoders,
-    style_transfer,
-)
+from vaebench.methods import cross_alignment, pivots, style_decoders, style_transfer
 from vaebench.methods.entry import Entry
 
 AUTOENCODER = 'encoder', 'head', 'decoder'
 DUAL = *AUTOENCODER, 'mlp'
 BAG, EMBEDDED = (*DUAL, 'tokens'), (*DUAL, 'context')
 PIVOT = *AUTOENCODER, 'decoder.unroll', 'cnn', 'tokens'
-ALIGNED = *PIVOT[:-1], 'context'
+ALIGNED = *DUAL, 'decoder.unroll', 'cnn', 'context'
 
 HEADS = {'multitask_style': 10., 'adversary_style': 1., 'multitask_content': 3.,
          'adversary_content': .03}
@@ -50,7 +44,7 @@ METHODS: dict[str, Entry] = {
                            {'adversary_style': 1., 'critic_lr': 1e-3}, ('fu2018style',), DUAL,
                            note='its Multi-Decoder'),
     'arae_multi_decoder': Entry(
-        code_games.arae, {'adversary_style': 1., 'adversarial': .01, 'penalty': .1,
+        style_decoders.arae, {'adversary_style': 1., 'adversarial': .01, 'penalty': .1,
                           'noise': .1, 'decay': .9995, 'critic_lr': 1e-4},
         ('zhao2018adversarially', 'gulrajani2017improved'), DUAL,
         note='its ARAE for style transfer, called Multi-Decoder (Zhao et al.) by John et al.',
