@@ -43,7 +43,11 @@ OPTIONS = {
     **dict.fromkeys(('davam', 'davam_q'), {'codes': 6}), 'gmmn_ae': {
         'hidden': (6,), 'noise': 4
     }, **dict.fromkeys(('aae', 'aae_supervised', 'aae_semi'), SMALL),
-    **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4}), 'factor_vae': SMALL
+    **dict.fromkeys(('aae_cluster', 'aae_heads'), {**SMALL, 'clusters': 4}), 'factor_vae': SMALL,
+    **dict.fromkeys([n for n in METHODS if n.startswith('john_')] + ['style_embedding'], {'style': 1}),
+    'arae_multi_decoder': {'width': 3, 'hidden': (6,), 'n_critic': 2},
+    'cae': {'style': 1, 'widths': (1, 2), 'channels': 3},
+    **dict.fromkeys([n for n in METHODS if n.startswith('bst_lite')], {'embed': 4, 'window': 2, 'channels': 3})
 }
 # those to which sentences make a difference
 LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']
@@ -129,7 +133,8 @@ def test_entry_names_its_paper_and_what_it_needs(name):
     assert (entry.cite or len(entry.note) > 20) and fit
     assert not {'lr', 'lr_scale'} & set(entry.hp)
     assert all(isinstance(v, float) for v in entry.hp.values())
-    made = METHODS[name].factory(networks.build(*KITS[fit[-1]]), toys.recipe(), **entry.options)
+    made = METHODS[name].factory(networks.build(*KITS[fit[-1]]), toys.recipe(),
+                                 **{**entry.options, **OPTIONS.get(name, {})})
     assert isinstance(made, core.Method) and set(made.evals) <= set(core.EVALS)
     assert all(p.trains and len(set(p.trains)) == len(p.trains) for phase in made.phases
                for p in phase.players)

@@ -21,7 +21,8 @@ BUILT = {
     'conv': (IMAGE, {'name': 'conv', 'latent': 2, 'channels': (2,), 'hidden': 3}),
 }
 READ = {'x', 'tokens', 'length'}                     # columns among what kits offer
-BEHAVIOUR = {'decoder.unconditional', 'decoder.steps', 'encoder.states'}   # no maker, no option
+# no maker, no option
+BEHAVIOUR = {'decoder.unconditional', 'decoder.steps', 'decoder.unroll', 'encoder.states'}
 
 
 def offered(name, part):
@@ -75,7 +76,12 @@ def test_a_kit_offers_what_its_networks_can(name):
         dec = kit.decoder()
         return dec.log_prob(dec.init(key), jnp.zeros((4, 7, 2)), batch(name))
 
-    can = {'unconditional': without_code, 'steps': code_per_step}
+    def unrolled():
+        dec = kit.decoder()
+        params = dec.init(key)
+        return dec.forced(params, z, batch(name)), dec.unroll(params, z, 3, key, 1.)
+
+    can = {'unconditional': without_code, 'steps': code_per_step, 'unroll': unrolled}
     assert {k for k, f in can.items() if traced(f)} == offered(name, 'decoder') & set(can)
     enc, dec = kit.encoder(), kit.decoder()
     seen = jax.eval_shape(lambda: enc.apply(enc.init(key), batch(name)))
@@ -146,10 +152,18 @@ def spying(kit, asked):
             if name == 'encoder':
                 return made._replace(apply=lambda *a, **k: Noted(*made.apply(*a, **k)))
             if name == 'decoder':
-                return made._replace(log_prob=functools.partial(log_prob, made))
+                return made._replace(log_prob=functools.partial(log_prob, made),
+                                     forced=noted(made.forced), unroll=noted(made.unroll))
             return made
 
         return call
+
+    def noted(f):
+        def call(*args):
+            asked.add('decoder.unroll')
+            return f(*args)
+
+        return f and call
 
     def log_prob(made, params, z, batch, key=None):
         per_step = getattr(z, 'ndim', 2) == 3

@@ -5,7 +5,7 @@ step and `make_block` runs many of them in one dispatch. Nothing here knows text
 method's name.
 """
 from vaebench.core.evals import EVALS, Eval
-from vaebench.core.kit import Codec, Context, Decoder, Features, Kit, Net, StatNet
+from vaebench.core.kit import Codec, Context, Decoder, Features, Kit, Net, StatNet, Unrolled
 from vaebench.core.method import (
     DONE,
     FAILED,
@@ -37,6 +37,6 @@ __all__ = [
     'DONE', 'EVALS', 'FAILED', 'RUNNING', 'RUNNING_MEAN', 'Augment', 'Batch', 'Carry', 'Codec',
     'Context', 'Criterion', 'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit',
     'Method', 'Net', 'Params', 'Phase', 'Player', 'Recipe', 'Rows', 'StatNet', 'State',
-    'StepInfo', 'batches_per_step', 'derive', 'enter', 'enter_all', 'init', 'make_block',
-    'make_step', 'mean', 'take',
+    'StepInfo', 'Unrolled', 'batches_per_step', 'derive', 'enter', 'enter_all', 'init',
+    'make_block', 'make_step', 'mean', 'take',
 ]

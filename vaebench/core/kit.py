@@ -32,13 +32,24 @@ class Features(NamedTuple):
     mask: jax.Array | None = None     # [B, T], text only
 
 
+class Unrolled(NamedTuple):
+    """A decoder's way through sentences: step t is before word t + 1."""
+    states: jax.Array                 # [B, T, H]
+    logits: jax.Array                 # [B, T, V], of the next word
+
+
 class Decoder(NamedTuple):
-    """p(x|z) as pure functions."""
+    """p(x|z) as pure functions; the last two are of sentences only."""
     init: Callable[[Key], Any]        # key -> params
     # (params, z [B, Z] or None, batch, key=None) -> [B], nats
     log_prob: Callable[..., jax.Array]
     # (params, z, key, mode) -> batch; mode 'greedy', 'sample', 'beam' or 'mean'
     generate: Callable[..., Batch]
+    # (params, z, batch) -> Unrolled along the batch's words, without dropout
+    forced: Callable[..., Unrolled] | None = None
+    # (params, z, steps, key, temperature) -> Unrolled along its own words, each the mean
+    # embedding under a Gumbel softmax, so that gradients pass through them
+    unroll: Callable[..., Unrolled] | None = None
 
 
 def _arrays(x):
@@ -85,7 +96,9 @@ class Kit:
       couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
       context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is
       told
+      cnn(n_in, n_out, widths, channels) -> Net: ([B, T, n_in], mask [B, T]) -> [B, n_out]
       corrupt(key, batch, rate) -> batch that has lost words or pixels
+      shuffle(key, batch, reach) -> batch whose words have moved by at most so many places
       pseudo(params of enc, batch, key, k) -> batch of k inputs, all trainable
 
     Attributes:

@@ -58,6 +58,24 @@ def generator_loss(fake: jax.Array, form: str = 'nonsaturating') -> jax.Array:
     return forms[form](fake)
 
 
+def entropy(logits: jax.Array) -> jax.Array:
+    """Computes how undecided a classifier is, which an encoder maximizes to hide a class.
+
+    Args:
+      logits: [..., K].
+
+    Returns:
+      [...], nats, from 0 to log K.
+
+    >>> round(float(entropy(jnp.zeros(2))), 4)
+    0.6931
+    """
+    chex.assert_shape(logits, (..., None))
+    chex.assert_type(logits, float)
+    log_p = jax.nn.log_softmax(logits)
+    return -(jnp.exp(log_p) * log_p).sum(-1)
+
+
 def least_squares(score: jax.Array, target: Number) -> jax.Array:
     """Computes half the squared distance of a score from its target.
 

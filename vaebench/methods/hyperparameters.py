@@ -34,6 +34,14 @@ MEANINGS: Mapping[str, str] = {
     'rec': 'weight of the squared error per pixel',
     'lambda_od': "weight of the codes' squared covariances",
     'lambda_d': "weight of their variances' squared distances from 1",
+    'kl_style': "weight of the style's KL at the end of its ramp",
+    'kl_content': "weight of the content's KL at the end of its ramp",
+    'multitask_style': 'weight of the loss of the head that tells the label from the style',
+    'multitask_content': 'weight of the loss of the head that tells words from the content',
+    'adversary_style': 'weight of the entropy of the adversary that reads the label in the '
+                       'content',
+    'adversary_content': 'weight of the entropy of the adversary that reads words in the style',
+    'classifier': "weight of the frozen classifier's cross-entropy on the generators' words",
     # learning rates
     'critic_lr': 'learning rate of the critics',
     'nu_lr': "learning rate of the dual functions' Adam, which no decay touches",
@@ -51,6 +59,9 @@ MEANINGS: Mapping[str, str] = {
     'label_noise': 'standard deviation of noise on what the class critic sees, which would '
                    'tell soft from one-hot at once',
     'eta': 'distance that heads should keep',
+    'noise': 'standard deviation of noise on codes in training',
+    'gate': 'nats, of all critics, below which they count',
+    'temperature': 'of the Gumbel softmax: near 0 its words are those of a draw',
     'clip': "bound of the critic's parameters, the paper's c",
     'margin': 'in the unit of the energy: above every reachable energy the critic pushes for '
               'ever, below that of data it never does',

@@ -19,8 +19,9 @@ class KitEntry(NamedTuple):
       reads: kinds of column, one of which the data must have.
       offers: names of the networks it has; 'decoder.option' for every option of its decoders,
         'decoder.unconditional' where latent=0 makes a model of its own, 'decoder.steps' where
-        they read a code per position; 'encoder.states' where the encoder gives a state per
-        position; and the columns that it reads.
+        they read a code per position, 'decoder.unroll' where they offer `forced` and `unroll`;
+        'encoder.states' where the encoder gives a state per position; and the columns that it
+        reads.
     """
     make: Callable[[Schema, Mapping[str, Any]], Kit]
     reads: tuple[str, ...]
@@ -29,9 +30,9 @@ class KitEntry(NamedTuple):
 
 COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context'
 IMAGE = *COMMON, 'gen', 'critic', 'x'
-TEXT = (*COMMON, 'sequence', 'decoder.unconditional', 'decoder.skip', 'decoder.dilations',
-        'decoder.channels', 'decoder.attention', 'decoder.steps', 'encoder.states', 'tokens',
-        'length')
+TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',
+        'decoder.dilations', 'decoder.channels', 'decoder.attention', 'decoder.steps',
+        'decoder.unroll', 'encoder.states', 'tokens', 'length')
 KITS = {
     'lstm': KitEntry(text.lstm, ('tokens',), TEXT),
     'mlp': KitEntry(image.mlp, ('image', 'vector'), IMAGE),

@@ -169,12 +169,25 @@ class Sentence(nn.Module):
         state, const = self.begin(z)
         return state, (const, z if self.skip else None)
 
+    def read(self, const: Any, state: Any, x: jax.Array,
+             t: int | jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+        """(state, output [B, H], logits [B, V]) after x [B, E], the sentence's t-th word."""
+        state, h = self.advance(const[0], state, x, t)
+        logits = self.concatenate(h, _at(const[1], t) if self.skip else None) @ self.w_out
+        return state, h, logits if self.b_out is None else logits + self.b_out
+
     def step(self, const: Any, state: Any, token: jax.Array,
              t: int | jax.Array) -> tuple[Any, jax.Array]:
         """(state, logits [B, V]) after token [B], the sentence's t-th."""
-        state, h = self.advance(const[0], state, self.embedding[token], t)
-        logits = self.concatenate(h, _at(const[1], t) if self.skip else None) @ self.w_out
-        return state, logits if self.b_out is None else logits + self.b_out
+        state, _, logits = self.read(const, state, self.embedding[token], t)
+        return state, logits
+
+    def forced(self, z: Any, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Outputs [T, B, H] and logits [T, B, V] after every one of tokens [T, B]."""
+        z = self.timed(z, len(tokens)) if self.latent else None
+        h = self.body(z, self.embedding[tokens])
+        logits = self.concatenate(h, z) @ self.w_out
+        return h, logits if self.b_out is None else logits + self.b_out
 
 
 class LstmDecoder(Sentence):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from vaebench.errors import UserError
+from vaebench.ops import sampling
 
 PAD, START, END, UNKNOWN = range(4)
 MODES = 'greedy', 'sample', 'beam'
@@ -107,3 +108,35 @@ def sentences(begin: Callable[[Any], tuple[Any, Any]],
     best = jnp.argmax(jnp.where(group(done), scores, -jnp.inf), 1)
     tokens = group(tokens)[jnp.arange(n), best]
     return {'tokens': tokens, 'length': (tokens != PAD).sum(1) - 1}
+
+
+def soft_sentences(begin: Callable[[Any], tuple[Any, Any]],
+                   read: Callable[..., tuple[Any, jax.Array, jax.Array]], table: jax.Array,
+                   z: Any, steps: int, key: jax.Array,
+                   temperature: Any) -> tuple[jax.Array, jax.Array]:
+    """Lets a decoder read its own words, each the mean embedding under a Gumbel softmax.
+
+    Gradients pass through the words. Nothing ends a sentence: all are of `steps` words.
+
+    Args:
+      begin: z with leaves [n, ...] -> (state, const).
+      read: (const, state, x [n, E], t) -> (state, output [n, H], logits [n, V]).
+      table: [V, E] embeddings of the words.
+      z: pytree with leaves [n, ...].
+      steps: T.
+      key: [].
+      temperature: [] above 0; near 0 every word is the likeliest after noise.
+
+    Returns:
+      Outputs [n, T, H] and logits [n, T, V].
+    """
+    state, const = begin(z)
+    x = jnp.broadcast_to(table[START], (len(jax.tree.leaves(z)[0]), table.shape[1]))
+
+    def go(carry, t):
+        state, h, logits = read(const, *carry, t)
+        words = sampling.gumbel_softmax(jax.random.fold_in(key, t), logits, temperature)
+        return (state, words @ table), (h, logits)
+
+    _, (h, logits) = jax.lax.scan(go, (state, x), jnp.arange(steps))
+    return h.swapaxes(0, 1), logits.swapaxes(0, 1)

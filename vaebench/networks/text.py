@@ -8,13 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import Batch, Codec, Decoder, Features, Kit, Net, derive
+from vaebench.core import Batch, Codec, Decoder, Features, Kit, Net, Unrolled, derive
 from vaebench.errors import UserError
-from vaebench.networks import common, decoders
-from vaebench.networks.generate import END, MODES, PAD, START, UNKNOWN, sentences
+from vaebench.networks import common, convolution, decoders
+from vaebench.networks.generate import (
+    END,
+    MODES,
+    PAD,
+    START,
+    UNKNOWN,
+    sentences,
+    soft_sentences,
+)
 from vaebench.schema import Schema, field
 
-__all__ = ['END', 'PAD', 'START', 'UNKNOWN', 'corrupt', 'lstm', 'pseudo', 'sentences_codec']
+__all__ = ['END', 'PAD', 'START', 'UNKNOWN', 'corrupt', 'lstm', 'pseudo', 'sentences_codec',
+           'shuffle']
 
 
 class Encoder(nn.Module):
@@ -72,6 +81,31 @@ def corrupt(key: jax.Array, batch: Batch, rate: float | jax.Array) -> dict[str, 
     short = jnp.zeros_like(tokens).at[jnp.arange(len(tokens))[:, None], target].set(
         tokens, mode='drop')
     return {**batch, 'tokens': short, 'length': (keep.sum(1) - 1).astype(batch['length'].dtype)}
+
+
+def shuffle(key: jax.Array, batch: Batch, reach: float | jax.Array) -> dict[str, jax.Array]:
+    """Moves words by chance, each by at most `reach` places.
+
+    Args:
+      key: [].
+      batch: 'tokens' [B, L], 'length' [B].
+      reach: whole number, also traced; 0 changes nothing.
+
+    Returns:
+      The batch with words in another order; `<s>` and `</s>` stay.
+
+    >>> batch = {'tokens': jnp.array([[1, 7, 8, 9, 2, 0]]), 'length': jnp.array([4])}
+    >>> sorted(shuffle(jax.random.key(0), batch, 3)['tokens'][0, 1:4].tolist())
+    [7, 8, 9]
+    >>> shuffle(jax.random.key(0), batch, 0)['tokens'].tolist()
+    [[1, 7, 8, 9, 2, 0]]
+    """
+    tokens, place = batch['tokens'], jnp.arange(batch['tokens'].shape[1])
+    words = (place > 0) & (place < batch['length'][:, None])
+    # whoever is `reach` places further back than another has the larger sum
+    delay = jnp.where(words, (reach + .999) * jax.random.uniform(key, tokens.shape), 0.)
+    order = jnp.argsort(jnp.where(words, place + delay, jnp.where(place > 0, 1e6 + place, -1.)))
+    return {**batch, 'tokens': jnp.take_along_axis(tokens, order, 1)}
 
 
 def pseudo(params: Mapping[str, Any], batch: Batch, key: jax.Array,
@@ -154,7 +188,17 @@ def _as_decoder(module: decoders.Sentence, init: Any, words: int, beam: int) -> 
         return sentences(functools.partial(call, method='first'),
                          functools.partial(call, method='step'), z, words, key, mode, beam)
 
-    return Decoder(init, log_prob, generate)
+    def forced(params, z, batch):
+        out: Any = module.apply({'params': params}, z, batch['tokens'].T[:-1], method='forced')
+        return Unrolled(*(x.swapaxes(0, 1) for x in out))
+
+    def unroll(params, z, steps, key, temperature):
+        call: Any = functools.partial(module.apply, {'params': params})
+        return Unrolled(*soft_sentences(functools.partial(call, method='first'),
+                                        functools.partial(call, method='read'),
+                                        params['embedding'], z, steps, key, temperature))
+
+    return Decoder(init, log_prob, generate, forced, unroll)
 
 
 def lstm(schema: Schema, config: Mapping[str, Any]) -> Kit:
@@ -219,6 +263,6 @@ def lstm(schema: Schema, config: Mapping[str, Any]) -> Kit:
         return common.net(decoders.Sequence(n_in, hidden, n_out), rule, jnp.zeros((1, 1, n_in)))
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
-            'sequence': sequence, 'corrupt': corrupt, 'pseudo': pseudo,
-            **common.contexts(schema)}
+            'sequence': sequence, 'cnn': convolution.cnn, 'corrupt': corrupt,
+            'shuffle': shuffle, 'pseudo': pseudo, **common.contexts(schema)}
     return Kit(latent, hidden, schema, nets, sentences_codec(tokens.names))

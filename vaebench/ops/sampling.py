@@ -1,7 +1,9 @@
-"""Rows and columns drawn anew from a batch of which some slots are empty."""
+"""Draws with gradients, and rows and columns drawn anew from a batch with empty slots."""
 import chex
 import jax
 import jax.numpy as jnp
+
+from vaebench.ops.types import Number
 
 
 def random_rows(key: jax.Array, weight: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
@@ -51,3 +53,29 @@ def permute_columns(key: jax.Array, x: jax.Array, weight: jax.Array) -> jax.Arra
     order = jnp.argsort(jnp.where(filled[:, None], jax.random.uniform(key, x.shape), 2.), 0)
     slots = jnp.argsort(~filled, stable=True)            # filled ones first, as in `order`
     return x.at[slots].set(jnp.take_along_axis(x, order, 0))
+
+
+def gumbel_softmax(key: jax.Array, logits: jax.Array, temperature: Number) -> jax.Array:
+    """Draws classes that gradients pass through: a softmax of logits with Gumbel noise.
+
+    Near a temperature of 0 it is the one-hot vector of a draw from softmax(logits).
+
+    Args:
+      key: [] typed key.
+      logits: [..., K].
+      temperature: [] above 0.
+
+    Returns:
+      [..., K] that add up to 1.
+
+    References:
+      Jang et al., "Categorical Reparameterization with Gumbel-Softmax", 2017,
+      arXiv:1611.01144.
+
+    >>> gumbel_softmax(jax.random.key(0), jnp.array([0., 99., 0.]), .1).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    chex.assert_rank([key, temperature], 0)
+    chex.assert_type([logits, temperature], float)
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    return jax.nn.softmax((logits + noise) / temperature)
