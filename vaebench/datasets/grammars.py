@@ -8,7 +8,7 @@ import numpy as np
 
 from vaebench.datasets import grammar_words as w
 from vaebench.datasets.base import Dataset, Folder, text_dataset, whole
-from vaebench.datasets.styled import Part, columns, fields, ids, known, paired
+from vaebench.datasets.styled import Part, columns, fields, ids, paired, told
 from vaebench.datasets.text_files import SPECIALS
 from vaebench.errors import UserError
 
@@ -98,8 +98,7 @@ def _dataset(name: str, grammar: Grammar, parts: Mapping[str, Part], labels: Seq
     most = max((len(r) for p in parts.values() for r in p.references), default=1)
     splits = {split: columns(part, index, most) for split, part in parts.items()}
     made = text_dataset(name, splits, vocab, fields(splits, vocab, labels), source=source)
-    return made._replace(truth={'style_words': known(style_words, index),
-                                'stop_words': known(grammar.fixed, index), 'exact': exact})
+    return told(made, style_words, grammar.fixed, exact)
 
 
 def _sizes(sentences: int, eval_sentences: int) -> dict[str, int]:

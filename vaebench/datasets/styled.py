@@ -213,6 +213,24 @@ def stop_words() -> Sequence[str]:
     return sorted(ENGLISH_STOP_WORDS)
 
 
+def told(made: Dataset, style_words: Iterable[str], neutral: Iterable[str],
+         exact: bool) -> Dataset:
+    """A `Dataset` of sentences that says which of its words carry style, and which no content:
+    to metrics by its truth, to networks by the groups of its words.
+
+    Args:
+      made: the dataset.
+      style_words, neutral: words, of which it need not have all.
+      exact: whether references are the only right answers.
+    """
+    tokens: Any = made.schema['tokens']
+    index = {word: i for i, word in enumerate(tokens.names)}
+    groups = {'style_words': known(style_words, index), 'stop_words': known(neutral, index)}
+    marked = tokens._replace(groups=tuple((k, tuple(v.tolist())) for k, v in groups.items()))
+    return made._replace(schema={**made.schema, 'tokens': marked},
+                         truth={**groups, 'exact': exact})
+
+
 def _unknown(split):
     """Shares of words that are <unk>, in sentences and in references."""
     groups = {'sentences': split} | {k: split[k] for k in ('reference',) if k in split}
@@ -254,5 +272,4 @@ def corpus(name: str, parts: Mapping[str, Part], chosen: TextOptions, labels: Se
     facts['source'] = {**facts.get('source', {}), 'unknown': _unknown(splits['test'])}
     facts['reduced'] = bool(facts.get('reduced')) or any(o is not None for o in chosen)
     made = text_dataset(name, splits, words, fields(splits, words, labels), **facts)
-    return made._replace(truth={'style_words': known(style_words, index),
-                                'stop_words': known(stop_words(), index), 'exact': False})
+    return told(made, style_words, stop_words(), exact=False)

@@ -1,6 +1,8 @@
 """The rows of sentences rewritten to another style, as data: see `catalog`."""
 from vaebench.experiment.rows import Rows, hp, options, published, row, sweep
 
+ALONE = options(adversary='')              # without a critic
+
 FLOORS: Rows = {
     'copy': row('copy', 'copy'),
     'random_target': row('random sentence of the target style', 'random_target'),
@@ -25,6 +27,8 @@ SPLIT: Rows = {
     'bst_lite_identity': row('BST-lite, no pivot', 'bst_lite_identity'),
 }
 """Style and content apart."""
+RAMPED = 'john_vae_none john_vae_mul_s john_vae_adv_s john_vae_mul_adv_s john_vae'
+"""Rows whose weight of the KL grows, within ten epochs in the paper's way."""
 
 OFFSETS: Rows = {
     **sweep('offset', row('AE + offset ({k:g})', 'vector_offset'), k=(1., 1.5, 2., 2.5, 3.)),
@@ -37,11 +41,10 @@ OFFSETS: Rows = {
 
 MAPS: Rows = {
     'fgim': row('FGIM', 'fgim'),
-    'emb2emb_mlp': row('Emb2Emb, MLP', 'emb2emb', hp(adversarial=0.), options(form='mlp')),
-    'emb2emb_resnet': row('Emb2Emb, ResNet', 'emb2emb', hp(adversarial=0.),
-                          options(form='resnet')),
-    **sweep('emb2emb', row('Emb2Emb, OffsetNet (style {style:g})', 'emb2emb',
-                           hp(adversarial=0.)), style=(.1, .5, .9, .95, .99)),
+    'emb2emb_mlp': row('Emb2Emb, MLP', 'emb2emb', options(form='mlp'), ALONE),
+    'emb2emb_resnet': row('Emb2Emb, ResNet', 'emb2emb', options(form='resnet'), ALONE),
+    **sweep('emb2emb', row('Emb2Emb, OffsetNet (style {style:g})', 'emb2emb', ALONE),
+            style=(.1, .5, .9, .95, .99)),
     'emb2emb_adv': row('Emb2Emb, OffsetNet, adversary', 'emb2emb', hp(style=.9)),
     'emb2emb_fgim': row('Emb2Emb + FGIM', 'emb2emb_fgim', hp(style=.5)),
 }
@@ -52,11 +55,10 @@ PAIRS: Rows = {
     's2s_pretrain': row('S2S-Pretrain', 's2s_pretrain'),
     's2s_mlp': row('S2S-MLP', 's2s_mlp'),
     's2s_freeze': row('S2S-Freeze', 's2s_freeze'),
-    'emb2emb_mlp': row('Emb2Emb, MLP', 'emb2emb_supervised', hp(adversarial=0.),
-                       options(form='mlp')),
-    'emb2emb_resnet': row('Emb2Emb, ResNet', 'emb2emb_supervised', hp(adversarial=0.),
-                          options(form='resnet')),
-    'emb2emb': row('Emb2Emb, OffsetNet', 'emb2emb_supervised', hp(adversarial=0.)),
+    'emb2emb_mlp': row('Emb2Emb, MLP', 'emb2emb_supervised', options(form='mlp'), ALONE),
+    'emb2emb_resnet': row('Emb2Emb, ResNet', 'emb2emb_supervised', options(form='resnet'),
+                          ALONE),
+    'emb2emb': row('Emb2Emb, OffsetNet', 'emb2emb_supervised', ALONE),
     'emb2emb_adv': row('Emb2Emb, OffsetNet, adversary', 'emb2emb_supervised'),
 }
 """Learned from pairs of sentences."""

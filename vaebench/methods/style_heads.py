@@ -68,7 +68,8 @@ class Head(NamedTuple):
 
 
 def content_words(kit: Kit, exclude: Sequence[str | int] = ()) -> np.ndarray:
-    """Finds the words that carry content: all but special tokens and those excluded.
+    """Finds the words that carry content: all but special tokens, those that the data names as
+    carrying style or none, and those excluded.
 
     Args:
       kit: of sentences.
@@ -78,8 +79,9 @@ def content_words(kit: Kit, exclude: Sequence[str | int] = ()) -> np.ndarray:
     Returns:
       int [W], sorted ids.
     """
-    names = field(kit.schema, 'tokens').names
-    gone = {i for i, word in enumerate(names) if word in exclude} | set(exclude)
+    tokens = field(kit.schema, 'tokens')
+    gone = {i for i, word in enumerate(tokens.names) if word in exclude} | set(exclude)
+    gone |= {i for _, ids in tokens.groups for i in ids}
     words = np.array([i for i in range(SPECIALS, kit.size('tokens')) if i not in gone])
     if not words.size:
         raise UserError('no word carries content: exclude fewer of them')

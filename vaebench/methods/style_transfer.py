@@ -105,8 +105,9 @@ def john(kit: Kit, recipe: Recipe, *, stochastic: bool = True, style: int = 8,
       style: dimensions of the style; content has the others of the kit's latent size.
       heads: which of 'multitask_style', 'adversary_style', 'multitask_content' and
         'adversary_content' there are.
-      exclude: words, or their ids, that are no content: stop words and those that carry style.
-        Special tokens never are; a word that the vocabulary lacks is ignored.
+      exclude: further words, or their ids, that are no content. Special tokens never are, nor
+        the words that the data names as stop words or as carrying style; a word that the
+        vocabulary lacks is ignored.
 
     Returns:
       A `Method`. Its styles of labels are made by a pass over the training data at the end,
@@ -132,8 +133,7 @@ def john(kit: Kit, recipe: Recipe, *, stochastic: bool = True, style: int = 8,
       open. Styles of labels are means of posterior means under the kept parameters; the code
       averages draws with dropout while they still move. Discriminators are linear and learn by
       RMSProp, whose rate no decay touches. Parameters are chosen by the objective at the end of
-      its ramp without the entropies, which no validation controls. Which words carry style or
-      are stop words is the config's to say. The LSTM is the table's, the paper's a GRU, and
+      its ramp without the entropies, which no validation controls. The LSTM is the table's, the paper's a GRU, and
       embeddings start at random.
 
     References:

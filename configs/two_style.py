@@ -1,0 +1,48 @@
+"""Sentences rewritten to another style, on a grammar whose right rewrites are known.
+
+    vaebench --config=two_style --workdir=runs/two_style
+
+Two tables. `plain`: every row that needs no pairs, where style says nothing of the content;
+`exact_match` is the share of sentences that become exactly what the grammar says. `tied`: John
+et al.'s ablation where nouns go with a style (rho 0.8), so that a code of the content knows the
+style unless an adversary forbids it: see `content_probe`. Read a row beside the floors: `copy`
+keeps all content, a random sentence of the target style has all of its style.
+"""
+from vaebench.experiment import columns, style_catalog
+from vaebench.experiment.rows import change, hp, select
+from vaebench.experiment.sizes import sized
+
+ABLATION = ('copy john_dae john_vae_none john_vae_mul_s john_vae_adv_s john_vae_mul_adv_s '
+            'john_vae')
+
+
+def rows(epochs):
+    """Every row that needs no pairs; schedules are of so many epochs."""
+    return change({**style_catalog.styles(), **style_catalog.GOLD}, {
+        style_catalog.RAMPED: hp(warmup=epochs / 2)})
+
+
+def table(name, title, made, rho, sentences, epochs):
+    """A table of so many sentences."""
+    return dict(
+        name=name, title=title, primary='exact_match', baseline='john_vae',
+        dataset=dict(name='two_style', sentences=sentences, rho=rho),
+        kit=dict(name='lstm', embed=32, hidden=64, latent=24, dropout=.1, init_scale=.1,
+                 family='B'),
+        epochs=epochs, batch=64, optimizer=dict(name='adam', lr=4e-3, clip=5.),
+        evaluation=dict(batch=128),
+        metrics=(*columns.STYLE, *columns.MORE_STYLE), table=made)
+
+
+def both(size, sentences, epochs):
+    """Both tables."""
+    made = rows(epochs)
+    return dict(name=f'two-style{size}', seeds=3, tables=dict(
+        plain=table(f'two-style{size}', 'Two styles, gold known', made, 0., sentences, epochs),
+        tied=table(f'two-style{size}-tied', 'Two styles, content tied to style (rho 0.8)',
+                   select(made, ABLATION), .8, sentences, epochs)))
+
+
+def get_config(size=''):
+    """The tables, or `small`."""
+    return sized(size, {'': lambda: both('', 8192, 10), 'small': lambda: both('-small', 1024, 3)})
