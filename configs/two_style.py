@@ -45,4 +45,5 @@ def both(size, sentences, epochs):
 
 def get_config(size=''):
     """The tables, or `small`."""
-    return sized(size, {'': lambda: both('', 8192, 10), 'small': lambda: both('-small', 1024, 3)})
+    return sized(size, {'': lambda: both('', 8192, 10),
+                        'small': lambda: both('-small', 1024, 3)})

@@ -23,7 +23,7 @@ class Field(NamedTuple):
       bounds: least and largest value, where there are such.
       derived: whether it was computed of the other columns, so that it does not count as data.
       levels: of 'factors' the number of levels of each: factor k is one of 0 .. levels[k] - 1.
-      groups: of 'tokens' (name, ids) of words of a kind, such as 'stop_words' and 'style_words'.
+      groups: of 'tokens' (name, ids) of words of a kind: 'stop_words', 'style_words'.
     """
     kind: str
     shape: tuple[int | None, ...] = ()

@@ -133,8 +133,8 @@ def john(kit: Kit, recipe: Recipe, *, stochastic: bool = True, style: int = 8,
       open. Styles of labels are means of posterior means under the kept parameters; the code
       averages draws with dropout while they still move. Discriminators are linear and learn by
       RMSProp, whose rate no decay touches. Parameters are chosen by the objective at the end of
-      its ramp without the entropies, which no validation controls. The LSTM is the table's, the paper's a GRU, and
-      embeddings start at random.
+      its ramp without the entropies, which no validation controls. The LSTM is the table's,
+      the paper's a GRU, and embeddings start at random.
 
     References:
       John et al., "Disentangled Representation Learning for Non-Parallel Text Style Transfer",
