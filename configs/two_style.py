@@ -9,7 +9,7 @@ style unless an adversary forbids it: see `content_probe`. Read a row beside the
 keeps all content, a random sentence of the target style has all of its style.
 """
 from vaebench.experiment import columns, style_catalog
-from vaebench.experiment.rows import change, hp, select
+from vaebench.experiment.rows import change, hp, options, select
 from vaebench.experiment.sizes import sized
 
 ABLATION = ('copy john_dae john_vae_none john_vae_mul_s john_vae_adv_s john_vae_mul_adv_s '
@@ -19,7 +19,8 @@ ABLATION = ('copy john_dae john_vae_none john_vae_mul_s john_vae_adv_s john_vae_
 def rows(epochs):
     """Every row that needs no pairs; schedules are of so many epochs."""
     return change({**style_catalog.styles(), **style_catalog.GOLD}, {
-        style_catalog.RAMPED: hp(warmup=epochs / 2)})
+        style_catalog.RAMPED: hp(warmup=epochs / 2),
+        'style_embedding cae': options(style=8)})
 
 
 def table(name, title, made, rho, sentences, epochs):

@@ -1,0 +1,45 @@
+"""Sentiment of Yelp sentences rewritten, on a split that everybody can make: see the dataset.
+
+    vaebench --config=yelp_resplit --workdir=runs/yelp --data_dir=DIR          # accelerator
+    vaebench --config=yelp_resplit:small --workdir=runs/yelp-small --data_dir=DIR
+
+DIR holds Shen et al.'s sentences (yelp_sentiment) and Li et al.'s test with human references
+(li2018). Every row that needs no gold, with the decks' numbers beside it: those are of other
+data, and of other judges. At full size John et al.'s sizes, batches and rate, 20 epochs;
+`:small` learns from 20,000 sentences of at most 12 words. `geometric_mean` is that of accuracy,
+overlap and fluency: copies and random sentences lose one of the three.
+"""
+from vaebench.experiment import columns, style_catalog
+from vaebench.experiment.rows import change, hp, options
+from vaebench.experiment.sizes import sized
+
+
+def table(size, epochs, dataset, kit, seeds, made, **settings):
+    """The table at a size."""
+    return dict(
+        name=f'yelp-resplit{size}', title=f'Yelp sentiment, resplit{" (reduced)" * bool(size)}',
+        primary='geometric_mean', baseline='john_vae', seeds=seeds,
+        dataset=dict(name='yelp_resplit', **dataset),
+        kit=dict(name='lstm', dropout=.2, init_scale=.1, family='B', **kit), epochs=epochs,
+        evaluation=dict(batch=128), metrics=(*columns.STYLE, *columns.MORE_STYLE),
+        table=change(style_catalog.styles(), {style_catalog.RAMPED: hp(warmup=epochs / 2)},
+                     made), **settings)
+
+
+def paper():
+    """At John et al.'s size."""
+    return table('', 20, {}, dict(embed=300, hidden=256, latent=136), 5, {}, batch=128,
+                 optimizer=dict(name='adam', lr=1e-3, clip=5.))
+
+
+def small():
+    """For two cores."""
+    return table('-small', 6, dict(sentences=20_000, eval_sentences=1000, max_words=12),
+                 dict(embed=64, hidden=96, latent=40), 2,
+                 {'style_embedding cae': options(style=8)}, batch=64,
+                 optimizer=dict(name='adam', lr=3e-3, clip=5.))
+
+
+def get_config(size=''):
+    """The table, or `small`."""
+    return sized(size, {'': paper, 'small': small})
