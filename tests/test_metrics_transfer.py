@@ -188,7 +188,15 @@ def test_silence_has_no_style():
     assert value(rewriting(silent, styled(20, 1, (1,))), 'transfer_accuracy') == 0
     out = measure(rewriting(silent), ['content_cosine', 'word_overlap', 'transfer_length', 'lf'])
     assert np.isnan(out['content_cosine'].value) and '60 of 60 left out' in out['content_cosine'].note
+    assert out['content_cosine'].warning == ['not finite for 2 of 2']
     assert out['word_overlap'].value == out['transfer_length'].value == 0 > out['lf'].value
+
+    def mute(*args):                                # not even </s>
+        return jax.tree.map(jnp.zeros_like, copy(*args))
+
+    out = measure(rewriting(mute), ['lf_ppl', 'transfer_accuracy', 'geometric_mean', 'sari'])
+    assert np.isnan(out['lf_ppl'].value) and out['lf_ppl'].warning and out['sari'].value < 40
+    assert out['transfer_accuracy'].value == 0 and np.isnan(out['geometric_mean'].value)
 
 
 def test_overlap_and_cosine_are_symmetric_and_bleu_is_not():

@@ -11,6 +11,7 @@ from vaebench.core import derive
 from vaebench.metrics.draws import GENERATED, slots
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.sentences import CHUNK
+from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import Value
 from vaebench.schema import field
 
@@ -122,8 +123,10 @@ def of_examples(view: Evaluator, x: Any, estimator: str, note: str | None = None
     skipped = int(np.isnan(x).sum())
     left_out = f'{skipped} of {x.size} left out' if skipped else None
     note = '; '.join(filter(None, [note, left_out])) or None
-    return Value(np.mean(list(means.values()), 0), estimator, x.shape[-1], None,
-                 stderr if np.isfinite(stderr).all() else None, None, _said(means, note))
+    every = np.stack([*means.values()], 1)
+    return Value(every.mean(1), estimator, x.shape[-1], None,
+                 stderr if np.isfinite(stderr).all() else None, warnings(every),
+                 _said(means, note))
 
 
 def of_rows(view: Evaluator, score: Callable[[int, np.ndarray], float], estimator: str,
@@ -142,5 +145,6 @@ def of_rows(view: Evaluator, score: Callable[[int, np.ndarray], float], estimato
     """
     means = {name: np.array([score(g, rows) for g in range(view.seeds)], np.float64)
              for name, rows in directions(view).items()}
-    return Value(np.mean(list(means.values()), 0), estimator, view.n,
-                 note=_said(means, note))
+    every = np.stack([*means.values()], 1)
+    return Value(every.mean(1), estimator, view.n, None, None, warnings(every),
+                 _said(means, note))

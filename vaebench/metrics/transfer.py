@@ -200,7 +200,8 @@ def lf_ppl(view: Evaluator) -> Value:
 
     def score(g, rows):
         nll, length = every[g]
-        return np.exp(nll[rows].sum() / length[rows].sum())
+        with np.errstate(invalid='ignore'):        # nothing is said at all
+            return np.exp(nll[rows].sum() / length[rows].sum())
 
     return of_rows(view, score, estimator)
 
