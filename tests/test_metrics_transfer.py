@@ -152,10 +152,13 @@ def test_copying():
     for name in ('content_cosine', 'content_cosine_rescaled', 'word_overlap'):
         np.testing.assert_allclose(out[name].value, 1, rtol=1e-12)
     np.testing.assert_allclose(out['self_bleu_src'].value, 100, rtol=1e-12)
-    assert out['transfer_accuracy'].value == 0 and 'source has 0' in out['transfer_accuracy'].note
+    assert out['transfer_accuracy'].value == 0
+    assert '; copying the source has 0;' in out['transfer_accuracy'].estimator
     assert 0 < out['content_cosine_floor'].value < .95
     for name in ('sari', 'sari_hf'):
-        assert f'copying the source has {out[name].value[0]:.3g}' in out[name].note
+        assert f'; copying the source has {out[name].value[0]:.3g};' in out[name].estimator
+    for name in ('lf', 'transfer_length'):
+        assert f'{out[name].value[0]:.3g}' in out[name].estimator
     assert out['exact_match'].value == 0 < out['token_f1'].value < 1
     assert out['geometric_mean'].value == 0
 
@@ -187,8 +190,17 @@ def test_a_random_sentence_of_the_style_has_it_and_nothing_else():
 def test_silence_has_no_style():
     assert value(rewriting(silent, styled(20, 1, (1,))), 'transfer_accuracy') == 0
     out = measure(rewriting(silent), ['content_cosine', 'word_overlap', 'transfer_length', 'lf'])
-    assert np.isnan(out['content_cosine'].value) and '60 of 60 left out' in out['content_cosine'].note
+    assert np.isnan(out['content_cosine'].value)
+    assert out['content_cosine'].note == '60 of 60 left out'
+    assert out['content_cosine'].warning == ['not finite for 2 of 2']
     assert out['word_overlap'].value == out['transfer_length'].value == 0 > out['lf'].value
+
+    def mute(*args):                                # not even </s>
+        return jax.tree.map(jnp.zeros_like, copy(*args))
+
+    out = measure(rewriting(mute), ['lf_ppl', 'transfer_accuracy', 'geometric_mean', 'sari'])
+    assert np.isnan(out['lf_ppl'].value) and out['lf_ppl'].warning and out['sari'].value < 40
+    assert out['transfer_accuracy'].value == 0 and np.isnan(out['geometric_mean'].value)
 
 
 def test_overlap_and_cosine_are_symmetric_and_bleu_is_not():
@@ -217,8 +229,6 @@ def test_directions_count_alike():
     np.testing.assert_allclose(out['transfer_length'].value, of(words), rtol=1e-12)
     errors = [words[:, label == k].var(1, ddof=1) / (label == k).sum() for k in (0, 1)]
     np.testing.assert_allclose(out['transfer_length'].stderr, np.sqrt(sum(errors)) / 2)
-    means = [words[:, label == k].mean() for k in (0, 1)]
-    assert f'bad to good {means[0]:.3g}, good to bad {means[1]:.3g}' in out['transfer_length'].note
 
     model = language.fit(*(styled(300, 9)[k] for k in ('tokens', 'length')), len(VOCAB), 3)
     log_p = np.stack([language.log_prob(model, *s).sum(1)
@@ -226,6 +236,13 @@ def test_directions_count_alike():
     np.testing.assert_allclose(out['lf'].value, of(log_p) / np.log(10), rtol=1e-12)
     ppl = [np.exp(-log_p[:, label == k].sum(1) / length[:, label == k].sum(1)) for k in (0, 1)]
     np.testing.assert_allclose(out['lf_ppl'].value, np.mean(ppl, 0), rtol=1e-12)
+
+    strings = lambda tokens, length: [' '.join(map(str, s)) for s in pairs.words(tokens, length)]
+    meant = np.array(strings(columns['tokens'], columns['length']))
+    said = np.array([strings(*s) for s in zip(tokens, length, strict=True)])
+    scores = [[pairs.corpus_bleu(s[label == k].tolist(), [meant[label == k].tolist()])[0]
+               for k in (0, 1)] for s in said]
+    np.testing.assert_allclose(out['self_bleu_src'].value, np.mean(scores, 1), rtol=1e-12)
 
     source = pairs.words(columns['tokens'], columns['length'])
     shared = np.array([[len(set(a) & set(b) - {4, 5, 6, 7}) / len((set(a) | set(b)) - {4, 5, 6, 7})
@@ -236,9 +253,14 @@ def test_directions_count_alike():
 
 def test_one_direction_is_all_there_is():
     columns = data(30, labels=(0,))
-    out = measure(rewriting(flip, columns), ['transfer_length', 'sari', 'transfer_accuracy'])
+    out = measure(rewriting(flip, columns), ['transfer_length', 'transfer_accuracy'])
     np.testing.assert_allclose(out['transfer_length'].value, (columns['length'] - 1).mean())
-    assert out['transfer_accuracy'].value == 100 and 'bad to good' not in out['sari'].note
+    assert out['transfer_accuracy'].value == 100
+    assert out['transfer_accuracy'].note == 'bad to good 100'
+    to_good = lambda params, carry, batch, *more: random_target(
+        params, carry, batch, jnp.ones_like(batch['label']), KEY, 'greedy')
+    accuracy = measure(rewriting(to_good), ['transfer_accuracy'])['transfer_accuracy']
+    assert accuracy.value == 50 and accuracy.note == 'bad to good 100, good to bad 0'
 
 
 def test_buckets_change_nothing():
@@ -383,7 +405,7 @@ def test_analogies_of_bags_of_words():
     # the last has s1 = s2, and is s3
     assert out['analogy_exact'].value == 100 and out['analogy_f1'].value == 1
     assert out['analogy_edits'].value == 0 and out['analogy_exact'].n == 3
-    assert out['analogy_exact'].note == 'saying s3 has 33.3'
+    assert out['analogy_exact'].estimator.endswith('greedy decoding; saying s3 has 33.3')
 
 
 def test_edits_are_of_written_words():

@@ -60,8 +60,8 @@ def _analogy(view, score, estimator):
 
     value = [scores(sentence_pairs.words(*s)) for s in zip(*said, strict=True)]
     return average(value, Estimator(
-        f'{estimator}, s1 - s2 + s3 of posterior means, greedy decoding',
-        f'{estimator.id}:analogy:greedy'), note=f'saying s3 has {np.mean(scores(third)):.3g}')
+        f'{estimator}, s1 - s2 + s3 of posterior means, greedy decoding; saying s3 has '
+        f'{np.mean(scores(third)):.3g}', f'{estimator.id}:analogy:greedy'))
 
 
 def analogy_exact(view: Evaluator) -> Value | None:

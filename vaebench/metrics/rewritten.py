@@ -11,6 +11,7 @@ from vaebench.core import derive
 from vaebench.metrics.draws import GENERATED, slots
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.sentences import CHUNK
+from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import Value
 from vaebench.schema import field
 
@@ -94,20 +95,14 @@ def directions(view: Evaluator) -> dict[str, np.ndarray]:
             for k in np.unique(label)}
 
 
-def _said(means, note):
-    """Means [G, directions] over the seeds, one after another, and a further note."""
-    each = ', '.join(f'{name} {np.mean(x):.3g}' for name, x in means.items())
-    return '; '.join(filter(None, [each if len(means) > 1 else '', note])) or None
-
-
-def of_examples(view: Evaluator, x: Any, estimator: str, note: str | None = None) -> Value:
+def of_examples(view: Evaluator, x: Any, estimator: str, told: bool = False) -> Value:
     """Summarizes per-example numbers by the mean of every direction, and these by theirs.
 
     Args:
       view: the `Evaluator`.
       x: [G, N]; nan where an example does not count.
       estimator: an `Estimator`.
-      note: further than what the directions have.
+      told: whether the note says what each direction has, mean of the seeds.
 
     Returns:
       A `Value`; the note counts the examples left out of all seeds.
@@ -118,16 +113,17 @@ def of_examples(view: Evaluator, x: Any, estimator: str, note: str | None = None
         means[name] = own.mean(1).filled(np.nan)
         n = own.count(1)
         variance = variance + own.var(1, ddof=1).filled(np.nan) / np.maximum(n, 1)
-    stderr = np.sqrt(variance) / len(means)
+    every, stderr = np.stack([*means.values()], 1), np.sqrt(variance) / len(means)
+    notes = [f'{name} {mean.mean():.3g}' for name, mean in means.items() if told]
     skipped = int(np.isnan(x).sum())
-    left_out = f'{skipped} of {x.size} left out' if skipped else None
-    note = '; '.join(filter(None, [note, left_out])) or None
-    return Value(np.mean(list(means.values()), 0), estimator, x.shape[-1], None,
-                 stderr if np.isfinite(stderr).all() else None, None, _said(means, note))
+    notes += [f'{skipped} of {x.size} left out'] if skipped else []
+    return Value(every.mean(1), estimator, x.shape[-1], None,
+                 stderr if np.isfinite(stderr).all() else None, warnings(every),
+                 ', '.join(notes) or None)
 
 
-def of_rows(view: Evaluator, score: Callable[[int, np.ndarray], float], estimator: str,
-            note: str | None = None) -> Value:
+def of_rows(view: Evaluator, score: Callable[[int, np.ndarray], float],
+            estimator: str) -> Value:
     """Summarizes a number of many examples at once, which is computed for every direction, by
     its mean over the directions.
 
@@ -135,12 +131,10 @@ def of_rows(view: Evaluator, score: Callable[[int, np.ndarray], float], estimato
       view: the `Evaluator`.
       score: (seed, rows of a direction) -> number.
       estimator: an `Estimator`.
-      note: further than what the directions have.
 
     Returns:
       A `Value`.
     """
-    means = {name: np.array([score(g, rows) for g in range(view.seeds)], np.float64)
-             for name, rows in directions(view).items()}
-    return Value(np.mean(list(means.values()), 0), estimator, view.n,
-                 note=_said(means, note))
+    every = np.array([[score(g, rows) for rows in directions(view).values()]
+                      for g in range(view.seeds)], np.float64)
+    return Value(every.mean(1), estimator, view.n, warning=warnings(every))

@@ -43,9 +43,9 @@ def _seeds(view):
     return zip(*transferred(view), strict=True)
 
 
-def _percent(view, x):
-    """What the sources have, as a note says it."""
-    return 100 * of_examples(view, x[None], '').value[0]
+def _sources(view, x):
+    """What the sources have, x [N], as a sentence says it: it is the same for every row."""
+    return f'{of_examples(view, np.asarray(x)[None], "").value[0]:.3g}'
 
 
 # Style.
@@ -62,14 +62,12 @@ def transfer_accuracy(view: Evaluator) -> Value:
     judge, target = _judge(view, 'style'), targets(view)
 
     def right(tokens, length):
-        return (judge.log_probs(tokens, length).argmax(1) == target) & (length > 1)
+        return 100. * ((judge.log_probs(tokens, length).argmax(1) == target) & (length > 1))
 
-    copied = _percent(view, right(*split_sentences(view)))
-    return of_examples(
-        view, 100. * np.stack([right(*s) for s in _seeds(view)]),
-        Estimator(f'share with the target label by {judge.name}',
-                  Estimator.of(judge.name).id).joined(HOW),
-        f'copying the source has {copied:.3g}')
+    copied = _sources(view, right(*split_sentences(view)))
+    return of_examples(view, np.stack([right(*s) for s in _seeds(view)]), Estimator(
+        f'share with the target label by {judge.name}; copying the source has {copied}',
+        Estimator.of(judge.name).id).joined(HOW), told=True)
 
 
 # Content.
@@ -139,9 +137,9 @@ def content_cosine_rescaled(view: Evaluator) -> Value | None:
     r, raw, judge = floor.value[0], content_cosine(view), _content(view)[2]
     stderr = None if raw.stderr is None else raw.stderr / (1 - r)
     return raw._replace(
-        value=(raw.value - r) / (1 - r), stderr=stderr, note=f'random pairs have {r:.3g}',
-        estimator=_cosine('(c - r) / (1 - r), c the cosine and r that of random pairs of '
-                          'sources,', judge).joined(HOW))
+        value=(raw.value - r) / (1 - r), stderr=stderr,
+        estimator=_cosine(f'(c - r) / (1 - r), c the cosine and r = {r:.3g} that of random '
+                          'pairs of sources,', judge).joined(HOW))
 
 
 def word_overlap(view: Evaluator) -> Value:
@@ -169,8 +167,8 @@ def self_bleu_src(view: Evaluator) -> Value:
 
 def _model(view, text):
     judge = _judge(view, 'trigram')
-    return judge, Estimator(f'{text} under {judge.name} of the training split',
-                            Estimator.of(judge.name).id).joined(HOW)
+    return Estimator(f'{text} under {judge.name} of the training split',
+                     Estimator.of(judge.name).id).joined(HOW)
 
 
 def lf(view: Evaluator) -> Value:
@@ -184,33 +182,31 @@ def lf(view: Evaluator) -> Value:
       John et al., "Disentangled Representation Learning for Non-Parallel Text Style Transfer",
       2019, arXiv:1808.04339 (language fluency).
     """
-    judge, estimator = _model(view, 'log10 p, </s> included,')
-    of = lambda s: -judge.sentence_nll(*s) / np.log(10)
-    source = of_examples(view, of(split_sentences(view))[None], '').value[0]
-    return of_examples(view, np.stack([of(s) for s in _seeds(view)]), estimator,
-                       f'the sources have {source:.3g}')
+    of = lambda s: -_judge(view, 'trigram').sentence_nll(*s) / np.log(10)
+    source = _sources(view, of(split_sentences(view)))
+    return of_examples(view, np.stack([of(s) for s in _seeds(view)]), _model(
+        view, f'log10 p, </s> included (of the sources {source}),'))
 
 
 def lf_ppl(view: Evaluator) -> Value:
     """Measures the perplexity per token of rewritten sentences, `</s>` included, under a
     trigram model of the training split.
     """
-    judge, estimator = _model(view, 'exp(-sum ln p / tokens), </s> included,')
-    every = [(judge.sentence_nll(*s), s[1]) for s in _seeds(view)]
+    every = [(_judge(view, 'trigram').sentence_nll(*s), s[1]) for s in _seeds(view)]
 
     def score(g, rows):
         nll, length = every[g]
-        return np.exp(nll[rows].sum() / length[rows].sum())
+        with np.errstate(invalid='ignore'):        # nothing is said at all
+            return np.exp(nll[rows].sum() / length[rows].sum())
 
-    return of_rows(view, score, estimator)
+    return of_rows(view, score, _model(view, 'exp(-sum ln p / tokens), </s> included,'))
 
 
 def transfer_length(view: Evaluator) -> Value:
     """Measures the mean number of words of a rewritten sentence."""
-    source = of_examples(view, (split_sentences(view)[1] - 1)[None], '').value[0]
-    return of_examples(view, transferred(view)[1] - 1,
-                       Estimator('words without </s>', 'words').joined(HOW),
-                       f'the sources have {source:.3g}')
+    source = _sources(view, split_sentences(view)[1] - 1)
+    return of_examples(view, transferred(view)[1] - 1, Estimator(
+        f'words without </s>; the sources have {source}', 'words').joined(HOW))
 
 
 def geometric_mean(view: Evaluator) -> Value:
@@ -224,10 +220,12 @@ def geometric_mean(view: Evaluator) -> Value:
     """
     accuracy, overlap, ppl = (f(view) for f in (transfer_accuracy, word_overlap, lf_ppl))
     value = (accuracy.value / 100 * overlap.value / ppl.value)**(1 / 3)
-    return Value(value, Estimator(
-        f'(accuracy x overlap / perplexity)^(1/3), the share {accuracy.estimator}; '
-        f'{_model(view, "perplexity per token")[1]}',
-        f'cube-root:{Estimator.of(accuracy.estimator).id}'), view.n)
+    style, model = (_judge(view, name).name for name in ('style', 'trigram'))
+    estimator = Estimator(
+        f'(accuracy x overlap / perplexity per token)^(1/3), accuracy by {style}, perplexity '
+        f'under {model} of the training split',
+        f'cube-root:{Estimator.of(style).id}:{Estimator.of(model).id}')
+    return Value(value, estimator.joined(HOW), view.n)
 
 
 # References.
@@ -277,12 +275,12 @@ def sari(view: Evaluator, hugging_face: bool = False) -> Value:
         return [pairs.sari(*three, hugging_face).score
                 for three in zip(source, said, meant, strict=True)]
 
-    copied = of_examples(view, [scores(source)], '').value[0]
+    copied = _sources(view, scores(source))
     text, name = (('0/0 = 1, recall of keeping over all n-grams', 'zero-one') if hugging_face
                   else ('0/0 = 0, as in the authors\' script', 'zero-zero'))
     return of_examples(view, [scores(pairs.words(*s)) for s in _seeds(view)], Estimator(
-        f'sentence SARI, {text}, {len(meant[0])} references',
-        f'sari:{name}').joined(HOW), f'copying the source has {copied:.3g}')
+        f'sentence SARI, {text}, {len(meant[0])} references; copying the source has {copied}',
+        f'sari:{name}').joined(HOW))
 
 
 def _best(view, score, text, name, scale=1.):
