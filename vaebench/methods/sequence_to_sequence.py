@@ -38,9 +38,9 @@ def s2s(kit: Kit, recipe: Recipe, *, start: str = 'scratch', corrupt: float = fr
 
     Deviations:
       Each target style has a map of its own. The table's rate trains all but the map of
-      'freeze', which has its own, map_lr; the paper's is 5e-5. The decoder that stays as it is drops
-      no units while the map is trained. How the paper's first three rows are trained its code
-      does not say; they are read as named.
+      'freeze', which has its own, map_lr; the paper's is 5e-5. The decoder that stays as it is
+      drops no units while the map is trained. How the paper's first three rows are trained its
+      code does not say; they are read as named.
 
     References:
       Mai et al., "Plug and Play Autoencoders for Conditional Text Generation", 2020,
