@@ -112,6 +112,8 @@ def squared_distance(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 DISTANCES = {'cosine': cosine_distance, 'squared': squared_distance}
+ADVERSARIES = '', 'nonsaturating', 'minmax'
+"""Forms of the critic's term; '' for no critic."""
 
 
 # What a map is trained on.
@@ -178,10 +180,6 @@ def map_loss(kit: Kit, supervised: bool, distance: str, adversary: str) -> Loss:
     judge = None if supervised else frozen.layers(kit, JUDGE, dropout=DROPOUT)
     critic = frozen.layers(kit, CRITIC) if adversary else None
     return Loss(DISTANCES[distance], judge, critic, adversary)
-
-
-ADVERSARIES = '', 'nonsaturating', 'minmax'
-"""Forms of the critic's term; '' for no critic."""
 
 
 class Codes(NamedTuple):

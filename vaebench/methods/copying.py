@@ -1,4 +1,5 @@
 """The floors and the ceiling of rewriting: sentences that are there already, and no network."""
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -92,7 +93,7 @@ def gold(kit: Kit, recipe: Recipe) -> Method:
     return Method(lambda key, data: ({}, {}), (), {'transfer': transfer})
 
 
-def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, dict[str, jax.Array]]:
+def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, Callable[[], dict[str, jax.Array]]]:
     """Keeps the training sentences, sorted by style.
 
     Args:
@@ -100,12 +101,17 @@ def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, dict[str, jax.Array]]:
       recipe: `examples` is used: N.
 
     Returns:
-      A `Fold`, and what carry holds before it: 'tokens' [N, words + 2], 'length' [N], 'label'
-      [N] in rising order, and 'count' [K], sentences of each style.
+      A `Fold`, and a function that makes what carry holds before it: 'tokens' [N, words + 2],
+      'length' [N], 'label' [N] in rising order, and 'count' [K], sentences of each style.
     """
     size, width, classes = recipe.examples, _width(kit), kit.size('label')
-    empty = {'tokens': jnp.zeros((size, width), jnp.int32),
-             'length': jnp.zeros(size, jnp.int32), 'label': jnp.zeros(size, jnp.int32)}
+
+    def empty():
+        return {'tokens': jnp.zeros((size, width), jnp.int32),
+                'length': jnp.zeros(size, jnp.int32), 'label': jnp.zeros(size, jnp.int32)}
+
+    def start():
+        return {**empty(), 'count': jnp.zeros(classes, jnp.int32)}
 
     def update(found, params, carry, batch):
         kept, taken = found
@@ -122,18 +128,17 @@ def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, dict[str, jax.Array]]:
         count = jnp.zeros(classes, jnp.int32).at[kept['label']].add(there.astype(jnp.int32))
         return {**carry, **jax.tree.map(lambda x: x[order], kept), 'count': count}
 
-    fold = Fold(lambda: (empty, jnp.int32(0)), update, finish)
-    return fold, {**empty, 'count': jnp.zeros(classes, jnp.int32)}
+    return Fold(lambda: (empty(), jnp.int32(0)), update, finish), start
 
 
 def _chosen(carry: Any, rows: jax.Array) -> dict[str, jax.Array]:
     return {'tokens': carry['tokens'][rows], 'length': carry['length'][rows]}
 
 
-def _after(fold: Fold, start: Any, evals: dict[str, Any]) -> Method:
+def _after(fold: Fold, start: Callable[[], Any], evals: dict[str, Any]) -> Method:
     """A method that only reads the training data."""
     phase = Phase('main', (), 0, select='', summary=fold)
-    return Method(lambda key, data: ({}, start), (phase,), evals)
+    return Method(lambda key, data: ({}, start()), (phase,), evals)
 
 
 def random_target(kit: Kit, recipe: Recipe) -> Method:
@@ -271,5 +276,8 @@ def nearest_target(kit: Kit, recipe: Recipe) -> Method:
         return _chosen(carry, nearest(carry, batch, label))
 
     both = Fold(lambda: (fold.init(), jnp.zeros(vocab)), update, finish)
-    begin = {**start, 'idf': jnp.zeros(vocab), 'norm': jnp.zeros(size)}
+
+    def begin():
+        return {**start(), 'idf': jnp.zeros(vocab), 'norm': jnp.zeros(size)}
+
     return _after(both, begin, {'transfer': transfer})

@@ -146,7 +146,8 @@ def judge_phase(recipe: Recipe, encode: Callable[..., jax.Array], judge: Net) ->
       judge: see `layers`; its parameters are 'judge'. hp['judge_lr'] is its learning rate.
 
     Returns:
-      A `Phase`; the cross-entropy on validation data chooses the parameters.
+      A `Phase`; the cross-entropy on validation data, which should hold both styles, chooses
+      the parameters.
     """
     def entropies(params, carry, batch, key=None):
         z = jax.lax.stop_gradient(encode(params, carry, batch))
