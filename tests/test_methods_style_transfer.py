@@ -286,6 +286,8 @@ NOUNS = (['food', 'soup', 'bread', 'cake', 'tea', 'wine'], ['room', 'desk', 'doo
 FORMS = ('the {n} was {s} .', 'i think the {n} is very {s} .', 'their {m} {n} is {s} and {t} .',
          'we had a {s} {n} today .', 'this {m} {n} seems {s} to me .')
 NEUTRAL = ['red', 'old', 'small', 'local', 'usual', 'new']
+HELP = 'multitask_style', 'multitask_content'
+FIGHT = *HELP, 'adversary_style'
 FUNCTION = sorted({w for form in FORMS for w in form.split() if '{' not in w})
 
 
@@ -304,7 +306,7 @@ VOCABULARY = ('<pad>', '<s>', '</s>', '<unk>', *sorted({*FUNCTION, *NEUTRAL, *su
 
 
 @functools.cache
-def trained(heads, steps=1500):
+def trained(heads, steps=2000):
     """(kit, method, state, training batch, test batch) of a VAE with these heads on the grammar."""
     small = networks.build({**schema.text(VOCABULARY, 9), 'label': schema.label(2)}, {
         **NET, 'latent': 24, 'embed': 32, 'hidden': 64})
@@ -312,7 +314,7 @@ def trained(heads, steps=1500):
         optax.clip_by_global_norm(5.), optax.adam(hp['lr'])))
     method = METHODS['john_vae'].factory(small, recipe, style=4, heads=heads,
                                          exclude=(*FUNCTION, *sum(STYLES, [])))
-    hp = toys.hp('john_vae', lr=3e-3, adversary_style=10., critic_lr=3e-3)
+    hp = toys.hp('john_vae', lr=3e-3, adversary_style=10., critic_lr=3e-3, warmup=5.)
     pools = [{**small.codec.read(text), 'label': jnp.asarray(y, jnp.int32)}
              for text, y in (sentences(4000, .8, 1), sentences(500, .8, 2))]
     state = core.init(method, jax.random.key(0), core.take(pools[0], jnp.arange(64)), hp)
@@ -333,8 +335,7 @@ def probe(method, state, part, train, test):
 
 @pytest.mark.slow
 def test_an_adversary_takes_the_style_out_of_the_content():
-    helped = trained(('multitask_style', 'multitask_content'))[1:]
-    fought = trained(tuple(style_heads.HEADS))[1:]
+    helped, fought = trained(HELP)[1:], trained(FIGHT)[1:]
     assert probe(*fought[:2], 'style_code', *fought[2:]) >= .95
     with_, without = (probe(*run[:2], 'content_code', *run[2:]) for run in (fought, helped))
     assert with_ <= without - .1, (with_, without)
@@ -342,7 +343,7 @@ def test_an_adversary_takes_the_style_out_of_the_content():
 
 @pytest.mark.slow
 def test_transfer_flips_style_words_and_the_own_style_keeps_more():
-    small, method, state, _, test = trained(tuple(style_heads.HEADS))
+    small, method, state, _, test = trained(FIGHT)
     source, text = small.codec.write(test), {}
     for name, label in (('own', test['label']), ('other', 1 - test['label'])):
         text[name] = small.codec.write(jax.jit(method.evals['transfer'], static_argnums=5)(
