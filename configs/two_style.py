@@ -28,9 +28,9 @@ def table(name, title, made, rho, sentences, epochs):
     return dict(
         name=name, title=title, primary='exact_match', baseline='john_vae',
         dataset=dict(name='two_style', sentences=sentences, rho=rho),
-        kit=dict(name='lstm', embed=32, hidden=64, latent=24, dropout=.1, init_scale=.1,
+        kit=dict(name='lstm', embed=64, hidden=128, latent=32, dropout=0., init_scale=.1,
                  family='B'),
-        epochs=epochs, batch=64, optimizer=dict(name='adam', lr=4e-3, clip=5.),
+        epochs=epochs, batch=64, optimizer=dict(name='adam', lr=6e-3, clip=5.),
         evaluation=dict(batch=128),
         metrics=(*columns.STYLE, *columns.MORE_STYLE), table=made)
 
@@ -46,5 +46,5 @@ def both(size, sentences, epochs):
 
 def get_config(size=''):
     """The tables, or `small`."""
-    return sized(size, {'': lambda: both('', 8192, 10),
-                        'small': lambda: both('-small', 1024, 3)})
+    return sized(size, {'': lambda: both('', 20_000, 12),
+                        'small': lambda: both('-small', 2048, 3)})
