@@ -28,6 +28,7 @@ from vaebench.metrics import (
 )
 from vaebench.metrics import sentence_pairs as pairs
 from vaebench.metrics.qualitative import listings, render
+from vaebench.report.figures import spaces, style
 
 KEY = jax.random.key(3)
 TRUTH = {'style_words': np.array([GOOD, BAD]), 'stop_words': np.array([6, 7]), 'exact': True}
@@ -343,6 +344,35 @@ def test_probes_need_examples_of_both_labels():
     evals = {'style_code': lambda params, carry, batch: batch['x']}
     view = toys.evaluator(evals, {}, {}, [columns], KEY)
     assert not any(measure(view, style_codes.METRICS).values())
+
+
+def test_parts_of_codes_are_kept_to_be_drawn_with_what_was_measured_of_them():
+    rng = np.random.default_rng(3)
+    columns = {**data(), 'x': np.float32(rng.normal(size=(60, 3)))}
+    evals = {'style_code': lambda params, carry, batch: batch['x'][:, :2] * params['scale']}
+    view = toys.evaluator(evals, {'scale': np.float32([1., 2.])}, {}, [columns], KEY)
+    values = measure(view, ['style_probe'])
+    found = style_codes.spaces(view, values)
+    assert set(found) == {'spaces/style', 'spaces/style_told', 'spaces/label'}
+    assert found['spaces/style'].shape == (2, 60, 2) and found['spaces/label'].shape == (2, 60)
+    np.testing.assert_allclose(found['spaces/style'][1], 2 * found['spaces/style'][0])
+    told = found['spaces/style_told']
+    np.testing.assert_array_equal(told[:, 0], values['style_probe'].value)
+    assert np.isnan(told[:, 1]).all()
+    plain = toys.evaluator({'encode': evals['style_code']}, {'scale': np.ones(1)}, {}, [columns],
+                           KEY)
+    assert style_codes.spaces(plain, {}) == {}
+
+
+def test_spaces_are_drawn_beside_each_other():
+    rng = np.random.default_rng(0)
+    arrays = {'spaces/style': rng.normal(size=(40, 2)), 'spaces/content': rng.normal(size=(40, 2)),
+              'spaces/label': np.arange(40) % 2, 'spaces/style_told': np.array([99., .25])}
+    with style.context():
+        fig = spaces.style_and_content(arrays, ('John et al.', ', seed 0'))
+    said = [t.get_text() for part in (fig, *fig.axes) for t in part.texts]
+    assert any('probe 99.0%, silhouette 0.25' in t for t in said) and 'content' in said
+    assert spaces.style_and_content({'spaces/style': arrays['spaces/style']}, ('a', '')) is None
 
 
 # Time.

@@ -64,19 +64,21 @@ PAIRS: Rows = {
 """Learned from pairs of sentences."""
 
 YELP = {
-    'style_embedding': 'S1/style_embedding/yelp_shen',
-    'cae': 'S1/cross_alignment/yelp_shen',
-    'arae_multi_decoder': 'S1/multi_decoder/yelp_shen',
-    'john_dae': 'S1/john_dae/yelp_shen', 'john_vae': 'S1/john_vae/yelp_shen',
-    'john_vae_none': 'S2/none/yelp_shen', 'john_vae_mul_s': 'S2/mul_s/yelp_shen',
-    'john_vae_adv_s': 'S2/adv_s/yelp_shen', 'john_vae_mul_adv_s': 'S2/mul_adv_s/yelp_shen',
-    'offset_1': 'S5/offset/yelp_shen', 'fgim': 'S5/fgim/yelp_shen',
-    'emb2emb_2': 'S5/emb2emb/yelp_shen', 'emb2emb_fgim': 'S5/emb2emb_fgim/yelp_shen',
+    'style_embedding': 'A12a/style_embedding/yelp_sentiment',
+    'cae': 'A12a/cross_alignment/yelp_sentiment A12c/cae/yelp_sentiment',
+    'arae_multi_decoder': 'A12a/multi_decoder/yelp_sentiment',
+    'john_dae': 'A12a/dae/yelp_sentiment', 'john_vae': 'A12a/vae/yelp_sentiment',
+    'john_vae_none': 'A12b/ae/yelp_sentiment', 'john_vae_mul_s': 'A12b/ae_mul/yelp_sentiment',
+    'john_vae_adv_s': 'A12b/vae_adv/yelp_sentiment',
+    'john_vae_mul_adv_s': 'A12b/vae_mul_adv/yelp_sentiment',
+    'offset_1': 'A6b/offset/yelp_sentiment', 'fgim': 'A6b/fgim/yelp_sentiment',
+    'emb2emb_2': 'A6b/emb2emb/yelp_sentiment',
+    'emb2emb_fgim': 'A6b/emb2emb_fgim/yelp_sentiment',
 }
 SIMPLIFICATION = {
-    's2s_scratch': 'S4/s2s_scratch/wikilarge', 's2s_pretrain': 'S4/s2s_pretrain/wikilarge',
-    's2s_mlp': 'S4/s2s_mlp/wikilarge', 's2s_freeze': 'S4/s2s_freeze/wikilarge',
-    'emb2emb': 'S4/emb2emb/wikilarge',
+    's2s_scratch': 'A6a/s2s_scratch/wikilarge', 's2s_pretrain': 'A6a/s2s_pretrain/wikilarge',
+    's2s_mlp': 'A6a/s2s_mlp/wikilarge', 's2s_freeze': 'A6a/s2s_freeze/wikilarge',
+    'emb2emb': 'A6a/emb2emb/wikilarge',
 }
 """Row -> the published numbers that it answers to."""
 

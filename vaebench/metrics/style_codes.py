@@ -1,6 +1,6 @@
 """What the parts of a code tell of the label: linear probes, and how far labels lie apart."""
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -90,6 +90,32 @@ def silhouette(view: Evaluator, name: str) -> Value | None:
     return Value(score, Estimator(f'mean silhouette of labels, {NAMES[name]}s',
                                   f'silhouette:{name.replace("_", "-")}'),
                  len(label), warning=warnings(score[:, None]))
+
+
+def spaces(view: Evaluator, values: Mapping[str, Value | None]) -> dict[str, np.ndarray]:
+    """Collects the parts of codes that hold style and content, to be drawn.
+
+    Args:
+      view: over data with a label.
+      values: what `metrics.measure` gave for it.
+
+    Returns:
+      name -> [G, ...]: 'spaces/style' [G, M, S] and 'spaces/content' [G, M, C] of the examples
+      of `codes`, as far as the method has them, with 'spaces/label' [G, M]; beside each what
+      was measured of it, 'spaces/<part>_told' [G, 2]: probe and silhouette, not a number where
+      that is unknown. {} of methods that have neither part.
+    """
+    out, label = {}, None
+    for part in ('style', 'content'):
+        if f'{part}_code' in view.evals and 'label' in view.buckets[0]:
+            x, label = codes(view, f'{part}_code')
+            told = [values.get(f'{part}_{end}') for end in ('probe', 'silhouette')]
+            nothing = np.full(view.seeds, np.nan)
+            out |= {f'spaces/{part}': np.float32(x), f'spaces/{part}_told': np.stack(
+                [nothing if v is None else v.value for v in told], -1)}
+    if label is not None:
+        out['spaces/label'] = np.broadcast_to(label, (view.seeds, len(label)))
+    return out
 
 
 def _metrics(compute: Callable[..., Value | None], end: str, unit: str,
