@@ -9,7 +9,7 @@ from ml_collections import config_dict
 from vaebench import core, datasets, methods, schema
 from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
-from vaebench.experiment import catalog, configs, results, runner, table
+from vaebench.experiment import catalog, configs, results, runner, style_catalog, table
 from vaebench.experiment.rows import change, hp, options, overrides, select, without
 from vaebench.methods.build import build
 from vaebench.report import published
@@ -104,10 +104,28 @@ def test_every_row_of_decompositions_can_be_built(size, sides):
     assert {row.config['hp'].get('gamma') for row in sparse.rows} == {None, 0., .8}
 
 
+@pytest.mark.parametrize('text, data', [
+    ('two_style', 'two_style'), ('simplify:grammar', 'simplify'),
+    ('yelp_resplit:small', 'two_style'),
+    pytest.param('yelp_resplit', 'two_style', marks=pytest.mark.slow)])
+def test_every_row_of_rewriting_can_be_built(text, data):
+    info = datasets.load(data, sentences=8, eval_sentences=4).schema
+    for found in tables(text).values():
+        assert found.config['primary'] in found.config['metrics']
+        for row in found.rows:
+            made = build(row.config, info,
+                         core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert 'transfer' in made.evals and set(made.evals) <= set(core.EVALS), row.name
+            for key in row.published:
+                assert published.values(key, data), key
+
+
 def test_every_method_has_a_row():
     rows = [*catalog.TEXT.values(), *catalog.IMAGES.values(), *catalog.EMBEDDINGS.values(),
             *catalog.CONDITIONAL.values(), *catalog.AXES.values(), *catalog.CLUSTERED.values(),
-            *catalog.SPARSE.values(), *catalog.DISENTANGLED.values()]
+            *catalog.SPARSE.values(), *catalog.DISENTANGLED.values(),
+            *style_catalog.styles().values(), *style_catalog.GOLD.values(),
+            *style_catalog.simplification().values()]
     twins = {'f_gan_js', 'f_gan_gan'}                    # one run with gan_minmax: test_methods_gans
     assert set(methods.METHODS) - {row['method'] for row in rows} == {
         'source', 'classifier', *twins}
