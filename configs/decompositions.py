@@ -45,7 +45,7 @@ def clusters(size, **settings):
     return dict(
         name=f'decompositions{size}-clusters', title='Clustered priors, points in the plane',
         primary='nll_iw', baseline='vae', dataset=dict(
-            name='pinwheel', arms=4, radial_std=.3, tangential_std=.1, rate=.25, examples=400,
+            name='pinwheel', arms=4, std=(.3, .1), rate=.25, examples=400,
             eval_examples=2000),
         kit=dict(name='mlp', latent=2, hidden=(100,), likelihood='gaussian_full'), epochs=500,
         batch=400, block=1, optimizer=AMSGRAD | dict(lr=1e-3), metrics=CLUSTERS,

@@ -446,6 +446,7 @@ def test_codes_move_to_the_prior():
     assert np.isfinite(metrics['critic/loss']).all()
 
 
+@pytest.mark.slow
 def test_three_labels_teach_the_semi_supervised_form():
     """Three kinds of images, one labelled example of each: the rest is classified."""
     rng = np.random.default_rng(0)

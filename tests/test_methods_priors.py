@@ -335,6 +335,7 @@ def correlated(n, seed=0):
     return z, np.logaddexp(*[law.logpdf(z) for law in laws]).mean() - np.log(2)
 
 
+@pytest.mark.slow
 def test_full_mixture_is_its_formula_and_draws_follow_it():
     prior, rng = priors.full_mixture(3, 2), np.random.default_rng(0)
     p = {

@@ -169,6 +169,7 @@ def test_codes_reconstruct(reads):
     toys.close(got, kit().decoder().generate(params['dec'], read, key, 'sample'))
 
 
+@pytest.mark.slow
 @READS
 def test_padding_changes_nothing(reads):
     method, params, carry = started(reads)

@@ -142,6 +142,7 @@ def test_prior_is_a_law_of_codes():
         assert float(p.sum()) == pytest.approx(1, rel=1e-10) and float(p.max() / p.min()) > 2
 
 
+@pytest.mark.slow
 def test_prior_draws_follow_the_prior():
     method, params, carry = started('davam_q')
     params = {**params, 'prior': jax.tree.map(lambda x: 20 * x, params['prior'])}
@@ -352,6 +353,7 @@ def test_gaussians_collapse_to_their_prior():
         p[1], p[2], batch)).mean())
 
 
+@pytest.mark.slow
 @FORM
 def test_samples_are_sentences(form):
     method, params, carry, _ = fitted(form)

@@ -127,7 +127,8 @@ def buckets(cut=None):
     return [{k: v[r] for k, v in whole.items()} for r in rows]
 
 
-@pytest.mark.parametrize('evals', [linear(1.5), point()], ids=['density', 'point'])
+@pytest.mark.parametrize('evals', [pytest.param(linear(1.5), marks=pytest.mark.slow), point()],
+                         ids=['density', 'point'])
 def test_batches_chunks_and_buckets_change_nothing(evals):
     evals = everything(evals)
     one, two = view(evals, buckets(), batch=9, chunk=20), view(evals, buckets(1), batch=2,

@@ -11,7 +11,6 @@ from vaebench.metrics import METRICS, Settings, measure
 
 FEW = Settings(samples=4, chunk=2, batch=12, block=8, points=16, images=8, drawn=16, generated=8,
                unigrams=32, refine=2, factor_train=24, factor_test=20, pairs=4)
-QUICK = {('cvae', 'mlp')}            # codes that hold what the method is told
 SEEDS = 2
 TRUTH = {'style_words': np.array([4]), 'stop_words': np.array([5]), 'exact': True}
 
@@ -25,12 +24,8 @@ def short():
         yield
 
 
-def marked(cases):
-    return [pytest.param(*c, marks=[] if c in QUICK else [pytest.mark.slow]) for c in cases]
-
-
-@pytest.mark.parametrize('name, kit', marked(dict.fromkeys([*QUICK, *contract.DISTINCT])),
-                         ids=lambda v: v)
+@pytest.mark.slow
+@pytest.mark.parametrize('name, kit', contract.DISTINCT, ids=lambda v: v)
 def test_every_metric_is_numbers_or_undefined(name, kit):
     columns = {k: jax.tree.map(np.asarray, v) for k, v in contract.data(kit, 48).items()
                if k not in ('weight', 'partner', 'target')}

@@ -41,6 +41,7 @@ def test_greedy_takes_the_likeliest_token(name):
         assert best[:free].tolist() == row[1:free + 1].tolist()
 
 
+@pytest.mark.slow
 def test_samples_of_two_words_follow_the_model():
     """Frequencies of whole sentences, with a decoder whose steps depend on each other."""
     kit = networks.build(schema.text(tuple('abcde'), 1),

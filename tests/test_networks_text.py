@@ -304,6 +304,7 @@ def test_lost_pixels():
     assert (kit.corrupt(jax.random.key(0), {'x': x}, 0.)['x'] == x).all()
 
 
+@pytest.mark.slow
 def test_pseudo_sentences():
     """Embeddings of the batch's sentences; behind the end its words; empty slots give none; all can be trained."""
     kit = text_kit()

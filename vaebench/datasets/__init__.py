@@ -2,7 +2,7 @@
 them."""
 import importlib.metadata
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from vaebench.datasets import (
@@ -113,6 +113,22 @@ def _loader(name: str) -> Callable[..., Dataset]:
                         f'imported: {one_line(str(e), 200)}') from e
 
 
+def check_options(name: str, options: Iterable[str]) -> Callable[..., Dataset]:
+    """Finds the loader of a dataset that has these options.
+
+    Raises:
+      UserError: there is no such dataset or option.
+    """
+    loader = _loader(name)
+    parameters = inspect.signature(loader).parameters
+    known = [p for p in parameters if p not in ('data_dir', 'cache_dir')]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in options:
+            if key not in known:
+                raise unknown(f'option of dataset {name!r}:', key, sorted(known))
+    return loader
+
+
 def load(name: str, data_dir: Folder = None, cache_dir: Folder = None,
          **options: Any) -> Dataset:
     """Reads a dataset from the user's files or makes it; it never takes something else instead.
@@ -134,13 +150,7 @@ def load(name: str, data_dir: Folder = None, cache_dir: Folder = None,
     >>> digits.source.sizes, digits.splits['train']['x'].shape
     ({'train': 1297, 'valid': 250, 'test': 250}, (1297, 8, 8, 1))
     """
-    loader = _loader(name)
-    parameters = inspect.signature(loader).parameters
-    known = [p for p in parameters if p not in ('data_dir', 'cache_dir')]
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for key in options:
-            if key not in known:
-                raise unknown(f'option of dataset {name!r}:', key, sorted(known))
+    loader = check_options(name, options)
     given = {k: v for k, v in options.items() if v is not None}
     given['data_dir'] = None if data_dir is None else user_path(data_dir)
     if name in DATASETS:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE = 36          # pixels of a field
-NAMES = 185        # pixels for names of metrics
+LETTER = 7         # pixels of a letter of a metric's name
 LEAST = 3          # metrics
 
 
@@ -28,9 +28,9 @@ def metrics(table: Table) -> list[str]:
 
 def figure(table: Table, names: Sequence[str], r: np.ndarray) -> 'Figure':
     """Draws correlations [M, M] of metrics as colored fields with their hundredths."""
-    side = SIDE * len(names)
-    fig = pixel_figure(max(NAMES + side + 2 * EDGE, 900), HEAD + side + NAMES)
-    axes = axes_at(fig, (EDGE + NAMES, HEAD, side, side))
+    side, room = SIDE * len(names), LETTER * max(map(len, names)) + 20
+    fig = pixel_figure(max(room + side + 2 * EDGE, 900), HEAD + side + room)
+    axes = axes_at(fig, (EDGE + room, HEAD, side, side))
     axes.imshow(r, cmap='RdBu', vmin=-1, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)

@@ -38,6 +38,7 @@ Arrays = Mapping[str, np.ndarray]
 IMAGES_PER_ROW = 8             # in a grid of samples
 SMALL, STRIP = 50, 12          # of the overview: pixels of an image, and images of a row
 ROWS_PER_BLOCK = 24            # of the overview
+DEAD = .05                     # nats, or variance, of a dimension that tells of nothing
 
 
 # Pictures of a cell.
@@ -92,8 +93,8 @@ def interpolations(arrays: Arrays, title: Title) -> 'Figure | None':
 def traversals(arrays: Arrays, title: Title) -> 'Figure | None':
     """Draws what a code decodes to as one dimension after the other moves from -3 to 3.
 
-    The dimensions are in the order of what they carry; where factors are known, each has the
-    name of the one that it tells most of.
+    The dimensions are in the order of what they carry; where factors are known, each that
+    carries more than `DEAD` has the name of the one that it tells most of.
     """
     x = arrays.get('traversal/x')
     if x is None:
@@ -101,10 +102,10 @@ def traversals(arrays: Arrays, title: Title) -> 'Figure | None':
     kind, unit, text = (('kl', ' nats', 'mean KL') if 'traversal/kl' in arrays else
                         ('variance', '', 'variance over codes'))
     each = zip(arrays['traversal/dim'], arrays[f'traversal/{kind}'], strict=True)
-    labels = [f'z{d + 1}: {rate:.3g}{unit}' for d, rate in each]
-    if factors := answers(arrays):       # what each dimension knows most of
-        labels = [f'{label}, {factors[d]}'.removesuffix(', ')
-                  for label, d in zip(labels, arrays['traversal/dim'], strict=True)]
+    factors = answers(arrays)            # what each dimension knows most of
+    labels = [f'z{d + 1}: {rate:.3g}{unit}'
+              + (f', {factors[d]}' if factors and factors[d] and rate > DEAD else '')
+              for d, rate in each]
     caption = f'Dimensions of one code from −3 to 3, by their {text}'
     if not _are_images(arrays, 'traversal/x'):
         return decoded_lines(arrays, x, title, caption, labels)
