@@ -1,6 +1,6 @@
 """Disentanglement on sprites of known factors: six methods, six strengths each, many seeds.
 
-    vaebench --config=sprites:small --workdir=runs/sprites-small     # 20 minutes on two CPU cores
+    vaebench --config=sprites:small --workdir=runs/sprites-small     # 20 minutes, two cores
     vaebench --config=sprites --workdir=runs/sprites                 # for an accelerator
     vaebench-report --results=runs/sprites-small --sweeps
     vaebench-report --results=runs/sprites-small --figures=runs/sprites-small/figures
