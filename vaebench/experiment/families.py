@@ -18,9 +18,9 @@ FAMILIES = {
     'structured': 'axis_vae clustered_vae sparse_vae',
     'discrete': 'gavam davam davam_q',
     'conditional': 'cvae cvae_standard',
-    'style': ('john_dae john_vae john_vae_none john_vae_mul_s john_vae_adv_s john_vae_mul_adv_s '
-              'style_embedding multi_decoder arae_multi_decoder cae bst_lite '
-              'bst_lite_synthetic bst_lite_identity'),
+    'style': ('john_dae john_vae john_vae_none john_vae_mul_s john_vae_adv_s '
+              'john_vae_mul_adv_s style_embedding multi_decoder arae_multi_decoder cae '
+              'bst_lite bst_lite_synthetic bst_lite_identity'),
     'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',
     'GAN': ('gan gan_minmax dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '
             'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan'),
