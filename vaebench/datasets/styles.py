@@ -118,7 +118,8 @@ def captions(data_dir: Folder = None, cache_dir: Folder = None, check: bool = Tr
 
     References:
       Gan et al., StyleNet: Generating Attractive Visual Captions with Styles, 2017.
-      Li et al., 2018, as for `yelp_resplit`.
+      Li et al., Delete, Retrieve, Generate: A Simple Approach to Sentiment and Style Transfer,
+      2018, arXiv:1804.06437.
     """
     chosen = options(max_words, sentences, eval_sentences, vocab)
     place = find('captions', LI, data_dir, 'li2018/imagecaption', 'imagecaption', 'captions')
@@ -150,7 +151,8 @@ def amazon(data_dir: Folder = None, cache_dir: Folder = None, check: bool = True
     References:
       He, McAuley, Ups and Downs: Modeling the Visual Evolution of Fashion Trends with One-Class
       Collaborative Filtering, 2016, arXiv:1602.01585.
-      Li et al., 2018, as for `yelp_resplit`.
+      Li et al., Delete, Retrieve, Generate: A Simple Approach to Sentiment and Style Transfer,
+      2018, arXiv:1804.06437.
     """
     chosen = options(max_words, sentences, eval_sentences, vocab)
     place = find('amazon', LI, data_dir, 'li2018/amazon', 'amazon')

@@ -119,7 +119,7 @@ def john(kit: Kit, recipe: Recipe, *, stochastic: bool = True, style: int = 8,
       then: rec + r_t (kl_style KL_s + kl_content KL_c)
         - multitask_style log softmax(M_s s)_y - multitask_content t(x) log softmax(M_c c)
         - adversary_style H(softmax(D_s c)) - adversary_content H(softmax(D_c s))
-      t(x)_w: share of w in the content words of x; r_t goes from 0 to 1 over `warmup` epochs
+      t(x)_w: share of w in the content words of x; r_t goes from 0 to 1 over warmup epochs
       transfer to y: decode [mean of s over label y; c(x)]
 
     Deviations:
