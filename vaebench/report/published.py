@@ -200,7 +200,7 @@ def _incomparable(value: Value, dataset: Dataset, metrics: Mapping[str, Metric])
             ours.get(k) not in (None, n) for k, n in value.sizes.items()):
         return 'reduced data'
     if name != value.dataset:
-        return '; '.join([f'other data: {value.dataset}', *[value.why] * bool(value.why)])
+        return f'other data: {value.dataset}' + (f'; {value.why}' if value.why else '')
     if dataset.split != 'test':
         return f'other split: ours is {dataset.split}'
     if value.ours is None:
