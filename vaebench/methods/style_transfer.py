@@ -124,7 +124,9 @@ def john(kit: Kit, recipe: Recipe, *, stochastic: bool = True, style: int = 8,
 
     Deviations:
       rec is a sum over words, as in the paper; the published code takes a mean over them, under
-      which the same weights are some nine times as heavy. The code's faults are mended: heads
+      which the same weights are some nine times as heavy: at the paper's weights a probe may
+      still read the label in the content. A larger adversary_style helps up to a point, beyond
+      which encoder and adversary only chase each other. The code's faults are mended: heads
       and discriminators get logits (there, softmaxed twice, two classes cannot be told with
       more than 0.73), their inputs have no dropout, standard deviations have one meaning, all
       maps to a code are linear, special tokens are not in the bag of words, and the weight of
