@@ -10,12 +10,14 @@ from test_results import COMMITTED, fake, metric
 from vaebench.errors import UserError
 from vaebench.experiment import convert, estimators, results
 
+NEWER = 'sprites-small', 'decompositions-small'     # tables that never were of the first schema
+
 
 @pytest.fixture(scope='module')
 def committed():
-    """Every committed result."""
+    """Every committed result of the tables that the first schema had."""
     return [r for d in sorted({p.parent for p in COMMITTED.glob('*/*.json')})
-            for r in results.read_all(d)[0]]
+            if d.name not in NEWER for r in results.read_all(d)[0]]
 
 
 def old(result):

@@ -15,7 +15,7 @@ from vaebench.experiment import results
 from vaebench.report import figures, statistics, tables
 from vaebench.report.figures import labels, rate_distortion, style
 
-RATE, UNITS, INFORMATION = rate_distortion.PLANES
+RATE, UNITS, INFORMATION, _ = rate_distortion.PLANES
 
 
 def put(folder, rows, seeds=2, **more):

@@ -14,9 +14,8 @@ from vaebench.errors import UserError
 from vaebench.methods import METHODS
 from vaebench.methods.build import build, check
 
-LABEL = {'label': schema.label(toys.CLASSES)}
 BUILT = {
-    'lstm': ({**TEXT, **LABEL}, KITS['lstm'][1]),
+    'lstm': (TEXT, KITS['lstm'][1]),
     'mlp': (IMAGE, KITS['mlp'][1]),
     'conv': (IMAGE, {'name': 'conv', 'latent': 2, 'channels': (2,), 'hidden': 3}),
 }
@@ -34,7 +33,7 @@ def batch(name):
     """A few labelled rows of what the kit reads, and their partners."""
     rows = toys.labelled(4, 3)
     if name == 'lstm':
-        rows = {**toys.sentences(4, 9), **{k: rows[k] for k in ('label', 'factors', 'partner')}}
+        rows = {**toys.styled(4, 9), **{k: rows[k] for k in ('factors', 'partner')}}
     return rows
 
 
@@ -90,13 +89,14 @@ def test_a_kit_offers_what_its_networks_can(name):
     assert jax.eval_shape(lambda: dec.log_prob(dec.init(key), z, batch(name))).shape == (4,)
     told = kit.context()
     assert told.apply(told.init(key), batch(name)).tolist() == jax.nn.one_hot(
-        batch(name)['label'], toys.CLASSES).tolist()
+        batch(name)['label'], kit.size('label')).tolist()
 
 
 def test_other_data_is_refused_by_name():
     mlp = BUILT['mlp'][1]
     with pytest.raises(UserError, match="kit.name='mlp' reads columns of kind image or vector, which the data "
-                                        'has not: it has tokens, length, log_p, label, factors; choose one of lstm'):
+                                        'has not: it has tokens, length, log_p, label, factors, target, '
+                                        'reference; choose one of lstm'):
         networks.build(TEXT, mlp)
     with pytest.raises(UserError, match="kit.name='conv' reads .* it has x; choose one of mlp"):
         networks.build({'x': schema.vector(2)}, BUILT['conv'][1])
@@ -191,7 +191,8 @@ def test_a_method_asks_for_what_it_needs_and_no_more(name):
                                **{**entry.options, **OPTIONS.get(name, {})})
         jax.eval_shape(functools.partial(traced_training, method, name, stock))
         assert asked & known <= set(entry.needs)
-        assert set(entry.needs) - {'x'} <= asked         # what is read of a batch is not asked
+        # what is read of a batch is not asked
+        assert set(entry.needs) - {'x', 'tokens'} <= asked
     assert fit
 
 

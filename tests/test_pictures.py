@@ -191,7 +191,10 @@ def test_factors_and_the_dimensions_that_answer_to_them():
 def test_traversals_name_what_a_dimension_tells_of():
     arrays = autoencoder(z=12) | factors()
     labels = [t.get_text() for t in samples.traversals(arrays, 'VAE').texts if t.get_text().startswith('z')]
-    assert labels[-1] == 'z1: 0 nats, shape' and labels[0].endswith('nats')
+    assert labels[-1] == 'z1: 0 nats' and labels[0].endswith('nats')       # dead, and told nothing
+    arrays['traversal/kl'] = arrays['traversal/kl'] + 1
+    labels = [t.get_text() for t in samples.traversals(arrays, 'VAE').texts if t.get_text().startswith('z')]
+    assert labels[-1] == 'z1: 1 nats, shape' and labels[0].endswith('nats')
 
 
 def test_traversals_say_which_dimension():
@@ -209,10 +212,10 @@ def test_traversals_say_which_dimension():
 # Which pictures there are.
 
 @pytest.mark.parametrize(('arrays', 'want'), [
-    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation'}),
-    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane'}),
+    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation', 'spaces'}),
+    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane', 'spaces'}),
     ({k: v for k, v in autoencoder().items() if k != 'sample/x'},
-     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code'}),
+     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code', 'spaces'}),
     ({**gan(), **curves()}, {'samples', 'curves'}),
     ({'real/x': images(8), 'decoded/x': images(8)}, {'reconstructions'}),
     ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)},
