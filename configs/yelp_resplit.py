@@ -10,7 +10,7 @@ data, and of other judges. At full size John et al.'s sizes, batches and rate, 2
 overlap and fluency: copies and random sentences lose one of the three.
 """
 from vaebench.experiment import columns, style_catalog
-from vaebench.experiment.rows import change, hp, options
+from vaebench.experiment.rows import change, hp, options, published
 from vaebench.experiment.sizes import sized
 
 
@@ -22,8 +22,8 @@ def table(size, epochs, dataset, kit, seeds, made, **settings):
         dataset=dict(name='yelp_resplit', **dataset),
         kit=dict(name='lstm', dropout=.2, init_scale=.1, family='B', **kit), epochs=epochs,
         evaluation=dict(batch=128), metrics=(*columns.STYLE, *columns.MORE_STYLE),
-        table=change(style_catalog.styles(), {style_catalog.RAMPED: hp(warmup=epochs / 2)},
-                     made), **settings)
+        table=change(published(style_catalog.styles(), style_catalog.YELP),
+                     {style_catalog.RAMPED: hp(warmup=epochs / 2)}, made), **settings)
 
 
 def paper():

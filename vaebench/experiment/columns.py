@@ -73,9 +73,12 @@ TELLING = (
 
 FLOOR = '_floor'
 """A metric of this ending is what real data have of the metric without it: a row of its own."""
-UNRANKED = frozenset({'precision', 'high_quality'})
-"""How many samples are good. One good sample, over and over, has the best: these are read
-beside `recall` and `modes`, and no row is the best by them."""
+UNRANKED = frozenset({
+    'precision', 'high_quality', 'transfer_accuracy', 'content_cosine',
+    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src'})
+"""What something worthless has most of, so that no row is the best by it: one good sample,
+over and over, has the precision, any sentence of a style has the style, a copy the content.
+These are read beside `recall` and `modes`, or style and content beside each other."""
 IDEAL = {'c2st': .5}
 """What a metric should be, where that lies between its ends: the nearest is the best."""
 

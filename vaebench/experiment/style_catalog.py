@@ -1,5 +1,5 @@
 """The rows of sentences rewritten to another style, as data: see `catalog`."""
-from vaebench.experiment.rows import Rows, hp, options, published, row, sweep
+from vaebench.experiment.rows import Rows, hp, options, row, sweep
 
 ALONE = options(adversary='')              # without a critic
 
@@ -84,10 +84,10 @@ SIMPLIFICATION = {
 
 
 def styles() -> dict[str, dict]:
-    """Every row of two styles without pairs, its published numbers beside it."""
-    return published({**FLOORS, **SPLIT, **OFFSETS, **MAPS}, YELP)
+    """Every row of two styles without pairs."""
+    return {**FLOORS, **SPLIT, **OFFSETS, **MAPS}
 
 
 def simplification() -> dict[str, dict]:
     """Every row that learns from pairs, and the floors."""
-    return published({**FLOORS, **PAIRS}, SIMPLIFICATION)
+    return {**FLOORS, **PAIRS}
