@@ -1,4 +1,6 @@
-"""The peers: the same LSTM-VAE in plain PyTorch, and models of pythae with its own trainers."""
+"""The peers: the same LSTM-VAE and John et al.'s model in plain PyTorch, and models of pythae
+with its own trainers.
+"""
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +11,13 @@ from workload import (
     CHANNELS,
     HIDDEN,
     IMAGES,
+    LABELS,
     LATENT,
+    STYLE,
     Size,
     pixels,
     sentences,
+    styled,
     torch_device,
 )
 
@@ -106,6 +111,96 @@ def lstm(size: Size) -> tuple[Callable[[], float], Callable[[int, int, int], flo
             return float(torch.logsumexp(torch.cat(log_w), 0) - np.log(samples))
 
     return step, nll
+
+
+def john_modules(size: Size) -> Any:
+    """Builds the parts of John et al.'s model of family B, on the device of both sides.
+
+    Args:
+      size: with 'vocab', 'embed', 'hidden' and 'latent'.
+
+    Returns:
+      A `torch.nn.ModuleDict`: those of `lstm_modules`, with biases, and the heads
+      'multitask_style', 'multitask_content', 'adversary_style' and 'adversary_content'.
+    """
+    from torch import nn
+    parts, hidden, latent = lstm_modules(size), size['hidden'], size['latent']
+    words, content = size['vocab'] - 4, latent - STYLE
+    parts.update({
+        'head': nn.Linear(hidden, 2 * latent), 'start': nn.Linear(latent, hidden),
+        'multitask_style': nn.Linear(STYLE, LABELS),
+        'multitask_content': nn.Linear(content, words),
+        'adversary_style': nn.Linear(content, LABELS),
+        'adversary_content': nn.Linear(STYLE, words)})
+    return parts.to(torch_device())
+
+
+def john(size: Size) -> Callable[[], float]:
+    """Builds John et al.'s VAE with all four heads and random parameters.
+
+    Args:
+      size: one of the sizes in `workload`.
+
+    Returns:
+      A function that takes a train step, each discriminator's first, and returns its loss.
+    """
+    import torch
+    from torch import nn
+    from torch.nn.functional import cross_entropy, one_hot
+
+    batch, vocab, device = size['batch'], size['vocab'], torch_device()
+    data = styled(8 * batch, size)
+    tokens, labels = (torch.tensor(data[k], dtype=torch.long, device=device)
+                      for k in ('tokens', 'label'))
+    parts, drop = john_modules(size), nn.Dropout(.2)
+    rivals = 'adversary_style', 'adversary_content'
+    own = [p for name, part in parts.items() if name not in rivals for p in part.parameters()]
+    adam = torch.optim.Adam(own, lr=1e-3)
+    moves = {k: torch.optim.RMSprop(parts[k].parameters(), lr=1e-3) for k in rivals}
+
+    def posterior(x):
+        last = parts['enc'](parts['enc_embedding'](x))[1][0][0]
+        return parts['head'](last).chunk(2, -1)
+
+    def rec(z, x):
+        words = drop(parts['embedding'](x[:, :-1]))
+        start = parts['start'](z)[None]
+        inputs = torch.cat([words, z[:, None].expand(-1, words.shape[1], -1)], -1)
+        states = parts['dec'](inputs, (start, torch.zeros_like(start)))[0]
+        losses = cross_entropy(parts['out'](drop(states)).reshape(-1, vocab),
+                               x[:, 1:].reshape(-1), reduction='none')
+        return losses.view(len(x), -1).sum(1).mean()
+
+    def entropy(logits):
+        log_p = logits.log_softmax(-1)
+        return -(log_p.exp() * log_p).sum(-1).mean()
+
+    def step():
+        rows = torch.randint(len(tokens), (batch,), device=device)
+        x, y = tokens[rows], labels[rows]
+        bag = one_hot(x[:, 1:-1], vocab).sum(1)[:, 4:].float()
+        bag = bag / bag.sum(-1, keepdim=True)
+        mean, log_var = posterior(x)
+        z = mean + torch.exp(log_var / 2) * torch.randn_like(mean)
+        style, content = z[:, :STYLE], z[:, STYLE:]
+        for name, part, target in (('adversary_style', content, y),
+                                   ('adversary_content', style, bag)):
+            moves[name].zero_grad()
+            cross_entropy(parts[name](part.detach()), target).backward()
+            moves[name].step()
+        kl = .5 * (mean**2 + log_var.exp() - log_var - 1).sum(1).mean()
+        loss = (rec(z, x) + .03 * kl
+                + 10 * cross_entropy(parts['multitask_style'](style), y)
+                + 3 * cross_entropy(parts['multitask_content'](content), bag)
+                - entropy(parts['adversary_style'](content))
+                - .03 * entropy(parts['adversary_content'](style)))
+        adam.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(own, 5.)
+        adam.step()
+        return loss.item()
+
+    return step
 
 
 # pythae.

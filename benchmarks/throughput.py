@@ -128,6 +128,16 @@ def lstm_run(size: Size, steps: int, **options: Any) -> Run:
                        {'name': 'sgd', 'clip': 5., 'lr': 1.}), **options)
 
 
+def john_run(size: Size, steps: int) -> Run:
+    """Makes a `Run` of John et al.'s VAE."""
+    kit = {'name': 'lstm', 'family': 'B', 'dropout': .2,
+           **{k: size[k] for k in ('latent', 'embed', 'hidden')}}
+    made = {**columns(size), 'label': schema.label(workload.LABELS)}
+    return Run(Setting(made, kit, workload.styled(8 * size['batch'], size), size['batch'],
+                       steps, {'name': 'adam', 'clip': 5., 'lr': 1e-3}),
+               'john_vae', style=workload.STYLE)
+
+
 def images_run(kit: Mapping[str, Any], **options: Any) -> Run:
     """Makes a `Run` over one epoch of images; `options` are those of `Run`."""
     return Run(Setting({'x': schema.image((28, 28, 1))}, kit, {'x': workload.pixels()}, BATCH,
@@ -143,6 +153,17 @@ def lstm_vae(repeats: int) -> Row:
     a, b = turns(lstm_run(PTB, k), lambda: [step() for _ in range(k)], repeats)
     return Row('>= 0.95', spread(1e3 * a / k, 'ms/step'),
                'PyTorch: ' + spread(1e3 * b / k, 'ms/step'), b / a)
+
+
+def john_vae(size: Size, steps: int) -> Measure:
+    """Makes a row: a train step of John et al.'s VAE, discriminators included."""
+    def measure(repeats: int) -> Row:
+        step = peers.john(size)
+        a, b = turns(john_run(size, steps), lambda: [step() for _ in range(steps)], repeats)
+        return Row('>= 1', spread(1e3 * a / steps, 'ms/step'),
+                   'PyTorch: ' + spread(1e3 * b / steps, 'ms/step'), b / a)
+
+    return measure
 
 
 def nll_iw(repeats: int) -> Row:
@@ -262,6 +283,10 @@ ROWS: Mapping[str, tuple[str, Measure]] = {
                      seeds_row(images_run, MLP)),
     'lstm_vae': ('LSTM-VAE 256/256/32, vocabulary 10,002, batch 32, 23 tokens: train step',
                  lstm_vae),
+    'john_vae': ("John et al.'s VAE 300/256/136, vocabulary 9,000, batch 128, 16 tokens: train "
+                 'step', john_vae(workload.STYLED, 4)),
+    'john_vae_small': ('the same, 64/128/32, vocabulary 300, batch 64, 12 tokens',
+                       john_vae(workload.STYLED_SMALL, 20)),
     'nll_iw': ('nll_iw of the same LSTM-VAE, 500 samples', nll_iw),
     'dispatch': ('a step of a tiny net inside a block', dispatch),
     'seeds_small': ('five seeds against one: LSTM-VAE 64/128/16, vocabulary 2,000, batch 64',

@@ -10,6 +10,13 @@ PTB = {'vocab': 10_002, 'embed': 256, 'hidden': 256, 'latent': 32, 'batch': 32, 
 SMALL = {'vocab': 2_000, 'embed': 64, 'hidden': 128, 'latent': 16, 'batch': 64, 'steps': 20}
 TINY = {'vocab': 50, 'embed': 32, 'hidden': 64, 'latent': 8, 'batch': 64, 'steps': 13}
 
+STYLED = {'vocab': 9_000, 'embed': 300, 'hidden': 256, 'latent': 136, 'batch': 128,
+          'steps': 16}
+STYLED_SMALL = {'vocab': 300, 'embed': 64, 'hidden': 128, 'latent': 32, 'batch': 64,
+                'steps': 12}
+STYLE = 8          # dimensions of a code that say the style, and labels that it says
+LABELS = 2
+
 IMAGES, BATCH = 12_800, 64
 MLP = {'name': 'mlp', 'hidden': (512,), 'latent': 16}
 CHANNELS, HIDDEN, LATENT = (32, 64), 128, 16
@@ -30,6 +37,12 @@ def sentences(n: int, size: Size) -> dict[str, np.ndarray]:
     tokens = np.random.default_rng(0).integers(4, size['vocab'], shape).astype(np.int32)
     tokens[:, 0], tokens[:, -1] = 1, 2
     return {'tokens': tokens, 'length': np.full(n, size['steps'], np.int32)}
+
+
+def styled(n: int, size: Size) -> dict[str, np.ndarray]:
+    """Returns `sentences` with 'label' int32 [n], of `LABELS` styles."""
+    labels = np.random.default_rng(1).integers(LABELS, size=n).astype(np.int32)
+    return {**sentences(n, size), 'label': labels}
 
 
 def pixels() -> np.ndarray:
