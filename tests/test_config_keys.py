@@ -179,6 +179,19 @@ def test_one_job_may_take_one_seed_of_many():
     assert table.tables(both)[0].seeds == (0, 3)
 
 
+def test_settings_are_chosen_on_the_validation_split():
+    config = tiny_config.get_config().to_dict()
+    (usual,), (valid,) = table.tables(config), table.tables({**config, 'split': 'valid'})
+    assert [r.config['evaluation'].get('split') for r in valid.rows] == ['valid'] * 4
+    assert all('split' not in r.config['evaluation'] for r in usual.rows)
+    assert [r.train_hash for r in valid.rows] == [r.train_hash for r in usual.rows]
+    assert not {r.config_hash for r in valid.rows} & {r.config_hash for r in usual.rows}
+    both, = table.tables({'name': 'both', 'tables': {'a': config}, 'split': 'valid'})
+    assert [r.config_hash for r in both.rows] == [r.config_hash for r in valid.rows]
+    with pytest.raises(UserError, match='split'):
+        table.tables({**config, 'split': 'train'})
+
+
 def test_a_row_may_have_seeds_of_its_own():
     config = {**tiny_config.get_config().to_dict(), 'seeds': 2}
     name, *others = config['table']

@@ -11,6 +11,7 @@ import sys
 import time
 
 import jax
+import numpy as np
 import pytest
 from absl import flags
 
@@ -98,6 +99,15 @@ def test_more_seeds_and_other_samples_train_only_what_is_new(finished, tmp_path)
     assert logs == {p: p.stat().st_mtime_ns for p in (workdir / 'logs').iterdir()}
     samples = {r['metrics']['nll_iw']['samples'] for n, r in cells(workdir).items() if n.startswith('vae.')}
     assert samples == {8, 3}
+    before = cells(workdir)
+    run(CONFIG, f'--workdir={workdir}', '--config.rows=vae', '--config.split=valid')
+    assert logs == {p: p.stat().st_mtime_ns for p in (workdir / 'logs').iterdir()}
+    new = [r for n, r in cells(workdir).items() if n not in before]
+    assert [r['dataset']['split'] for r in new] == ['valid', 'valid']
+    kept = [min(json.loads(line)['valid'].get('elbo') for line in p.read_text().splitlines())
+            for p in sorted((workdir / 'logs').glob('vae.s[01].*'))]
+    np.testing.assert_allclose([r['metrics']['elbo']['value'] for r in new], kept, rtol=.02)
+    assert abs(kept[0] / min(r['metrics']['elbo']['value'] for n, r in before.items() if n.startswith('vae.s0')) - 1) > .001
 
 
 @pytest.mark.slow

@@ -106,7 +106,11 @@ class Protocol:
 
 @dataclasses.dataclass(kw_only=True)
 class Evaluation:
-    """Cost of an evaluation; a key that is left out has the default of `metrics.Settings`."""
+    """What is measured, and at what cost; a key that is left out has the default of
+    `metrics.Settings`.
+    """
+    split: str = key('numbers', "Examples to measure, where not the table's.", ABSENT,
+                     choices=('test', 'valid'))
     samples: int = key('numbers', 'Importance samples per example.', ABSENT, within=COUNT)
     chunk: int = key('numbers', 'Importance samples per dispatch.', ABSENT, within=COUNT)
     batch: int = key('numbers', 'Examples per dispatch.', ABSENT, within=COUNT)
@@ -139,7 +143,7 @@ class Settings:
     protocol: Protocol = key('parameters', 'What validation does.', {})
     table_seed: int = key('parameters', 'Seed of the order of data.', 0,
                           within='[0, 4294967295]', compiled=False)
-    evaluation: Evaluation = key('numbers', 'Cost of an evaluation.', {})
+    evaluation: Evaluation = key('numbers', 'What is measured, and at what cost.', {})
     metrics: tuple[str, ...] = key('numbers', 'What is measured.')
     group: int = key('speed', 'Most seeds that train together.', 8, within='[1, 100]')
     seeds_by: str = key('speed', 'How seeds train together.', 'auto',
@@ -166,6 +170,8 @@ class Table(Settings):
     rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
     seeds: int = key('speed', 'Seeds of every row.', 2, within=SEEDS)
     only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
+    split: str = key('speed', 'Examples to measure: test, or valid to choose settings by.',
+                     'test', choices=('test', 'valid'))
     columns: tuple[str, ...] = key('speed', 'Metrics to show; () for all of them.', ())
     primary: str = key('speed', "The metric that the table is read by; '' for none.", '')
     baseline: str = key('speed', "The row that others are compared with; '' for none.", '')
@@ -174,12 +180,14 @@ class Table(Settings):
 
 @dataclasses.dataclass(kw_only=True)
 class Tables:
-    """Several tables; `rows` and the seeds of the command line reach each of them."""
+    """Several tables; `rows`, `split` and the seeds of the command line reach each of them."""
     name: str = key('speed', 'Names the default folder.', form='name')
     rows: str = key('speed', "Rows to train, such as 'vae,bn_vae'; all for ''.", '')
     seeds: int = key('speed', 'Seeds of every row of tables that say nothing else.', 2,
                      within=SEEDS)
     only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
+    split: str = key('speed', 'Examples to measure: test, or valid to choose settings by.',
+                     'test', choices=('test', 'valid'))
     tables: Mapping[str, Any] = key('speed', 'The tables by name.', form='name')
 
 

@@ -39,7 +39,7 @@ def result(table: Table, row: Row, data: Dataset, group: Evaluated, i: int) -> d
         'schema': results.VERSION, 'table': table.name, 'title': table.title, 'row': row.name,
         'label': row.label, 'order': row.order, 'seed': group.seeds[i],
         'method': row.config['method'], 'status': 'done' if good else 'failed',
-        'reason': host['reason'], 'published': list(row.published), 'dataset': _dataset(data),
+        'reason': host['reason'], 'published': list(row.published), 'dataset': _dataset(row, data),
         'config': files.plain(row.config), 'config_hash': row.config_hash,
         'train_hash': row.train_hash, 'parameters': host['parameters'],
         'metrics': group.entries[group.good.index(i)] if good else {},
@@ -78,28 +78,32 @@ def words(columns: schema.Schema) -> tuple[str, ...] | None:
     return None if name is None else schema.field(columns, name).names
 
 
+def measured(row: Row) -> metrics.Settings:
+    """Gives what the row's evaluation measures."""
+    return metrics.Settings(**row.config['evaluation'])
+
+
 def likelihood(row: Row, data: Dataset) -> metrics.Estimator | None:
     """Says what the decoder's nats are of, for kits that have a choice; None for the others."""
     name = row.config['kit'].get('likelihood')
     if name is None:
         return None
-    if name == 'bernoulli' and _grey(data):
+    if name == 'bernoulli' and _grey(data, measured(row).split):
         return metrics.Estimator(f'{name} decoder, no normalised likelihood of grey levels',
                                  f'{name}-grey')
     return metrics.Estimator(f'{name} decoder', name)
 
 
-def _grey(data, rows=1024):
-    """Whether the test split's column 'x', as networks read it, holds more than 0 and 1."""
-    test = data.splits['test']
-    for start in range(0, data.source.sizes['test'], rows):
-        part = schema.select(test, slice(start, start + rows))
+def _grey(data, split, rows=1024):
+    """Whether a split's column 'x', as networks read it, holds more than 0 and 1."""
+    for start in range(0, data.source.sizes[split], rows):
+        part = schema.select(data.splits[split], slice(start, start + rows))
         x = (part if data.decode is None else data.decode(part)).get('x')
         if x is not None and bool(((x > 0) & (x < 1)).any()):
             return True
     return False
 
 
-def _dataset(data):
-    return files.plain({'name': data.name, 'sha256': data.source.sha256, 'split': 'test',
-                        'sizes': data.source.sizes, **data.source.facts})
+def _dataset(row, data):
+    return files.plain({'name': data.name, 'sha256': data.source.sha256,
+                        'split': measured(row).split, 'sizes': data.source.sizes, **data.source.facts})

@@ -213,7 +213,7 @@ class Runner(Prepared):
     def _readable(self, row):
         """What metrics may read of the row's dataset."""
         data, parts = self.dataset(row)
-        return metrics.Data(parts['test'], data.schema, data.splits['train'],
+        return metrics.Data(parts[outcome.measured(row).split], data.schema, data.splits['train'],
                             data.splits['valid'], data.truth, data.item, data.part, data.decode,
                             data.observe, data.symmetry, self._judged(row),
                             outcome.likelihood(row, data))
@@ -235,7 +235,7 @@ class Runner(Prepared):
                                       trainer.method.given)
             entries, arrays = evaluate.evaluate(
                 trained, self._readable(row), row.config['metrics'],
-                metrics.Settings(**row.config['evaluation']), self._tick(row), partial)
+                outcome.measured(row), self._tick(row), partial)
         count = int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0])))
         group = outcome.Evaluated(seeds, hosts, good, entries, arrays, count,
                                   (time.perf_counter() - start) / len(seeds))

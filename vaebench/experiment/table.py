@@ -67,8 +67,8 @@ def _seeds(text: str, there: int) -> set[int]:
 def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Table]:
     """Reads the tables of a config.
 
-    A config is one table, or holds several under `tables`; then its `rows`, `seeds` and
-    `only_seeds` reach each of them. A row's own values go before the table's, the command
+    A config is one table, or holds several under `tables`; then its `rows`, `seeds`,
+    `only_seeds` and `split` reach each of them. A row's own values go before the table's, the command
     line's before both; so do numbers of seeds.
 
     Args:
@@ -97,9 +97,16 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
         if rows:
             said = {k: shared[k] for k in ('seeds',) if k in shared}
             found.append(_table({**sub, 'rows': ','.join(rows), **said,
-                                 'only_seeds': config['only_seeds']}, {**own, **said}))
+                                 'only_seeds': config['only_seeds'],
+                                 'split': _other(config['split'], sub['split'])},
+                                {**own, **said}))
     _check_cells(found)
     return found
+
+
+def _other(ours: str, own: str) -> str:
+    """The split that all tables measure if it is not the usual one, else a table's own."""
+    return own if ours == 'test' else ours
 
 
 def _check_parts(parts: Mapping[str, Any]) -> None:
@@ -167,6 +174,8 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
     config = {k: v for k, v in merge(merge(table, own), command).items() if k in settings}
     config |= {'method': row['method'], 'hp': {**entry.hp, **hp},
                'options': {**entry.options, **row.get('options', {})}}
+    if table['split'] != 'test':       # only then, so that cells of before keep their hashes
+        config['evaluation'] = {'split': table['split'], **config['evaluation']}
     check(config, config_keys.Row, where)
     _check_metrics(config['metrics'])
     return Row(name, _label(row.get('label', name), name, config), order, config,

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 class Settings(NamedTuple):
-    """The cost of an evaluation. `chunk`, `batch` and `block` bound the memory and change no
-    draw."""
+    """What an evaluation measures, and its cost. `chunk`, `batch` and `block` bound the memory
+    and change no draw."""
+    split: str = 'test'       # 'valid' where settings are chosen by what is measured
     samples: int = 500        # importance samples per example
     chunk: int = 50           # importance samples per dispatch
     batch: int = 32           # examples per dispatch

@@ -144,7 +144,7 @@ def embed_in_plane(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def latent_codes(arrays: Arrays, title: Title) -> 'Figure | None':
-    """Draws codes of the test split, colored by their labels.
+    """Draws evaluated codes, colored by their labels.
 
     Codes of sentences are drawn only where they have labels.
     """
@@ -172,9 +172,9 @@ def latent_codes(arrays: Arrays, title: Title) -> 'Figure | None':
              ('z1', 'at random') if width == 1 else ('z1', 'z2'))
     axes.set_xlabel(names[0], fontsize=7.5, labelpad=2)
     axes.set_ylabel(names[1], fontsize=7.5, labelpad=2)
-    how = f't-SNE of {len(rows):,} codes' if embedded else f'{len(rows):,} codes'
+    how = f'{"t-SNE of " * embedded}{len(rows):,} evaluated codes'
     how += '' if embedded or width < 3 else f', two of {width} dimensions'
-    how += ' of the test split' + (f', coloured by {key}' if key else '')
+    how += f', coloured by {key}' if key else ''
     draw_heading(fig, title, how)
     return fig
 

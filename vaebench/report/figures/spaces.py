@@ -60,7 +60,7 @@ def style_and_content(arrays: Mapping[str, np.ndarray], title: Title) -> 'Figure
         _draw(axes, at, label[rows])
         text_at(fig, EDGE + 40 + i * step, HEAD + 12,
                 f'{part}{told(arrays.get(f"spaces/{part}_told"))}', fontsize=8.5)
-    draw_heading(fig, title, f'Parts of {len(label):,} codes of the test split'
+    draw_heading(fig, title, f'Parts of {len(label):,} evaluated codes'
                  f'{", mapped by t-SNE" * mapped}, coloured by label')
     return fig
 
