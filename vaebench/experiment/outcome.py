@@ -39,7 +39,8 @@ def result(table: Table, row: Row, data: Dataset, group: Evaluated, i: int) -> d
         'schema': results.VERSION, 'table': table.name, 'title': table.title, 'row': row.name,
         'label': row.label, 'order': row.order, 'seed': group.seeds[i],
         'method': row.config['method'], 'status': 'done' if good else 'failed',
-        'reason': host['reason'], 'published': list(row.published), 'dataset': _dataset(row, data),
+        'reason': host['reason'], 'published': list(row.published),
+        'dataset': _dataset(row, data),
         'config': files.plain(row.config), 'config_hash': row.config_hash,
         'train_hash': row.train_hash, 'parameters': host['parameters'],
         'metrics': group.entries[group.good.index(i)] if good else {},
@@ -106,4 +107,5 @@ def _grey(data, split, rows=1024):
 
 def _dataset(row, data):
     return files.plain({'name': data.name, 'sha256': data.source.sha256,
-                        'split': measured(row).split, 'sizes': data.source.sizes, **data.source.facts})
+                        'split': measured(row).split, 'sizes': data.source.sizes,
+                        **data.source.facts})

@@ -213,10 +213,10 @@ class Runner(Prepared):
     def _readable(self, row):
         """What metrics may read of the row's dataset."""
         data, parts = self.dataset(row)
-        return metrics.Data(parts[outcome.measured(row).split], data.schema, data.splits['train'],
-                            data.splits['valid'], data.truth, data.item, data.part, data.decode,
-                            data.observe, data.symmetry, self._judged(row),
-                            outcome.likelihood(row, data))
+        measured = parts[outcome.measured(row).split]
+        return metrics.Data(measured, data.schema, data.splits['train'], data.splits['valid'],
+                            data.truth, data.item, data.part, data.decode, data.observe,
+                            data.symmetry, self._judged(row), outcome.likelihood(row, data))
 
     def _evaluate(self, row, seeds):
         start, shared = time.perf_counter(), self._shared(row, len(seeds))

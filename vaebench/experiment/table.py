@@ -68,8 +68,8 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
     """Reads the tables of a config.
 
     A config is one table, or holds several under `tables`; then its `rows`, `seeds`,
-    `only_seeds` and `split` reach each of them. A row's own values go before the table's, the command
-    line's before both; so do numbers of seeds.
+    `only_seeds` and `split` reach each of them. A row's own values go before the table's, the
+    command line's before both; so do numbers of seeds.
 
     Args:
       config: nested mapping with the keys of `config_keys.Table` or `config_keys.Tables`.
