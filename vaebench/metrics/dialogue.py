@@ -88,8 +88,8 @@ def bleu(view: Evaluator, n: int, part: str, mode: str = 'sample') -> Value | No
     """Measures the precision or recall of responses by sentence BLEU-n, x100.
 
     Differs from the papers, whose code takes BLEU-3 for what tables call BLEU-4, with a
-    smoothing (method 7) that gives a sentence of one word that is the reference 1/3 and longer
-    ones above 1: here that is 1, see `sentence_pairs.sentence_bleu`.
+    smoothing (method 7) that gives a sentence against itself 0.33 where it has one word and
+    1.15 where it has eight: here that is 1, see `sentence_pairs.sentence_bleu`.
 
     References:
       Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
