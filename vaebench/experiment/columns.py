@@ -26,10 +26,11 @@ DIALOGUE = (
     'nll_iw', 'kl', 'bleu_4_precision', 'bleu_4_recall', 'response_dis_2_inter', 'act_accuracy')
 """Responses to a context: their likelihood given it, how near they come to what may be said,
 how they differ from one another, whether they do what is to be done."""
-VALID = 'valid_recall', 'valid_precision'
-"""Responses that are valid, where all valid ones are known: read the one beside the other."""
+VALID = 'excess', 'valid_recall', 'valid_precision'
+"""Of data whose valid responses and their odds are known: read the last two beside each other.
+"""
 MORE_DIALOGUE = (
-    'elbo', 'ess', 'rec', 'ppl_iw', 'ppl_elbo', 'ppl_rec', 'mi_full', 'au',
+    'elbo', 'ess', 'rec', 'ppl_iw', 'ppl_elbo', 'ppl_rec', 'mi_full', 'au', 'cu',
     *(f'bleu_{n}_{part}' for n in (1, 2, 3) for part in ('precision', 'recall')),
     'a_bow_precision', 'a_bow_recall', 'e_bow_precision', 'e_bow_recall', 'response_dis_1',
     'response_dis_2', 'response_dis_1_intra', 'response_dis_2_intra', 'response_dis_1_inter',
