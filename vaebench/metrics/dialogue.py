@@ -1,11 +1,12 @@
 """Responses to a context: how near they come to what may be said there, how much of that they
 cover, and how they differ from one another.
 
-N = 10 responses are drawn to every context. Of likenesses d between response and reference in
-[0, 1] the precision is the mean over responses of the best d to a reference, the recall the
-mean over references of the best d of a response; both are means over contexts. With the one
-reference that a corpus has these are mean and maximum over the responses. The papers differ in
-what d is, so that no number here is theirs: every description says which it is.
+N = 10 responses are drawn to every context; of greedy ones the codes alone are. Of likenesses d
+between response and reference in [0, 1] the precision is the mean over responses of the best d
+to a reference, the recall the mean over references of the best d of a response; both are means
+over contexts. With the one reference that a corpus has these are mean and maximum over the
+responses. The papers differ in what d is, so that no number here is theirs: every description
+says which it is.
 """
 import functools
 from collections.abc import Callable
@@ -33,7 +34,7 @@ CELLS = 2**24          # pairs of words that are compared at once
 BAGS = {'a_bow': 'mean', 'e_bow': 'extremes'}
 _MADE = {
     'sample': ('{} sampled responses', 'sampled-{}'),
-    'greedy': ('{} responses of the likeliest words, their codes drawn', 'greedy-{}'),
+    'greedy': ('{} greedy responses (codes alone are drawn)', 'greedy-{}'),
 }
 _OF = {
     'precision': 'mean over {} of the best to a reference',
@@ -265,8 +266,7 @@ def _alone(of, n):
     return np.mean(shares) if shares else np.nan
 
 
-_AMONG = {'intra': (_alone, 'a response, mean of those that have one among'),
-          'inter': (_share, 'the')}
+_AMONG = {'intra': (_alone, 'a response, mean over'), 'inter': (_share, 'all')}
 
 
 def distinct_share(view: Evaluator, n: int, among: str, mode: str = 'sample') -> Value | None:
@@ -289,8 +289,9 @@ def distinct_share(view: Evaluator, n: int, among: str, mode: str = 'sample') ->
     x = np.nan_to_num([[score([s[s >= 0].tolist() for s in own], n) for own in said]
                        for said in ended(*responses(view, mode))])
     made = _made(mode)
-    return average(x, Estimator(f'distinct {n}-grams over all of {text} {made} to a context',
-                                f'distinct-{n}:{among}:{made.id}'), SAMPLES)
+    return average(x, Estimator(
+        f'distinct {n}-grams over {n}-grams of {text} {made} to a context',
+        f'distinct-{n}:{among}:{made.id}'), SAMPLES)
 
 
 def response_length(view: Evaluator, mode: str = 'sample') -> Value:
