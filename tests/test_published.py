@@ -256,6 +256,21 @@ def test_replicas_are_named():
     assert compare(nll, data, {'nll_paper': metric(86.)})[1].startswith('answers to nll_paper')
 
 
+def test_numbers_of_dialogue_are_quoted_and_never_compared():
+    """They are of other conversations; what people judged, no metric answers to."""
+    ours = {'ppl_rec': metric(30.), 'kl': metric(1.), 'bleu_4_recall': metric(10.)}
+    for row, human in (('cvae', 'cvae'), ('cvae_bow', 'cvae_bow'), ('bn_vae', 'bn_cvae')):
+        found = published.values(f'A11b/{row}', 'dailydialog')
+        judged = published.values(f'A11c/{human}', 'dailydialog')
+        assert {v.why for v in judged} == {'human judgement'}
+        for value in (*found, *judged):
+            verdict, why = compare(value, {'name': 'dailydialog', 'split': 'test'}, ours)
+            assert verdict == 'not comparable' and why.startswith('other data: switchboard')
+        bags = [v for v in found if 'bow' in v.metric]
+        assert len(bags) == 4 and all(v.why.startswith('other word vectors') for v in bags)
+        assert 'BLEU' in next(v.why for v in found if v.metric == 'bleu_4')
+
+
 def test_malformed_lines_are_named():
     line = dict.fromkeys(COLUMNS, '') | {
         'key': 'T/r', 'dataset': 'd', 'metric': 'm', 'value': '1.5', 'ours': 'kl',

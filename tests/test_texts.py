@@ -64,6 +64,23 @@ def test_overview_has_the_first_seed_of_every_row(tmp_path):
     assert 'None: GAN.' in lines and 'None: LM, GAN.' in lines and 'second' not in text
 
 
+def test_what_all_rows_begin_with_stands_above_them(tmp_path):
+    def answer(*said):
+        return render({
+            'listing/response': np.stack([tokens(*([i] for i in said))] * 2),
+            'listing/response_of': np.array([[[1, 4, 2], [1, 5, 2], [0, 0, 0], [1, 4, 2]]] * 2),
+            'listing/response_who': np.array([[0, 1, 2, 2]] * 2)}, VOCAB)
+
+    for order, (row, said) in enumerate({'vae': (4, 5), 'lm': (4, 4)}.items()):
+        put(tmp_path, row, order, 0, answer(*said))
+    cells, _ = figures.collect_cells([tmp_path])
+    lines = texts.overview(cells['toy']).splitlines()
+    at = lines.index(f'## {TITLES["response"]}')
+    assert lines[at + 1:] == ['', 'they yes<br>self no\\|<br>ref yes', '',
+                              '| | method | sentences |', '| ---: | --- | --- |',
+                              '| 1 | VAE | say yes<br>say no\\| |', '| 2 | LM | say yes<br>say yes |']
+
+
 def test_files(tmp_path):
     put(tmp_path, 'vae', 0, 0, listing())
     cells, _ = figures.collect_cells([tmp_path])

@@ -22,6 +22,23 @@ ANALOGIES = 'analogy_exact', 'analogy_f1', 'analogy_edits'
 LINES = 'line_ends', 'line_fluency', 'line_distinct', 'line_order'
 """Sentences on the lines between two codes."""
 
+DIALOGUE = (
+    'nll_iw', 'kl', 'bleu_4_precision', 'bleu_4_recall', 'response_dis_2_inter', 'act_accuracy')
+"""Responses to a context: their likelihood given it, how near they come to what may be said,
+how they differ from one another, whether they do what is to be done."""
+VALID = 'excess', 'valid_recall', 'valid_precision'
+"""Of data whose valid responses and their odds are known: read the last two beside each other.
+"""
+MORE_DIALOGUE = (
+    'elbo', 'ess', 'rec', 'ppl_iw', 'ppl_elbo', 'ppl_rec', 'mi_full', 'au', 'cu',
+    *(f'bleu_{n}_{part}' for n in (1, 2, 3) for part in ('precision', 'recall')),
+    'a_bow_precision', 'a_bow_recall', 'e_bow_precision', 'e_bow_recall', 'response_dis_1',
+    'response_dis_2', 'response_dis_1_intra', 'response_dis_2_intra', 'response_dis_1_inter',
+    'response_length', 'bleu_4_precision_greedy', 'bleu_4_recall_greedy',
+    'response_dis_2_inter_greedy', 'act_accuracy_greedy', 'valid_recall_greedy',
+    'valid_precision_greedy')
+"""The greedy ones are of drawn codes and their likeliest words: what codes alone decide."""
+
 LIKELIHOODS = (
     'nll_iw', 'ess', 'elbo', 'rec', 'kl', 'mse', 'mi_full', 'au', 'cu', 'hsic', 'hsic_p')
 SAMPLES = (
@@ -66,19 +83,27 @@ MOST, SHOWN = 6, 5
 TELLING = (
     'mig', 'dci_disentanglement', 'factor_vae_score', 'mig_sampled',
     'excess', 'w2', 'modes', 'high_quality', 'frechet', 'precision', 'recall', 'trust',
-    'knn_error', 'unroll_arclength', 'nll_iw', 'kl', 'mi_full', 'au', 'ppl_iw', 'mse', 'elbo')
+    'knn_error', 'unroll_arclength', 'valid_recall', 'bleu_4_recall', 'nll_iw', 'kl', 'mi_full',
+    'au', 'ppl_iw', 'mse', 'elbo')
 """Metrics that tell most, the most telling first; a table's primary one goes before them."""
 
 # ---- ranks -----------------------------------------------------------------------------------
 
 FLOOR = '_floor'
 """A metric of this ending is what real data have of the metric without it: a row of its own."""
+_RESPONSES = tuple(
+    f'{name}{end}' for end in ('', '_greedy') for name in (
+        *(f'{likeness}_precision' for likeness in (
+            'bleu_1', 'bleu_2', 'bleu_3', 'bleu_4', 'a_bow', 'e_bow', 'valid')),
+        *(f'response_dis_{n}{among}' for n in (1, 2) for among in ('', '_intra', '_inter')),
+        'act_accuracy'))
 UNRANKED = frozenset({
     'precision', 'high_quality', 'transfer_accuracy', 'content_cosine',
-    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src'})
-"""What something worthless has most of, so that no row is the best by it: one good sample,
-over and over, has the precision, any sentence of a style has the style, a copy the content.
-These are read beside `recall` and `modes`, or style and content beside each other."""
+    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src', *_RESPONSES})
+"""What something worthless has most of, so that no row is the best by it: one good sample or
+response, over and over, has the precision, random responses have the diversity, any sentence of
+a style or act has the style or act, a copy the content. These are read beside `recall` and
+`modes`, or style and content beside each other."""
 IDEAL = {'c2st': .5}
 """What a metric should be, where that lies between its ends: the nearest is the best."""
 

@@ -6,6 +6,7 @@ from vaebench.errors import UserError
 from vaebench.metrics import (
     classification,
     decomposition,
+    dialogue,
     disentanglement,
     independence,
     latent,
@@ -34,7 +35,7 @@ METRICS: dict[str, Metric] = {
     **classification.METRICS, **representation.METRICS, **disentanglement.METRICS,
     **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS,
     **transfer.METRICS, **transfer_time.METRICS, **style_codes.METRICS,
-    **latent_arithmetic.METRICS
+    **latent_arithmetic.METRICS, **dialogue.METRICS
 }
 """Every metric by the name of its column."""
 

@@ -1,5 +1,5 @@
 """Sentences to look at: what a model says of its prior, along lines between codes, of sums of
-codes, and in another style.
+codes, in another style, and in a dialogue.
 """
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from vaebench.core import derive
-from vaebench.metrics import latent_arithmetic, rewritten, sentences
+from vaebench.metrics import latent_arithmetic, responses, rewritten, sentences
 from vaebench.metrics.draws import GENERATED
 from vaebench.metrics.evaluator import Evaluator
 
@@ -26,12 +26,15 @@ TITLES = {
     'interpolation': 'Interpolation between posterior means',
     'extrapolation': 'Extrapolation beyond posterior means, which are at 0 and 1',
     'homotopy': 'Homotopy between prior samples', 'analogy': 'Analogies: s1 - s2 + s3',
-    'transfer': 'Rewritten to the next label'
+    'transfer': 'Rewritten to the next label',
+    'response': 'Sampled responses, beside valid ones'
 }
 FIRST = {'extrapolation': -AWAY}
 """Where a line begins, if not at 0; it ends as far beyond 1."""
 NAMED = {'analogy': ('s1', 's2', 's3', 'ref'), 'transfer': ('from', 'ref')}
 """What the sentences are that one is made of, or compared with."""
+WHO = {responses.THEY: 'they', responses.SELF: 'self', responses.REFERENCE: 'ref'}
+"""Whose a sentence beside responses is."""
 
 
 def triples(view: Evaluator) -> np.ndarray:
@@ -131,7 +134,8 @@ def listings(view: Evaluator, modes: Sequence[str] = MODES[:2]) -> dict[str, np.
       'listing/interpolation_of' [G, P, 2, L], and 'listing/extrapolation' [G, P, 11, L] beyond
       them, t = -2, ..., 3; 'listing/homotopy' [G, P, 11, L]; 'listing/analogy' [G, K, L] of
       'listing/analogy_of' [G, K, 3 or with a reference 4, L]; 'listing/transfer' [G, K, L] of
-      'listing/transfer_of' [G, K, 1 or with a reference 2, L], greedy rewritings.
+      'listing/transfer_of' [G, K, 1 or with a reference 2, L], greedy rewritings; and what
+      `responses.listed` makes.
     """
     evals, out = view.evals, {}
     if 'tokens' not in view.buckets[0]:
@@ -145,6 +149,8 @@ def listings(view: Evaluator, modes: Sequence[str] = MODES[:2]) -> dict[str, np.
         out |= _lines(view) | _sums(view)
     if 'transfer' in evals and 'label' in view.buckets[0]:
         out |= _transfer(view)
+    if 'respond' in evals and 'context' in view.buckets[0]:
+        out |= responses.listed(view)
     return {f'listing/{k}': np.asarray(v, np.int32) for k, v in out.items()}
 
 
@@ -163,6 +169,12 @@ def _one(names, sentences, said):
     """Lines of one sentence beside those that it is made of, its reference last."""
     rows = [f'{name:6}{text}' for name, text in zip(names, sentences, strict=False)]
     return [*rows[:len(names) - 1], f'say   {said}', *rows[len(names) - 1:]]
+
+
+def _dialogue(say, who, sentences, said):
+    """Lines of a dialogue: its last turns, what is valid, what is said."""
+    rows = [(WHO[int(k)], say(s)) for k, s in zip(who, sentences, strict=True) if s.any()]
+    return [f'{name:6}{text}' for name, text in [*rows, *(('say', say(s)) for s in said)]]
 
 
 def render(arrays: Mapping[str, np.ndarray], vocab: Sequence[str] | None) -> str:
@@ -185,10 +197,12 @@ def render(arrays: Mapping[str, np.ndarray], vocab: Sequence[str] | None) -> str
     """
     say, sections = lambda row: sentence(row, vocab or ()), []
     for name, title in TITLES.items():
-        said, of = arrays.get(f'listing/{name}'), arrays.get(f'listing/{name}_of')
+        said, of, who = (arrays.get(f'listing/{name}{end}') for end in ('', '_of', '_who'))
         if said is None:
             continue
-        if name in NAMED and of is not None:
+        if who is not None and of is not None:
+            rows = [_dialogue(say, *one) for one in zip(who, of, said, strict=True)]
+        elif name in NAMED and of is not None:
             rows = [_one(NAMED[name], [*map(say, every)], say(s))
                     for s, every in zip(said, of, strict=True)]
         elif np.ndim(said) == 3:

@@ -8,6 +8,7 @@ import numpy as np
 Words = Sequence[int] | Sequence[str]
 """A sentence, without `<s>` and `</s>`."""
 LONGEST = 4            # n-grams of BLEU and SARI
+SMOOTH = .1            # what method 1 of Chen and Cherry puts in place of no match
 
 
 def words(tokens: np.ndarray, length: np.ndarray) -> list[list[int]]:
@@ -44,6 +45,86 @@ def corpus_bleu(said: Sequence[str], references: Sequence[Sequence[str]],
     bleu = BLEU(tokenize='none', smooth_method=smooth, force=True)
     score = bleu.corpus_score(list(said), [list(r) for r in references]).score
     return score, bleu.get_signature().format()
+
+
+def _narrowed(same):
+    """Whether n + 1 words from there are the same, where same[..., i, j] is whether n are."""
+    return same[..., 1:, 1:] & same[..., :-1, :-1]
+
+
+def sentence_bleu(said: np.ndarray, meant: np.ndarray, longest: int = LONGEST) -> np.ndarray:
+    """Computes BLEU-1, ..., BLEU-n of every sentence against every reference alone.
+
+    BLEU-n is the geometric mean of the precisions of 1-grams, ..., n-grams, as far as the
+    sentence has such, so that a sentence of two words that is the reference has 1, times
+    exp(1 - words of the reference / its own) where it is the shorter. In place of no match
+    stands 0.1, method 1 of Chen and Cherry; without a common word it is 0.
+
+    Args:
+      said: int [..., N, L] words, -1 behind a sentence's end.
+      meant: int [..., R, L'] words, -1 behind a sentence's end.
+      longest: n.
+
+    Returns:
+      float64 [n, ..., N, R], between 0 and 1.
+
+    References:
+      Papineni et al., "BLEU: a Method for Automatic Evaluation of Machine Translation", 2002.
+      Chen and Cherry, "A Systematic Comparison of Smoothing Techniques for Sentence-Level
+      BLEU", 2014 (method 1).
+
+    >>> sentence_bleu(np.array([[4, 5], [5, -1]]), np.array([[4, 5]]), 2)[:, :, 0].round(3)
+    array([[1.   , 0.368],
+           [1.   , 0.368]])
+    """
+    there = said >= 0
+    own, their = there.sum(-1)[..., :, None], (meant >= 0).sum(-1)[..., None, :]
+    same = (said[..., :, None, :, None] == meant[..., None, :, None, :]) & (
+        there[..., :, None, :, None])
+    again = (said[..., :, None] == said[..., None, :]) & there[..., None]
+    total, out, none = 0., [], np.zeros(())
+    for n in range(1, longest + 1):
+        # the k-th of equal n-grams matches where the reference has k of them
+        earlier = np.tril(again, -1).sum(-1)[..., :, None, :]
+        matches = (earlier < same.sum(-1)).sum(-1)
+        none = matches == 0 if n == 1 else none
+        grams = own - n + 1
+        share = np.where(matches > 0, matches, SMOOTH) / np.maximum(grams, 1)
+        total = total + np.where(grams > 0, np.log(share), 0.)
+        short = np.minimum(1 - their / np.maximum(own, 1), 0.)
+        score = np.exp(total / np.maximum(np.minimum(n, own), 1) + short)
+        out.append(np.where(none, 0., score))
+        same, again = _narrowed(same), _narrowed(again)
+    return np.stack(out)
+
+
+def precision_and_recall(likeness: np.ndarray,
+                         counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the mean over sentences of the best likeness to a reference, and the mean over
+    references of the best likeness of a sentence.
+
+    With one reference they are mean and largest likeness.
+
+    Args:
+      likeness: [..., N, R] of N sentences to R references.
+      counted: bool [..., R], which references there are.
+
+    Returns:
+      (precision, recall), each [...]; not a number where no reference counts.
+
+    References:
+      Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
+      Conditional Variational Autoencoders", 2017, arXiv:1703.10960.
+
+    >>> x = np.array([[1., 0.], [.5, 0.]])
+    >>> [float(v) for v in precision_and_recall(x, np.array([True, True]))]
+    [0.75, 0.5]
+    """
+    known, best = counted.any(-1), likeness.max(-2)
+    closest = np.where(counted[..., None, :], likeness, -np.inf).max(-1)
+    precision = np.where(known, closest.mean(-1), np.nan)
+    recall = np.where(counted, best, 0.).sum(-1) / np.where(known, counted.sum(-1), np.nan)
+    return precision, recall
 
 
 # SARI.
@@ -204,3 +285,38 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     with np.errstate(invalid='ignore', divide='ignore'):
         return (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+
+
+def bags(sentences: Iterable[Sequence[int]],
+         vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums up the words of every sentence, as often as they stand there, by the mean of their
+    vectors and by the extremes: of each entry the value of largest magnitude, with its sign;
+    of two as large the positive one.
+
+    Args:
+      sentences: N lists of ids.
+      vectors: [V, D]; words whose vector is zero have none.
+
+    Returns:
+      (means, extremes), each [N, D]; nan for a sentence without words that have vectors.
+
+    References:
+      Forgues et al., "Bootstrapping Dialog Systems with Word Embeddings", 2014 (extremes).
+
+    >>> means, extremes = bags([[0, 1]], np.array([[1., -4.], [2., 3.]]))
+    >>> means.tolist(), extremes.tolist()
+    ([[1.5, -0.5]], [[2.0, -4.0]])
+    """
+    known = (vectors != 0).any(axis=1)
+    means, extremes = [], []
+    for sentence in sentences:
+        ids = np.asarray(sentence, int)
+        x = vectors[ids[known[ids]]]
+        if len(x):
+            least, most = x.min(0), x.max(0)
+            means.append(x.mean(0))
+            extremes.append(np.where(most >= -least, most, least))
+        else:
+            for out in (means, extremes):
+                out.append(np.full(vectors.shape[1], np.nan))
+    return np.stack(means), np.stack(extremes)

@@ -9,11 +9,11 @@ from vaebench.core import derive
 from vaebench.metrics import sentence_pairs
 from vaebench.metrics.draws import GENERATED, slots
 from vaebench.metrics.evaluator import Evaluator
+from vaebench.metrics.sentence_pairs import SMOOTH
 
 CHUNK = 100            # most sentences of one dispatch: part of what is drawn, hence no setting
 DRAWN, DECODED = 2, 3  # tags of the key, after GENERATED
 STEPS = 11             # points of an interpolation, both ends included
-SMOOTH = .1            # what method 1 puts in place of no match
 
 
 # Making sentences.

@@ -1,4 +1,6 @@
 """Sentences of every row of a table side by side, from the listings of the runs."""
+import itertools
+import os.path
 import re
 from collections.abc import Sequence
 
@@ -7,6 +9,7 @@ from vaebench.report.figures.cells import Cell
 FEW = 3                # samples shown of a row
 STEPS = 5              # sentences shown of a line between two codes
 EMPTY = '(empty)'
+SAID = 'say'           # begins a line of what a row says
 
 
 def parse(text: str) -> dict[str, list[list[str]]]:
@@ -51,8 +54,17 @@ def _escape(text):
     return re.sub(r'([\\|*<>`_\[\]])', r'\\\1', ' '.join(text.split()))
 
 
+def _shared(excerpts):
+    """The lines that begin all of several excerpts, up to what a row itself says."""
+    if len(excerpts) < 2:
+        return []
+    common = os.path.commonprefix(excerpts)
+    return [*itertools.takewhile(lambda line: not line.startswith(SAID), common)]
+
+
 def overview(cells: Sequence[Cell]) -> str:
-    """Puts the first sentences of every row side by side, in a table for each kind of listing.
+    """Puts the first sentences of every row side by side, in a table for each kind of listing;
+    what all rows begin with, such as a source or a context, stands above it.
 
     Args:
       cells: of one table. The first seed of a row that has a listing counts.
@@ -71,10 +83,12 @@ def overview(cells: Sequence[Cell]) -> str:
     parts = [f'# {_escape(cells[0].title)}: sentences', 'Of the first seed of every row.']
     for title in titles:
         own = {n: _excerpt(s[title]) for n, s in first.items() if s.get(title)}
-        lines = [f'| {n} | {_escape(labels[n])} | {"<br>".join(map(_escape, excerpt))} |'
-                 for n, excerpt in own.items()]
+        shared = _shared([*own.values()])
+        said = {n: '<br>'.join(map(_escape, e[len(shared):])) for n, e in own.items()}
+        lines = [f'| {n} | {_escape(labels[n])} | {text} |' for n, text in said.items()]
         head = ['| | method | sentences |', '| ---: | --- | --- |']
-        parts += [f'## {_escape(title)}', '\n'.join(head + lines)]
+        parts += [f'## {_escape(title)}', *['<br>'.join(map(_escape, shared))] * bool(shared),
+                  '\n'.join(head + lines)]
         without = [_escape(label) for n, label in labels.items() if n not in own]
         parts += [f'None: {", ".join(without)}.'] if without else []
     return '\n\n'.join(parts) + '\n'
