@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from vaebench.core import Decoder, Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.errors import UserError
 from vaebench.losses import penalties
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.conditional import conditioned
@@ -34,6 +35,9 @@ def embedded(kit: Kit, style: int, told: bool = False) -> tuple[Kit, posteriors.
       style]; q is {'mean': [B, Z]}.
     """
     context = kit.context()
+    if context.columns != ('label',):
+        raise UserError(f'styles are labels, and this data tells of {context.columns[0]!r} '
+                        'instead: choose other rows with --config.rows, or other data')
     shown, size = conditioned(kit, context), kit.latent - style
     head = (shown if told else kit).head(size)
 

@@ -1,0 +1,62 @@
+"""Responses in dialogues, given what was said before.
+
+    vaebench --config=dialog:small --workdir=runs/dialog-small --data_dir=DIR
+    vaebench --config=dialog --workdir=runs/dialog --data_dir=DIR
+
+Two tables. `grammar`: dialogues with six valid responses to each, all of them known and equally
+likely, so that a perfect model has an `nll_iw` of ln 6 = 1.79 nats and `excess` is 0; it needs
+no data. `dailydialog`: DailyDialog, of which DIR holds dailydialog/. Likelihoods are of
+responses given their contexts. The Switchboard table that papers print has other data, words
+and tokens: no number of theirs compares.
+"""
+from vaebench.experiment import columns, dialogue_catalog
+from vaebench.experiment.rows import change, hp, options
+from vaebench.experiment.sizes import sized
+
+LIKELIHOOD = 'nll_iw ppl_iw elbo ppl_elbo ppl_rec rec kl mi_full au cu ess'.split()
+
+
+def table(name, title, made, dataset, kit, epochs, batch, **settings):
+    """A table of responses."""
+    return dict(
+        name=name, title=title, primary='nll_iw', baseline='cvae', dataset=dataset,
+        kit=dict(name='lstm', dropout=.2, init_scale=.1, family='B', **kit),
+        epochs=epochs, batch=batch, evaluation=dict(batch=128), table=made, **settings)
+
+
+def grammar(size, sentences, epochs, made):
+    """Of a grammar."""
+    return table(f'dialog{size}', 'Dialogues of a grammar, six valid responses', made,
+                 dict(name='dialog', sentences=sentences), dict(embed=64, hidden=128, latent=16),
+                 epochs, 64, optimizer=dict(name='adam', lr=3e-3, clip=5.),
+                 metrics=('excess', *LIKELIHOOD))
+
+
+def small():
+    """Both tables, reduced."""
+    made = change(dialogue_catalog.dialogues(), {
+        dialogue_catalog.ANNEALED: hp(warmup=5.), 'cvae cvae_anneal': options(hidden=128),
+        'cvae_fb cvae_bow bn_cvae bn_cvae_learned': options(hidden=128)})
+    daily = table('dailydialog-small', 'DailyDialog, reduced: 6,000 responses of at most 15 words',
+                  made, dict(name='dailydialog', max_words=15, sentences=6000,
+                             eval_sentences=600, vocab=2000, turns=4),
+                  dict(embed=64, hidden=128, latent=16), 8, 64,
+                  optimizer=dict(name='adam', lr=2e-3, clip=5.), metrics=LIKELIHOOD)
+    return dict(name='dialog-small', seeds=3, tables=dict(
+        grammar=grammar('-small', 4096, 12, made), dailydialog=daily))
+
+
+def full():
+    """Both tables, at the size of the papers."""
+    made = dialogue_catalog.dialogues()
+    daily = table('dailydialog', 'DailyDialog', made,
+                  dict(name='dailydialog', max_words=40, vocab=10_000),
+                  dict(embed=200, hidden=400, latent=200), 60, 30,
+                  optimizer=dict(name='adam', lr=1e-3, clip=5.), metrics=LIKELIHOOD)
+    return dict(name='dialog', seeds=3, tables=dict(
+        grammar=grammar('', 20_000, 20, made), dailydialog=daily))
+
+
+def get_config(size=''):
+    """The tables, or `small`."""
+    return sized(size, {'': full, 'small': small})
