@@ -1,4 +1,4 @@
-"""A grammar of short dialogues with a finite set of valid responses to each, all of them known."""
+"""A grammar of short dialogues, with all the valid responses to each."""
 import math
 from collections.abc import Mapping, Sequence
 
@@ -120,8 +120,10 @@ def dialog(data_dir: Folder = None, cache_dir: Folder = None, sentences: int = 2
     >>> d = dialog(sentences=2, eval_sentences=1)
     >>> said = lambda row: ' '.join(d.schema['tokens'].names[i] for i in row if i > 2)
     >>> test = d.splits['test']
-    >>> [said(row) for row in test['context']['tokens'][0]], said(test['tokens'][0])
-    (['i adore my poem', 'oh really ?', 'they invited us on friday .', ''], 'on friday people love your poem .')
+    >>> [said(row) for row in test['context']['tokens'][0]]
+    ['i adore my poem', 'oh really ?', 'they invited us on friday .', '']
+    >>> said(test['tokens'][0])
+    'on friday people love your poem .'
     """
     held_out = whole('eval_sentences', eval_sentences, 1)
     sizes = {'train': whole('sentences', sentences, 1), 'valid': held_out, 'test': held_out}

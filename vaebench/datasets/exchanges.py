@@ -163,9 +163,9 @@ def context(rows: Sequence[Exchange], index: Index, turns: int) -> dict[str, np.
     count = np.array([len(row.context) for row in rows], np.int32)
     filled = np.arange(turns) < count[:, None]
     packed = pack([ids(words, index) for row in rows for words in row.context])
-    columns = {**packed, 'speaker': np.array([s for row in rows for s in row.speaker], np.int32)}
+    packed['speaker'] = np.array([s for row in rows for s in row.speaker], np.int32)
     out = {}
-    for name, values in columns.items():
+    for name, values in packed.items():
         out[name] = np.zeros((*filled.shape, *values.shape[1:]), np.int32)
         out[name][filled] = values
     return {**out, 'turns': count}

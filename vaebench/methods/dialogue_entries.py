@@ -11,7 +11,7 @@ METHODS: dict[str, Entry] = {
     'random_response': Entry(dialogue_floors.random_response, {}, (), SENTENCES,
                              note='training responses drawn at random'),
     'retrieval': Entry(dialogue_floors.retrieval, {}, (), SENTENCES,
-                       note='TF-IDF retrieval of the training response with the nearest context'),
+                       note='training responses of the nearest contexts, by TF-IDF'),
     # without a latent
     'seq2seq': Entry(dialogue.seq2seq, {}, ('serban2016building', *ZHAO),
                      ('decoder', 'context'), note='its baseline without a latent'),
@@ -22,7 +22,8 @@ METHODS: dict[str, Entry] = {
     'cvae_bow': Entry(dialogue.cvae_bow, {**weight(warmup=10.), 'bow': 1.}, ZHAO,
                       (*CONDITIONAL, 'tokens'), note='its CVAE (BOW)'),
     'bn_cvae': Entry(dialogue.bn_cvae, {**weight(), 'gamma': .6}, ZHU, CONDITIONAL,
-                     {'prior': 'standard'}, note='its BN-CVAE with the prior that its bound is of'),
+                     {'prior': 'standard'},
+                     note='its BN-CVAE, with the prior that its bound is of'),
     'bn_cvae_learned': Entry(dialogue.bn_cvae, {**weight(), 'gamma': .6}, ZHU, CONDITIONAL,
                              {'prior': 'learned'},
                              note='the same with a learned prior: no bound holds'),

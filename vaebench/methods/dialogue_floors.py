@@ -97,8 +97,9 @@ def retrieval(kit: Kit, recipe: Recipe) -> Method:
     told: Any = kit.schema['context']
     turns, longest = told['length'].shape[0], told['length'].size
     answers, first = copying.collected(recipe.examples, copying.width(kit), 1, one_style)
-    contexts, begin = copying.indexed(recipe.examples, 2 + turns * longest, 1,
-                                      kit.size('tokens'), lambda batch: one_style(history(batch)))
+    contexts, begin = copying.indexed(
+        recipe.examples, 2 + turns * longest, 1, kit.size('tokens'),
+        lambda batch: one_style(history(batch)))
 
     def update(found, params, carry, batch):
         return (answers.update(found[0], params, {}, batch),

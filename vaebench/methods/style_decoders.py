@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import optax
 
 from vaebench.core import Decoder, Kit, Method, Phase, Player, Recipe, derive, mean
-from vaebench.errors import UserError
 from vaebench.losses import penalties
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.conditional import conditioned
@@ -26,7 +25,7 @@ def embedded(kit: Kit, style: int, told: bool = False) -> tuple[Kit, posteriors.
     """Makes codes of a learned vector per label and a point of the sentence: z = [e_y; c].
 
     Args:
-      kit: `context`, the label one-hot, and `head` are used.
+      kit: `label` and `head` are used.
       style: width of the vectors; content has the others of the kit's latent size.
       told: whether the content may depend on the label too.
 
@@ -34,10 +33,7 @@ def embedded(kit: Kit, style: int, told: bool = False) -> tuple[Kit, posteriors.
       The kit whose encoder shows the label, and a `Posterior` on it with params 'styles' [K,
       style]; q is {'mean': [B, Z]}.
     """
-    context = kit.context()
-    if context.columns != ('label',):
-        raise UserError(f'styles are labels, and this data tells of {context.columns[0]!r} '
-                        'instead: choose other rows with --config.rows, or other data')
+    context = kit.label()
     shown, size = conditioned(kit, context), kit.latent - style
     head = (shown if told else kit).head(size)
 
@@ -64,7 +60,7 @@ def style_embedding(kit: Kit, recipe: Recipe, *, style: int = 64) -> Method:
       adversary_style, critic_lr.
 
     Args:
-      kit: the networks, of data with labels; `encoder`, `head`, `decoder`, `mlp` and `context`
+      kit: the networks, of data with labels; `encoder`, `head`, `decoder`, `mlp` and `label`
         are used.
       recipe: the protocol.
       style: width of the embeddings; content has the others of the kit's latent size.

@@ -73,8 +73,8 @@ def contexts(schema: Schema, embed: int, hidden: int,
       rule: scales of the parameters.
 
     Returns:
-      {'context': maker} of a `Context` of width H, and `TOPIC` more where the data has topics,
-      of data whose responses have a context; else as `common.contexts`. No law of contexts is
+      As `common.contexts`, but that 'context' makes a `Context` of width H, and `TOPIC` more
+      where the data has topics, of data whose responses have a context. No law of contexts is
       known: none can be drawn.
 
     References:
@@ -96,5 +96,5 @@ def contexts(schema: Schema, embed: int, hidden: int,
         seen: Any = module.apply({'params': params}, batch)
         return seen
 
-    return {'context': lambda: Context(common.initializer(module, rule, sample), apply, width,
-                                       columns)}
+    return {**common.contexts(schema), 'context': lambda: Context(
+        common.initializer(module, rule, sample), apply, width, columns)}
