@@ -20,6 +20,8 @@ MODELS: Rows = {
 ANNEALED = 'cvae_anneal cvae_fb cvae_bow'
 """Rows whose weight of the KL grows, in the code of the CVAE within 10,000 batches."""
 BATCH_NORMALIZED = 'bn_cvae bn_cvae_learned'
+CONDITIONAL = f'cvae {ANNEALED} {BATCH_NORMALIZED}'
+"""Rows with a latent."""
 
 
 def dialogues() -> dict[str, dict]:
