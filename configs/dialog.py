@@ -26,7 +26,7 @@ def table(name, title, made, dataset, kit, epochs, batch, **settings):
 
 def grammar(size, sentences, epochs, made):
     """Of a grammar, whose responses hold ln 6 nats: rates are held below that."""
-    rows = change(made, {dialogue_catalog.BATCH_NORMALIZED: hp(gamma=.4),     # at least 1.28 nats
+    rows = change(made, {dialogue_catalog.BATCH_NORMALIZED: hp(gamma=.4),   # at least 1.28 nats
                          'cvae_fb': hp(target=1.5)})
     return table(f'dialog{size}', 'Dialogues of a grammar, six valid responses', rows,
                  dict(name='dialog', sentences=sentences),

@@ -16,7 +16,7 @@ MODELS: Rows = {
     'bn_cvae': row('BN-CVAE ({gamma:g}), prior N(0, I)', 'bn_cvae'),
     'bn_cvae_learned': row('BN-CVAE ({gamma:g}), learned prior, no bound', 'bn_cvae_learned'),
 }
-"""Of one decoder and one reader of contexts; those with a latent in the order of their KL."""
+"""Of one decoder and one reader of contexts."""
 ANNEALED = 'cvae_anneal cvae_fb cvae_bow'
 """Rows whose weight of the KL grows, in the code of the CVAE within 10,000 batches."""
 BATCH_NORMALIZED = 'bn_cvae bn_cvae_learned'
