@@ -55,6 +55,7 @@ OPTIONS = {
     'cae': {'style': 1, 'widths': (1, 2), 'channels': 3},
     **dict.fromkeys([n for n in METHODS if n.startswith('bst_lite')], {'embed': 4, 'window': 2, 'channels': 3})
 }
+NUMBERS = {'cvae_fb': {'target': 1e-3}}        # below the first rates: a prior learns of no other
 # those to which sentences make a difference
 LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae',
         'seq2seq', 'cvae', 'bn_cvae', 'bn_cvae_learned', 'cvae_fb']       # told a conversation
@@ -109,7 +110,7 @@ def start(name, kit, seed=0):
     step.
     """
     return core.init(method(name, kit), jax.random.key(seed),
-                     core.take(data(kit), jnp.arange(BATCH)), toys.hp(name, lr=.05))
+                     core.take(data(kit), jnp.arange(BATCH)), toys.hp(name, lr=.05, **NUMBERS.get(name, {})))
 
 
 def entered(state, phases, batch):
