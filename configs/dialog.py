@@ -20,7 +20,7 @@ def table(name, title, made, dataset, kit, epochs, batch, **settings):
     """A table of responses."""
     return dict(
         name=name, title=title, primary='nll_iw', baseline='cvae', dataset=dataset,
-        kit=dict(name='lstm', dropout=.2, init_scale=.1, family='B', **kit),
+        kit=dict(name='lstm', init_scale=.1, family='B', **kit),
         epochs=epochs, batch=batch, evaluation=dict(batch=128), table=made, **settings)
 
 
@@ -30,23 +30,23 @@ def grammar(size, sentences, epochs, made):
                          'cvae_fb': hp(target=1.5)})
     return table(f'dialog{size}', 'Dialogues of a grammar, six valid responses', rows,
                  dict(name='dialog', sentences=sentences),
-                 dict(embed=64, hidden=128, latent=16), epochs, 64,
-                 optimizer=dict(name='adam', lr=3e-3, clip=5.), metrics=(*METRICS, 'excess'))
+                 dict(embed=64, hidden=96, latent=16, dropout=0.), epochs, 64,
+                 optimizer=dict(name='adam', lr=6e-3, clip=5.), metrics=(*METRICS, 'excess'))
 
 
 def small():
     """Both tables, reduced."""
     made = change(dialogue_catalog.dialogues(), {
         dialogue_catalog.ANNEALED: hp(warmup=5.), 'cvae_fb': hp(target=4.),
-        dialogue_catalog.CONDITIONAL: options(hidden=128)})
+        dialogue_catalog.CONDITIONAL: options(hidden=96)})
     daily = table('dailydialog-small',
                   'DailyDialog, reduced: 6,000 responses of at most 15 words', made,
                   dict(name='dailydialog', max_words=15, sentences=6000,
                        eval_sentences=600, vocab=2000, turns=4),
-                  dict(embed=64, hidden=128, latent=16), 8, 64,
+                  dict(embed=64, hidden=96, latent=16, dropout=.2), 8, 64,
                   optimizer=dict(name='adam', lr=2e-3, clip=5.), metrics=METRICS)
     return dict(name='dialog-small', seeds=3, tables=dict(
-        grammar=grammar('-small', 4096, 12, made), dailydialog=daily))
+        grammar=grammar('-small', 6144, 24, made), dailydialog=daily))
 
 
 def full():
@@ -56,7 +56,7 @@ def full():
                          dialogue_catalog.BATCH_NORMALIZED: hp(gamma=.2)})   # at least 4 nats
     daily = table('dailydialog', 'DailyDialog', rows,
                   dict(name='dailydialog', max_words=40, vocab=10_000),
-                  dict(embed=200, hidden=400, latent=200), 60, 30,
+                  dict(embed=200, hidden=400, latent=200, dropout=.2), 60, 30,
                   optimizer=dict(name='adam', lr=1e-3, clip=5.), metrics=METRICS)
     return dict(name='dialog', seeds=3, tables=dict(
         grammar=grammar('', 20_000, 20, made), dailydialog=daily))
