@@ -121,6 +121,18 @@ def test_every_row_of_rewriting_can_be_built(text, data):
                 assert published.values(key, data), key
 
 
+@pytest.mark.parametrize('text', ['dialog:small', pytest.param('dialog', marks=pytest.mark.slow)])
+def test_every_row_of_dialogue_can_be_built(text):
+    info = datasets.load('dialog', sentences=8, eval_sentences=4).schema
+    found = tables(text)
+    assert [t.config['dataset']['name'] for t in found.values()] == ['dialog', 'dailydialog']
+    for one in found.values():
+        assert len(one.rows) == 9 and one.config['primary'] in one.config['metrics']
+        for row in one.rows:
+            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert 'respond' in made.evals and set(made.evals) <= set(core.EVALS), row.name
+
+
 @pytest.mark.parametrize('name', sorted(p.stem for p in (ROOT / 'configs').glob('*.py')))
 def test_every_config_gives_its_data_options_that_they_have(name):
     sizes = ['', 'small', 'static', 'labelled', 'grammar']

@@ -33,7 +33,7 @@ def batch(name):
     """A few labelled rows of what the kit reads, and their partners."""
     rows = toys.labelled(4, 3)
     if name == 'lstm':
-        rows = {**toys.styled(4, 9), **{k: rows[k] for k in ('factors', 'partner')}}
+        rows = {**toys.styled(4, 9), **toys.talks(4, 9), **{k: rows[k] for k in ('factors', 'partner')}}
     return rows
 
 
@@ -54,8 +54,9 @@ def test_a_kit_offers_what_it_has(name):
     assert READ & set(offers) == READ & set(kit.schema)
     for column in READ & set(offers) - {'x'}:
         assert kit.size(column) == kit.schema[column].size
-    assert 'context' not in networks.build({k: v for k, v in BUILT[name][0].items() if k != 'label'},
-                                           BUILT[name][1]).nets
+    told = 'label', 'topic', 'context'
+    assert not set(told) & set(networks.build({k: v for k, v in BUILT[name][0].items() if k not in told},
+                                              BUILT[name][1]).nets)
     for other in {'encoder', 'sequence', 'gen', 'critic', 'anything'} - set(kit.nets):
         with pytest.raises(UserError, match=f"needs a network '{other}', which the kit has not"):
             getattr(kit, other)
@@ -87,7 +88,7 @@ def test_a_kit_offers_what_its_networks_can(name):
     assert (seen.states is not None) == ('states' in offered(name, 'encoder'))
     assert seen.last.shape == (4, kit.features) and kit.latent == 2
     assert jax.eval_shape(lambda: dec.log_prob(dec.init(key), z, batch(name))).shape == (4,)
-    told = kit.context()
+    told = kit.label()
     assert told.apply(told.init(key), batch(name)).tolist() == jax.nn.one_hot(
         batch(name)['label'], kit.size('label')).tolist()
 
@@ -96,7 +97,7 @@ def test_other_data_is_refused_by_name():
     mlp = BUILT['mlp'][1]
     with pytest.raises(UserError, match="kit.name='mlp' reads columns of kind image or vector, which the data "
                                         'has not: it has tokens, length, log_p, label, factors, target, '
-                                        'reference; choose one of lstm'):
+                                        'reference, context, topic; choose one of lstm'):
         networks.build(TEXT, mlp)
     with pytest.raises(UserError, match="kit.name='conv' reads .* it has x; choose one of mlp"):
         networks.build({'x': schema.vector(2)}, BUILT['conv'][1])

@@ -153,6 +153,18 @@ def styled(n, vocab=9, width=7, seed=0, references=2):
             'target': schema.Rows(rows ^ 1), 'reference': reference}
 
 
+TOPICS, TURNS = 3, 2
+
+
+def talks(n, vocab=9, width=7, seed=0):
+    """Contexts of `sentences`: 'context' of one or two turns, random tokens behind the last, and 'topic'."""
+    rng, rows = np.random.default_rng([seed, 1]), jnp.arange(n, dtype=jnp.int32)
+    said = [sentences(n, vocab, width, seed + 10 + u) for u in range(TURNS)]
+    told = {k: jnp.stack([s[k] for s in said], 1) for k in ('tokens', 'length')}
+    speaker = jnp.asarray(rng.integers(0, 2, (n, TURNS)), jnp.int32)
+    return {'context': {**told, 'speaker': speaker, 'turns': 1 + rows % TURNS}, 'topic': rows % TOPICS}
+
+
 def recipe(steps=20, epoch=10, clip=5., tx=optax.sgd):
     """A `Recipe` with clipping and hp['lr']."""
     return core.Recipe(steps, epoch, 24, lambda hp: optax.chain(optax.clip_by_global_norm(clip),

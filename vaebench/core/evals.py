@@ -80,7 +80,9 @@ EVALS = {
     'style_code': Eval(('batch',), '[B, S]', 'the part of a code that is to hold the label'),
     'content_code': Eval(('batch',), '[B, C]', 'the part that is to hold all else'),
     'respond': Eval(
-        ('batch', 'key', 'mode'), 'batch', 'drawn from p(x | the context in the batch)'),
+        ('batch', 'key', 'mode'), 'batch',
+        'drawn from p(x | the context in the batch), which is all that is read of it; codes '
+        'are drawn in every mode'),
     # maps
     'embed': Eval(
         ('x', 'seed'), '[N, D]',

@@ -95,7 +95,8 @@ class Kit:
       critic(n_out=None, norm=False) -> Net: (params, x, weight=None) -> [B] or [B, n_out]; norm
       couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
       context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is
-      told
+      told: the conversation before a response where the data has one, else the label
+      label() -> Context: of the label, one-hot
       cnn(n_in, n_out, widths, channels) -> Net: ([B, T, n_in], mask [B, T]) -> [B, n_out]
       corrupt(key, batch, rate) -> batch that has lost words or pixels
       shuffle(key, batch, reach) -> batch whose words have moved by at most so many places

@@ -7,6 +7,8 @@ from typing import Any
 
 from vaebench.datasets import (
     corpora,
+    dialog_grammar,
+    dialogues,
     digits,
     frey,
     grammars,
@@ -50,6 +52,9 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     'captions': styles.captions,
     'celeb_a': tfds_images.celeb_a,
     'cifar10': tfds_images.cifar10,
+    'dailydialog': dialogues.dailydialog,
+    'dialog': dialog_grammar.dialog,
+    'dialog_dir': dialogues.dialog_dir,
     'digits': digits.digits,
     'dsprites': ground_truth.dsprites,
     'factors_file': ground_truth.factors_file,
@@ -73,6 +78,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     'snli': corpora.snli,
     'sprites': sprites.sprites,
     'style_dir': styles.style_dir,
+    'switchboard': dialogues.switchboard,
     'swiss_roll': toy_points.swiss_roll,
     'swiss_roll_2d': toy_points.swiss_roll_2d,
     'synthetic': synthetic.synthetic,

@@ -135,3 +135,42 @@ REPORTS = (
     'the [TRAIT] TRADE RELATIVE WORK the GOODS LINK the OCCASION . AFTERWARDS',
     'LINK the OCCASION , the [TRAIT] TRADE RELATIVE WORK the GOODS . AFTERWARDS',
 )
+
+# Dialogues: topic / what is done with its things / the things.
+SUBJECTS_OF_TALK = '''
+    music / play / violin flute drum piano guitar horn
+    food / cook / soup cake stew fish rice bread
+    garden / water / rose lily fern moss vine oak
+    books / read / poem novel diary letter essay fable
+    crafts / paint / chair bench table lamp box mirror
+    travel / visit / castle island harbor museum desert valley
+    '''
+FEELINGS = '''
+    adore enjoy treasure / can / yes / gladly / wonderful / love
+    detest dread resent / cannot / no / sorry / terrible / hate
+    '''
+OPENINGS = 'i FEEL my ITEM', 'honestly i FEEL my ITEM', 'my ITEM is something i FEEL'
+FILLERS = ('oh really ?', 'i see .', 'go on .', 'good to know .', 'is that so ?', 'well .')
+DETAILS = '''
+    monday tuesday friday sunday christmas easter / on
+    noon school work night sea market / at
+    anna peter maria david laura oscar / with
+    '''
+ASKED = 'shall we meet DETAIL ?', 'are you free DETAIL ?', 'do you have time DETAIL ?'
+TOLD = 'i am free DETAIL .', 'they invited us DETAIL .', 'the others come DETAIL .'
+RESPONSES = {'asked': '''
+    answer / AYE , we MAY DO MY ITEM DETAIL .
+    answer / SURE , DETAIL we MAY DO MY ITEM .
+    question / what about MY ITEM DETAIL ?
+    question / DETAIL ? is MY ITEM not GOOD ?
+    statement / MY ITEM is GOOD DETAIL .
+    statement / DETAIL people LIKE MY ITEM .
+    ''', 'told': '''
+    question / why DETAIL and why MY ITEM ?
+    question / should we DO MY ITEM DETAIL ?
+    question / is MY ITEM so GOOD DETAIL ?
+    statement / then we MAY DO MY ITEM DETAIL .
+    statement / MY ITEM is GOOD DETAIL .
+    statement / DETAIL people LIKE MY ITEM .
+    '''}
+"""What may be said after a question, and after a statement: act / form."""

@@ -1,8 +1,8 @@
 """Families of methods: what each changes, in a word or two for the rows of a table."""
 
 FAMILIES = {
-    'floor': 'source copy random_target nearest_target gold',
-    'plain': 'vae ae dae denoising_ae lstm_lm classifier supervised_codes',
+    'floor': 'source copy random_target nearest_target gold random_response retrieval',
+    'plain': 'vae ae dae denoising_ae lstm_lm seq2seq classifier supervised_codes',
     'KL weight': ('anneal cost_anneal cyclical beta_vae capacity_vae control_vae '
                   'decreasing_beta'),
     'free bits': 'fb fb_max fbp pre_ae_fb',
@@ -17,7 +17,7 @@ FAMILIES = {
     'disentangled': 'beta_tcvae factor_vae dip_vae_i dip_vae_ii',
     'structured': 'axis_vae clustered_vae sparse_vae',
     'discrete': 'gavam davam davam_q',
-    'conditional': 'cvae cvae_standard',
+    'conditional': 'cvae cvae_standard cvae_bow bn_cvae bn_cvae_learned cvae_fb',
     'style apart': ('john_dae john_vae john_vae_none john_vae_mul_s john_vae_adv_s '
                     'john_vae_mul_adv_s style_embedding multi_decoder arae_multi_decoder cae'),
     'pivot': 'bst_lite bst_lite_synthetic bst_lite_identity',

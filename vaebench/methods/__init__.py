@@ -7,8 +7,8 @@ from vaebench.methods import (
     aggregate_posterior,
     autoencoders,
     baselines,
-    conditional,
     decompositions,
+    dialogue_entries,
     disentangled,
     energy_gans,
     gans,
@@ -27,7 +27,7 @@ from vaebench.methods import (
     timestep_posteriors,
     vector_quantized,
 )
-from vaebench.methods.entry import Entry
+from vaebench.methods.entry import Entry, weight
 
 __all__ = ['GROUP', 'METHODS', 'Entry', 'against', 'find', 'weight']
 
@@ -49,7 +49,7 @@ STEPS = *AUTOENCODER, 'encoder.states'
 COUNTED_STEPS = *STEPS, 'length'
 SEQUENCE = *AUTOENCODER, 'sequence'
 ATTENTION = *SEQUENCE, 'encoder.states', 'decoder.attention', 'length'
-ADVERSARIAL, CONDITIONAL = (*DUAL, 'x'), (*DUAL, 'context')
+ADVERSARIAL = *DUAL, 'x'
 CLASSIFIER = 'encoder', 'head'
 GAN, ENERGY_GAN, GENERATOR = ('gen', 'critic'), ('encoder', 'head', 'gen'), ('gen', 'x')
 
@@ -64,12 +64,6 @@ MAPS = {
 def against(**hp: float) -> dict[str, float]:
     """hp of `latent_critics.adversarial_autoencoder`."""
     return {'critic_lr': 2e-4, 'adversarial': 1., **hp}
-
-
-def weight(beta: float = 1., warmup: float = 0., period: float = 0.,
-           start: float = 0.) -> dict[str, float]:
-    """hp of `objectives.scheduled_weight`."""
-    return {'beta': beta, 'beta_start': start, 'warmup': warmup, 'delay': 0., 'period': period}
 
 
 METHODS = {
@@ -207,11 +201,6 @@ METHODS = {
     'davam_q': Entry(vector_quantized.davam, {'commit': .25, 'decay': .99},
                      ('fang2021discrete',), SEQUENCE, {'codes': 512, 'attention': False},
                      note='without attention: one code'),
-    # conditional
-    'cvae': Entry(conditional.cvae, weight(), ('sohn2015learning', 'zhao2017learning'),
-                  CONDITIONAL),
-    'cvae_standard': Entry(conditional.cvae, weight(), ('sohn2015learning',), CONDITIONAL,
-                           {'prior': 'standard'}),
     # autoencoders of images
     'ae_gmm': Entry(autoencoders.ae_gmm, {'mixture_lr': 1e-2}, (), AUTOENCODER,
                     note='an autoencoder, and a mixture fitted to its codes'),
@@ -302,6 +291,8 @@ METHODS = {
     # sentences rewritten to another style
     **style_entries.METHODS,
     **map_entries.METHODS,
+    # what is told: a label, or a conversation
+    **dialogue_entries.METHODS,
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 

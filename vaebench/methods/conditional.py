@@ -74,8 +74,9 @@ def _drawn(context: Context, key: Key, n: int) -> jax.Array:
     return context.draw(key, n)
 
 
-def standard_prior(kit: Kit, context: Context) -> tuple[models.Prior, None]:
-    """p(z|c) = N(0, I), whatever c; no moments of its own."""
+def standard_prior(kit: Kit, context: Context,
+                   hidden: int = 0) -> tuple[models.Prior, None]:
+    """p(z|c) = N(0, I), whatever c: no hidden layer, and no moments of its own."""
     base = models.standard_normal(kit.latent)
 
     def sample(params, key, n):
@@ -112,7 +113,7 @@ def learned_prior(kit: Kit, context: Context,
 
 
 PRIORS = {'standard': standard_prior, 'learned': learned_prior}
-"""p(z|c) by name: (kit, context) -> (`models.Prior`, its moments or None)."""
+"""p(z|c) by name: (kit, context, hidden) -> (`models.Prior`, its moments or None)."""
 
 
 def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> posteriors.Posterior:
@@ -134,18 +135,74 @@ def kl_from(posterior: posteriors.Posterior, moments: Callable | None) -> poster
                               kl_from='given normal')
 
 
+def joined(z: Mapping[str, jax.Array]) -> jax.Array:
+    """[z; c], of a code that carries c: [..., Z + C]."""
+    return jnp.concatenate([z['z'], z['context']], -1)
+
+
 def reads(decoder: Decoder) -> Decoder:
     """Makes a decoder of codes that carry c from a decoder of [z; c]."""
-    def joined(z):
-        return jnp.concatenate([z['z'], z['context']], -1)
-
     return Decoder(decoder.init,
                    lambda params, z, *rest: decoder.log_prob(params, joined(z), *rest),
                    lambda params, z, *rest: decoder.generate(params, joined(z), *rest))
 
 
-def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
-    """VAE conditional on the label: encoder, decoder and, if it is learned, prior see it.
+def conditional_autoencoder(kit: Kit, recipe: Recipe, regularizer: models.Regularizer,
+                            prior: str = 'learned', hidden: int = 100,
+                            law: Callable[..., posteriors.Posterior] = posteriors.gaussian,
+                            **of_method: Any) -> Method:
+    """Builds an `autoencoder` that is given a context, with a scheduled weight of its KL.
+
+    Args:
+      kit: the networks; `context` is what is told.
+      recipe: the protocol.
+      regularizer: one of `regularizers`.
+      prior: key of `PRIORS`.
+      hidden: units of the hidden layer of a learned prior.
+      law: kit -> diagonal Gaussian `posteriors.Posterior` over [B, Z].
+      **of_method: `extra`, `select` and `encoder_init` of `autoencoder`.
+
+    Returns:
+      A `Method` with the eval 'respond'. Bounds and likelihoods are of log p(x | c).
+    """
+    if prior not in PRIORS:
+        raise unknown('prior', prior, PRIORS)
+    context = kit.context()
+    told = conditioned(kit, context)
+    p_z, moments = PRIORS[prior](kit, context, hidden)
+    posterior = kl_from(given(law(told), context.width), moments)
+    decoder = reads(kit.decoder(latent=kit.latent + context.width))
+    method = autoencoder(told, recipe, posterior, regularizer,
+                         objectives.scheduled_weight(recipe), prior=p_z, decoder=decoder,
+                         **of_method)
+    own = conditional_evals(kit, method.evals, decoder, context)
+    return method._replace(evals={**own, 'respond': responder(kit, decoder, context, moments)},
+                           given=context.columns)
+
+
+def responder(kit: Kit, decoder: Decoder, context: Context,
+              moments: Callable | None) -> Callable[..., Any]:
+    """Makes the eval 'respond': a draw of p(z | c), decoded in the mode that is asked for.
+
+    Args:
+      kit: of Z dimensions.
+      decoder: of codes that carry c.
+      context: its parameters are those of the `conditioned` encoder.
+      moments: of p(z | c), see `kl_from`.
+    """
+    def respond(params, carry, batch, key, mode):
+        c = context.apply(params['enc']['context'], batch)
+        zero = jnp.zeros((len(c), kit.latent), c.dtype)
+        mean, log_var = (zero, zero) if moments is None else moments(params, c)
+        z = distributions.normal_sample(derive(key, 0), mean, log_var)
+        return decoder.generate(params['dec'], {'z': z, 'context': c}, derive(key, 1), mode)
+
+    return respond
+
+
+def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned', hidden: int = 100) -> Method:
+    """VAE given a context, a dialogue's history or a label: encoder, decoder and, if it is
+    learned, prior see it.
 
     Hyperparameters:
       beta, beta_start, warmup, delay, period.
@@ -153,19 +210,27 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
     Args:
       kit: the networks; `context` is what is told.
       recipe: the protocol.
-      prior: key of `PRIORS`.
+      prior: 'learned' or 'standard', whatever the context.
+      hidden: units of the hidden layer of a learned prior, 400 in Zhao et al.'s code.
 
     Returns:
       A `Method`. Bounds and likelihoods are of log p(x | c). A new example is of a class drawn
-      from all alike; codes alone cannot be decoded, which takes the label too.
+      from all alike, and of dialogues there is none; 'respond' draws from p(x | c) for a given
+      context. Codes alone cannot be decoded, which takes the context too.
 
     Equation:
       minimize -E_q log p(x|z, c) + w_t KL(q(z|x, c) || p(z|c)), KL in closed form
       p(z|c): N(0, I), or N(m(c), diag s(c)^2) with m and ln s^2 of one hidden layer
 
     Deviations:
-      The context is the label, one-hot, added to the heads' inputs; the paper's is a dialogue's
-      history, and its prior network likewise has one hidden layer.
+      A label is one-hot, added to the heads' inputs; the paper's is a dialogue's history. Of
+      dialogues every utterance is read in both directions, the speaker's bit is appended, and a
+      third layer reads the utterances one after the other; a topic has a vector. These are
+      LSTMs of the table's width with word vectors of their own, where the code has GRUs of 300
+      units (600 over turns) and one table of words; speakers have no profiles; padding is known
+      by its length, in the code by a vector of zeros. The decoder is the table's LSTM, which
+      sees [z; c] at every step and not at the first alone. Annealing is rows' own: the code
+      raises the weight over 10,000 batches. Parameters are chosen by the bound at beta.
 
     References:
       Sohn et al., "Learning Structured Output Representation using Deep Conditional Generative
@@ -173,16 +238,7 @@ def cvae(kit: Kit, recipe: Recipe, *, prior: str = 'learned') -> Method:
       Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
       Conditional Variational Autoencoders", 2017, arXiv:1703.10960 (learned prior).
     """
-    if prior not in PRIORS:
-        raise unknown('prior', prior, PRIORS)
-    context = kit.context()
-    told, (law, moments) = conditioned(kit, context), PRIORS[prior](kit, context)
-    posterior = kl_from(given(posteriors.gaussian(told), context.width), moments)
-    decoder = reads(kit.decoder(latent=kit.latent + context.width))
-    method = autoencoder(told, recipe, posterior, regularizers.kl,
-                         objectives.scheduled_weight(recipe), prior=law, decoder=decoder)
-    return method._replace(evals=conditional_evals(kit, method.evals, decoder, context),
-                           given=context.columns)
+    return conditional_autoencoder(kit, recipe, regularizers.kl, prior, hidden)
 
 
 def conditional_evals(kit: Kit, evals: Mapping[str, Any], decoder: Decoder,

@@ -11,7 +11,7 @@ from vaebench.schema import field
 CHUNK = 256        # training sentences that are compared at once
 
 
-def _width(kit: Kit) -> int:
+def width(kit: Kit) -> int:
     """Columns of tokens that decoders give: the longest sentence, `<s>` and `</s>`."""
     longest: Any = field(kit.schema, 'length').size
     return longest + 1
@@ -56,10 +56,10 @@ def copy(kit: Kit, recipe: Recipe) -> Method:
     Deviations:
       None: it is no method of a paper, but shows what metrics give to doing nothing.
     """
-    width = _width(kit)
+    columns = width(kit)
 
     def transfer(params, carry, batch, label, key, mode):
-        return resized(batch['tokens'], batch['length'], width)
+        return resized(batch['tokens'], batch['length'], columns)
 
     return Method(lambda key, data: ({}, {}), (), {'transfer': transfer})
 
@@ -84,30 +84,32 @@ def gold(kit: Kit, recipe: Recipe) -> Method:
     """
     if 'reference' not in kit.schema:
         field(kit.schema, 'reference')      # one clear line
-    width = _width(kit)
+    columns = width(kit)
 
     def transfer(params, carry, batch, label, key, mode):
         first = jax.tree.map(lambda x: x[:, 0], batch['reference'])
-        return resized(first['tokens'], first['length'], width)
+        return resized(first['tokens'], first['length'], columns)
 
     return Method(lambda key, data: ({}, {}), (), {'transfer': transfer})
 
 
-def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, Callable[[], dict[str, jax.Array]]]:
+def collected(size: int, columns: int, classes: int,
+              read: Callable[[Batch], Batch] = lambda batch: batch
+              ) -> tuple[Fold, Callable[[], dict[str, jax.Array]]]:
     """Keeps the training sentences, sorted by style.
 
     Args:
-      kit: only its schema; the data has labels.
-      recipe: `examples` is used: N.
+      size: N, how many there are.
+      columns: L, of tokens.
+      classes: K, styles.
+      read: what of a batch is kept: its 'tokens', 'length' and 'label'.
 
     Returns:
-      A `Fold`, and a function that makes what carry holds before it: 'tokens' [N, words + 2],
+      A `Fold`, and a function that makes what carry holds before it: 'tokens' [N, L],
       'length' [N], 'label' [N] in rising order, and 'count' [K], sentences of each style.
     """
-    size, width, classes = recipe.examples, _width(kit), kit.size('label')
-
     def empty():
-        return {'tokens': jnp.zeros((size, width), jnp.int32),
+        return {'tokens': jnp.zeros((size, columns), jnp.int32),
                 'length': jnp.zeros(size, jnp.int32), 'label': jnp.zeros(size, jnp.int32)}
 
     def start():
@@ -115,9 +117,9 @@ def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, Callable[[], dict[str, ja
 
     def update(found, params, carry, batch):
         kept, taken = found
-        filled = batch['weight'] > 0
+        filled, seen = batch['weight'] > 0, read(batch)
         rows = jnp.where(filled, taken + jnp.cumsum(filled) - 1, size)    # the rest: dropped
-        new = {**resized(batch['tokens'], batch['length'], width), 'label': batch['label']}
+        new = {**resized(seen['tokens'], seen['length'], columns), 'label': seen['label']}
         kept = jax.tree.map(lambda old, x: old.at[rows].set(x, mode='drop'), kept, new)
         return kept, taken + filled.sum(dtype=jnp.int32)
 
@@ -131,12 +133,13 @@ def collected(kit: Kit, recipe: Recipe) -> tuple[Fold, Callable[[], dict[str, ja
     return Fold(lambda: (empty(), jnp.int32(0)), update, finish), start
 
 
-def _chosen(carry: Any, rows: jax.Array) -> dict[str, jax.Array]:
+def chosen(carry: Any, rows: jax.Array) -> dict[str, jax.Array]:
+    """Takes rows [B] of kept sentences."""
     return {'tokens': carry['tokens'][rows], 'length': carry['length'][rows]}
 
 
-def _after(fold: Fold, start: Callable[[], Any], evals: dict[str, Any]) -> Method:
-    """A method that only reads the training data."""
+def after(fold: Fold, start: Callable[[], Any], evals: dict[str, Any]) -> Method:
+    """Builds a method that only reads the training data."""
     phase = Phase('main', (), 0, select='', summary=fold)
     return Method(lambda key, data: ({}, start()), (phase,), evals)
 
@@ -160,15 +163,15 @@ def random_target(kit: Kit, recipe: Recipe) -> Method:
       None: it is no method of a paper, but shows what metrics give to sentences that have
       nothing to do with x.
     """
-    fold, start = collected(kit, recipe)
+    fold, start = collected(recipe.examples, width(kit), kit.size('label'))
 
     def transfer(params, carry, batch, label, key, mode):
         count = carry['count']
         first = (jnp.cumsum(count) - count)[label]
-        return _chosen(carry, first + jax.random.randint(
+        return chosen(carry, first + jax.random.randint(
             key, label.shape, 0, jnp.maximum(count[label], 1)))
 
-    return _after(fold, start, {'transfer': transfer})
+    return after(fold, start, {'transfer': transfer})
 
 
 def _words(tokens: jax.Array, length: jax.Array) -> jax.Array:
@@ -234,6 +237,42 @@ def nearest(carry: Any, batch: Batch, label: jax.Array, chunk: int = CHUNK) -> j
     return jax.lax.scan(compare, none, jnp.arange(-(-size // chunk), dtype=jnp.int32))[0][1]
 
 
+def indexed(size: int, columns: int, classes: int, vocab: int,
+            read: Callable[[Batch], Batch] = lambda batch: batch
+            ) -> tuple[Fold, Callable[[], dict[str, jax.Array]]]:
+    """`collected` training sentences with their TF-IDF: what `nearest` reads.
+
+    Args:
+      size, columns, classes, read: see `collected`.
+      vocab: V.
+
+    Returns:
+      A `Fold`, and a function that makes what carry holds before it: that of `collected`, 'idf'
+      [V] and 'norm' [N].
+    """
+    fold, start = collected(size, columns, classes, read)
+
+    def update(found, params, carry, batch):
+        kept, documents = found
+        seen = read(batch)
+        shown = jnp.where(batch['weight'] > 0, seen['length'], 0)
+        return (fold.update(kept, params, carry, batch),
+                documents + _documents(seen['tokens'], shown, vocab))
+
+    def finish(found, params, carry):
+        kept, documents = found
+        carry = fold.finish(kept, params, carry)
+        idf = 1. + jnp.log((1 + carry['count'].sum()) / (1 + documents))
+        norm = jax.lax.map(lambda row: _norm(idf, *row), (carry['tokens'], carry['length']),
+                           batch_size=CHUNK)
+        return {**carry, 'idf': idf, 'norm': norm}
+
+    def begin():
+        return {**start(), 'idf': jnp.zeros(vocab), 'norm': jnp.zeros(size)}
+
+    return Fold(lambda: (fold.init(), jnp.zeros(vocab)), update, finish), begin
+
+
 def nearest_target(kit: Kit, recipe: Recipe) -> Method:
     """Answers with the training sentence of the target style that is nearest to x: retrieval by
     TF-IDF.
@@ -255,29 +294,9 @@ def nearest_target(kit: Kit, recipe: Recipe) -> Method:
       None: it is no method of a paper. The weights are those of scikit-learn's TF-IDF, fitted
       to all training sentences; unknown words count as one word.
     """
-    fold, start = collected(kit, recipe)
-    vocab, size = kit.size('tokens'), recipe.examples
-
-    def update(found, params, carry, batch):
-        kept, documents = found
-        shown = jnp.where(batch['weight'] > 0, batch['length'], 0)
-        return (fold.update(kept, params, carry, batch),
-                documents + _documents(batch['tokens'], shown, vocab))
-
-    def finish(found, params, carry):
-        kept, documents = found
-        carry = fold.finish(kept, params, carry)
-        idf = 1. + jnp.log((1 + carry['count'].sum()) / (1 + documents))
-        norm = jax.lax.map(lambda row: _norm(idf, *row), (carry['tokens'], carry['length']),
-                           batch_size=CHUNK)
-        return {**carry, 'idf': idf, 'norm': norm}
+    fold, start = indexed(recipe.examples, width(kit), kit.size('label'), kit.size('tokens'))
 
     def transfer(params, carry, batch, label, key, mode):
-        return _chosen(carry, nearest(carry, batch, label))
+        return chosen(carry, nearest(carry, batch, label))
 
-    both = Fold(lambda: (fold.init(), jnp.zeros(vocab)), update, finish)
-
-    def begin():
-        return {**start(), 'idf': jnp.zeros(vocab), 'norm': jnp.zeros(size)}
-
-    return _after(both, begin, {'transfer': transfer})
+    return after(fold, start, {'transfer': transfer})

@@ -86,7 +86,7 @@ def cross_aligned(kit: Kit, recipe: Recipe, *, style: int = 32,
 
     Args:
       kit: the networks, of sentences with labels; `encoder`, `head`, `decoder`, `mlp`,
-        `cnn` and `context` are used.
+        `cnn` and `label` are used.
       recipe: the protocol.
       style: width of the labels' embeddings; content has the others of the kit's latent size.
       widths: of the critics' windows.

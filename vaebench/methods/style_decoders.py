@@ -25,7 +25,7 @@ def embedded(kit: Kit, style: int, told: bool = False) -> tuple[Kit, posteriors.
     """Makes codes of a learned vector per label and a point of the sentence: z = [e_y; c].
 
     Args:
-      kit: `context`, the label one-hot, and `head` are used.
+      kit: `label` and `head` are used.
       style: width of the vectors; content has the others of the kit's latent size.
       told: whether the content may depend on the label too.
 
@@ -33,7 +33,7 @@ def embedded(kit: Kit, style: int, told: bool = False) -> tuple[Kit, posteriors.
       The kit whose encoder shows the label, and a `Posterior` on it with params 'styles' [K,
       style]; q is {'mean': [B, Z]}.
     """
-    context = kit.context()
+    context = kit.label()
     shown, size = conditioned(kit, context), kit.latent - style
     head = (shown if told else kit).head(size)
 
@@ -60,7 +60,7 @@ def style_embedding(kit: Kit, recipe: Recipe, *, style: int = 64) -> Method:
       adversary_style, critic_lr.
 
     Args:
-      kit: the networks, of data with labels; `encoder`, `head`, `decoder`, `mlp` and `context`
+      kit: the networks, of data with labels; `encoder`, `head`, `decoder`, `mlp` and `label`
         are used.
       recipe: the protocol.
       style: width of the embeddings; content has the others of the kit's latent size.

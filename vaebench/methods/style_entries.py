@@ -4,9 +4,9 @@ from vaebench.methods.entry import Entry
 
 AUTOENCODER = 'encoder', 'head', 'decoder'
 DUAL = *AUTOENCODER, 'mlp'
-BAG, EMBEDDED = (*DUAL, 'tokens'), (*DUAL, 'context')
+BAG, EMBEDDED = (*DUAL, 'tokens'), (*DUAL, 'label')
 PIVOT = *AUTOENCODER, 'decoder.unroll', 'cnn', 'tokens'
-ALIGNED = *DUAL, 'decoder.unroll', 'cnn', 'context'
+ALIGNED = *DUAL, 'decoder.unroll', 'cnn', 'label'
 
 HEADS = {'multitask_style': 10., 'adversary_style': 1., 'multitask_content': 3.,
          'adversary_content': .03}

@@ -1,5 +1,6 @@
 """VAEs of sentences with other decoders, or with a further task for the code."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,8 +76,9 @@ def cnn_vae(kit: Kit, recipe: Recipe, *, dilations: Sequence[int] = (1, 2, 4),
                        objectives.scheduled_weight(recipe), decoder=decoder)
 
 
-def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
-                 reduce: str = 'sum') -> objectives.AuxiliaryLoss:
+def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh', reduce: str = 'sum',
+                 of: Callable[[Any], jax.Array] = lambda z: z,
+                 width: int | None = None) -> objectives.AuxiliaryLoss:
     """hp['bow'] times the negative log probability of a sentence's words, in any order, under
     one softmax of its code.
 
@@ -85,6 +87,8 @@ def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
       hidden: width of the layer between the code and the softmax.
       activation: after that layer.
       reduce: 'sum' over the predicted tokens, `</s>` included, or their 'mean'.
+      of: what it reads of a code, [B, width].
+      width: None is Z.
 
     Returns:
       A `objectives.AuxiliaryLoss` with params['bow']; aux holds 'bow', its batch mean in nats
@@ -94,11 +98,11 @@ def bag_of_words(kit: Kit, hidden: int = 400, activation: str = 'tanh',
       Zhao et al., "Learning Discourse-level Diversity for Neural Dialog Models using
       Conditional Variational Autoencoders", 2017, arXiv:1703.10960.
     """
-    net = kit.mlp((kit.latent, hidden, kit.size('tokens')), activation)
+    net = kit.mlp((width or kit.latent, hidden, kit.size('tokens')), activation)
     share = {'sum': lambda count: 1., 'mean': lambda count: 1. / count}[reduce]
 
     def apply(params, terms, batch, ctx):
-        log_p = jax.nn.log_softmax(net.apply(params['bow'], terms.z))
+        log_p = jax.nn.log_softmax(net.apply(params['bow'], of(terms.z)))
         targets, length = batch['tokens'][:, 1:], batch['length']
         counts = jnp.arange(targets.shape[1]) < length[:, None]
         words = jnp.where(counts, jnp.take_along_axis(log_p, targets, 1), 0)

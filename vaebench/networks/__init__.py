@@ -28,7 +28,7 @@ class KitEntry(NamedTuple):
     offers: tuple[str, ...]
 
 
-COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context'
+COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context', 'label'
 IMAGE = *COMMON, 'gen', 'critic', 'x'
 TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',
         'decoder.dilations', 'decoder.channels', 'decoder.attention', 'decoder.steps',

@@ -274,8 +274,8 @@ def contexts(schema: Schema) -> dict[str, Callable[[], Context]]:
       schema: of the data.
 
     Returns:
-      {'context': maker} where the data has labels, else {}. The maker gives a `Context` of the
-      label, one-hot; to draw one, all classes are as likely.
+      {'context': maker, 'label': the same} where the data has labels, else {}. The maker gives
+      a `Context` of the label, one-hot; to draw one, all classes are as likely.
     """
     name = of_kind(schema, 'class')
     if name is None:
@@ -288,4 +288,7 @@ def contexts(schema: Schema) -> dict[str, Callable[[], Context]]:
     def draw(key, n):
         return jax.nn.one_hot(jax.random.randint(key, (n,), 0, classes), classes)
 
-    return {'context': lambda: Context(lambda key: {}, apply, classes, (name,), draw)}
+    def label():
+        return Context(lambda key: {}, apply, classes, (name,), draw)
+
+    return {'context': label, 'label': label}

@@ -10,7 +10,7 @@ import numpy as np
 
 from vaebench.core import Batch, Codec, Decoder, Features, Kit, Net, Unrolled, derive
 from vaebench.errors import UserError
-from vaebench.networks import common, convolution, decoders
+from vaebench.networks import common, conversations, convolution, decoders
 from vaebench.networks.generate import (
     END,
     MODES,
@@ -219,7 +219,8 @@ def lstm(schema: Schema, config: Mapping[str, Any]) -> Kit:
       state, and those beyond the batch's width count for nothing. Options of decoder: skip=True
       gives z to the softmax too; dilations=(1, 2, 4) makes the decoder a causal convolution of
       so many blocks, with `channels` (hidden); attention=True makes it attend over z =
-      {'memory': [B, M, Z], 'mask': [B, M]}.
+      {'memory': [B, M, Z], 'mask': [B, M]}. The context is the conversation where the data has
+      one, of 'embed' and 'hidden' as all else, and otherwise the label.
 
     References:
       He et al., "Lagging Inference Networks and Posterior Collapse in Variational
@@ -264,5 +265,6 @@ def lstm(schema: Schema, config: Mapping[str, Any]) -> Kit:
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp,
             'sequence': sequence, 'cnn': convolution.cnn, 'corrupt': corrupt,
-            'shuffle': shuffle, 'pseudo': pseudo, **common.contexts(schema)}
+            'shuffle': shuffle, 'pseudo': pseudo,
+            **conversations.contexts(schema, embed, hidden, rule)}
     return Kit(latent, hidden, schema, nets, sentences_codec(tokens.names))
