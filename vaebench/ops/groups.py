@@ -178,8 +178,8 @@ def projection_bank(group: Group, w: jax.Array) -> jax.Array:
 def correlate(x: jax.Array, bank: jax.Array) -> jax.Array:
     """Correlates pictures with filters wherever these lie inside.
 
-    It is a linear layer over windows: on a CPU, and for several seeds at once, that is many
-    times faster than a convolution operation and its gradients.
+    It is a linear layer over windows, or windows of one: on a CPU, and for several seeds at
+    once, that is many times faster than a convolution operation and its gradients.
 
     Args:
       x: [B, H, W, I].
@@ -191,9 +191,16 @@ def correlate(x: jax.Array, bank: jax.Array) -> jax.Array:
     >>> correlate(jnp.arange(4.).reshape(1, 2, 2, 1), jnp.ones((2, 2, 1, 1))).tolist()
     [[[[6.0]]]]
     """
-    size = bank.shape[0]
-    chex.assert_shape(x, (None, None, None, bank.shape[2]))
+    size, _, before, after = bank.shape
+    chex.assert_shape(x, (None, None, None, before))
     chex.assert_type([x, bank], float)
     height, width = (n - size + 1 for n in x.shape[1:3])
-    windows = [x[:, i:i + height, j:j + width] for i in range(size) for j in range(size)]
-    return jnp.concatenate(windows, -1) @ bank.reshape(-1, bank.shape[-1])
+    at = [(i, j) for i in range(size) for j in range(size)]
+    if before <= after:
+        windows = [x[:, i:i + height, j:j + width] for i, j in at]
+        return jnp.concatenate(windows, -1) @ bank.reshape(-1, after)
+    # fewer numbers: first the products, then the sum over the window
+    every = x @ bank.transpose(2, 0, 1, 3).reshape(before, -1)
+    parts = every.reshape(*x.shape[:3], -1, after)
+    cut = [parts[:, i:i + height, j:j + width, n] for n, (i, j) in enumerate(at)]
+    return functools.reduce(jnp.add, cut)
