@@ -90,6 +90,16 @@ def test_every_row_of_an_image_table_can_be_built(text):
             assert set(made.evals) <= set(core.EVALS), row.name
 
 
+@pytest.mark.parametrize('size', ['', ':small'])
+def test_every_row_of_rotated_digits_can_be_built(size):
+    info = {'x': schema.image((28, 28, 1)), 'label': schema.label(10), 'partner': schema.Field('rows')}
+    for found in tables(f'rotmnist{size}').values():
+        assert found.config['primary'] in found.config['metrics']
+        for row in found.rows:
+            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert set(made.evals) <= set(core.EVALS), row.name
+
+
 @pytest.mark.parametrize('size, sides', [('', (64, 32)), (':small', (16, 8))])
 def test_every_row_of_decompositions_can_be_built(size, sides):
     axes, clusters, sparse = tables(f'decompositions{size}').values()

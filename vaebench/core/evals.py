@@ -81,6 +81,10 @@ EVALS = {
     'content_code': Eval(('batch',), '[B, C]', 'the part that is to hold all else'),
     'respond': Eval(
         ('batch', 'key', 'mode'), 'batch', 'drawn from p(x | the context in the batch)'),
+    # pictures
+    'filters': Eval(
+        (), '[S, K, K, I, C]',
+        'filters of the first layer, as each of S elements of a group moves them'),
     # maps
     'embed': Eval(
         ('x', 'seed'), '[N, D]',

@@ -100,6 +100,7 @@ class Kit:
       corrupt(key, batch, rate) -> batch that has lost words or pixels
       shuffle(key, batch, reach) -> batch whose words have moved by at most so many places
       pseudo(params of enc, batch, key, k) -> batch of k inputs, all trainable
+      filters(params of enc) -> [S, K, K, I, C] of its first layer, as a group moves them
 
     Attributes:
       latent: Z.

@@ -12,6 +12,9 @@ from vaebench.metrics.draws import Columns, Evals
 from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import NONNEGATIVE, Estimator, Metric, Value
+from vaebench.ops.groups import correlate
+
+SHOWN = 8              # filters in a picture
 
 # What f(x) is, under the column that the symmetry moves; it leaves those that it does not know.
 
@@ -114,6 +117,37 @@ def equivariance_error(view: Evaluator) -> Value:
 def equivariance_error_max(view: Evaluator) -> Value:
     """Measures it for the element of the group for which it is largest."""
     return _value(view, 'largest', np.max)
+
+
+def _turns(evals, symmetry, params, carry, key, own, elements, batch):
+    """(turned images [E + 1, H, W, C], filters [S, K, K, C], maps [E + 1, h, w, S])."""
+    bank = evals['filters'](params, carry)
+    turned = jax.vmap(lambda g: symmetry(g, batch)['x'][0])(elements)
+    x = jnp.concatenate([batch['x'][:1], turned])
+    # of the filter that answers most to the image
+    maps = jax.vmap(lambda w: correlate(x, w), out_axes=3)(bank)
+    most = jnp.abs(maps[0]).mean((0, 1, 2)).argmax()
+    return x, bank[..., 0, :SHOWN], maps[..., most]
+
+
+def views(view: Evaluator) -> dict[str, np.ndarray]:
+    """Collects what a network's first layer makes of an image and of its turns, to be drawn.
+
+    Args:
+      view: over data with a symmetry; with the eval 'filters'.
+
+    Returns:
+      name -> [G, ...]: 'symmetry/x' [G, E + 1, H, W, C], the split's first image and its
+      turns; 'symmetry/filter' [G, S, K, K, C], the first filters of the first channel;
+      'symmetry/map' [G, E + 1, h, w, S], maps by the filter that answers most to the image,
+      without a bias. {} where there is no such thing.
+    """
+    if 'filters' not in view.evals or not set(_FIELDS) <= view.data.names:
+        return {}
+    elements = jax.tree.map(jnp.asarray, view.data.truth['group'])
+    found = view.jit(_turns, view.data.symmetry)((), elements, view.head(1))
+    names = 'symmetry/x', 'symmetry/filter', 'symmetry/map'
+    return dict(zip(names, jax.device_get(found), strict=True))
 
 
 _FIELDS = 'symmetry', 'truth/group'

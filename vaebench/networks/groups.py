@@ -13,7 +13,7 @@ from vaebench.networks import common
 from vaebench.networks.group_layers import VARIANCE, GroupDecoder, GroupEncoder, GroupHead
 from vaebench.networks.image import corrupt, generator, pseudo, scorer, unit
 from vaebench.networks.likelihoods import LIKELIHOODS, observe
-from vaebench.ops.groups import GROUPS
+from vaebench.ops.groups import GROUPS, Group, filter_bank
 from vaebench.schema import Schema, field
 
 CODES = 'invariant', 'regular'
@@ -102,6 +102,21 @@ def encoder_net(module: GroupEncoder, shape: Sequence[int],
         return Features(last)
 
     return Net(init, apply)
+
+
+def moved_filters(group: Group, params: Any) -> jax.Array:
+    """Gives the filters of an encoder's first layer as every element of the group moves them.
+
+    Args:
+      group: the encoder's.
+      params: the encoder's.
+
+    Returns:
+      [|H|, K, K, I, C].
+    """
+    w = params['conv1']['kernel']
+    bank = filter_bank(group, w).reshape(*w.shape[:2], w.shape[3], group.order, w.shape[4])
+    return jnp.moveaxis(bank, 3, 0)
 
 
 def _square(schema, config):
@@ -205,7 +220,8 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
         return scorer(module, blank, n_out is None)
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp, 'gen': gen,
-            'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo, **common.contexts(schema)}
+            'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo,
+            'filters': functools.partial(moved_filters, acts), **common.contexts(schema)}
     return Kit(latent, features, schema, nets)
 
 

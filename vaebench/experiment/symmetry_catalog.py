@@ -1,0 +1,42 @@
+"""The rows of data with a symmetry, as data: see `catalog`.
+
+Rows of one method differ in their network: the kits 'z2', 'p4' and 'p4m' have about as many
+parameters each.
+"""
+from vaebench.experiment.catalog import RAMP
+from vaebench.experiment.config_keys import merge
+from vaebench.experiment.rows import Rows, hp, options, overrides, row
+
+Z2, P4, P4M = (overrides(kit=dict(name=name)) for name in ('z2', 'p4', 'p4m'))
+
+CLASSIFIERS: Rows = {
+    'z2cnn': row('Z2CNN', 'classifier', Z2),
+    'p4cnn': row('P4CNN', 'classifier', P4),
+    'p4mcnn': row('P4MCNN', 'classifier', P4M),
+    'p4cnn_pooling': row('P4CNN, rotation pooling', 'classifier',
+                         overrides(kit=dict(name='p4', rotation_pooling=True))),
+}
+"""Told every label."""
+
+VAES: Rows = {
+    'ae_z2': row('AE, Z2', 'dae', Z2),
+    'ae_p4': row('AE, p4', 'dae', P4),
+    'vae_z2': row('VAE, Z2', 'vae', RAMP, Z2),
+    'vae_p4': row('VAE, p4', 'vae', RAMP, P4),
+    'vae_p4m': row('VAE, p4m', 'vae', RAMP, P4M),
+    'beta_vae_z2': row('beta-VAE ({beta:g}), Z2', 'beta_vae', RAMP, hp(beta=4.), Z2),
+    'beta_vae_p4': row('beta-VAE ({beta:g}), p4', 'beta_vae', RAMP, hp(beta=4.), P4),
+}
+"""Their codes are numbers on the group: equivariant encoders and decoders, and their twins."""
+
+
+def labelled(rows: Rows, labels: int) -> dict[str, dict]:
+    """Rows of the same data of which so many examples are labelled: `NAME_LABELS`.
+
+    >>> labelled(CLASSIFIERS, 100)['p4cnn_100']['label']
+    'P4CNN, {dataset[labels]} labels'
+    """
+    fewer = options(partners=True) | overrides(dataset=dict(labels=labels))
+    return {f'{name}_{labels}': merge(entry, {
+        'label': f'{entry["label"]}, {{dataset[labels]}} labels', **fewer})
+        for name, entry in rows.items()}
