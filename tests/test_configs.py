@@ -9,7 +9,7 @@ from ml_collections import config_dict
 from vaebench import core, datasets, methods, schema
 from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
-from vaebench.experiment import catalog, configs, results, runner, style_catalog, table
+from vaebench.experiment import catalog, configs, results, runner, style_catalog, symmetry_catalog, table
 from vaebench.experiment.rows import change, hp, options, overrides, select, without
 from vaebench.methods.build import build
 from vaebench.report import published
@@ -152,10 +152,11 @@ def test_every_method_has_a_row():
             *catalog.CONDITIONAL.values(), *catalog.AXES.values(), *catalog.CLUSTERED.values(),
             *catalog.SPARSE.values(), *catalog.DISENTANGLED.values(),
             *style_catalog.styles().values(), *style_catalog.GOLD.values(),
-            *style_catalog.simplification().values()]
+            *style_catalog.simplification().values(), *symmetry_catalog.CLASSIFIERS.values(),
+            *symmetry_catalog.GAMES.values(), *symmetry_catalog.MOVED.values()]
     twins = {'f_gan_js', 'f_gan_gan'}                    # one run with gan_minmax: test_methods_gans
     assert set(methods.METHODS) - {row['method'] for row in rows} == {
-        'source', 'classifier', *twins}
+        'source', *twins}
 
 
 GAMES = f'{catalog.GAMES} wgan mmd_gan'

@@ -31,6 +31,7 @@ class KitEntry(NamedTuple):
 
 COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context'
 IMAGE = *COMMON, 'gen', 'critic', 'x'
+GROUP_IMAGE = *IMAGE, 'filters', 'class_gen', 'class_critic'
 TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',
         'decoder.dilations', 'decoder.channels', 'decoder.attention', 'decoder.steps',
         'decoder.unroll', 'encoder.states', 'tokens', 'length')
@@ -38,7 +39,7 @@ KITS = {
     'lstm': KitEntry(text.lstm, ('tokens',), TEXT),
     'mlp': KitEntry(image.mlp, ('image', 'vector'), IMAGE),
     'conv': KitEntry(image.conv, ('image',), IMAGE),
-    **{name: KitEntry(functools.partial(groups.kit, group=name), ('image',), IMAGE)
+    **{name: KitEntry(functools.partial(groups.kit, group=name), ('image',), GROUP_IMAGE)
        for name in ('z2', 'p4', 'p4m')},
 }
 """Kits by name. Installed packages add theirs under the entry-point group `vaebench.kits`."""

@@ -18,6 +18,10 @@ from vaebench.ops import groups
 from vaebench.ops.groups import Group
 
 MEAN, VARIANCE = f'{RUNNING_MEAN}mean', f'{RUNNING_MEAN}variance'
+DIRECTION = f'{RUNNING_MEAN}direction'
+FROM_ONE = VARIANCE, DIRECTION
+"""Running means that start from 1."""
+ITERATIONS = 3         # of the power method, in every use of a layer
 
 
 def flat(x: jax.Array) -> jax.Array:
@@ -49,16 +53,22 @@ class GroupConv(nn.Module):
       features: C of the output.
       kernel: pixels a side.
       pad: whether zeros beyond the border keep the size; of odd kernels only.
+      spectral: whether the weights, before any element moves them, are divided by their largest
+        singular value: see `spectral_norm`.
     """
     group: Group
     features: int
     kernel: int
     pad: bool = False
+    spectral: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, *x.shape[3:], self.features)
-        bank = groups.filter_bank(self.group, self.param('kernel', common.zeros, shape))
+        w = self.param('kernel', common.zeros, shape)
+        if self.spectral:
+            w = spectral_norm(w, self.param(DIRECTION, common.zeros, (self.features,)))
+        bank = groups.filter_bank(self.group, w)
         y = groups.correlate(_framed(flat(x), self.kernel, self.pad), bank)
         y = y.reshape(*y.shape[:3], self.group.order, self.features)
         return y + self.param('bias', common.zeros, (self.features,))
@@ -127,6 +137,45 @@ def _distance(saved, cotangent):
 
 
 tracked.defvjp(lambda x, running, measured: (x, (running, measured)), _distance)
+
+
+def from_one(params: Any) -> Any:
+    """Sets the running means that start from 1, those of `FROM_ONE`."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, v: jnp.ones_like(v) if path[-1].key in FROM_ONE else v, params)
+
+
+def spectral_norm(w: jax.Array, direction: jax.Array) -> jax.Array:
+    """Divides weights by an estimate of their largest singular value, as a matrix of one column
+    for each output.
+
+    A few power iterations start from a direction that is carried: it is a running mean of where
+    they ended. Differs from the paper: there it is where one iteration ended.
+
+    Args:
+      w: [..., O].
+      direction: [O], a parameter whose name begins with `core.RUNNING_MEAN`.
+
+    Returns:
+      The same shape.
+
+    References:
+      Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018,
+      arXiv:1802.05957.
+
+    >>> w = spectral_norm(jnp.array([[3., 0.], [0., 1.]]), jnp.array([1., 0.]))
+    >>> w.round(4).tolist()
+    [[1.0, 0.0], [0.0, 0.3333]]
+    """
+    def unit(x):
+        return x / jnp.sqrt((x**2).sum() + 1e-12)
+
+    matrix = w.reshape(-1, w.shape[-1])
+    fixed, u, v = jax.lax.stop_gradient(matrix), jax.lax.stop_gradient(direction), None
+    for _ in range(ITERATIONS):
+        v = unit(fixed @ u)
+        u = unit(v @ fixed)
+    return tracked(w / (v @ matrix @ u), direction, u)
 
 
 class RunningNorm(nn.Module):

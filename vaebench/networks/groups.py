@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from vaebench.core import Features, Kit, Net
 from vaebench.errors import UserError, unknown
 from vaebench.networks import common
-from vaebench.networks.group_layers import VARIANCE, GroupDecoder, GroupEncoder, GroupHead
+from vaebench.networks.group_games import class_critic, class_generator
+from vaebench.networks.group_layers import GroupDecoder, GroupEncoder, GroupHead, from_one
 from vaebench.networks.image import corrupt, generator, pseudo, scorer, unit
 from vaebench.networks.likelihoods import LIKELIHOODS, observe
 from vaebench.ops.groups import GROUPS, Group, filter_bank
-from vaebench.schema import Schema, field
+from vaebench.schema import Schema, field, of_kind
 
 CODES = 'invariant', 'regular'
 
@@ -92,16 +93,12 @@ def encoder_net(module: GroupEncoder, shape: Sequence[int],
     """
     drawn = common.initializer(module, rule, jnp.zeros((1, *shape)))
 
-    def init(key):
-        return jax.tree_util.tree_map_with_path(
-            lambda path, v: v + 1. if path[-1].key == VARIANCE else v, drawn(key))
-
     def apply(params, batch, key=None):
         x = batch['x'] if bounds is None else jnp.clip(batch['x'], *bounds)
         last: Any = module.apply({'params': params}, x, batch.get('weight'), key)
         return Features(last)
 
-    return Net(init, apply)
+    return Net(lambda key: from_one(drawn(key)), apply)
 
 
 def moved_filters(group: Group, params: Any) -> jax.Array:
@@ -222,6 +219,11 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp, 'gen': gen,
             'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo,
             'filters': functools.partial(moved_filters, acts), **common.contexts(schema)}
+    if known := of_kind(schema, 'class'):
+        told = shape, field(schema, known).size or 0
+        widths = scaled(config.get('up', (16, 8)), acts.order)
+        nets |= {'class_gen': lambda: class_generator(acts, widths, *told, latent),
+                 'class_critic': lambda: class_critic(acts, channels, *told)}
     return Kit(latent, features, schema, nets)
 
 
