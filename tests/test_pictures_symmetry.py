@@ -60,7 +60,8 @@ def test_filters_stand_in_rows_of_one_scale_each():
     arrays = cell()
     got = pixels(symmetry.filters(arrays, 'p4'))
     side = symmetry.SMALL // 3 + (symmetry.SMALL % 3 > 1)
-    tile = lambda row, column: got[canvas.HEAD + row * (3 * side + 2):, canvas.EDGE + column * (3 * side + 2):][
+    step = 3 * side + symmetry.GAP
+    tile = lambda row, column: got[canvas.HEAD + row * step:, canvas.EDGE + column * step:][
         :3 * side:side, :3 * side:side, 0]
     for channel in range(3):
         w = arrays['symmetry/filter'][..., channel]

@@ -124,9 +124,9 @@ def _turns(evals, symmetry, params, carry, key, own, elements, batch):
     bank = evals['filters'](params, carry)
     turned = jax.vmap(lambda g: symmetry(g, batch)['x'][0])(elements)
     x = jnp.concatenate([batch['x'][:1], turned])
-    # of the filter that answers most to the image
+    # of the filter of which elements say most that others do not
     maps = jax.vmap(lambda w: correlate(x, w), out_axes=3)(bank)
-    most = jnp.abs(maps[0]).mean((0, 1, 2)).argmax()
+    most = maps[0].std(2).mean((0, 1)).argmax()
     return x, bank[..., 0, :SHOWN], maps[..., most]
 
 
@@ -139,8 +139,8 @@ def views(view: Evaluator) -> dict[str, np.ndarray]:
     Returns:
       name -> [G, ...]: 'symmetry/x' [G, E + 1, H, W, C], the split's first image and its
       turns; 'symmetry/filter' [G, S, K, K, C], the first filters of the first channel;
-      'symmetry/map' [G, E + 1, h, w, S], maps by the filter that answers most to the image,
-      without a bias. {} where there is no such thing.
+      'symmetry/map' [G, E + 1, h, w, S], maps by the filter whose elements differ most on the
+      image, without a bias. {} where there is no such thing.
     """
     if 'filters' not in view.evals or not set(_FIELDS) <= view.data.names:
         return {}

@@ -10,7 +10,7 @@ from vaebench.report.figures.image_grid import enlarge, show_pixels, tile_images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SMALL = 56             # pixels of a filter
+SMALL, GAP = 56, 8     # pixels of a filter, and between two
 WHITE = 255
 
 
@@ -42,7 +42,7 @@ def filters(arrays: Mapping[str, np.ndarray], title: Title) -> 'Figure | None':
         return None
     tiles = signed(np.moveaxis(arrays['symmetry/filter'], -1, 0))         # [C, S, K, K, 3]
     size = tiles.shape[1]
-    return show_pixels(tile_images(enlarge(tiles, SMALL)), title,
+    return show_pixels(tile_images(enlarge(tiles, SMALL), GAP), title,
                        f'Filters of the first layer, moved by {size} elements of the group'
                        if size > 1 else 'Filters of the first layer')
 
