@@ -233,6 +233,29 @@ def seeds_row(make: Callable[..., Run], *args: Any) -> Measure:
     return measure
 
 
+def group_row(group: str, method: str, kit: Mapping[str, Any]) -> Measure:
+    """Makes a row: a step of a method on the kit of a group against the plain one's, of about
+    as many parameters.
+
+    Args:
+      group: 'p4' or 'p4m'.
+      method: its name in the registry.
+      kit: config of both kits, less the name.
+    """
+    data = {'x': workload.pixels(), 'label': np.arange(IMAGES, dtype=np.int32) % 10}
+    info = {'x': schema.image((28, 28, 1)), 'label': schema.label(10)}
+
+    def measure(repeats: int) -> Row:
+        moved, plain = (Run(Setting(info, {**kit, 'name': name}, data, BATCH, 20,
+                                    {'name': 'adam', 'lr': 1e-3}), method)
+                        for name in (group, 'z2'))
+        a, b = turns(moved, plain, repeats)
+        return Row('<= 4x', spread(1e3 * a / moved.steps, 'ms/step'),
+                   'Z2: ' + spread(1e3 * b / plain.steps, 'ms/step'), a / b)
+
+    return measure
+
+
 def dispatch(repeats: int) -> Row:
     """Measures a tiny VAE's step inside a block: what the engine itself costs."""
     k = 1000
@@ -293,6 +316,12 @@ ROWS: Mapping[str, tuple[str, Measure]] = {
                     seeds_row(lstm_run, workload.SMALL, 10)),
     'seeds_tiny': ('five seeds against one: LSTM-VAE 32/64/8, vocabulary 50, batch 64',
                    seeds_row(lstm_run, workload.TINY, 10)),
+    'p4_classifier': ('P4CNN of rotated MNIST, batch 64, against Z2CNN: train step',
+                      group_row('p4', 'classifier', workload.GROUP_CLASSES)),
+    'p4m_classifier': ('P4MCNN against Z2CNN',
+                       group_row('p4m', 'classifier', workload.GROUP_CLASSES)),
+    'p4_vae': ('VAE with encoder and decoder on p4 against its twin on Z2',
+               group_row('p4', 'vae', workload.GROUP_CODES)),
     'help': ('vaebench --help', start),
 }
 
@@ -349,7 +378,7 @@ def main(argv: Sequence[str]) -> int:
              f'Load average at the start {os.getloadavg()[0]:.1f}: peers suffer more than we '
              'do from a busy machine, so only figures from an idle one count.',
              'Medians, least and largest in brackets; a ratio above 1 is in our favour, except '
-             'over seeds.', '',
+             'over seeds and of groups.', '',
              '| measured | target | ours | peer | ratio |', '| --- | --- | --- | --- | --- |']
     print('\n'.join(lines), flush=True)
     for name in only:

@@ -22,6 +22,12 @@ MLP = {'name': 'mlp', 'hidden': (512,), 'latent': 16}
 CHANNELS, HIDDEN, LATENT = (32, 64), 128, 16
 CONV = {'name': 'conv', 'channels': CHANNELS, 'hidden': HIDDEN, 'latent': LATENT}
 
+# of configs/rotmnist.py at paper size
+GROUP_CLASSES = {'latent': 2, 'channels': (20,) * 7, 'kernel': (3,) * 6 + (4,), 'pools': (2,),
+                 'norm': True}
+GROUP_CODES = {'latent': 32, 'codes': 'regular', 'pad': True, 'channels': (32, 64, 256),
+               'kernel': (3, 3, 7), 'pools': (1, 2), 'hidden': 256, 'up': (64, 32)}
+
 
 def sentences(n: int, size: Size) -> dict[str, np.ndarray]:
     """Returns n sentences of `size['steps']` predicted tokens.

@@ -32,7 +32,8 @@ TEXT = {**schema.text(WORDS, 5), 'log_p': schema.Field('real'), 'label': schema.
         'topic': schema.label(toys.TOPICS)}
 KITS = {
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
-    'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})
+    'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'}),
+    'p4': (IMAGE, {'name': 'p4', 'latent': LATENT, 'channels': (4,), 'pools': (), 'up': (4,)})
 }
 SMALL = {'hidden': (6,)}
 FEW = {'draws': 3}
@@ -62,6 +63,7 @@ LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae',
 LSTM += [
     n for n, entry in METHODS.items()
     if not set(entry.needs) <= set(networks.KITS['mlp'].offers)
+    and set(entry.needs) <= set(networks.KITS['lstm'].offers)
 ]
 # their own tests have them
 MAPS = {n for n, entry in METHODS.items() if entry.factory is manifold_learning.embedding}
@@ -70,6 +72,7 @@ CASES = [
     if set(entry.needs) <= set(networks.KITS['mlp'].offers) and n not in MAPS and n != 'source'
 ]
 CASES += [(n, 'lstm') for n in LSTM]
+CASES += [(n, 'p4') for n in METHODS if n not in {name for name, _ in CASES} | MAPS | {'source'}]
 
 
 def firsts(key):
@@ -92,7 +95,7 @@ CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
 
 
 def data(kit, n=24):
-    if kit == 'mlp':
+    if kit != 'lstm':
         return toys.labelled(n, 3)
     return {k: v for k, v in (toys.styled(n, VOCAB) | toys.talks(n, VOCAB)).items() if k != 'log_p'}
 

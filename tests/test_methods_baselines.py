@@ -49,3 +49,30 @@ def test_source_is_the_corpus_itself():
     state = core.init(method, jax.random.key(0), batch, {})
     assert int(state.status) == core.DONE and not method.phases and not state.params
     np.testing.assert_array_equal(method.evals['score'](state.params, state.carry, batch), DATA['log_p'])
+
+
+def told_few(batch):
+    """The loss of a classifier that reads labelled partners alone, and of one that reads all."""
+    kit = dataclasses.replace(toys.kit(), schema={**toys.SCHEMA, 'partner': schema.Field('rows')})
+    losses = []
+    for partners in (True, False):
+        made = toys.make('classifier', kit, partners=partners)
+        params, carry = made.init(jax.random.key(0), batch)
+        player, = made.phases[0].players
+        losses.append(float(player.loss(params, carry, batch, toys.ctx(toys.hp('classifier')))[0]))
+    return losses
+
+
+def test_few_labels_are_all_that_a_classifier_of_partners_reads():
+    data = toys.labelled(8)
+    batch = toys.all_of(data)
+    few, every = told_few(batch)
+    other = {**batch, 'x': 1 - batch['x'], 'label': (batch['label'] + 1) % toys.CLASSES}
+    assert told_few(other)[0] == few and told_few(other)[1] != every
+    partner = {**batch['partner'], 'label': (batch['partner']['label'] + 1) % toys.CLASSES}
+    assert told_few({**batch, 'partner': partner})[0] != few
+
+
+def test_a_classifier_of_partners_needs_them():
+    with pytest.raises(UserError, match="column 'partner'"):
+        toys.make('classifier', toys.kit(), partners=True)

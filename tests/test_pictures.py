@@ -211,11 +211,14 @@ def test_traversals_say_which_dimension():
 
 # Which pictures there are.
 
+OTHERS = 'spaces', 'filters', 'feature_maps'       # of style, and of networks on a group
+
+
 @pytest.mark.parametrize(('arrays', 'want'), [
-    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation', 'spaces'}),
-    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane', 'spaces'}),
+    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation', *OTHERS}),
+    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane', *OTHERS}),
     ({k: v for k, v in autoencoder().items() if k != 'sample/x'},
-     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code', 'spaces'}),
+     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code', *OTHERS}),
     ({**gan(), **curves()}, {'samples', 'curves'}),
     ({'real/x': images(8), 'decoded/x': images(8)}, {'reconstructions'}),
     ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)},

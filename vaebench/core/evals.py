@@ -83,6 +83,10 @@ EVALS = {
         ('batch', 'key', 'mode'), 'batch',
         'drawn from p(x | the context in the batch), which is all that is read of it; codes '
         'are drawn in every mode'),
+    # pictures
+    'filters': Eval(
+        (), '[S, K, K, I, C]',
+        'filters of the first layer, as each of S elements of a group moves them'),
     # maps
     'embed': Eval(
         ('x', 'seed'), '[N, D]',

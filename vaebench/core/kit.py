@@ -101,6 +101,9 @@ class Kit:
       corrupt(key, batch, rate) -> batch that has lost words or pixels
       shuffle(key, batch, reach) -> batch whose words have moved by at most so many places
       pseudo(params of enc, batch, key, k) -> batch of k inputs, all trainable
+      class_gen() -> StatNet: (noise and a class, one-hot [B, Z + K]) -> x
+      class_critic() -> Net: (params, {'x', 'label' one-hot}, weight=None) -> [B]
+      filters(params of enc) -> [S, K, K, I, C] of its first layer, as a group moves them
 
     Attributes:
       latent: Z.

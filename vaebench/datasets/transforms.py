@@ -46,6 +46,24 @@ def unit_interval(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {**batch, 'x': jnp.asarray(LEVELS)[batch['x']]}
 
 
+def quarter_turns(turns: jax.Array | int, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The symmetry of square images: turns them by quarters, counterclockwise.
+
+    Args:
+      turns: [] whole number, also traced.
+      batch: 'x' [B, H, H, C]; other columns stay.
+
+    Returns:
+      The batch.
+
+    >>> x = jnp.array([[1., 2.], [3., 4.]])[None, ..., None]
+    >>> quarter_turns(1, {'x': x, 'label': 5})['x'][0, ..., 0].tolist()
+    [[2.0, 4.0], [1.0, 3.0]]
+    """
+    by = [lambda x, k=k: jnp.rot90(x, k, (1, 2)) for k in range(4)]
+    return {**batch, 'x': jax.lax.switch(turns % 4, by, batch['x'])}
+
+
 def pasted(pictures: np.ndarray, start: np.ndarray, steps: np.ndarray,
            size: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """The decoding of factors that say which small picture stands where in a larger one.

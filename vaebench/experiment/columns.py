@@ -99,11 +99,13 @@ _RESPONSES = tuple(
         'act_accuracy'))
 UNRANKED = frozenset({
     'precision', 'high_quality', 'transfer_accuracy', 'content_cosine',
-    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src', *_RESPONSES})
+    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src', 'equivariance_error',
+    'equivariance_error_max', *_RESPONSES})
 """What something worthless has most of, so that no row is the best by it: one good sample or
 response, over and over, has the precision, random responses have the diversity, any sentence of
-a style or act has the style or act, a copy the content. These are read beside `recall` and
-`modes`, or style and content beside each other."""
+a style or act has the style or act, a copy the content, and what always answers alike is
+invariant. These are read beside `recall` and `modes`, or style and content beside each other.
+"""
 IDEAL = {'c2st': .5}
 """What a metric should be, where that lies between its ends: the nearest is the best."""
 

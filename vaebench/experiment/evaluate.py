@@ -15,7 +15,14 @@ import numpy as np
 from vaebench import metrics
 from vaebench.core import derive
 from vaebench.engine.order import SALT
-from vaebench.metrics import disentanglement, latent, representation, samples, style_codes
+from vaebench.metrics import (
+    disentanglement,
+    equivariance,
+    latent,
+    representation,
+    samples,
+    style_codes,
+)
 from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import interpolate
 from vaebench.schema import field
@@ -71,7 +78,8 @@ def artefacts(view: metrics.Evaluator,
       Z], posterior means, and beside them 'codes/scale', standard deviations of Gaussian
       posteriors, or 'codes/draw', one draw of each; of known factors what
       `disentanglement.matrices` gives, of sentences what `metrics.qualitative` does, of codes
-      with parts what `style_codes.spaces` does, of images and points what `pictured` does.
+      with parts what `style_codes.spaces` does, of a network on a group what
+      `equivariance.views` does, of images and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -82,6 +90,7 @@ def artefacts(view: metrics.Evaluator,
     arrays |= disentanglement.matrices(view, values)
     arrays |= metrics.qualitative.listings(view)
     arrays |= style_codes.spaces(view, values)
+    arrays |= equivariance.views(view)
     if 'x' in view.schema:
         size = field(view.schema, 'x').shape
         arrays |= pictured(view, SHOWN if len(size) > 1 else POINTS)

@@ -26,7 +26,8 @@ FAMILIES = {
     'pairs': 's2s_scratch s2s_pretrain s2s_mlp s2s_freeze',
     'adversarial': 'aae aae_supervised aae_semi aae_cluster aae_heads',
     'GAN': ('gan gan_minmax dcgan f_gan_kl f_gan_reverse_kl f_gan_pearson f_gan_hellinger '
-            'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan'),
+            'f_gan_js f_gan_gan wgan wgan_gp lsgan infogan ge_gan'),
+    'moved images': 'avt aet',
     'energy GAN': 'ebgan ebgan_pt began',
     'moments': 'gmmn gmmn_ae mmd_gan',
     'map': 'pca pca_codes kernel_pca isomap lle mlle laplacian tsne',

@@ -58,6 +58,36 @@ def generator_loss(fake: jax.Array, form: str = 'nonsaturating') -> jax.Array:
     return forms[form](fake)
 
 
+def relativistic_loss(more: jax.Array, less: jax.Array, weight: jax.Array) -> jax.Array:
+    """Computes the cross-entropy of scores that should be above the average of the others: the
+    critic's of (data, samples), the generator's of (samples, data). Couples the batch.
+
+    Args:
+      more: [B] scores that should be larger.
+      less: [B] scores that should be smaller.
+      weight: [B], 0 for a row that does not count.
+
+    Returns:
+      [B], nats; 2 log 2 where all scores are alike.
+
+    Equation:
+      softplus(mean(less) - more) + softplus(less - mean(more))
+
+    References:
+      Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard
+      GAN", 2019, arXiv:1807.00734 (its relativistic average).
+
+    >>> loss = relativistic_loss(jnp.array([3., 9.]), jnp.array([3., 0.]), jnp.array([1., 0.]))
+    >>> round(float(loss[0]), 4)
+    1.3863
+    """
+    chex.assert_rank([more, less, weight], 1)
+    chex.assert_equal_shape([more, less, weight])
+    chex.assert_type([more, less, weight], float)
+    share = weight / jnp.maximum(weight.sum(), 1)
+    return jax.nn.softplus(share @ less - more) + jax.nn.softplus(less - share @ more)
+
+
 def entropy(logits: jax.Array) -> jax.Array:
     """Computes how undecided a classifier is, which an encoder maximizes to hide a class.
 

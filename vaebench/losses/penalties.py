@@ -33,6 +33,30 @@ def gradient_penalty(score: Callable[[jax.Array], jax.Array], x: jax.Array) -> j
     return (norms - 1)**2
 
 
+def squared_slope(score: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """Computes the squared norm of a score's gradient, example by example: R1 at data.
+
+    Args:
+      score: maps [B, ...] to [B], each example on its own.
+      x: [B, ...].
+
+    Returns:
+      [B].
+
+    References:
+      Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018,
+      arXiv:1801.04406.
+
+    >>> squared_slope(lambda x: 3 * x[:, 0], jnp.zeros((2, 4))).tolist()
+    [9.0, 9.0]
+    """
+    chex.assert_shape(x, (None, ...))
+    chex.assert_type(x, float)
+    # examples do not meet: the gradient of the sum holds those of all
+    grads = jax.grad(lambda x: score(x).sum())(x)
+    return (grads.reshape(len(x), -1)**2).sum(-1)
+
+
 def pulling_away(codes: jax.Array, weight: jax.Array) -> jax.Array:
     """Computes the mean squared cosine between the codes of different examples.
 

@@ -23,6 +23,7 @@ from vaebench.methods import (
     semi_amortized,
     sequence_latents,
     style_entries,
+    symmetry_entries,
     text_decoders,
     timestep_posteriors,
     vector_quantized,
@@ -293,6 +294,8 @@ METHODS = {
     **map_entries.METHODS,
     # what is told: a label, or a conversation
     **dialogue_entries.METHODS,
+    # networks that may commute with a group
+    **symmetry_entries.METHODS,
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 

@@ -50,15 +50,19 @@ def language_model(kit: Kit, recipe: Recipe) -> Method:
                   {'score': score, 'sample': sample})
 
 
-def classifier(kit: Kit, recipe: Recipe) -> Method:
-    """Supervised classifier: an encoder and a linear layer that see every label.
+def classifier(kit: Kit, recipe: Recipe, *, partners: bool = False) -> Method:
+    """Supervised classifier: an encoder and a linear layer that see every label, or a few.
 
     Args:
       kit: `encoder` and `head` are used; the data has labels.
       recipe: the protocol.
+      partners: whether it learns from the rows alone that a batch names in its column
+        'partner': of all that the data has, only these are labelled. A step reads as many
+        images, and an epoch has as many steps, whatever their number.
 
     Returns:
-      A `Method` that offers 'classify' and 'error', the cross-entropy of an example, nats.
+      A `Method` that offers 'classify' and 'error', the cross-entropy of an example, nats, and
+      'filters' where the kit has them.
 
     Equation:
       minimize -log softmax(W h(x))_y
@@ -67,6 +71,8 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
       None: it is no method of a paper, but what labels alone can do with these networks.
     """
     enc, head = kit.encoder(), kit.head(kit.size('label'))
+    if partners:
+        field(kit.schema, 'partner')       # or one clear line
 
     def init(key, data):
         return {'enc': enc.init(derive(key, 0)), 'head': head.init(derive(key, 1))}, {}
@@ -79,6 +85,7 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
         return -jnp.take_along_axis(log_p, batch['label'][:, None], 1)[:, 0]
 
     def loss(params, carry, batch, ctx):
+        batch = {**batch, **batch['partner']} if partners else batch
         log_p = classify(params, batch, ctx.key)
         entropy = mean(entropies(log_p, batch), batch)
         right = mean((log_p.argmax(1) == batch['label']).astype(log_p.dtype), batch)
@@ -87,10 +94,11 @@ def classifier(kit: Kit, recipe: Recipe) -> Method:
     def error(params, carry, batch):
         return entropies(classify(params, batch), batch)
 
+    evals = {'classify': lambda params, carry, batch: classify(params, batch), 'error': error}
+    if 'filters' in kit.nets:
+        evals['filters'] = lambda params, carry: kit.filters(params['enc'])
     player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
-    return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
-                  {'classify': lambda params, carry, batch: classify(params, batch),
-                   'error': error})
+    return Method(init, (Phase('main', (player,), recipe.steps, select='error'),), evals)
 
 
 def supervised_codes(kit: Kit, recipe: Recipe) -> Method:

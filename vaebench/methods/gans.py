@@ -8,6 +8,7 @@ from vaebench.losses import adversarial, penalties
 from vaebench.methods.adversarial_game import (
     NOISE,
     Critic,
+    Source,
     adversarial_game,
     clip_parameters,
     critic_updates,
@@ -217,6 +218,73 @@ def wgan_gp(kit: Kit, recipe: Recipe, *, n_critic: int = 5, noise: str = 'normal
     return adversarial_game(recipe, source(kit, noise, norm),
                             Critic(kit.critic(), critic, updates=n_critic),
                             generator_objective(lambda score: -score))
+
+
+def ge_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 2, noise: str = 'normal') -> Method:
+    """GAN that is told the class, of networks that may commute with a group: on the kits 'p4'
+    and 'p4m' its critic scores a turned image as it scores the image.
+
+    Scores count against the average of the other side, and the critic's slope at data costs.
+    The kit has the rest: weights of spectral norm, and maps that noise and class scale.
+
+    Hyperparameters:
+      penalty, critic_lr.
+
+    Args:
+      kit: `class_gen` and `class_critic` are used; the data has labels.
+      recipe: the protocol.
+      n_critic: critic updates per generator update.
+      noise: 'normal' or 'uniform'.
+
+    Returns:
+      A `Method` that offers 'sample'; aux 'penalty' is the critic's mean squared slope at data.
+
+    Equation:
+      a = D(x, y) - E D(G(z, y'), y'), b = D(G(z, y'), y') - E D(x, y)
+      critic: minimize softplus(-a) + softplus(b) + (penalty / 2) E |grad_x D(x, y)|^2
+      generator: minimize softplus(a) + softplus(-b)
+
+    Deviations:
+      Classes of samples are uniform, not those of the batch. Images lie in [0, 1]. The vectors
+      of spectral norm are running means, see `networks.group_layers.spectral_norm`. A third
+      pool, of 7 x 7 pixels, is left out: it is not symmetric.
+
+    References:
+      Dey et al., "Group Equivariant Generative Adversarial Networks", 2021, arXiv:2005.01683.
+      Jolicoeur-Martineau, "The relativistic discriminator: a key element missing from standard
+      GAN", 2019, arXiv:1807.00734.
+    """
+    k, net = kit.size('label'), kit.class_critic()
+
+    def draw(key, n):
+        label = jax.nn.one_hot(jax.random.randint(derive(key, 1), (n,), 0, k), k)
+        return jnp.concatenate([NOISE[noise](derive(key, 0), (n, kit.latent)), label], -1)
+
+    def of_data(turn, x):
+        return turn.score({'x': x, 'label': jax.nn.one_hot(turn.batch['label'], k)})
+
+    def of_samples(turn):
+        return turn.score({'x': turn.fake, 'label': turn.z[:, kit.latent:]})
+
+    def critic(turn, key):
+        x, weight = turn.batch['x'], turn.batch['weight']
+        slope = penalties.squared_slope(lambda x: of_data(turn, x), x)
+        loss = adversarial.relativistic_loss(of_data(turn, x), of_samples(turn), weight)
+        total = mean(loss + turn.hp['penalty'] / 2 * slope, turn.batch)
+        return total, (turn.state, {'penalty': mean(slope, turn.batch)})
+
+    def generator(turn):
+        loss = adversarial.relativistic_loss(
+            of_samples(turn), of_data(turn, turn.batch['x']), turn.batch['weight'])
+        return mean(loss, turn.batch), (turn.state, {})
+
+    def critic_tx(hp):
+        return recipe.optimizer({**hp, 'lr': hp['critic_lr']})
+
+    method = adversarial_game(recipe, Source(kit.class_gen(), draw),
+                              Critic(net, critic, critic_tx, n_critic), generator)
+    # its codes hold a class: they are of no metric of codes
+    return method._replace(evals={'sample': method.evals['sample']})
 
 
 def infogan(kit: Kit, recipe: Recipe, *, categories: int | None = None, continuous: int = 2,

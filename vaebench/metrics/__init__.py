@@ -8,6 +8,7 @@ from vaebench.metrics import (
     decomposition,
     dialogue,
     disentanglement,
+    equivariance,
     independence,
     latent,
     latent_arithmetic,
@@ -35,7 +36,7 @@ METRICS: dict[str, Metric] = {
     **classification.METRICS, **representation.METRICS, **disentanglement.METRICS,
     **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS,
     **transfer.METRICS, **transfer_time.METRICS, **style_codes.METRICS,
-    **latent_arithmetic.METRICS, **dialogue.METRICS
+    **latent_arithmetic.METRICS, **dialogue.METRICS, **equivariance.METRICS
 }
 """Every metric by the name of its column."""
 

@@ -1,11 +1,12 @@
 """Kits by name: the networks a method may ask for, built for one modality and one size."""
+import functools
 import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vaebench.core import Kit
 from vaebench.errors import UserError, unknown
-from vaebench.networks import image, text
+from vaebench.networks import groups, image, text
 from vaebench.schema import Schema, of_kind
 
 GROUP = 'vaebench.kits'
@@ -30,6 +31,7 @@ class KitEntry(NamedTuple):
 
 COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context', 'label'
 IMAGE = *COMMON, 'gen', 'critic', 'x'
+GROUP_IMAGE = *IMAGE, 'filters', 'class_gen', 'class_critic'
 TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',
         'decoder.dilations', 'decoder.channels', 'decoder.attention', 'decoder.steps',
         'decoder.unroll', 'encoder.states', 'tokens', 'length')
@@ -37,6 +39,8 @@ KITS = {
     'lstm': KitEntry(text.lstm, ('tokens',), TEXT),
     'mlp': KitEntry(image.mlp, ('image', 'vector'), IMAGE),
     'conv': KitEntry(image.conv, ('image',), IMAGE),
+    **{name: KitEntry(functools.partial(groups.kit, group=name), ('image',), GROUP_IMAGE)
+       for name in ('z2', 'p4', 'p4m')},
 }
 """Kits by name. Installed packages add theirs under the entry-point group `vaebench.kits`."""
 
@@ -69,7 +73,7 @@ def build(schema: Schema, config: Mapping[str, Any]) -> Kit:
     Args:
       schema: the dataset's.
       config: mapping with 'name' and the sizes of that kit: see `text.lstm`, `image.mlp`,
-        `image.conv`.
+        `image.conv`, `groups.kit`.
 
     Returns:
       A `Kit`.

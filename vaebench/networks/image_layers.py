@@ -17,18 +17,20 @@ class Norm(nn.Module):
       train: whether the batch's own moments are used, else the running ones.
       decay: weight of the past in the running moments.
       eps: added to variances.
+      affine: whether a gain and a shift per channel follow.
     """
     train: bool = False
     decay: float = .9
     eps: float = 1e-5
+    affine: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, weight: jax.Array | None = None) -> jax.Array:
         size = x.shape[-1:]
         mean = self.variable('stats', 'mean', jnp.zeros, size)
         var = self.variable('stats', 'var', jnp.ones, size)
-        gain = self.param('gain', common.zeros, size)
-        shift = self.param('shift', common.zeros, size)
+        gain, shift = ((self.param(name, common.zeros, size) for name in ('gain', 'shift'))
+                       if self.affine else (0., 0.))
         if not self.train:
             return (x - mean.value) * jax.lax.rsqrt(var.value + self.eps) * (1 + gain) + shift
         share = jnp.ones(len(x), x.dtype) if weight is None else weight
