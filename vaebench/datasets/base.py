@@ -51,7 +51,7 @@ class Dataset(NamedTuple):
       schema: what the columns are.
       source: its identity.
       truth: what is known of the law the data come from, for metrics, such as a mixture's
-        'modes' and 'std'.
+        'modes' and 'std', or elements of the 'group' that `symmetry` knows.
       item: what one row is, for units such as nats/image.
       part: what a squared error is counted per, such as a pixel.
       decode: batch -> batch, applied to whatever is read: bytes to floats, factors to images.
@@ -59,7 +59,9 @@ class Dataset(NamedTuple):
       augment: (key, batch) -> batch, drawn anew for every training batch. Pure JAX.
       observe: int factors [n, F] -> columns as they are stored, which `decode` reads like any
         others: ground truth on demand. None where not every combination can be had.
-      symmetry: (g, batch) -> batch: a group's element acts on inputs and targets alike.
+      symmetry: (g, batch) -> batch: a group's element acts on inputs and targets alike, and
+        leaves columns that it does not know as they are. `truth['group']` holds the elements
+        that metrics average over, leaves [E, ...] without the identity. Pure JAX.
     """
     name: str
     splits: Mapping[str, Columns]

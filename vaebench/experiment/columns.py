@@ -75,9 +75,11 @@ FLOOR = '_floor'
 """A metric of this ending is what real data have of the metric without it: a row of its own."""
 UNRANKED = frozenset({
     'precision', 'high_quality', 'transfer_accuracy', 'content_cosine',
-    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src'})
+    'content_cosine_rescaled', 'word_overlap', 'self_bleu_src', 'equivariance_error',
+    'equivariance_error_max'})
 """What something worthless has most of, so that no row is the best by it: one good sample,
-over and over, has the precision, any sentence of a style has the style, a copy the content.
+over and over, has the precision, any sentence of a style has the style, a copy the content, and
+what always answers alike is invariant.
 These are read beside `recall` and `modes`, or style and content beside each other."""
 IDEAL = {'c2st': .5}
 """What a metric should be, where that lies between its ends: the nearest is the best."""

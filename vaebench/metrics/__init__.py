@@ -7,6 +7,7 @@ from vaebench.metrics import (
     classification,
     decomposition,
     disentanglement,
+    equivariance,
     independence,
     latent,
     latent_arithmetic,
@@ -34,7 +35,7 @@ METRICS: dict[str, Metric] = {
     **classification.METRICS, **representation.METRICS, **disentanglement.METRICS,
     **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS,
     **transfer.METRICS, **transfer_time.METRICS, **style_codes.METRICS,
-    **latent_arithmetic.METRICS
+    **latent_arithmetic.METRICS, **equivariance.METRICS
 }
 """Every metric by the name of its column."""
 
