@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from vaebench.core import Kit
 from vaebench.errors import UserError, unknown
 from vaebench.networks import image, text
-from vaebench.schema import Schema, of_kind
+from vaebench.schema import Schema, leaves
 
 GROUP = 'vaebench.kits'
 
@@ -83,9 +83,9 @@ def build(schema: Schema, config: Mapping[str, Any]) -> Kit:
     >>> enc.apply(enc.init(jax.random.key(0)), {'x': jnp.zeros((5, 8, 8, 1))}).last.shape
     (5, 16)
     """
-    entry = find(config['name'])
-    if of_kind(schema, *entry.reads) is None:
-        fit = [name for name, other in KITS.items() if of_kind(schema, *other.reads)]
+    entry, kinds = find(config['name']), {field.kind for _, field in leaves(schema)}
+    if not kinds & set(entry.reads):
+        fit = [name for name, other in KITS.items() if kinds & set(other.reads)]
         raise UserError(
             f"kit.name={config['name']!r} reads columns of kind {' or '.join(entry.reads)}, "
             f"which the data has not: it has {', '.join(schema)}; choose one of "

@@ -1,7 +1,7 @@
 """Real spherical harmonics, how they turn, and the kernels that commute with rotations.
 
-A feature of degree l is 2 l + 1 numbers that a rotation R of space multiplies by D_l(R). The bases
-here are such that degree 1 is (x, y, z) and D_1(R) = R.
+A feature of degree l is 2 l + 1 numbers that a rotation R of space multiplies by D_l(R). The
+bases here are such that degree 1 is (x, y, z) and D_1(R) = R.
 """
 import functools
 import math
@@ -34,7 +34,8 @@ def _polynomials(degree: int, x: Any, y: Any, z: Any) -> list[Any]:
                 root(5 / 8) * x * (xx - 3 * yy)]
     around = xx + yy
     return [root(35) / 2 * x * y * (xx - yy), root(35 / 8) * y * z * (3 * xx - yy),
-            root(5) / 2 * x * y * (6 * zz - around), root(5 / 8) * y * z * (4 * zz - 3 * around),
+            root(5) / 2 * x * y * (6 * zz - around),
+            root(5 / 8) * y * z * (4 * zz - 3 * around),
             (3 * around * around - 24 * around * zz + 8 * zz * zz) / 8,
             root(5 / 8) * x * z * (4 * zz - 3 * around),
             root(5) / 4 * (xx - yy) * (6 * zz - around), root(35 / 8) * x * z * (xx - 3 * yy),
@@ -103,7 +104,8 @@ def wigner_d(degree: int, rotation: np.ndarray) -> np.ndarray:
 def _constraints(out: int, into: int, degree: int) -> np.ndarray:
     """The Gram matrix [M, M] of what Q is to fulfil at five rotations, M its entries."""
     total, size = 0., (2 * out + 1) * (2 * into + 1)
-    for rotation in Rotation.from_quat(np.random.default_rng(0).normal(size=(5, 4))).as_matrix():
+    draw = np.random.default_rng(0).normal(size=(5, 4))
+    for rotation in Rotation.from_quat(draw).as_matrix():
         d_out, d_into, d = (wigner_d(l, rotation) for l in (out, into, degree))
         both = np.kron(np.kron(d_out, d_into), np.eye(2 * degree + 1))
         gap = both - np.kron(np.eye(size), d.T)
@@ -116,9 +118,10 @@ def clebsch_gordan(out: int, into: int, degree: int) -> np.ndarray:
     """Finds the coefficients Q with D_l Q(y) D_k^T = Q(D_J y), where Q(y) = sum_m Q_m y_m.
 
     They are unique but for a factor: the one null vector of the constraints at five rotations.
-    The factor is such that the kernel sum_m Q_m Y_J,m(x) has a squared Frobenius norm of 2 l + 1
-    for every unit vector x, so that it keeps the variance of features, and that its last entry that
-    is not zero is positive for x = (0, 0, 1). Hence degrees (1, 1, 0) give the identity.
+    The factor is such that the kernel sum_m Q_m Y_J,m(x) has a squared Frobenius norm of
+    2 l + 1 for every unit vector x, so that it keeps the variance of features, and that its
+    last entry that is not zero is positive for x = (0, 0, 1). Hence degrees (1, 1, 0) give the
+    identity.
 
     Args:
       out: degree l of what a kernel makes.
