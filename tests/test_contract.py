@@ -26,6 +26,7 @@ TEXT = {**schema.text(WORDS, 5), 'log_p': schema.Field('real'), 'label': schema.
         'reference': {'tokens': schema.Field('tokens', (2, None), VOCAB, WORDS),
                       'length': schema.Field('length', (2,), 6)}}
 KITS = {
+    'se3': (toys.PARTICLES, {'name': 'se3', 'layers': 1, 'channels': 2, 'hidden': 3}),
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
     'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})
 }
@@ -53,7 +54,7 @@ OPTIONS = {
 LSTM = ['vae', 'lagging', 'ivae', 'vamp_vae', 'sa_vae']
 LSTM += [
     n for n, entry in METHODS.items()
-    if not set(entry.needs) <= set(networks.KITS['mlp'].offers)
+    if not set(entry.needs) <= {*networks.KITS['mlp'].offers, 'predictor'}
 ]
 # their own tests have them
 MAPS = {n for n, entry in METHODS.items() if entry.factory is manifold_learning.embedding}
@@ -62,6 +63,7 @@ CASES = [
     if set(entry.needs) <= set(networks.KITS['mlp'].offers) and n not in MAPS and n != 'source'
 ]
 CASES += [(n, 'lstm') for n in LSTM]
+CASES += [(n, 'se3') for n, entry in METHODS.items() if 'predictor' in entry.needs]
 
 
 def firsts(key):
@@ -73,7 +75,7 @@ def firsts(key):
 DISTINCT = firsts(lambda entry, kit: (entry.factory, kit))
 # both kits, phases, feedback, two players, labels; the slow run has the rest
 QUICK = [('vae', 'mlp'), ('vae', 'lstm'), ('pre_ae_fb', 'mlp'), ('lagging', 'mlp'), ('gan', 'mlp'),
-         ('wae_gan', 'mlp'), ('classifier', 'mlp')]
+         ('wae_gan', 'mlp'), ('classifier', 'mlp'), ('regressor', 'se3')]
 
 
 def marked(cases):
@@ -84,6 +86,8 @@ CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
 
 
 def data(kit, n=24):
+    if kit == 'se3':
+        return toys.particles(n)
     return toys.labelled(n, 3) if kit == 'mlp' else {
         k: v
         for k, v in toys.styled(n, VOCAB).items() if k != 'log_p'
@@ -193,7 +197,7 @@ def given(m, state, batch):
 def shapes(m, state, batch):
     """Every declared eval's output, with the shape that `core.EVALS` declares."""
     out, inputs = {}, given(m, state, batch)
-    like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if x in batch}
+    like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if hasattr(batch.get(x), 'shape')}
     for k, f in m.evals.items():
         out[k] = f(state.params, state.carry, *(inputs[name] for name in core.EVALS[k].takes))
         leaves = [x.shape for x in jax.tree.leaves(out[k])]
@@ -218,7 +222,7 @@ def test_evals(name, kit):
     m, stock = method(name, kit), data(kit)
     state = begun(name, kit)[-1]
     alone = [
-        k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster')
+        k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster', 'predict')
         if k in m.evals
     ]
 

@@ -23,6 +23,10 @@ def directions(n, seed=1):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+def basis(out, into, x):
+    return np.asarray(harmonics.kernel_bases([(1, 1), (out, into)], jnp.asarray(x))[out, into])
+
+
 def real_harmonics(degree, x):
     """SciPy's, real, of norm 1 and in the order -l .. l; of degree 1 that is (y, z, x)."""
     theta, phi = np.arccos(x[:, 2]), np.arctan2(x[:, 1], x[:, 0])
@@ -82,13 +86,13 @@ def test_coefficients_are_unique(out, into):
 @pytest.mark.parametrize('out, into', PAIRS)
 def test_kernels_commute_with_rotations(out, into, x64):
     x = directions(10)
-    still = np.asarray(harmonics.kernel_basis(out, into, jnp.asarray(x)))
+    still = basis(out, into, x)
     assert still.shape == (10, 2 * out + 1, 2 * into + 1, 2 * min(out, into) + 1)
     np.testing.assert_allclose((still**2).sum((1, 2)), 2 * out + 1, atol=1e-12)
     flat = np.moveaxis(still, -1, 1).reshape(10, still.shape[-1], -1)      # a basis: independent
     assert all(np.linalg.matrix_rank(k) == still.shape[-1] for k in flat)
     for turn in TURNS:
-        turned = harmonics.kernel_basis(out, into, jnp.asarray(x @ turn.T))
+        turned = basis(out, into, x @ turn.T)
         d_out, d_into = (harmonics.wigner_d(l, turn) for l in (out, into))
         np.testing.assert_allclose(turned, np.einsum('pr,nrsJ,qs->npqJ', d_out, still, d_into),
                                    atol=1e-12)
@@ -96,13 +100,13 @@ def test_kernels_commute_with_rotations(out, into, x64):
 
 def test_kernels_between_vectors_are_the_three_known_ones(x64):
     x = directions(6)
-    same, cross, outer = np.moveaxis(np.asarray(harmonics.kernel_basis(1, 1, jnp.asarray(x))), -1, 0)
+    same, cross, outer = np.moveaxis(basis(1, 1, x), -1, 0)
     np.testing.assert_allclose(same, np.broadcast_to(np.eye(3), same.shape), atol=1e-12)
     v = np.array([.3, -1., 2.])
     np.testing.assert_allclose(cross @ v, np.sqrt(1.5) * np.cross(x, v), atol=1e-12)
     wanted = np.einsum('np,nq->npq', x, x) - np.eye(3) / 3
     np.testing.assert_allclose(outer, np.sqrt(4.5) * wanted, atol=1e-12)
-    np.testing.assert_allclose(harmonics.kernel_basis(1, 0, jnp.asarray(x))[..., 0, 0],
+    np.testing.assert_allclose(basis(1, 0, x)[..., 0, 0],
                                np.sqrt(3) * x, atol=1e-12)
 
 

@@ -212,10 +212,10 @@ def test_traversals_say_which_dimension():
 # Which pictures there are.
 
 @pytest.mark.parametrize(('arrays', 'want'), [
-    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation', 'spaces'}),
-    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane', 'spaces'}),
+    (autoencoder() | factors(), set(figures.PICTURES) - {'density', 'activation', 'spaces', 'systems'}),
+    (autoencoder(3) | factors(), set(figures.PICTURES) - {'density', 'plane', 'spaces', 'systems'}),
     ({k: v for k, v in autoencoder().items() if k != 'sample/x'},
-     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code', 'spaces'}),
+     set(figures.PICTURES) - {'density', 'activation', 'samples', 'factor_code', 'spaces', 'systems'}),
     ({**gan(), **curves()}, {'samples', 'curves'}),
     ({'real/x': images(8), 'decoded/x': images(8)}, {'reconstructions'}),
     ({'real/x': images(8), 'codes': np.zeros((8, 2)), 'label': np.zeros(8, int)},
@@ -225,6 +225,8 @@ def test_traversals_say_which_dimension():
                'traversal/dim': np.arange(2), 'traversal/variance': np.ones(2)}),
      {'density', 'interpolations', 'traversals'}),
     ({'real/x': points()['real/x']}, set()),
+    ({f'systems/{k}': np.ones((4, 5, 3)[:2 if k == 'charge' else 3]) * np.arange(5.)[:, None][
+        :, 0 if k == 'charge' else slice(None)] for k in ('position', 'charge', 'target', 'predicted')}, {'systems'}),
     ({'codes': np.zeros((8, 2)), **curves()}, {'aggregate', 'curves'}),       # sentences
     ({}, set())])
 def test_pictures_of_a_cell(arrays, want):

@@ -14,8 +14,9 @@ class Field(NamedTuple):
     """One column of a dataset, of N rows.
 
     Attributes:
-      kind: 'image' [N, H, W, C], 'vector' [N, D], 'tokens' [N, L], 'length' [N], 'class' [N],
-        'vectors' [N, P, 3], of P points of space, 'factors' [N, F], 'real' [N, ...] or 'rows', numbers of other rows of the same split.
+      kind: 'image' [N, H, W, C], 'vector' [N, D], 'vectors' [N, P, 3] of P points of space,
+        'tokens' [N, L], 'length' [N], 'class' [N], 'factors' [N, F], 'real' [N, ...] or 'rows',
+        numbers of other rows of the same split.
         Packages may add kinds of their own.
       shape: of one row; None is a dimension that differs between rows.
       size: number of words or classes; of 'length' the largest.

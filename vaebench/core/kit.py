@@ -96,6 +96,7 @@ class Kit:
       couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
       context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is
       told
+      predictor() -> Net: (params, batch, key=None) -> what batch['target'] is
       cnn(n_in, n_out, widths, channels) -> Net: ([B, T, n_in], mask [B, T]) -> [B, n_out]
       corrupt(key, batch, rate) -> batch that has lost words or pixels
       shuffle(key, batch, reach) -> batch whose words have moved by at most so many places

@@ -24,7 +24,8 @@ def motions(count: int = ELEMENTS, seed: int = SEED) -> dict[str, np.ndarray]:
       seed: of the draw.
 
     Returns:
-      'rotation' float32 [E, 3, 3], uniform over all rotations, and 'translation' [E, 3], normal.
+      'rotation' float32 [E, 3, 3], uniform over all rotations, and 'translation' [E, 3],
+      normal.
     """
     draw = np.random.default_rng(seed).normal(size=(count, 7))
     turns = Rotation.from_quat(draw[:, :4]).as_matrix()
@@ -67,7 +68,8 @@ def _spread(spread: Any) -> np.ndarray:
     except (TypeError, ValueError):
         found = np.array([np.nan])
     if not (np.isfinite(found) & (found >= 0)).all() or not found.any():
-        raise UserError(f'spread={spread!r}: a number above 0 is wanted, or three, of at least 0')
+        raise UserError(f'spread={spread!r}: a number above 0 is wanted, or three of at least '
+                        '0')
     return found
 
 

@@ -1,4 +1,4 @@
-"""Charged particles that move in empty space: their forces, energy and trajectories, pure JAX."""
+"""Charged particles in empty space: their forces, energy and trajectories, pure JAX."""
 import functools
 from typing import Any, NamedTuple
 
@@ -29,8 +29,8 @@ def _apart(position):
 def forces(position: jax.Array, charge: jax.Array, largest: float) -> jax.Array:
     """Computes what acts on every particle: like charges repel each other.
 
-    The force of a pair is c_i c_j (x_i - x_j) / |x_i - x_j|^3, and where it would be larger than
-    `largest` in norm it is as large as that in the same direction: so it turns with the
+    The force of a pair is c_i c_j (x_i - x_j) / |x_i - x_j|^3, and where it would be larger
+    than `largest` in norm it is as large as that in the same direction: so it turns with the
     particles, and is as large on one of a pair as on the other.
 
     Args:

@@ -15,10 +15,17 @@ import numpy as np
 from vaebench import metrics
 from vaebench.core import derive
 from vaebench.engine.order import SALT
-from vaebench.metrics import disentanglement, latent, representation, samples, style_codes
+from vaebench.metrics import (
+    disentanglement,
+    latent,
+    prediction,
+    representation,
+    samples,
+    style_codes,
+)
 from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import interpolate
-from vaebench.schema import field
+from vaebench.schema import Field, field
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 # artefacts that a decoder makes of codes
@@ -71,7 +78,8 @@ def artefacts(view: metrics.Evaluator,
       Z], posterior means, and beside them 'codes/scale', standard deviations of Gaussian
       posteriors, or 'codes/draw', one draw of each; of known factors what
       `disentanglement.matrices` gives, of sentences what `metrics.qualitative` does, of codes
-      with parts what `style_codes.spaces` does, of images and points what `pictured` does.
+      with parts what `style_codes.spaces` does, of predictions what `prediction.systems` does,
+      of images and points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -82,9 +90,9 @@ def artefacts(view: metrics.Evaluator,
     arrays |= disentanglement.matrices(view, values)
     arrays |= metrics.qualitative.listings(view)
     arrays |= style_codes.spaces(view, values)
-    if 'x' in view.schema:
-        size = field(view.schema, 'x').shape
-        arrays |= pictured(view, SHOWN if len(size) > 1 else POINTS)
+    arrays |= prediction.systems(view)
+    if isinstance(x := view.schema.get('x'), Field):
+        arrays |= pictured(view, SHOWN if len(x.shape) > 1 else POINTS)
     return _compact(arrays)
 
 

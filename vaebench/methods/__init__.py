@@ -23,6 +23,7 @@ from vaebench.methods import (
     semi_amortized,
     sequence_latents,
     style_entries,
+    symmetry_entries,
     text_decoders,
     timestep_posteriors,
     vector_quantized,
@@ -302,6 +303,8 @@ METHODS = {
     # sentences rewritten to another style
     **style_entries.METHODS,
     **map_entries.METHODS,
+    # networks by their symmetry
+    **symmetry_entries.METHODS,
 }
 """Methods by name. A row of a table may override any number in `hp` and any of `options`."""
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from vaebench.core import Kit
 from vaebench.errors import UserError, unknown
-from vaebench.networks import image, text
+from vaebench.networks import image, sets, text
 from vaebench.schema import Schema, leaves
 
 GROUP = 'vaebench.kits'
@@ -33,10 +33,17 @@ IMAGE = *COMMON, 'gen', 'critic', 'x'
 TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',
         'decoder.dilations', 'decoder.channels', 'decoder.attention', 'decoder.steps',
         'decoder.unroll', 'encoder.states', 'tokens', 'length')
+PARTICLES = ('predictor',)
 KITS = {
     'lstm': KitEntry(text.lstm, ('tokens',), TEXT),
     'mlp': KitEntry(image.mlp, ('image', 'vector'), IMAGE),
     'conv': KitEntry(image.conv, ('image',), IMAGE),
+    'linear': KitEntry(sets.linear, ('vectors',), PARTICLES),
+    'deepset': KitEntry(sets.deepset, ('vectors',), PARTICLES),
+    'set_transformer': KitEntry(sets.set_transformer, ('vectors',), PARTICLES),
+    'egnn': KitEntry(sets.egnn, ('vectors',), PARTICLES),
+    'tfn': KitEntry(sets.tfn, ('vectors',), PARTICLES),
+    'se3': KitEntry(sets.se3, ('vectors',), PARTICLES),
 }
 """Kits by name. Installed packages add theirs under the entry-point group `vaebench.kits`."""
 

@@ -5,6 +5,7 @@ bases here are such that degree 1 is (x, y, z) and D_1(R) = R.
 """
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import chex
@@ -159,25 +160,48 @@ def couplings(out: int, into: int) -> range:
     return range(abs(out - into), out + into + 1)
 
 
-def kernel_basis(out: int, into: int, x: jax.Array) -> jax.Array:
+def _coefficients(pairs: Sequence[tuple[int, int]]) -> tuple[np.ndarray, list[int]]:
+    """The bases of `kernel_bases` as a matrix [M, K] that harmonics of all degrees are
+    multiplied by, and these degrees.
+    """
+    degrees = sorted({j for pair in pairs for j in couplings(*pair)})
+    starts = np.cumsum([0, *(2 * j + 1 for j in degrees)])
+    parts = []
+    for out, into in pairs:
+        basis = np.zeros((starts[-1], 2 * out + 1, 2 * into + 1, len(couplings(out, into))))
+        for place, j in enumerate(couplings(out, into)):
+            start = starts[degrees.index(j)]
+            q = np.moveaxis(clebsch_gordan(out, into, j), -1, 0)
+            basis[start:start + 2 * j + 1, ..., place] = q
+        parts.append(basis.reshape(starts[-1], -1))
+    return np.concatenate(parts, 1), degrees
+
+
+def kernel_bases(pairs: Sequence[tuple[int, int]],
+                 x: jax.Array) -> dict[tuple[int, int], jax.Array]:
     """Computes every kernel between two degrees that commutes with rotations, as a basis.
 
     For each kernel K(R x) = D_l(R) K(x) D_k(R)^T.
 
     Args:
-      out: degree l of what a kernel makes.
-      into: degree k of what it reads; l + k is at most `HIGHEST`.
+      pairs: (degree l of what a kernel makes, degree k of what it reads), whose sums are at
+        most `HIGHEST`.
       x: [..., 3] unit vectors.
 
     Returns:
-      [..., 2 l + 1, 2 k + 1, 2 min(k, l) + 1], one kernel for each J of `couplings`.
+      Pair -> [..., 2 l + 1, 2 k + 1, 2 min(k, l) + 1], one kernel for each J of `couplings`.
 
     >>> x = jnp.array([0., 0., 1.])
-    >>> bool(jnp.allclose(kernel_basis(1, 0, x)[:, 0, 0], jnp.sqrt(3) * x, atol=1e-6))
-    True
+    >>> basis = kernel_bases([(1, 0)], x)[1, 0]
+    >>> basis.shape, bool(jnp.allclose(basis[:, 0, 0], jnp.sqrt(3) * x, atol=1e-6))
+    ((3, 1, 1), True)
     """
-    parts = []
-    for degree in couplings(out, into):
-        q = jnp.asarray(clebsch_gordan(out, into, degree), x.dtype)
-        parts.append(jnp.einsum('pqm,...m->...pq', q, spherical_harmonics(degree, x)))
-    return jnp.stack(parts, -1)
+    matrix, degrees = _coefficients(pairs)
+    seen = jnp.concatenate([spherical_harmonics(j, x) for j in degrees], -1)
+    flat, out, start = seen @ jnp.asarray(matrix, x.dtype), {}, 0
+    for l, k in pairs:
+        shape = 2 * l + 1, 2 * k + 1, len(couplings(l, k))
+        part = flat[..., start:start + math.prod(shape)]
+        out[l, k] = part.reshape(*x.shape[:-1], *shape)
+        start += math.prod(shape)
+    return out

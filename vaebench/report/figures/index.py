@@ -23,6 +23,7 @@ from vaebench.report.figures import (
     sparsity,
     strength,
     style,
+    systems,
     texts,
 )
 from vaebench.report.figures.canvas import Title
@@ -40,7 +41,8 @@ PICTURES: Mapping[str, Callable[[Mapping[str, np.ndarray], Title], 'Figure | Non
     'density': scatter.data_and_samples, 'latent': scatter.latent_codes,
     'aggregate': aggregate_posterior.aggregate_posterior, 'plane': class_density.class_density,
     'activation': sparsity.activation, 'factor_code': factor_code.factor_code,
-    'spaces': spaces.style_and_content, 'curves': losses.losses}
+    'spaces': spaces.style_and_content, 'systems': systems.predicted_systems,
+    'curves': losses.losses}
 """End of a file's name -> a picture of a cell's arrays; None where the cell lacks them."""
 
 
