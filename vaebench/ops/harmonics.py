@@ -18,8 +18,17 @@ HIGHEST = 4
 """The highest degree of harmonics that there is."""
 
 
-def _polynomials(degree: int, x: Any, y: Any, z: Any) -> list[Any]:
-    """The 2 l + 1 homogeneous polynomials of a degree, whose squares sum to 1 on the sphere."""
+def polynomials(degree: int, x: Any, y: Any, z: Any) -> list[Any]:
+    """Computes the 2 l + 1 homogeneous polynomials of a degree, whose squares sum to 1 on the
+    sphere.
+
+    Args:
+      degree: l, 0 to `HIGHEST`.
+      x, y, z: coordinates, arrays of any library.
+
+    >>> polynomials(1, 2., 3., 6.)
+    [2.0, 3.0, 6.0]
+    """
     xx, yy, zz, root = x * x, y * y, z * z, math.sqrt
     if degree == 0:
         return [x * 0 + 1]
@@ -66,7 +75,7 @@ def spherical_harmonics(degree: int, x: jax.Array) -> jax.Array:
     """
     _check_degree(degree)
     chex.assert_axis_dimension(x, -1, 3)
-    return jnp.stack(_polynomials(degree, *jnp.moveaxis(x, -1, 0)), -1)
+    return jnp.stack(polynomials(degree, *jnp.moveaxis(x, -1, 0)), -1)
 
 
 def _points(degree: int) -> np.ndarray:
@@ -76,7 +85,7 @@ def _points(degree: int) -> np.ndarray:
 
 
 def _on_points(degree: int, points: np.ndarray) -> np.ndarray:
-    return np.stack(np.broadcast_arrays(*_polynomials(degree, *np.moveaxis(points, -1, 0))), -1)
+    return np.stack(np.broadcast_arrays(*polynomials(degree, *np.moveaxis(points, -1, 0))), -1)
 
 
 def wigner_d(degree: int, rotation: np.ndarray) -> np.ndarray:
