@@ -31,6 +31,7 @@ TEXT = {**schema.text(WORDS, 5), 'log_p': schema.Field('real'), 'label': schema.
                     'turns': schema.Field('length', (), toys.TURNS)},
         'topic': schema.label(toys.TOPICS)}
 KITS = {
+    'se3': (toys.PARTICLES, {'name': 'se3', 'layers': 1, 'channels': 2, 'hidden': 3}),
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
     'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'}),
     'p4': (IMAGE, {'name': 'p4', 'latent': LATENT, 'channels': (4,), 'pools': (), 'up': (4,)})
@@ -72,6 +73,7 @@ CASES = [
     if set(entry.needs) <= set(networks.KITS['mlp'].offers) and n not in MAPS and n != 'source'
 ]
 CASES += [(n, 'lstm') for n in LSTM]
+CASES += [(n, 'se3') for n, entry in METHODS.items() if 'predictor' in entry.needs]
 CASES += [(n, 'p4') for n in METHODS if n not in {name for name, _ in CASES} | MAPS | {'source'}]
 
 
@@ -84,7 +86,7 @@ def firsts(key):
 DISTINCT = firsts(lambda entry, kit: (entry.factory, kit))
 # both kits, phases, feedback, two players, labels; the slow run has the rest
 QUICK = [('vae', 'mlp'), ('vae', 'lstm'), ('pre_ae_fb', 'mlp'), ('lagging', 'mlp'), ('gan', 'mlp'),
-         ('wae_gan', 'mlp'), ('classifier', 'mlp')]
+         ('wae_gan', 'mlp'), ('classifier', 'mlp'), ('regressor', 'se3')]
 
 
 def marked(cases):
@@ -95,6 +97,8 @@ CASE = pytest.mark.parametrize('name, kit', marked(CASES), ids=lambda v: v)
 
 
 def data(kit, n=24):
+    if kit == 'se3':
+        return toys.particles(n)
     if kit != 'lstm':
         return toys.labelled(n, 3)
     return {k: v for k, v in (toys.styled(n, VOCAB) | toys.talks(n, VOCAB)).items() if k != 'log_p'}
@@ -203,7 +207,7 @@ def given(m, state, batch):
 def shapes(m, state, batch):
     """Every declared eval's output, with the shape that `core.EVALS` declares."""
     out, inputs = {}, given(m, state, batch)
-    like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if x in batch}
+    like = {x: batch[x].shape[1:] for x in ('x', 'tokens') if hasattr(batch.get(x), 'shape')}
     for k, f in m.evals.items():
         out[k] = f(state.params, state.carry, *(inputs[name] for name in core.EVALS[k].takes))
         leaves = [x.shape for x in jax.tree.leaves(out[k])]
@@ -228,7 +232,7 @@ def test_evals(name, kit):
     m, stock = method(name, kit), data(kit)
     state = begun(name, kit)[-1]
     alone = [
-        k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster')
+        k for k in ('posterior', 'encode', 'score', 'reconstruct', 'classify', 'cluster', 'predict')
         if k in m.evals
     ]
 

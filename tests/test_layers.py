@@ -41,7 +41,7 @@ MAY = {
 # (layer, library or layer of ours) -> the files there that alone may import it
 FILES = {('methods', 'sklearn'): {'manifold_learning.py'}, ('methods', 'networks'): {'build.py'},
          ('report', 'methods'): {'cards.py'}, ('report', 'statsmodels'): {'sweeps.py'},
-         ('datasets', 'jax'): {'transforms.py'}}
+         ('datasets', 'jax'): {'transforms.py', 'particles.py'}}
 STANDARD = set(__import__('sys').stdlib_module_names)
 
 

@@ -211,7 +211,7 @@ def test_traversals_say_which_dimension():
 
 # Which pictures there are.
 
-OTHERS = 'spaces', 'filters', 'feature_maps'       # of style, and of networks on a group
+OTHERS = 'spaces', 'filters', 'feature_maps', 'systems'       # of style, groups, particles
 
 
 @pytest.mark.parametrize(('arrays', 'want'), [
@@ -228,6 +228,8 @@ OTHERS = 'spaces', 'filters', 'feature_maps'       # of style, and of networks o
                'traversal/dim': np.arange(2), 'traversal/variance': np.ones(2)}),
      {'density', 'interpolations', 'traversals'}),
     ({'real/x': points()['real/x']}, set()),
+    ({f'systems/{k}': np.ones((4, 5, 3)[:2 if k == 'charge' else 3]) * np.arange(5.)[:, None][
+        :, 0 if k == 'charge' else slice(None)] for k in ('position', 'charge', 'target', 'predicted')}, {'systems'}),
     ({'codes': np.zeros((8, 2)), **curves()}, {'aggregate', 'curves'}),       # sentences
     ({}, set())])
 def test_pictures_of_a_cell(arrays, want):

@@ -40,6 +40,7 @@ TABLES = {
     'A13': ({'yahoo': 18}, 108, -10503.5),
     'A13b': ({'yelp': 1, 'yahoo': 1, 'short_yelp': 1, 'snli': 1}, 20, 538600.46),
     'I1': ({'mnist_static': 6}, 6, 524.96),
+    'I2': ({'nbody_walls': 5}, 9, .8526),
 }
 
 

@@ -140,6 +140,22 @@ def sentences(n, vocab=9, width=7, seed=0):
             'log_p': jnp.asarray(-rng.random(n), jnp.float32)}
 
 
+POINTS = 4
+PARTICLES = {
+    'x': {'position': schema.vectors(POINTS), 'velocity': schema.vectors(POINTS),
+          'charge': schema.Field('real', (POINTS,))},
+    'target': {'position': schema.vectors(POINTS), 'velocity': schema.vectors(POINTS)}}
+
+
+def particles(n, points=POINTS, seed=0):
+    """Random columns of `PARTICLES`."""
+    rng = np.random.default_rng(seed)
+    vectors = lambda: jnp.asarray(rng.normal(size=(n, points, 3)), jnp.result_type(float))
+    charge = jnp.asarray(rng.choice([-1., 1.], (n, points)), jnp.result_type(float))
+    return {'x': {'position': vectors(), 'velocity': vectors(), 'charge': charge},
+            'target': {'position': vectors(), 'velocity': vectors()}}
+
+
 STYLES = 2
 
 
@@ -225,6 +241,8 @@ def columns(data, vocab=None):
         if name == 'tokens':
             words = tuple(vocab or map(str, range(int(np.max(value)) + 1)))
             found['tokens'] = schema.Field('tokens', (None,), len(words), words)
+        elif isinstance(value, dict):
+            found[name] = columns(value)
         elif name == 'x':
             found['x'] = {3: schema.image, 1: lambda s: schema.vector(*s)}.get(
                 len(shape), lambda s: schema.Field('real', s))(shape)
@@ -232,8 +250,6 @@ def columns(data, vocab=None):
             found['label'] = schema.label(int(np.max(value)) + 1)
         elif name == 'length':
             found['length'] = schema.Field('length', (), int(np.max(value)))
-        elif isinstance(value, dict):
-            found[name] = columns(value)
         else:
             found[name] = schema.Field('real', shape)
     return found

@@ -14,8 +14,9 @@ class Field(NamedTuple):
     """One column of a dataset, of N rows.
 
     Attributes:
-      kind: 'image' [N, H, W, C], 'vector' [N, D], 'tokens' [N, L], 'length' [N], 'class' [N],
-        'factors' [N, F], 'real' [N, ...] or 'rows', numbers of other rows of the same split.
+      kind: 'image' [N, H, W, C], 'vector' [N, D], 'vectors' [N, P, 3] of P points of space,
+        'tokens' [N, L], 'length' [N], 'class' [N], 'factors' [N, F], 'real' [N, ...] or 'rows',
+        numbers of other rows of the same split.
         Packages may add kinds of their own.
       shape: of one row; None is a dimension that differs between rows.
       size: number of words or classes; of 'length' the largest.
@@ -52,6 +53,15 @@ def image(shape: tuple[int, int, int]) -> Field:
 def vector(size: int) -> Field:
     """A column of points [N, D] of any range."""
     return Field('vector', (size,))
+
+
+def vectors(points: int) -> Field:
+    """A column of vectors [N, P, 3] of P points of space, which turn with them.
+
+    >>> vectors(5).shape
+    (5, 3)
+    """
+    return Field('vectors', (points, 3))
 
 
 def label(classes: int, names: tuple[str, ...] = ()) -> Field:

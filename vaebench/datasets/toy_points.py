@@ -13,7 +13,8 @@ GRID = 2.**16
 """Points stand on multiples of 1 / GRID: the last bit of a machine's logarithm has no say."""
 
 
-def _on_grid(a: np.ndarray) -> np.ndarray:
+def on_grid(a: np.ndarray) -> np.ndarray:
+    """Rounds numbers to multiples of 1 / GRID, float32."""
     return (np.round(a * GRID) / GRID).astype(np.float32)
 
 
@@ -28,13 +29,13 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def _normal(u: np.ndarray) -> np.ndarray:
+def normal(u: np.ndarray) -> np.ndarray:
     """Standard normal numbers [N, 2k] of uniform ones, by Box and Muller."""
     radius, angle = np.sqrt(-2 * np.log1p(-u[:, ::2])), 2 * np.pi * u[:, 1::2]
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
 
 
-def _uniform(width: int, examples: int, eval_examples: int,
+def uniform(width: int, examples: int, eval_examples: int,
              seed: int) -> dict[str, np.ndarray]:
     """{split: [N, width]} raw uniform numbers, which NumPy never changes.
 
@@ -75,7 +76,7 @@ def _mixture(name: str, centers: Sequence[tuple[float, float]], std: float,
     modes, splits = np.array(centers), {}
     for split, u in draws.items():
         label = (u[:, 0] * len(modes)).astype(np.int32)
-        x = _on_grid(modes[label] + std * _normal(u[:, 1:]))
+        x = on_grid(modes[label] + std * normal(u[:, 1:]))
         density = log_p(x, modes, std).astype(np.float32)
         splits[split] = {'x': x, 'label': label, 'log_p': density}
     columns = {'label': schema.label(len(modes)), 'log_p': schema.Field('real', derived=True)}
@@ -106,7 +107,7 @@ def gaussians25(data_dir: Folder = None, cache_dir: Folder = None, examples: int
     """
     modes = [(2 * i / 2.828, 2 * j / 2.828) for i in range(-2, 3) for j in range(-2, 3)]
     return _mixture('gaussians25', modes, .05 / 2.828,
-                    _uniform(3, examples, eval_examples, seed))
+                    uniform(3, examples, eval_examples, seed))
 
 
 def gaussians8(data_dir: Folder = None, cache_dir: Folder = None, examples: int = 50_000,
@@ -127,7 +128,7 @@ def gaussians8(data_dir: Folder = None, cache_dir: Folder = None, examples: int 
     circle = ((1., 0.), (h, h), (0., 1.), (-h, h), (-1., 0.), (-h, -h), (0., -1.), (h, -h))
     modes = [(2 * x / 1.414, 2 * y / 1.414) for x, y in circle]
     return _mixture('gaussians8', modes, .02 / 1.414,
-                    _uniform(3, examples, eval_examples, seed))
+                    uniform(3, examples, eval_examples, seed))
 
 
 # The swiss roll
@@ -139,7 +140,7 @@ def _roll(u: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """
     t, height = 1.5 * np.pi * (1 + 2 * u[:, 0]), 21 * u[:, 1]
     x = np.stack([t * np.cos(t), height, t * np.sin(t)], 1)
-    return x + noise * _normal(u[:, 2:])[:, :3], t, height
+    return x + noise * normal(u[:, 2:])[:, :3], t, height
 
 
 def swiss_roll(data_dir: Folder = None, cache_dir: Folder = None, examples: int = 1500,
@@ -163,11 +164,11 @@ def swiss_roll(data_dir: Folder = None, cache_dir: Folder = None, examples: int 
       Reduction, 2000.
     """
     noise, splits = _number('noise', noise), {}
-    for split, u in _uniform(6, examples, eval_examples, seed).items():
+    for split, u in uniform(6, examples, eval_examples, seed).items():
         x, t, height = _roll(u, noise)
         arclength = (t * np.sqrt(1 + t ** 2) + np.arcsinh(t)) / 2
-        splits[split] = {'x': _on_grid(x), 'arclength': _on_grid(arclength),
-                         'height': _on_grid(height)}
+        splits[split] = {'x': on_grid(x), 'arclength': on_grid(arclength),
+                         'height': on_grid(height)}
     columns = {'arclength': schema.Field('real'), 'height': schema.Field('real')}
     return points_dataset('swiss_roll', splits, columns)
 
@@ -189,8 +190,8 @@ def swiss_roll_2d(data_dir: Folder = None, cache_dir: Folder = None, examples: i
     """
     noise = _number('noise', noise)
     return points_dataset('swiss_roll_2d', {
-        split: {'x': _on_grid(_roll(u, noise)[0][:, ::2] / 7.5)}
-        for split, u in _uniform(6, examples, eval_examples, seed).items()})
+        split: {'x': on_grid(_roll(u, noise)[0][:, ::2] / 7.5)}
+        for split, u in uniform(6, examples, eval_examples, seed).items()})
 
 
 # The pinwheel
@@ -299,11 +300,11 @@ def pinwheel(data_dir: Folder = None, cache_dir: Folder = None, arms: int = 4,
     if spread.shape != (2,) or not spread.all():
         raise UserError(f'std={std!r}: two numbers above 0 are wanted, along and across an arm')
     splits = {}
-    for split, u in _uniform(3, examples, eval_examples, seed).items():
+    for split, u in uniform(3, examples, eval_examples, seed).items():
         label = (u[:, 0] * arms).astype(np.int32)
-        a = np.array([1., 0.]) + spread * _normal(u[:, 1:])
+        a = np.array([1., 0.]) + spread * normal(u[:, 1:])
         z = a @ [1, 1j] * np.exp(1j * (2 * np.pi * label / arms + rate * np.exp(a[:, 0])))
-        x = _on_grid(np.stack([np.real(z), np.imag(z)], 1))
+        x = on_grid(np.stack([np.real(z), np.imag(z)], 1))
         density = pinwheel_log_p(x, arms, spread, rate).astype(np.float32)
         splits[split] = {'x': x, 'label': label, 'log_p': density}
     columns = {'label': schema.label(arms), 'log_p': schema.Field('real', derived=True)}

@@ -1,4 +1,4 @@
-"""What is done to batches on the device: pure JAX, the one file of datasets that imports it."""
+"""What is done to batches on the device: pure JAX."""
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -73,6 +73,10 @@ DISENTANGLEMENT = (
     'au', *(m for m in (*FACTORS, *UNSUPERVISED) if m not in (
         'mig', 'mig_sampled', 'dci_disentanglement', 'factor_vae_score')))
 """What tables of data of known factors measure, `DOWNSTREAM` apart."""
+PREDICTIONS = (
+    'mse_position', 'mse_velocity', 'mse_position_rotated', 'mse_velocity_rotated',
+    'equivariance_error', 'equivariance_error_max')
+"""Errors of predicted vectors, and how they change where everything is moved."""
 EMBEDDINGS = (
     'trust', 'knn_error', 'unroll_arclength', 'unroll_height', 'path_ratio', 'mse', 'kl')
 
@@ -82,9 +86,10 @@ MOST, SHOWN = 6, 5
 """A table whose config names no more columns than MOST shows these, another SHOWN of them."""
 TELLING = (
     'mig', 'dci_disentanglement', 'factor_vae_score', 'mig_sampled',
-    'excess', 'w2', 'modes', 'high_quality', 'frechet', 'precision', 'recall', 'trust',
-    'knn_error', 'unroll_arclength', 'valid_recall', 'bleu_4_recall', 'nll_iw', 'kl', 'mi_full',
-    'au', 'ppl_iw', 'mse', 'elbo')
+    'excess', 'mse_position', 'mse_velocity', 'mse_position_rotated', 'w2', 'modes',
+    'high_quality', 'frechet', 'precision', 'recall', 'trust', 'knn_error',
+    'unroll_arclength', 'valid_recall', 'bleu_4_recall', 'nll_iw', 'kl', 'mi_full', 'au',
+    'ppl_iw', 'mse', 'elbo')
 """Metrics that tell most, the most telling first; a table's primary one goes before them."""
 
 # ---- ranks -----------------------------------------------------------------------------------

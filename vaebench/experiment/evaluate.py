@@ -19,13 +19,14 @@ from vaebench.metrics import (
     disentanglement,
     equivariance,
     latent,
+    prediction,
     representation,
     samples,
     style_codes,
 )
 from vaebench.metrics.evaluator import of_batch
 from vaebench.ops import interpolate
-from vaebench.schema import field
+from vaebench.schema import Field, field
 
 PACKAGES = ('vaebench', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
 # artefacts that a decoder makes of codes
@@ -79,7 +80,8 @@ def artefacts(view: metrics.Evaluator,
       posteriors, or 'codes/draw', one draw of each; of known factors what
       `disentanglement.matrices` gives, of sentences what `metrics.qualitative` does, of codes
       with parts what `style_codes.spaces` does, of a network on a group what
-      `equivariance.views` does, of images and points what `pictured` does.
+      `equivariance.views` does, of predictions what `prediction.systems` does, of images and
+      points what `pictured` does.
     """
     arrays, evals = {}, view.evals
     if values.get('nll_iw') is not None and 'score' not in evals:
@@ -91,9 +93,9 @@ def artefacts(view: metrics.Evaluator,
     arrays |= metrics.qualitative.listings(view)
     arrays |= style_codes.spaces(view, values)
     arrays |= equivariance.views(view)
-    if 'x' in view.schema:
-        size = field(view.schema, 'x').shape
-        arrays |= pictured(view, SHOWN if len(size) > 1 else POINTS)
+    arrays |= prediction.systems(view)
+    if isinstance(x := view.schema.get('x'), Field):
+        arrays |= pictured(view, SHOWN if len(x.shape) > 1 else POINTS)
     return _compact(arrays)
 
 

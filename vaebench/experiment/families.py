@@ -1,8 +1,9 @@
 """Families of methods: what each changes, in a word or two for the rows of a table."""
 
 FAMILIES = {
-    'floor': 'source copy random_target nearest_target gold random_response retrieval',
-    'plain': 'vae ae dae denoising_ae lstm_lm seq2seq classifier supervised_codes',
+    'floor': 'source copy random_target nearest_target gold random_response retrieval zero',
+    'plain': ('vae ae dae denoising_ae lstm_lm seq2seq classifier supervised_codes '
+              'regressor'),
     'KL weight': ('anneal cost_anneal cyclical beta_vae capacity_vae control_vae '
                   'decreasing_beta'),
     'free bits': 'fb fb_max fbp pre_ae_fb',

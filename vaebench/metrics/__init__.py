@@ -15,6 +15,7 @@ from vaebench.metrics import (
     likelihood,
     mode_coverage,
     parzen,
+    prediction,
     probe,
     qualitative,
     representation,
@@ -36,7 +37,8 @@ METRICS: dict[str, Metric] = {
     **classification.METRICS, **representation.METRICS, **disentanglement.METRICS,
     **decomposition.METRICS, **unsupervised.METRICS, **sparsity.METRICS,
     **transfer.METRICS, **transfer_time.METRICS, **style_codes.METRICS,
-    **latent_arithmetic.METRICS, **dialogue.METRICS, **equivariance.METRICS
+    **latent_arithmetic.METRICS, **dialogue.METRICS, **equivariance.METRICS,
+    **prediction.METRICS
 }
 """Every metric by the name of its column."""
 

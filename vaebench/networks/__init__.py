@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from vaebench.core import Kit
 from vaebench.errors import UserError, unknown
-from vaebench.networks import groups, image, text
-from vaebench.schema import Schema, of_kind
+from vaebench.networks import groups, image, sets, text
+from vaebench.schema import Schema, leaves
 
 GROUP = 'vaebench.kits'
 
@@ -35,12 +35,19 @@ GROUP_IMAGE = *IMAGE, 'filters', 'class_gen', 'class_critic'
 TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',
         'decoder.dilations', 'decoder.channels', 'decoder.attention', 'decoder.steps',
         'decoder.unroll', 'encoder.states', 'tokens', 'length')
+PARTICLES = ('predictor',)
 KITS = {
     'lstm': KitEntry(text.lstm, ('tokens',), TEXT),
     'mlp': KitEntry(image.mlp, ('image', 'vector'), IMAGE),
     'conv': KitEntry(image.conv, ('image',), IMAGE),
     **{name: KitEntry(functools.partial(groups.kit, group=name), ('image',), GROUP_IMAGE)
        for name in ('z2', 'p4', 'p4m')},
+    'linear': KitEntry(sets.linear, ('vectors',), PARTICLES),
+    'deepset': KitEntry(sets.deepset, ('vectors',), PARTICLES),
+    'set_transformer': KitEntry(sets.set_transformer, ('vectors',), PARTICLES),
+    'egnn': KitEntry(sets.egnn, ('vectors',), PARTICLES),
+    'tfn': KitEntry(sets.tfn, ('vectors',), PARTICLES),
+    'se3': KitEntry(sets.se3, ('vectors',), PARTICLES),
 }
 """Kits by name. Installed packages add theirs under the entry-point group `vaebench.kits`."""
 
@@ -87,9 +94,9 @@ def build(schema: Schema, config: Mapping[str, Any]) -> Kit:
     >>> enc.apply(enc.init(jax.random.key(0)), {'x': jnp.zeros((5, 8, 8, 1))}).last.shape
     (5, 16)
     """
-    entry = find(config['name'])
-    if of_kind(schema, *entry.reads) is None:
-        fit = [name for name, other in KITS.items() if of_kind(schema, *other.reads)]
+    entry, kinds = find(config['name']), {field.kind for _, field in leaves(schema)}
+    if not kinds & set(entry.reads):
+        fit = [name for name, other in KITS.items() if kinds & set(other.reads)]
         raise UserError(
             f"kit.name={config['name']!r} reads columns of kind {' or '.join(entry.reads)}, "
             f"which the data has not: it has {', '.join(schema)}; choose one of "

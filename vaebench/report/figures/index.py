@@ -24,6 +24,7 @@ from vaebench.report.figures import (
     strength,
     style,
     symmetry,
+    systems,
     texts,
 )
 from vaebench.report.figures.canvas import Title
@@ -42,7 +43,8 @@ PICTURES: Mapping[str, Callable[[Mapping[str, np.ndarray], Title], 'Figure | Non
     'aggregate': aggregate_posterior.aggregate_posterior, 'plane': class_density.class_density,
     'activation': sparsity.activation, 'factor_code': factor_code.factor_code,
     'spaces': spaces.style_and_content, 'filters': symmetry.filters,
-    'feature_maps': symmetry.feature_maps, 'curves': losses.losses}
+    'feature_maps': symmetry.feature_maps, 'systems': systems.predicted_systems,
+    'curves': losses.losses}
 """End of a file's name -> a picture of a cell's arrays; None where the cell lacks them."""
 
 
