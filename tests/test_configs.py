@@ -46,7 +46,7 @@ COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 
              'images-quick': 'images_quick', 'mnist-small': 'mnist:small',
              'mnist-static': 'mnist:static', 'sprites-small': 'sprites:small',
              'decompositions-small': 'decompositions:small'}
-BEFORE = 'ptb-small', 'mnist-static'
+BEFORE = ('mnist-static',)
 """Made before the settings of their rows changed, as RESULTS.md says; to be made again."""
 
 
