@@ -84,8 +84,8 @@ def contexts(schema: Schema, embed: int, hidden: int,
     told = schema.get('context')
     if not isinstance(told, Mapping):
         return common.contexts(schema)
-    topics = field(schema, 'topic').size if 'topic' in schema else 0
-    vocab = field(told, 'tokens').size
+    topics: Any = field(schema, 'topic').size if 'topic' in schema else 0
+    vocab: Any = field(told, 'tokens').size
     module = Conversation(vocab, embed, hidden, topics)
     width, columns = hidden + TOPIC * bool(topics), ('context', 'topic')[:1 + bool(topics)]
     whole = {'tokens': jnp.zeros((1, 1, 2), jnp.int32), 'length': jnp.ones((1, 1), jnp.int32),
