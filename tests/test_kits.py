@@ -109,7 +109,8 @@ def test_other_data_is_refused_by_name():
     with pytest.raises(UserError, match='davam needs decoder.attention, encoder.states, length, '
                                         'sequence, which kit.name=conv has not .lstm has'):
         check({'method': 'davam', 'kit': {'name': 'conv'}})
-    with pytest.raises(UserError, match='gan needs critic, gen, which kit.name=lstm has not .mlp, conv, z2, p4, p4m has'):
+    with pytest.raises(UserError, match='gan needs critic, gen, which kit.name=lstm has not '
+                                        '.mlp, conv, z2, p4, p4m has'):
         check({'method': 'gan', 'kit': {'name': 'lstm'}})
     with pytest.raises(UserError, match="needs a column 'label', which the data has not: it has x;"):
         build({'method': 'classifier', 'kit': mlp, 'options': {}}, {'x': IMAGE['x']}, toys.recipe())
