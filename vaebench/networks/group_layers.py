@@ -171,10 +171,11 @@ def spectral_norm(w: jax.Array, direction: jax.Array) -> jax.Array:
         return x / jnp.sqrt((x**2).sum() + 1e-12)
 
     matrix = w.reshape(-1, w.shape[-1])
-    fixed, u, v = jax.lax.stop_gradient(matrix), jax.lax.stop_gradient(direction), None
+    fixed, u = jax.lax.stop_gradient(matrix), jax.lax.stop_gradient(direction)
+    v = unit(fixed @ u)
     for _ in range(ITERATIONS):
-        v = unit(fixed @ u)
         u = unit(v @ fixed)
+        v = unit(fixed @ u)
     return tracked(w / (v @ matrix @ u), direction, u)
 
 
