@@ -14,6 +14,9 @@ Networks on a group have as many parameters as the plain one, and `equivariance_
 but for rounding where the network is built to commute. It says nothing of how good a row is:
 what always answers alike is invariant too.
 
+With `:small`, 1,000 images and 20 epochs, expect of Z2CNN an error of 43% and an equivariance
+error of 0.4, of P4CNN 25% and 2e-7. Settings of the other rows are first guesses.
+
 At paper size networks, batches and rate are those of Cohen and Welling's rotated digits. What
 is not: the last of seven layers has as many channels as the others and a linear layer follows
 it, no image is turned anew in training, and only the plain network drops numbers.

@@ -33,9 +33,9 @@ TEXT = {**schema.text(WORDS, 5), 'log_p': schema.Field('real'), 'label': schema.
 KITS = {
     'se3': (toys.PARTICLES, {'name': 'se3', 'layers': 1, 'channels': 2, 'hidden': 3}),
     'mlp': (IMAGE, {'name': 'mlp', 'latent': LATENT, 'hidden': (6,)}),
-    'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'}),
-    'p4': (IMAGE, {'name': 'p4', 'latent': LATENT, 'channels': (4,), 'pools': (), 'up': (4,)})
+    'lstm': (TEXT, {'name': 'lstm', 'latent': LATENT, 'embed': 4, 'hidden': 4, 'family': 'B'})
 }
+EVERY = {'p4': (IMAGE, {'name': 'p4', 'latent': LATENT, 'channels': (4,), 'pools': (), 'up': (4,)}), **KITS}
 SMALL = {'hidden': (6,)}
 FEW = {'draws': 3}
 OPTIONS = {
@@ -107,7 +107,7 @@ def data(kit, n=24):
 @functools.cache
 def method(name, kit):
     entry = METHODS[name]
-    return entry.factory(networks.build(*KITS[kit]), toys.recipe(STEPS),
+    return entry.factory(networks.build(*EVERY[kit]), toys.recipe(STEPS),
                          **{**entry.options, **OPTIONS.get(name, {})})
 
 
@@ -144,11 +144,11 @@ def rows(phase, n, seed=0):
 @pytest.mark.parametrize('name', METHODS)
 def test_entry_names_its_paper_and_what_it_needs(name):
     entry = METHODS[name]
-    fit = [kit for kit in KITS if set(entry.needs) <= set(networks.KITS[kit].offers)]
+    fit = [kit for kit in EVERY if set(entry.needs) <= set(networks.KITS[kit].offers)]
     assert (entry.cite or len(entry.note) > 20) and fit
     assert not {'lr', 'lr_scale'} & set(entry.hp)
     assert all(isinstance(v, float) for v in entry.hp.values())
-    made = METHODS[name].factory(networks.build(*KITS[fit[-1]]), toys.recipe(),
+    made = METHODS[name].factory(networks.build(*EVERY[fit[-1]]), toys.recipe(),
                                  **{**entry.options, **OPTIONS.get(name, {})})
     assert isinstance(made, core.Method) and set(made.evals) <= set(core.EVALS)
     assert all(p.trains and len(set(p.trains)) == len(p.trains) for phase in made.phases

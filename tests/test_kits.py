@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 import toys
-from test_contract import BATCH, IMAGE, KITS, OPTIONS, STEPS, TEXT
+from test_contract import BATCH, EVERY, IMAGE, KITS, OPTIONS, STEPS, TEXT
 
 from vaebench import core, networks, schema
 from vaebench.errors import UserError
@@ -20,6 +20,9 @@ BUILT = {
     'conv': (IMAGE, {'name': 'conv', 'latent': 2, 'channels': (2,), 'hidden': 3}),
     **{name: (toys.PARTICLES, {'name': name, 'hidden': 4}) for name in (
         'linear', 'deepset', 'set_transformer', 'egnn', 'tfn', 'se3')},
+    **{name: ({**IMAGE, 'x': schema.image((4, 4, 1))},
+              {'name': name, 'latent': latent, 'codes': 'regular', 'channels': (4, 4), 'kernel': (3, 2),
+               'pools': (), 'hidden': 4, 'up': (4,)}) for name, latent in (('z2', 2), ('p4', 4), ('p4m', 8))},
 }
 READ = {'x', 'tokens', 'length'}                     # columns among what kits offer
 # no maker, no option
@@ -33,9 +36,9 @@ def offered(name, part):
 
 def batch(name):
     """A few labelled rows of what the kit reads, and their partners."""
-    rows = toys.labelled(4, 3)
     if BUILT[name][0] is toys.PARTICLES:
         return toys.particles(4)
+    rows = toys.labelled(4, BUILT[name][0]['x'].shape[0] if name != 'lstm' else 3)
     if name == 'lstm':
         rows = {**toys.styled(4, 9), **toys.talks(4, 9), **{k: rows[k] for k in ('factors', 'partner')}}
     return rows
@@ -68,7 +71,8 @@ def test_a_kit_offers_what_it_has(name):
 
 @pytest.mark.parametrize('name', [name for name, kit in networks.KITS.items() if 'decoder' in kit.offers])
 def test_a_kit_offers_what_its_networks_can(name):
-    kit, key, z = networks.build(*BUILT[name]), jax.random.key(0), jnp.zeros((4, 2))
+    kit, key, latent = networks.build(*BUILT[name]), jax.random.key(0), BUILT[name][1]['latent']
+    z = jnp.zeros((4, latent))
     options = set(inspect.signature(kit.nets['decoder']).parameters) - {'latent'}
     assert options == offered(name, 'decoder') - {o.split('.')[1] for o in BEHAVIOUR}
 
@@ -78,7 +82,7 @@ def test_a_kit_offers_what_its_networks_can(name):
 
     def code_per_step():
         dec = kit.decoder()
-        return dec.log_prob(dec.init(key), jnp.zeros((4, 7, 2)), batch(name))
+        return dec.log_prob(dec.init(key), jnp.zeros((4, 7, latent)), batch(name))
 
     def unrolled():
         dec = kit.decoder()
@@ -90,7 +94,7 @@ def test_a_kit_offers_what_its_networks_can(name):
     enc, dec = kit.encoder(), kit.decoder()
     seen = jax.eval_shape(lambda: enc.apply(enc.init(key), batch(name)))
     assert (seen.states is not None) == ('states' in offered(name, 'encoder'))
-    assert seen.last.shape == (4, kit.features) and kit.latent == 2
+    assert seen.last.shape == (4, kit.features) and kit.latent == latent
     assert jax.eval_shape(lambda: dec.log_prob(dec.init(key), z, batch(name))).shape == (4,)
     told = kit.label()
     assert told.apply(told.init(key), batch(name)).tolist() == jax.nn.one_hot(
@@ -110,7 +114,8 @@ def test_other_data_is_refused_by_name():
     with pytest.raises(UserError, match='davam needs decoder.attention, encoder.states, length, '
                                         'sequence, which kit.name=conv has not .lstm has'):
         check({'method': 'davam', 'kit': {'name': 'conv'}})
-    with pytest.raises(UserError, match='gan needs critic, gen, which kit.name=lstm has not .mlp, conv has'):
+    with pytest.raises(UserError, match='gan needs critic, gen, which kit.name=lstm has not '
+                                        '.mlp, conv, z2, p4, p4m has'):
         check({'method': 'gan', 'kit': {'name': 'lstm'}})
     with pytest.raises(UserError, match="needs a column 'label', which the data has not: it has x;"):
         build({'method': 'classifier', 'kit': mlp, 'options': {}}, {'x': IMAGE['x']}, toys.recipe())
@@ -189,7 +194,8 @@ def test_a_method_asks_for_what_it_needs_and_no_more(name):
     """On every kit that fits: what is undeclared, columns too, another kit's data would lack."""
     entry, known = METHODS[name], {o for kit in networks.KITS.values() for o in kit.offers}
     assert set(entry.needs) <= known
-    fit = [k for k in KITS if set(entry.needs) <= set(networks.KITS[k].offers)]
+    fit = [k for k in EVERY if set(entry.needs) <= set(networks.KITS[k].offers)]
+    fit = [k for k in fit if k in KITS] or fit
     for kit in fit if name != 'source' else ['lstm']:    # the one method of a corpus, not of a kit
         asked, stock = set(), batch(kit)
         method = entry.factory(spying(networks.build(*BUILT[kit]), asked), toys.recipe(STEPS),

@@ -1,5 +1,6 @@
 """MNIST and Fashion-MNIST whose images each lie at an angle of their own."""
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +34,13 @@ def turned(image: np.ndarray, angle: float) -> np.ndarray:
     matrix = np.array([[cos, sin], [-sin, cos]])       # from rows and columns of the result
     middle = (np.array(image.shape) - 1) / 2
     # a trillionth keeps quarter turns inside the border
-    at = np.round(middle - matrix @ middle, 12)
+    at: Any = np.round(middle - matrix @ middle, 12)
     values = ndimage.affine_transform(np.float64(image), np.round(matrix, 12), at, order=1)
-    return np.uint8(np.round(values))
+    return np.round(values).astype(np.uint8)
 
 
 def _rotated(name: str, read: Callable[..., Dataset], data_dir: Folder, cache_dir: Folder,
-             **more) -> Dataset:
+             **more: Any) -> Dataset:
     """The body of `rotated_mnist` and `rotated_fashion_mnist`."""
     from vaebench.datasets.transforms import quarter_turns  # here: it imports JAX
     chosen, whole = options(**more), read(data_dir, cache_dir)
@@ -50,7 +51,7 @@ def _rotated(name: str, read: Callable[..., Dataset], data_dir: Folder, cache_di
     order, start, parts = permutation(len(x), ORDER), 0, dict[str, Images]()
     for split, n in SIZES.items():
         rows = order[start:start + n][:chosen.first(split)]
-        parts[split] = (np.stack([turned(x[i], angles[i]) for i in rows]), label[rows])
+        parts[split] = (np.stack([turned(x[i], float(angles[i])) for i in rows]), label[rows])
         start += n
     made = finish(name, parts, chosen, classes=10)
     return made._replace(symmetry=quarter_turns, truth={'group': np.arange(1, 4)})

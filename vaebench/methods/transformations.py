@@ -48,7 +48,7 @@ def avt(kit: Kit, recipe: Recipe, *, form: str = 'projective',
     """
     if form not in homography.DRAWS:
         raise unknown('form', form, homography.DRAWS)
-    shape = field(kit.schema, 'x').shape
+    shape = tuple(n or 0 for n in field(kit.schema, 'x').shape)
     if len(shape) != 3 or shape[0] != shape[1]:
         raise UserError(f'a map of the plane moves square images, and x is {shape}: choose '
                         'other rows with --config.rows, or other data')

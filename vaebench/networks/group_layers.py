@@ -163,18 +163,19 @@ def spectral_norm(w: jax.Array, direction: jax.Array) -> jax.Array:
       Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018,
       arXiv:1802.05957.
 
-    >>> w = spectral_norm(jnp.array([[3., 0.], [0., 1.]]), jnp.array([1., 0.]))
-    >>> w.round(4).tolist()
-    [[1.0, 0.0], [0.0, 0.3333]]
+    >>> w = spectral_norm(jnp.array([[4., 0.], [0., 1.]]), jnp.array([1., 0.]))
+    >>> w.tolist()
+    [[1.0, 0.0], [0.0, 0.25]]
     """
     def unit(x):
         return x / jnp.sqrt((x**2).sum() + 1e-12)
 
     matrix = w.reshape(-1, w.shape[-1])
-    fixed, u, v = jax.lax.stop_gradient(matrix), jax.lax.stop_gradient(direction), None
+    fixed, u = jax.lax.stop_gradient(matrix), jax.lax.stop_gradient(direction)
+    v = unit(fixed @ u)
     for _ in range(ITERATIONS):
-        v = unit(fixed @ u)
         u = unit(v @ fixed)
+        v = unit(fixed @ u)
     return tracked(w / (v @ matrix @ u), direction, u)
 
 
