@@ -9,7 +9,7 @@ from ml_collections import config_dict
 from vaebench import core, datasets, methods, schema
 from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
-from vaebench.experiment import catalog, configs, results, runner, style_catalog, table
+from vaebench.experiment import catalog, configs, particles_catalog, results, runner, style_catalog, table
 from vaebench.experiment.rows import change, hp, options, overrides, select, without
 from vaebench.methods.build import build
 from vaebench.report import published
@@ -121,6 +121,19 @@ def test_every_row_of_rewriting_can_be_built(text, data):
                 assert published.values(key, data), key
 
 
+@pytest.mark.parametrize('size', ['', ':small'])
+def test_every_row_of_particles_can_be_built(size):
+    info = datasets.load('nbody', examples=4, eval_examples=2, frames=1).schema
+    for found in tables(f'nbody{size}').values():
+        assert found.config['primary'] in found.config['metrics'] and found.config['baseline'] in particles_catalog.ROWS
+        assert [row.name for row in found.rows] == list(particles_catalog.ROWS)
+        for row in found.rows:
+            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert set(made.evals) == {'predict', 'error'}, row.name
+            for key in row.published:
+                assert published.values(key, 'nbody'), key
+
+
 @pytest.mark.parametrize('name', sorted(p.stem for p in (ROOT / 'configs').glob('*.py')))
 def test_every_config_gives_its_data_options_that_they_have(name):
     sizes = ['', 'small', 'static', 'labelled', 'grammar']
@@ -142,7 +155,7 @@ def test_every_method_has_a_row():
             *catalog.CONDITIONAL.values(), *catalog.AXES.values(), *catalog.CLUSTERED.values(),
             *catalog.SPARSE.values(), *catalog.DISENTANGLED.values(),
             *style_catalog.styles().values(), *style_catalog.GOLD.values(),
-            *style_catalog.simplification().values()]
+            *style_catalog.simplification().values(), *particles_catalog.ROWS.values()]
     twins = {'f_gan_js', 'f_gan_gan'}                    # one run with gan_minmax: test_methods_gans
     assert set(methods.METHODS) - {row['method'] for row in rows} == {
         'source', 'classifier', *twins}
