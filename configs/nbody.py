@@ -11,9 +11,11 @@ symmetry is worth. Look at the pictures `systems`.
 
 The paper's networks have degrees 0 to 3; ours end at 2, for which Clebsch-Gordan coefficients
 are found at once. Its number of examples and the sizes of its other networks are not known to
-us.
+us. Rates are those of the least validation error after 120 to 240 steps, of 0.003, 0.01, (of
+DeepSet and Set Transformer) 0.03, free table.
 """
 from vaebench.experiment import columns, particles_catalog
+from vaebench.experiment.rows import change, lr
 from vaebench.experiment.sizes import sized
 
 SMALL = dict(
@@ -33,9 +35,9 @@ def table(name, title, networks, spread, examples, eval_examples, epochs):
         dataset=dict(name='nbody', spread=spread, examples=examples,
                      eval_examples=eval_examples),
         kit=dict(name='linear'), epochs=epochs, batch=100,
-        optimizer=dict(name='adam', lr=3e-3, clip=1., cycle=epochs),
+        optimizer=dict(name='adam', lr=1e-2, clip=1., cycle=epochs),
         evaluation=dict(batch=250), metrics=columns.PREDICTIONS,
-        table=particles_catalog.sized(**networks))
+        table=change(particles_catalog.sized(**networks), {'deepset': lr(3e-3)}))
 
 
 def both(size, networks, *sizes):
@@ -49,4 +51,4 @@ def both(size, networks, *sizes):
 def get_config(size=''):
     """The tables, or `small`."""
     return sized(size, {'': lambda: both('', LARGE, 10_000, 2000, 500),
-                        'small': lambda: both('-small', SMALL, 3000, 1000, 40)})
+                        'small': lambda: both('-small', SMALL, 3000, 1000, 100)})

@@ -9,7 +9,17 @@ from ml_collections import config_dict
 from vaebench import core, datasets, methods, schema
 from vaebench.engine.optimizers import optimizer
 from vaebench.errors import UserError
-from vaebench.experiment import catalog, configs, results, runner, style_catalog, symmetry_catalog, table
+from vaebench.experiment import (
+    catalog,
+    configs,
+    dialogue_catalog,
+    particles_catalog,
+    results,
+    runner,
+    style_catalog,
+    symmetry_catalog,
+    table,
+)
 from vaebench.experiment.rows import change, hp, options, overrides, select, without
 from vaebench.methods.build import build
 from vaebench.report import published
@@ -141,6 +151,21 @@ def test_every_row_of_dialogue_can_be_built(text):
         for row in one.rows:
             made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
             assert 'respond' in made.evals and set(made.evals) <= set(core.EVALS), row.name
+            for key in row.published:
+                assert published.values(key, 'dailydialog'), key
+
+
+@pytest.mark.parametrize('size', ['', ':small'])
+def test_every_row_of_particles_can_be_built(size):
+    info = datasets.load('nbody', examples=4, eval_examples=2, frames=1).schema
+    for found in tables(f'nbody{size}').values():
+        assert found.config['primary'] in found.config['metrics'] and found.config['baseline'] in particles_catalog.ROWS
+        assert [row.name for row in found.rows] == list(particles_catalog.ROWS)
+        for row in found.rows:
+            made = build(row.config, info, core.Recipe(2, 1, 8, optimizer(row.config['optimizer'])))
+            assert set(made.evals) == {'predict', 'error'}, row.name
+            for key in row.published:
+                assert published.values(key, 'nbody'), key
 
 
 @pytest.mark.parametrize('name', sorted(p.stem for p in (ROOT / 'configs').glob('*.py')))
@@ -165,7 +190,8 @@ def test_every_method_has_a_row():
             *catalog.SPARSE.values(), *catalog.DISENTANGLED.values(),
             *style_catalog.styles().values(), *style_catalog.GOLD.values(),
             *style_catalog.simplification().values(), *symmetry_catalog.CLASSIFIERS.values(),
-            *symmetry_catalog.GAMES.values(), *symmetry_catalog.MOVED.values()]
+            *symmetry_catalog.GAMES.values(), *symmetry_catalog.MOVED.values(),
+            *particles_catalog.ROWS.values(), *dialogue_catalog.dialogues().values()]
     twins = {'f_gan_js', 'f_gan_gan'}                    # one run with gan_minmax: test_methods_gans
     assert set(methods.METHODS) - {row['method'] for row in rows} == {
         'source', *twins}

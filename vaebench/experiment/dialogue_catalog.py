@@ -23,6 +23,12 @@ BATCH_NORMALIZED = 'bn_cvae bn_cvae_learned'
 CONDITIONAL = f'cvae {ANNEALED} {BATCH_NORMALIZED}'
 """Rows with a latent."""
 
+SWITCHBOARD = {
+    'cvae': 'A11b/cvae A11c/cvae', 'cvae_bow': 'A11b/cvae_bow A11c/cvae_bow',
+    'bn_cvae': 'A11b/bn_vae A11c/bn_cvae',
+}
+"""Row -> the published numbers beside it, which are of other conversations."""
+
 
 def dialogues() -> dict[str, dict]:
     """Every row that answers."""

@@ -199,8 +199,15 @@ class NormNonlinearity(nn.Module):
 class SE3Transformer(nn.Module):
     """Two vectors for every particle, from positions, velocities and charges.
 
-    The first layer reads the charge (degree 0) and the velocity (degree 1); edges have the
-    distance and the product of the charges. No position enters but through differences.
+    The first layer reads 1 and the charge (degree 0) and the velocity (degree 1); edges have
+    the distance and the product of the charges. No position enters but through differences.
+    Of the 1 a first message is any function of an edge times its direction, as forces are.
+
+    Differs from the authors' code: it reads no scalars, and adds differences of positions to
+    features of degree 1 instead, from the second layer on; one function of the distance gives
+    the weights of all kernels of a layer, where there each kernel of the keys and of the values
+    has its own; degrees end at 2; a linear layer mixes what the last attention gives with the
+    velocity.
 
     Attributes:
       layers: how many.
@@ -229,7 +236,8 @@ class SE3Transformer(nn.Module):
         charge, velocity = x['charge'], x['velocity'][:, :, None]
         product = (charge[:, :, None] * charge[:, None])[..., None]
         pairs = edges(x['position'], product, self.degrees, max(self.degrees, 2))
-        fiber = {0: charge[..., None, None], 1: velocity}
+        scalars = jnp.stack([jnp.ones_like(charge), charge], 2)[..., None]
+        fiber = {0: scalars, 1: velocity}
         for i in range(self.layers):
             made = range(self.degrees) if i + 1 < self.layers else (1,)     # the last reads 1
             layer = Layer(dict.fromkeys(made, self.channels), self.channels, self.heads,

@@ -33,6 +33,17 @@ def widest_plane(position: np.ndarray) -> np.ndarray:
     return np.linalg.svd(position - position.mean(0), full_matrices=True)[2][:2].T
 
 
+def square_limits(x: np.ndarray) -> np.ndarray:
+    """Returns limits [2, 2] as wide along both axes that hold points [N, 2].
+
+    >>> square_limits(np.array([[0., 0.], [10., 2.]])).round(3).tolist()
+    [[-1.0, 11.0], [-5.0, 7.0]]
+    """
+    limits = data_limits(x)
+    half = (limits[:, 1] - limits[:, 0]).max() / 2
+    return limits.mean(1, keepdims=True) + np.array([-half, half])
+
+
 def predicted_systems(arrays: Mapping[str, np.ndarray], title: Title) -> 'Figure | None':
     """Draws systems of points, each seen so that it spreads most.
 
@@ -54,8 +65,7 @@ def predicted_systems(arrays: Mapping[str, np.ndarray], title: Title) -> 'Figure
                                                    position + said))
         seen = np.concatenate([start, end, guess])
         seen = seen[np.isfinite(seen).all(1)]
-        axes = axes_at(fig, (left, top, SIDE, SIDE), data_limits(seen))
-        axes.set_aspect('equal', adjustable='datalim')
+        axes = axes_at(fig, (left, top, SIDE, SIDE), square_limits(seen))
         _draw(axes, charge, start, end, guess)
         error = np.mean((said - target)**2)
         text_at(fig, left, top - 10, f'mean squared error {error:.3g}', color=GREY)
