@@ -8,8 +8,8 @@ DIR holds ptb.train.txt, ptb.valid.txt and ptb.test.txt, or a folder ptb/ with t
 Paper size: up to three hours per row and seed on two cores (TWR-VAE: a day), made for an
 accelerator; expect about 100 nats a sentence (perplexity 95 to 110). The set points of
 ControlVAE are 2 nats, that of its own script for this corpus, and 8, that of free bits.
-`:small`: an hour or two on two cores; expect 63.8 nats for BN-VAE (0.6) and the VAE, 63.9 for the
-LSTM-LM, 64.3 for free bits, 81 for the plain autoencoder.
+`:small`: an hour or two on two cores; expect 63.8 nats for BN-VAE (0.6) and the VAE, 63.9 for
+the LSTM-LM, 64.3 for free bits, 81 for the plain autoencoder.
 """
 from vaebench.experiment import catalog, columns, sizes
 from vaebench.experiment.rows import change, hp, published
