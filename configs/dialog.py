@@ -15,7 +15,8 @@ from vaebench.experiment.sizes import sized
 
 METRICS = *columns.DIALOGUE, *columns.MORE_DIALOGUE
 # by which a grammar is read: how much of what may be said is said, and how much of the rest
-FIRST = 'excess', 'kl', 'valid_recall', 'valid_precision', 'response_dis_2_inter', 'act_accuracy'
+FIRST = ('excess', 'kl', 'valid_recall', 'valid_precision', 'response_dis_2_inter',
+         'act_accuracy')
 DAILY = dict(metrics=METRICS, columns=columns.DIALOGUE)
 
 
@@ -34,7 +35,8 @@ def grammar(size, sentences, epochs, made):
     return table(f'dialog{size}', 'Dialogues of a grammar, six valid responses', rows,
                  dict(name='dialog', sentences=sentences),
                  dict(embed=64, hidden=96, latent=16, dropout=0.), epochs, 64,
-                 optimizer=dict(name='adam', lr=6e-3, clip=5.), metrics=(*columns.VALID, *METRICS), columns=FIRST)
+                 optimizer=dict(name='adam', lr=6e-3, clip=5.),
+                 metrics=(*columns.VALID, *METRICS), columns=FIRST)
 
 
 def small():
