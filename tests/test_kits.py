@@ -62,8 +62,8 @@ def test_a_kit_offers_what_it_has(name):
     for column in READ & set(offers) - {'x'}:
         assert kit.size(column) == kit.schema[column].size
     told = 'label', 'topic', 'context'
-    assert not set(told) & set(networks.build({k: v for k, v in BUILT[name][0].items() if k not in told},
-                                              BUILT[name][1]).nets)
+    untold = networks.build({k: v for k, v in BUILT[name][0].items() if k not in told}, BUILT[name][1])
+    assert not {'context', 'label_context'} & set(untold.nets)
     for other in {'encoder', 'sequence', 'gen', 'critic', 'anything'} - set(kit.nets):
         with pytest.raises(UserError, match=f"needs a network '{other}', which the kit has not"):
             getattr(kit, other)
@@ -96,7 +96,7 @@ def test_a_kit_offers_what_its_networks_can(name):
     assert (seen.states is not None) == ('states' in offered(name, 'encoder'))
     assert seen.last.shape == (4, kit.features) and kit.latent == latent
     assert jax.eval_shape(lambda: dec.log_prob(dec.init(key), z, batch(name))).shape == (4,)
-    told = kit.label()
+    told = kit.label_context()
     assert told.apply(told.init(key), batch(name)).tolist() == jax.nn.one_hot(
         batch(name)['label'], kit.size('label')).tolist()
 

@@ -96,7 +96,7 @@ class Kit:
       couples the batch sequence(n_in, n_out) -> Net: ([B, T, n_in]) -> [B, T, n_out], causal
       context() -> Context: (params, batch, key=None) -> [B, C], what a conditional model is
       told: the conversation before a response where the data has one, else the label
-      label() -> Context: of the label, one-hot
+      label_context() -> Context: of the label, one-hot
       predictor() -> Net: (params, batch, key=None) -> what batch['target'] is
       cnn(n_in, n_out, widths, channels) -> Net: ([B, T, n_in], mask [B, T]) -> [B, n_out]
       corrupt(key, batch, rate) -> batch that has lost words or pixels

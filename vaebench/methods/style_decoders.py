@@ -33,7 +33,7 @@ def embedded(kit: Kit, style: int, told: bool = False) -> tuple[Kit, posteriors.
       The kit whose encoder shows the label, and a `Posterior` on it with params 'styles' [K,
       style]; q is {'mean': [B, Z]}.
     """
-    context = kit.label()
+    context = kit.label_context()
     shown, size = conditioned(kit, context), kit.latent - style
     head = (shown if told else kit).head(size)
 

@@ -4,9 +4,9 @@ from vaebench.methods.entry import Entry
 
 AUTOENCODER = 'encoder', 'head', 'decoder'
 DUAL = *AUTOENCODER, 'mlp'
-BAG, EMBEDDED = (*DUAL, 'tokens'), (*DUAL, 'label')
+BAG, EMBEDDED = (*DUAL, 'tokens'), (*DUAL, 'label_context')
 PIVOT = *AUTOENCODER, 'decoder.unroll', 'cnn', 'tokens'
-ALIGNED = *DUAL, 'decoder.unroll', 'cnn', 'label'
+ALIGNED = *DUAL, 'decoder.unroll', 'cnn', 'label_context'
 
 HEADS = {'multitask_style': 10., 'adversary_style': 1., 'multitask_content': 3.,
          'adversary_content': .03}

@@ -29,7 +29,7 @@ class KitEntry(NamedTuple):
     offers: tuple[str, ...]
 
 
-COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context', 'label'
+COMMON = 'encoder', 'head', 'decoder', 'mlp', 'corrupt', 'pseudo', 'context', 'label_context'
 IMAGE = *COMMON, 'gen', 'critic', 'x'
 GROUP_IMAGE = *IMAGE, 'filters', 'class_gen', 'class_critic'
 TEXT = (*COMMON, 'sequence', 'cnn', 'shuffle', 'decoder.unconditional', 'decoder.skip',

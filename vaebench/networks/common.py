@@ -274,8 +274,8 @@ def contexts(schema: Schema) -> dict[str, Callable[[], Context]]:
       schema: of the data.
 
     Returns:
-      {'context': maker, 'label': the same} where the data has labels, else {}. The maker gives
-      a `Context` of the label, one-hot; to draw one, all classes are as likely.
+      {'context': maker, 'label_context': the same} where the data has labels, else {}. The
+      maker gives a `Context` of the label, one-hot; to draw one, all classes are as likely.
     """
     name = of_kind(schema, 'class')
     if name is None:
@@ -291,4 +291,4 @@ def contexts(schema: Schema) -> dict[str, Callable[[], Context]]:
     def label():
         return Context(lambda key: {}, apply, classes, (name,), draw)
 
-    return {'context': label, 'label': label}
+    return {'context': label, 'label_context': label}
