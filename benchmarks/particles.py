@@ -62,7 +62,7 @@ class Ours:
         self.state, self.block = self.tx.init(self.params), jax.jit(self._block)
 
     def loss(self, params: Any, data: dict[str, Any]) -> jax.Array:
-        """Returns the squared error, meaned over each degree."""
+        """Returns the squared error, averaged over each degree."""
         gaps = jax.tree.map(lambda a, b: ((a - b)**2).mean(), apply(params, data),
                             data['target'])
         return sum(jax.tree.leaves(gaps), jnp.zeros(()))

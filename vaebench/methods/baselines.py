@@ -94,9 +94,9 @@ def classifier(kit: Kit, recipe: Recipe, *, partners: bool = False) -> Method:
     def error(params, carry, batch):
         return entropies(classify(params, batch), batch)
 
-    evals = {'classify': lambda params, carry, batch: classify(params, batch), 'error': error}
-    if 'filters' in kit.nets:
-        evals['filters'] = lambda params, carry: kit.filters(params['enc'])
+    drawn = {'filters': lambda params, carry: kit.filters(params['enc'])}
+    evals = {'classify': lambda params, carry, batch: classify(params, batch), 'error': error,
+             **(drawn if 'filters' in kit.nets else {})}
     player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),), evals)
 

@@ -36,8 +36,8 @@ def avt(kit: Kit, recipe: Recipe, *, form: str = 'projective',
       AET: minimize (1/2) sum_k (t_k - m_k)^2
 
     Deviations:
-      Both outputs are linear in the codes of the kit's networks, not in those of a NIN.
-      Published code adds 1e-4 to the variances, divides their logarithms by 1000 and draws
+      Both outputs are linear in the codes of the kit's networks, not in those of a network in
+      network. Published code adds 1e-4 to the variances, divides their logarithms by 1000 and draws
       codes with a thousandth of their spread; none of that here. No crops and flips.
 
     References:

@@ -40,7 +40,7 @@ def _has(view: Evaluator, name: str) -> bool:
 
 
 def target_error(view: Evaluator, name: str) -> Value | None:
-    """Measures the squared error of one part of the target, meaned over its numbers.
+    """Measures the squared error of one part of the target, averaged over its numbers.
 
     Args:
       view: with the eval 'predict'.
