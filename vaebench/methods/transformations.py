@@ -37,8 +37,8 @@ def avt(kit: Kit, recipe: Recipe, *, form: str = 'projective',
 
     Deviations:
       Both outputs are linear in the codes of the kit's networks, not in those of a network in
-      network. Published code adds 1e-4 to the variances, divides their logarithms by 1000 and draws
-      codes with a thousandth of their spread; none of that here. No crops and flips.
+      network. Published code adds 1e-4 to the variances, divides their logarithms by 1000 and
+      draws codes with a thousandth of their spread; none of that here. No crops and flips.
 
     References:
       Qi et al., "AVT: Unsupervised Learning of Transformation Equivariant Representations by
