@@ -28,7 +28,7 @@ def table(name, title, made, rho, sentences, epochs):
     return dict(
         name=name, title=title, primary='exact_match', baseline='john_vae',
         dataset=dict(name='two_style', sentences=sentences, rho=rho),
-        kit=dict(name='lstm', embed=64, hidden=128, latent=32, dropout=0., init_scale=.1,
+        kit=dict(name='lstm', embed=64, hidden=96, latent=32, dropout=0., init_scale=.1,
                  family='B'),
         epochs=epochs, batch=64, optimizer=dict(name='adam', lr=6e-3, clip=5.),
         evaluation=dict(batch=128),
@@ -46,5 +46,5 @@ def both(size, sentences, epochs):
 
 def get_config(size=''):
     """The tables, or `small`."""
-    return sized(size, {'': lambda: both('', 20_000, 12),
+    return sized(size, {'': lambda: both('', 8192, 16),
                         'small': lambda: both('-small', 2048, 3)})
