@@ -49,6 +49,12 @@ def lstm_modules(size: Size) -> Any:
         'out': nn.Linear(hidden, vocab, bias=False)}).to(torch_device())
 
 
+def posterior(parts: Any, x: Any) -> tuple[Any, Any]:
+    """Reads sentences [B, L]: (means, log variances) [B, Z], by `lstm_modules`."""
+    last = parts['enc'](parts['enc_embedding'](x))[1][0][0]
+    return parts['head'](last).chunk(2, -1)
+
+
 def lstm(size: Size) -> tuple[Callable[[], float], Callable[[int, int, int], float]]:
     """Builds the LSTM-VAE with random parameters.
 
@@ -71,10 +77,6 @@ def lstm(size: Size) -> tuple[Callable[[], float], Callable[[int, int, int], flo
         nn.init.uniform_(p, -.01, .01)
     drop, opt = nn.Dropout(.5), torch.optim.SGD(parts.parameters(), lr=1.)
 
-    def posterior(x):
-        last = parts['enc'](parts['enc_embedding'](x))[1][0][0]
-        return parts['head'](last).chunk(2, -1)
-
     def rec(z, x):
         words = drop(parts['embedding'](x[:, :-1]))
         c = parts['start'](z)[None]
@@ -86,7 +88,7 @@ def lstm(size: Size) -> tuple[Callable[[], float], Callable[[int, int, int], flo
 
     def step():
         x = data[torch.randint(len(data), (batch,), device=device)]
-        mean, log_var = posterior(x)
+        mean, log_var = posterior(parts, x)
         z = mean + torch.exp(log_var / 2) * torch.randn_like(mean)
         kl = .5 * (mean**2 + log_var.exp() - log_var - 1).sum(1)
         loss = (rec(z, x) + kl).mean()
@@ -101,7 +103,7 @@ def lstm(size: Size) -> tuple[Callable[[], float], Callable[[int, int, int], flo
         drop.eval()
         with torch.no_grad():
             x = data[i:i + 1]
-            mean, log_var = posterior(x)
+            mean, log_var = posterior(parts, x)
             log_w = []
             for _ in range(samples // chunk):
                 noise = torch.randn(chunk, size['latent'], device=device)
@@ -158,10 +160,6 @@ def john(size: Size) -> Callable[[], float]:
     adam = torch.optim.Adam(own, lr=1e-3)
     moves = {k: torch.optim.RMSprop(parts[k].parameters(), lr=1e-3) for k in rivals}
 
-    def posterior(x):
-        last = parts['enc'](parts['enc_embedding'](x))[1][0][0]
-        return parts['head'](last).chunk(2, -1)
-
     def rec(z, x):
         words = drop(parts['embedding'](x[:, :-1]))
         start = parts['start'](z)[None]
@@ -180,7 +178,7 @@ def john(size: Size) -> Callable[[], float]:
         x, y = tokens[rows], labels[rows]
         bag = one_hot(x[:, 1:-1], vocab).sum(1)[:, 4:].float()
         bag = bag / bag.sum(-1, keepdim=True)
-        mean, log_var = posterior(x)
+        mean, log_var = posterior(parts, x)
         z = mean + torch.exp(log_var / 2) * torch.randn_like(mean)
         style, content = z[:, :STYLE], z[:, STYLE:]
         for name, part, target in (('adversary_style', content, y),

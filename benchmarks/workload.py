@@ -14,8 +14,7 @@ STYLED = {'vocab': 9_000, 'embed': 300, 'hidden': 256, 'latent': 136, 'batch': 1
           'steps': 16}
 STYLED_SMALL = {'vocab': 300, 'embed': 64, 'hidden': 128, 'latent': 32, 'batch': 64,
                 'steps': 12}
-STYLE = 8          # dimensions of a code that say the style, and labels that it says
-LABELS = 2
+STYLE, LABELS = 8, 2       # dimensions of the part of a code that is style; styles
 
 IMAGES, BATCH = 12_800, 64
 MLP = {'name': 'mlp', 'hidden': (512,), 'latent': 16}

@@ -174,7 +174,7 @@ def test_bytes_between_black_and_white_are_grey_to_a_likelihood(load, tmp_path):
     binary = load('factors_file', tmp_path)
 
     class Row:
-        config = {'kit': {'likelihood': 'bernoulli'}}
+        config = {'kit': {'likelihood': 'bernoulli'}, 'evaluation': {}}
 
     assert outcome.likelihood(Row, grey).id == 'bernoulli-grey'
     assert outcome.likelihood(Row, binary).id == 'bernoulli'

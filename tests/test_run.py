@@ -210,7 +210,7 @@ PTB = f'--config={HERE.parent / "configs" / "ptb.py"}'
 BAD = {
     'no config': ([], 'quickstart'),
     'config that is not there': (['--config=configs/nothing.py'], 'nothing.py'),
-    'unknown name of a config': (['--config=quikstart'], 'one of decompositions, gan_stress, image_dir'),
+    'unknown name of a config': (['--config=quikstart'], 'decompositions, gan_stress, image_dir'),
     'config argument': ([f'{PTB}:tiny'], 'small'),
     'typo in an override': ([CONFIG, '--config.optimizer.lrr=1'], 'did you mean lr?'),
     'unknown override': ([CONFIG, '--config.xyz=1'], 'no key xyz'),
