@@ -23,9 +23,11 @@ WGAN-GP, BEGAN, InfoGAN, MMD-GAN and the moment-matching networks are those of t
 code, and the first weights of DCGAN and WGAN. What is not: GMMN descends by Adam, BEGAN's rate
 is never halved, WGAN-GP's convolutions have 4 pixels a side and not 5, InfoGAN's critic is not
 normalized, GMMN + AE drops pixels but no hidden units. The other games answer to no paper's
-setting.
+setting. Rows of papers' figures, at full size: BEGAN at two more ratios, and InfoGAN's codes
+where nothing reads them.
 """
 from vaebench.experiment import catalog, columns
+from vaebench.experiment.config_keys import merge
 from vaebench.experiment.rows import (
     change,
     hp,
@@ -109,16 +111,26 @@ def static_small():
         table=likelihoods(warmup=20., components=50, gamma=5.))
 
 
+def of_figures(rows):
+    """Rows of figures: BEGAN's other ratios, and InfoGAN's codes where nothing reads them."""
+    ratio = {'label': 'BEGAN ({gamma:g})'}
+    return {'began_03': merge(rows['began'], ratio | hp(gamma=.3)),
+            'began_07': merge(rows['began'], ratio | hp(gamma=.7)),
+            'gan_codes': merge(rows['infogan'], {'label': "GAN with InfoGAN's codes"}
+                               | hp(info=0., info_continuous=0.))}
+
+
 def grey():
     """Samples at paper size."""
+    rows = change(samplers(), {
+        f'wae_gan {catalog.ADVERSARIAL_AES}': options(hidden=(1000, 1000))}, games())
     return dict(
         PAPER, name='mnist-grey', title='MNIST, grey levels', primary='frechet', baseline='vae',
         dataset=dict(name='mnist'),
         kit=dict(name='mlp', latent=8, hidden=(1000, 1000), likelihood='bernoulli'), epochs=100,
         # 96 features: 20 rows each
         evaluation=dict(samples=50, chunk=50, batch=250, images=2000), metrics=columns.SAMPLES,
-        table=change(samplers(), {
-            f'wae_gan {catalog.ADVERSARIAL_AES}': options(hidden=(1000, 1000))}, games()))
+        table=rows | of_figures(rows))
 
 
 def games():

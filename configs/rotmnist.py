@@ -114,7 +114,7 @@ def games_small():
         epochs=20, batch=50, optimizer=dict(name='adam', lr=1e-3, clip=0.),
         evaluation=dict(batch=250, images=1000), metrics=SAMPLES,
         table=change(symmetry_catalog.GAMES, {
-            'ge_gan_z2 ge_gan_p4': hp(critic_lr=2e-3) | lr(1e-3)}))
+            'ge_gan_z2 ge_gan_p4 ge_gan_p4m': hp(critic_lr=2e-3) | lr(1e-3)}))
 
 
 def moved():

@@ -118,6 +118,14 @@ TEXT: Rows = {
     'skip_vae_0': row('skip-VAE, beta from {beta_start:g}', 'skip_vae', RAMP,
                       hp(beta_start=0.)),
 }
+FREE_BITS: Rows = {
+    'fb_5': row('FB ({target:g})', 'fb', hp(target=5., warmup=10.)),
+    'fb_9': row('FB ({target:g})', 'fb', hp(target=9., warmup=10.)),
+    'fb_49': row('FB ({target:g})', 'fb', hp(target=49., warmup=10.)),
+    'fbp_5': row('FBP ({target:g})', 'fbp', hp(target=5., warmup=10.)),
+    'fbp_7': row('FBP ({target:g})', 'fbp', hp(target=7., warmup=10.)),
+}
+"""Targets of which papers print numbers on one corpus or two: rows of their tables alone."""
 SOURCE: Rows = {'source': row('the source itself', 'source')}
 """The row of a synthetic corpus whose true likelihood is known."""
 

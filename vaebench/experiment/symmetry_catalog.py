@@ -33,6 +33,7 @@ VAES: Rows = {
 GAMES: Rows = {
     'ge_gan_z2': row('class GAN, Z2', 'ge_gan', Z2, CLASS_GAME),
     'ge_gan_p4': row('GE-GAN, p4', 'ge_gan', P4, CLASS_GAME),
+    'ge_gan_p4m': row('GE-GAN, p4m', 'ge_gan', P4M, CLASS_GAME),
 }
 """Told the label: their samples are of classes in equal parts."""
 
