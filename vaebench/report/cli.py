@@ -58,7 +58,9 @@ steps, weights with their set points, from the arrays that a run leaves.
 BibTeX of the rows, of the published numbers beside them, and of vaebench.
 --readme: in FILE tables go between the lines
 <!-- vaebench:table results=PATH [table=ID] [columns=METRIC,..] [rows=ROW,..] [notes=no] -->
-and <!-- vaebench:end -->; vaebench:sweeps in its place writes what --sweeps does.
+and <!-- vaebench:end -->; vaebench:sweeps in its place writes what --sweeps does;
+<!-- vaebench:tracks results=PATH --> writes a line for each track (systems of the papers, rows,
+data, configs, results), vaebench:systems in its place every system.
 
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that
 were left out are named on standard error.

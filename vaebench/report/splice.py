@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from vaebench import files
 from vaebench.errors import UserError, unknown
-from vaebench.report import formats, sweeps, tables
+from vaebench.report import folders, formats, sweeps, systems, tables
 
-_BEGIN = re.compile(r'<!-- vaebench:(?P<kind>table|sweeps)'
+_BEGIN = re.compile(r'<!-- vaebench:(?P<kind>table|sweeps|tracks|systems)'
                     r'(?P<options>( \w+=("[^"]*"|\S+))*) -->')
 _END = '<!-- vaebench:end -->'
 _OPTIONS = 'results', 'table', 'columns', 'rows', 'notes'
+_SYSTEMS = {'tracks': systems.overview, 'systems': systems.listing}
+"""Markers of what the papers name, with results= alone -> what writes it."""
 _EXAMPLE = 'write <!-- vaebench:table results=PATH table=ID -->'
 
 
@@ -22,7 +24,7 @@ class _Span(NamedTuple):
     number: int                 # of the first line, from 1
     lines: list[str]            # of a table: the two markers
     options: str | None         # of the marker; None for text
-    kind: str = ''              # of the marker: 'table' or 'sweeps'
+    kind: str = ''              # of the marker: 'table', 'sweeps', 'tracks' or 'systems'
 
 
 def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[str]]:
@@ -33,7 +35,9 @@ def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[st
     in fenced code blocks are text. A value with spaces stands in double quotes. Without columns
     a table has those that a reader needs, with columns=all every one; notes=no leaves out the
     data, the estimators, footnotes, steps, parameters and times. `vaebench:sweeps` instead of
-    `vaebench:table` writes what `sweeps.markdown` says of them.
+    `vaebench:table` writes what `sweeps.markdown` says of them; `vaebench:tracks` and
+    `vaebench:systems` write what `systems.overview` and `systems.listing` say, and take
+    results= alone.
 
     Args:
       path: the README; PATH is relative to its folder.
@@ -94,13 +98,13 @@ def _spans(path: pathlib.Path, lines: list[str]) -> Iterator[_Span]:
         raise UserError(f'{path}:{begun.number}: no {_END} after this marker')
 
 
-def _options(where: str, text: str) -> dict[str, list[str]]:
+def _options(where: str, text: str, known: Sequence[str]) -> dict[str, list[str]]:
     """What a marker says: {option: values}; UserError for an option that there is not."""
     given = dict(part.split('=', 1) for part in shlex.split(text))
     for option in given:
-        if option not in _OPTIONS:
-            near = difflib.get_close_matches(option, _OPTIONS, 1)
-            use = near[0] if near else ', '.join(_OPTIONS)
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            use = near[0] if near else ', '.join(known)
             raise UserError(f'{where}: unknown option {option!r}; use {use}')
     if 'results' not in given:
         raise UserError(f'{where}: results=PATH is missing')
@@ -131,12 +135,16 @@ def _chosen(found: Sequence[tables.Table], options: dict[str, list[str]]
 def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
     """(Markdown of one marker, problems)."""
     where = f'{path}:{span.number}'
-    options = _options(where, span.options or '')
+    known = _OPTIONS[:1] if span.kind in _SYSTEMS else _OPTIONS
+    options = _options(where, span.options or '', known)
     columns = [] if options['columns'] == ['all'] else options['columns']
     style = 'ranked' if options['columns'] else 'board'
     try:
-        folders = [path.parent / p for p in options['results']]
-        found, problems = tables.collect(folders, columns, style)
+        paths = [path.parent / p for p in options['results']]
+        if span.kind in _SYSTEMS:
+            committed, _, problems = folders.gather(paths)
+            return _SYSTEMS[span.kind](committed), problems
+        found, problems = tables.collect(paths, columns, style)
         if not found:
             raise UserError(f'{", ".join(options["results"])}: no results')
         if span.kind == 'sweeps':
