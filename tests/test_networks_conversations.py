@@ -88,5 +88,5 @@ def test_the_topic_is_told_where_there_is_one():
     assert (np.abs(a - b)[:, HIDDEN:].max(1) > 0).all()
     assert jax.eval_shape(lambda: untold.apply(untold.init(jax.random.key(0)), batch)).shape == (3, HIDDEN)
     # the label is another network, and no part of the context
-    label = kits[0].label()
+    label = kits[0].label_context()
     assert label.apply({}, {'label': jnp.array([1])}).tolist() == [[0., 1.]] and 'label' not in told.columns
