@@ -4,7 +4,7 @@
     vaebench --config=yelp_resplit:small --workdir=runs/yelp-small --data_dir=DIR
 
 DIR holds Shen et al.'s sentences (yelp_sentiment) and Li et al.'s test with human references
-(li2018). Every row that needs no gold, with the decks' numbers beside it: those are of other
+(li2018). Every row that needs no gold, with published numbers beside it: those are of other
 data, and of other judges. At full size John et al.'s sizes, batches and rate, 20 epochs;
 `:small` learns from 20,000 sentences of at most 12 words. `geometric_mean` is that of accuracy,
 overlap and fluency: copies and random sentences lose one of the three.
