@@ -38,6 +38,8 @@ OFFSETS: Rows = {
     'laae_offset': row('LAAE + offset ({k:g})', 'laae_offset', hp(k=2.)),
 }
 """A vector added to codes; the last three are autoencoders of their own."""
+GAMES = ' '.join(name for name in OFFSETS if not name.startswith('offset'))
+"""Rows whose autoencoder has a critic."""
 
 MAPS: Rows = {
     'fgim': row('FGIM', 'fgim'),

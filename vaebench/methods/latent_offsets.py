@@ -9,9 +9,8 @@ from vaebench.core import Criterion, Fold, Hp, Kit, Method, Phase, Player, Recip
 from vaebench.methods import frozen_autoencoders as frozen
 from vaebench.methods.aggregate_posterior import wae_gan
 
-GAME = {'beta': 10., 'beta_start': 0., 'warmup': 0., 'delay': 0., 'period': 0.,
-        'critic_lr': 5e-4}
-"""hp of the adversarial autoencoders of Shen et al."""
+CONSTANT = {'beta_start': 0., 'warmup': 0., 'delay': 0., 'period': 0.}
+"""hp of a critic whose weight never changes."""
 
 
 def with_numbers(method: Method, numbers: Mapping[str, float]) -> Method:
@@ -43,23 +42,28 @@ def with_numbers(method: Method, numbers: Mapping[str, float]) -> Method:
     return method._replace(phases=phases)
 
 
-def adversarial(kit: Kit, recipe: Recipe, corrupt: float, log_var: float,
-                hidden: Sequence[int]) -> Method:
+def adversarial(kit: Kit, recipe: Recipe, game: Mapping[str, float], corrupt: float,
+                log_var: float, hidden: Sequence[int]) -> Method:
     """Builds the adversarial autoencoder of Shen et al., as a first phase 'ae' that rows share.
 
     Args:
       kit, recipe: of `vector_offset`.
+      game: weight 'beta' and rate 'critic_lr' of the critic.
       corrupt, log_var, hidden: of `aggregate_posterior.wae_gan`.
 
     Returns:
       A `Method` of one phase.
+
+    Raises:
+      UserError: the data has not two styles.
     """
     frozen.two_styles(kit)
+    numbers = {**CONSTANT, **game}
     method = with_numbers(wae_gan(kit, recipe, hidden=hidden, d_first=False, corrupt=corrupt,
-                                  log_var=log_var), GAME)
+                                  log_var=log_var), numbers)
     phase, = method.phases
     told = {'stage': 'adversarial autoencoder', 'corrupt': corrupt, 'log_var': log_var,
-            'hidden': list(hidden), **GAME}
+            'hidden': list(hidden), **numbers}
     return method._replace(phases=(phase._replace(name='ae', evals=method.evals,
                                                   shared=told),))
 
@@ -104,7 +108,8 @@ def _offset_phase(fold: Fold, size: int) -> Phase:
 
 def vector_offset(kit: Kit, recipe: Recipe, *, game: bool = False,
                   corrupt: float = frozen.DROPS, log_var: float = 0.,
-                  hidden: Sequence[int] = (512,)) -> Method:
+                  hidden: Sequence[int] = (512,), beta: float = 10.,
+                  critic_lr: float = 5e-4) -> Method:
     """Adds to a code k times the difference of the mean codes of the two styles.
 
     With `game` the autoencoder is that of Shen et al., whose aggregate posterior a critic pulls
@@ -122,6 +127,7 @@ def vector_offset(kit: Kit, recipe: Recipe, *, game: bool = False,
       corrupt: share of the words that the encoder does not see in training.
       log_var: with `game`, weight of the posterior's sum_j |ln s_j^2|.
       hidden: with `game`, widths of the critic.
+      beta, critic_lr: with `game`, weight of what the critic says, and its rate.
 
     Returns:
       A `Method` of phases 'ae' and 'offset', whose one step takes k over, and whose pass over
@@ -147,7 +153,8 @@ def vector_offset(kit: Kit, recipe: Recipe, *, game: bool = False,
       arXiv:2010.02983 (its row Shen et al., on its own autoencoder).
     """
     if game:
-        method = adversarial(kit, recipe, corrupt, log_var, hidden)
+        numbers = {'beta': beta, 'critic_lr': critic_lr}
+        method = adversarial(kit, recipe, numbers, corrupt, log_var, hidden)
     else:
         method = frozen.denoising(kit, recipe, corrupt)
     fold = centroids(method.evals['encode'], kit.latent, frozen.STYLES)
