@@ -28,7 +28,7 @@ def table(name, title, dataset, kit, made, **settings):
 def turk():
     """Of TurkCorpus, its small part."""
     return table('simplify-turk', 'TurkCorpus, learned from its tuning part',
-                 dict(name='turk_mini', max_words=20, vocab=5000),
+                 dict(name='turk_mini', max_words=15, vocab=3000),
                  dict(embed=64, hidden=128, latent=64),
                  published(ROWS, style_catalog.SIMPLIFICATION), epochs=8)
 

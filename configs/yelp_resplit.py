@@ -6,11 +6,12 @@
 DIR holds Shen et al.'s sentences (yelp_sentiment) and Li et al.'s test with human references
 (li2018). Every row that needs no gold, with published numbers beside it: those are of other
 data, and of other judges. At full size John et al.'s sizes, batches and rate, 20 epochs;
-`:small` learns from 20,000 sentences of at most 12 words. `geometric_mean` is that of accuracy,
-overlap and fluency: copies and random sentences lose one of the three.
+`:small` learns from 10,000 sentences of at most 10 words, with the weights of critics of
+`two_style`. `geometric_mean` is that of accuracy, overlap and fluency: copies and random
+sentences lose one of the three.
 """
 from vaebench.experiment import columns, style_catalog
-from vaebench.experiment.rows import change, hp, options, published
+from vaebench.experiment.rows import change, hp, published
 from vaebench.experiment.sizes import sized
 
 
@@ -34,9 +35,10 @@ def paper():
 
 def small():
     """For two cores."""
-    return table('-small', 6, dict(sentences=20_000, eval_sentences=1000, max_words=12),
+    return table('-small', 8, dict(sentences=10_000, eval_sentences=600, max_words=10,
+                                   vocab=3000),
                  dict(embed=64, hidden=96, latent=40), 2,
-                 {'style_embedding cae': options(style=8)}, batch=64,
+                 style_catalog.FEW_SENTENCES, batch=64,
                  optimizer=dict(name='adam', lr=3e-3, clip=5.))
 
 
