@@ -38,6 +38,9 @@ words 0.15; seq2seq and all rows with a latent sample 80 to 82 % of the valid re
 samples that are valid in 94 to 98 %. What tells rows apart is the greedy recall: 17 % without a
 latent, 24 % for the collapsed CVAE, 36 % for BN-CVAE with a learned prior, whose KL is 0.01;
 78 to 82 % where the code has a KL of 0.5 nats or more. Retrieval has 5 %, random responses 0.
+Of DailyDialog, 600 validation responses, one seed: seq2seq 32.0 nats, CVAE (BOW) 32.2 with a KL
+of 2.9. Sampled responses are as far from the one that is there as random ones (BLEU-4 recall
+4.5, 4.6; 4.8), which says little of any model; greedy ones have 2.7 without a latent, 6.3 with.
 """
 from vaebench.experiment import columns, dialogue_catalog
 from vaebench.experiment.rows import change, hp, options, published
@@ -48,7 +51,9 @@ METRICS = *columns.DIALOGUE, *columns.MORE_DIALOGUE
 # responses codes alone are drawn, so that these say what the codes decide
 FIRST = ('excess', 'kl', 'valid_recall', 'valid_precision', 'valid_recall_greedy',
          'valid_precision_greedy')
-DAILY = dict(metrics=METRICS, columns=columns.DIALOGUE)
+DAILY = dict(metrics=METRICS, columns=(
+    'nll_iw', 'kl', 'ppl_rec', 'bleu_4_recall', 'bleu_4_recall_greedy',
+    'response_dis_2_inter_greedy'))
 
 
 def table(name, title, made, dataset, kit, epochs, batch, **settings):
