@@ -506,7 +506,7 @@ def test_responses_are_listed_beside_the_valid_ones():
         'listing/response_who': (2, 6, 11)}
     page = render({k: x[0] for k, x in arrays.items()}, VOCAB)
     title, _, rest = page.partition('\n')
-    assert title == 'Sampled responses, beside valid ones'
+    assert title == 'Sampled responses (say) to they and self, who responds; ref: valid ones'
     text = lambda ids: ' '.join(VOCAB[i] for i in ids)
     topic = np.asarray(_topic(columns))
     for i, block in enumerate(rest.rstrip('\n').split('\n\n')):

@@ -30,7 +30,7 @@ VALID = 'excess', 'valid_recall', 'valid_precision'
 """Of data whose valid responses and their odds are known: read the last two beside each other.
 """
 MORE_DIALOGUE = (
-    'elbo', 'ess', 'rec', 'ppl_iw', 'ppl_elbo', 'ppl_rec', 'mi_full', 'au', 'cu',
+    'elbo', 'ess', 'rec', 'ppl_iw', 'ppl_elbo', 'ppl_rec', 'mi_full', 'au',
     *(f'bleu_{n}_{part}' for n in (1, 2, 3) for part in ('precision', 'recall')),
     'a_bow_precision', 'a_bow_recall', 'e_bow_precision', 'e_bow_recall', 'response_dis_1',
     'response_dis_2', 'response_dis_1_intra', 'response_dis_2_intra', 'response_dis_1_inter',

@@ -116,7 +116,9 @@ def _gap(evals, block, params, carry, key, own):
 
 def mi_full(view: Evaluator) -> Value | None:
     """Measures the mutual information of sentence and code under q, aggregate over the whole
-    split.
+    split. Of a conditional model it is that of the sentence and what is told, together, and the
+    code: a learned prior lets codes tell of the context at no KL, so that it may be above the
+    KL. Active units are the same.
 
     Differs from the papers' scripts: ln q(z|x) at the same draw in place of its closed-form
     mean, so identical posteriors give exactly 0.

@@ -27,7 +27,7 @@ TITLES = {
     'extrapolation': 'Extrapolation beyond posterior means, which are at 0 and 1',
     'homotopy': 'Homotopy between prior samples', 'analogy': 'Analogies: s1 - s2 + s3',
     'transfer': 'Rewritten to the next label',
-    'response': 'Sampled responses, beside valid ones'
+    'response': 'Sampled responses (say) to they and self, who responds; ref: valid ones'
 }
 FIRST = {'extrapolation': -AWAY}
 """Where a line begins, if not at 0; it ends as far beyond 1."""
