@@ -48,7 +48,7 @@ def test_a_network_reads_what_no_line_divides():
     names = ['probe_500', 'probe_mlp_500']
     line, net = (measure(view(quadrants(500, 0), quadrants(300, 1), (1.,)), names)[n] for n in names)
     assert abs(line.value[0] - 50) < 12 and net.value[0] > 94
-    assert net.estimator.id == 'network-100-500:draws-5' and net.estimator.startswith('network with 100 hidden')
+    assert net.estimator.id == 'network-100-500:draws-5' and net.estimator.startswith('network with 100 tanh')
     train, test = quadrants(500, 0), quadrants(300, 1)
     scores = [100 * accuracy(train['x'][at], train['label'][at], test['x'], test['label'], network) for at in (
         balanced(train['label'], np.random.default_rng(i)) for i in range(DRAWS))]
