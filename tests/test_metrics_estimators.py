@@ -38,7 +38,8 @@ from vaebench.metrics import (
 SMALL = dict(samples=4, batch=30, images=20, generated=12, unigrams=12, drawn=50, refine=1, points=16)
 NEWER = {key for module in (
     decomposition, dialogue, disentanglement, equivariance, latent_arithmetic, prediction, sparsity,
-    style_codes, transfer, transfer_time, unsupervised) for key in module.METRICS}     # than sentences without ids
+    style_codes, transfer, transfer_time, unsupervised) for key in module.METRICS} | {
+        key for key in METRICS if key.startswith('probe_mlp_')}     # than sentences without ids
 OF_NATS = {k for k, m in METRICS.items() if any('log_lik' in need for need in m.needs)}
 DECODER = Estimator('bernoulli decoder, no normalised likelihood of grey levels',
                     'bernoulli-grey')

@@ -1,11 +1,11 @@
-"""The linear probe on codes whose classes are known."""
+"""The probes on codes whose classes are known."""
 import jax
 import numpy as np
 import pytest
 import toys
 
 from vaebench.metrics import Settings, defined, entries, measure
-from vaebench.metrics.probe import DRAWS, SIZES, accuracy, balanced
+from vaebench.metrics.probe import DRAWS, SIZES, accuracy, balanced, network
 
 KEY = jax.random.key(0)
 EVALS = {'encode': lambda params, carry, batch: batch['x'] * params['scale']}
@@ -36,6 +36,23 @@ def test_separable_and_noise():
     assert out['probe_100']['n'] == 400 and out['probe_100']['unit'] == '%'
     assert out['probe_100']['estimator'] == ('logistic regression on standardised posterior means, 100 balanced '
                                              'labels, mean and standard error over 5 draws of them')
+
+
+def quadrants(n, seed):
+    """Codes uniform on the square around 0, and whether they lie in its first or third quarter."""
+    x = np.random.default_rng(seed).uniform(-1, 1, (n, 2)).astype(np.float32)
+    return {'x': x, 'label': (x[:, 0] * x[:, 1] > 0).astype(np.int32)}
+
+
+def test_a_network_reads_what_no_line_divides():
+    names = ['probe_500', 'probe_mlp_500']
+    line, net = (measure(view(quadrants(500, 0), quadrants(300, 1), (1.,)), names)[n] for n in names)
+    assert abs(line.value[0] - 50) < 12 and net.value[0] > 94
+    assert net.estimator.id == 'network-100-500:draws-5' and net.estimator.startswith('network with 100 tanh')
+    train, test = quadrants(500, 0), quadrants(300, 1)
+    scores = [100 * accuracy(train['x'][at], train['label'][at], test['x'], test['label'], network) for at in (
+        balanced(train['label'], np.random.default_rng(i)) for i in range(DRAWS))]
+    np.testing.assert_allclose(net.value[0], np.mean(scores), rtol=1e-9)         # the same network every time
 
 
 def test_mean_and_error_over_draws():
@@ -72,7 +89,7 @@ def test_codes_that_say_nothing():
     assert v.warning == [None, 'not finite for 5 of 5']
 
 
-@pytest.mark.parametrize('name', [f'probe_{n}' for n in SIZES])
+@pytest.mark.parametrize('name', [f'{kind}_{n}' for kind in ('probe', 'probe_mlp') for n in SIZES])
 def test_needs_labels_on_both_sides(name):
     assert defined(name, {'encode'}, {'x', 'label', 'train/label'})
     assert not defined(name, {'encode'}, {'x', 'label'}) and not defined(name, {'encode'}, {'x', 'train/label'})

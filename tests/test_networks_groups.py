@@ -65,6 +65,20 @@ def test_kits_have_as_many_parameters():
     assert count == {'z2': 24930, 'p4': 24670, 'p4m': 24104, 'pooling': 24930}
 
 
+def test_kits_of_games_have_about_as_many_parameters():
+    """A seed is no map of the group: its channels are those of the plain network."""
+    digits = {'x': schema.image((28, 28, 1)), 'label': schema.label(10)}
+    small = dict(latent=16, channels=(8, 16, 32), pools=(1, 2), up=(32, 16, 8), pad=True)
+    count, seeds = {}, set()
+    for name in GROUPS:
+        made = kit(name, small, digits)
+        gen, _ = jax.eval_shape(made.class_gen().init, KEY)
+        seeds.add(gen['seed']['kernel'].shape)
+        count[name] = size((gen, jax.eval_shape(made.class_critic().init, KEY)))
+    assert seeds == {(32, 7 * 7 * 8)}
+    assert .75 < count['p4'] / count['z2'] < 1 and .7 < count['p4m'] / count['z2'] < 1, count
+
+
 @pytest.mark.parametrize('name', GROUPS)
 def test_a_layer_of_the_group_has_its_number_of_parameters(name):
     layer = group_layers.GroupConv(GROUPS[name], 5, 3)

@@ -42,9 +42,13 @@ MOVED: Rows = {
     'avt_affine': row('AVT, affine', 'avt', options(form='affine')),
     'aet_projective': row('AET, projective', 'aet', options(form='projective')),
     'aet_affine': row('AET, affine', 'aet', options(form='affine')),
-    'supervised': row('told every label', 'classifier'),
+    # no rate can be 0; this one moves no weight
+    'untrained': row('untrained encoder', 'aet', overrides(epochs=1, optimizer=dict(lr=1e-12))),
+    'supervised': row('supervised', 'classifier'),
 }
-"""Codes that tell how an image was moved, and a network that was told its class."""
+"""Codes that tell how an image was moved, those of an encoder that learnt nothing, and a
+network that was told its class.
+"""
 
 
 def labelled(rows: Rows, labels: int) -> dict[str, dict]:

@@ -1,5 +1,9 @@
-"""What codes tell of labels: a linear classifier on frozen posterior means."""
+"""What codes tell of labels: a classifier of frozen posterior means, linear or with one hidden
+layer.
+"""
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +14,35 @@ from vaebench.metrics.types import PERCENT, Estimator, Metric, Value
 from vaebench.schema import select
 
 SIZES = 100, 500, 1000, 2000, 10000
-DRAWS = 5          # choices of the labelled sentences
+DRAWS = 5          # choices of the labelled examples
+HIDDEN = 100       # units of the probe that is not linear
+
+
+class Learner(NamedTuple):
+    """A classifier of codes."""
+    make: Callable[[], Any]        # () -> scikit-learn's, not fitted
+    name: str                      # in the estimator's sentence
+    id: str                        # and in its id
+
+
+# scikit-learn is imported in functions: the import is not every command's cost
+
+def logistic() -> Any:
+    """Makes a logistic regression: L2, C = 1."""
+    from sklearn.linear_model import LogisticRegression
+    return LogisticRegression(max_iter=1000)
+
+
+def network() -> Any:
+    """Makes a network of one hidden layer, with the penalty of C = 1: alpha = 1."""
+    from sklearn.neural_network import MLPClassifier
+    # tanh: with relu L-BFGS finds no optimum in 1000 steps
+    return MLPClassifier((HIDDEN,), activation='tanh', solver='lbfgs', alpha=1., max_iter=2000,
+                         random_state=0)
+
+
+LINEAR = Learner(logistic, 'logistic regression', 'logistic')
+NETWORK = Learner(network, f'network with {HIDDEN} tanh units', f'network-{HIDDEN}')
 
 
 def balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -37,15 +69,15 @@ def balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def accuracy(codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray,
-             test_labels: np.ndarray) -> float:
-    """Measures the share of the test labels that a linear classifier of standardised codes gets
-    right.
+             test_labels: np.ndarray, make: Callable[[], Any] = logistic) -> float:
+    """Measures the share of the test labels that a classifier of standardised codes gets right.
 
     Args:
       codes: [n, Z], to learn from.
       labels: int [n].
       test_codes: [N, Z].
       test_labels: int [N].
+      make: of a `Learner`.
 
     Returns:
       float; not a number where a code is not finite.
@@ -54,15 +86,13 @@ def accuracy(codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray,
     >>> accuracy(x, x[:, 0] > 0, x, x[:, 0] > 0)
     1.0
     """
-    # here: the import is not every command's cost
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     if not (np.isfinite(codes).all() and np.isfinite(test_codes).all()):
         return np.nan
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    probe = make_pipeline(StandardScaler(), make())
     # fits this small spend their time on waiting for threads
     with threadpool_limits(1):
         fitted = probe.fit(np.asarray(codes, np.float64), labels)
@@ -70,7 +100,7 @@ def accuracy(codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray,
 
 
 def encoded(view: Evaluator, rows: np.ndarray, arrays: Columns) -> np.ndarray:
-    """Returns codes [G, R, Z] of training sentences; those that a smaller probe has encoded are
+    """Returns codes [G, R, Z] of training examples; those that a smaller probe has encoded are
     taken over.
     """
     known = view.cached('probe', dict)
@@ -83,13 +113,13 @@ def encoded(view: Evaluator, rows: np.ndarray, arrays: Columns) -> np.ndarray:
     return np.stack([known[row] for row in rows.tolist()], 1)
 
 
-def probe(view: Evaluator, n: int) -> Value | None:
-    """Measures the accuracy of a linear probe that learns from n labelled training sentences;
-    None where there are fewer.
+def probe(view: Evaluator, n: int, learner: Learner = LINEAR) -> Value | None:
+    """Measures the accuracy of a probe that learns from n labelled training examples; None
+    where there are fewer.
 
-    Differs from BN-VAE's script: logistic regression (L2, C = 1) to its optimum on standardised
-    posterior means, rather than steps of Adam with patience; the autoencoder is frozen, as in
-    their Table 3. The standard error is over the choices of labels.
+    The linear one differs from BN-VAE's script: logistic regression (L2, C = 1) to its optimum
+    on standardised posterior means, rather than steps of Adam with patience; the autoencoder is
+    frozen, as in their Table 3. The standard error is over the choices of labels.
 
     References:
       Zhu et al., "A Batch Normalized Inference Network Keeps the KL Vanishing Away", 2020,
@@ -103,15 +133,18 @@ def probe(view: Evaluator, n: int) -> Value | None:
     arrays = select(view.train, rows)
     codes, place = encoded(view, rows, arrays), place.reshape(DRAWS, n)
     score = np.array(
-        [[accuracy(codes[g, at], labels[rows[at]], view.codes[g], test) for at in place]
+        [[accuracy(codes[g, at], labels[rows[at]], view.codes[g], test, learner.make)
+          for at in place]
          for g in range(view.seeds)])
     score *= 100
     estimator = Estimator(
-        f'logistic regression on standardised posterior means, {n} balanced labels, mean and '
-        f'standard error over {DRAWS} draws of them', f'logistic-{n}:draws-{DRAWS}')
+        f'{learner.name} on standardised posterior means, {n} balanced labels, mean and '
+        f'standard error over {DRAWS} draws of them', f'{learner.id}-{n}:draws-{DRAWS}')
     return Value(score.mean(-1), estimator, view.n, None,
                  score.std(-1, ddof=1) / np.sqrt(DRAWS), warnings(score))
 
 
-METRICS = {f'probe_{n}': Metric(functools.partial(probe, n=n), (('encode',),), '%', 'higher',
-                                ('label', 'train/label'), PERCENT) for n in SIZES}
+METRICS = {
+    f'{name}_{n}': Metric(functools.partial(probe, n=n, learner=learner), (('encode',),), '%',
+                          'higher', ('label', 'train/label'), PERCENT)
+    for name, learner in (('probe', LINEAR), ('probe_mlp', NETWORK)) for n in SIZES}

@@ -43,12 +43,15 @@ class ClassGenerator(nn.Module):
     Attributes:
       group: see `ops.groups`.
       channels: C of every map, the smallest map first.
+      seed: C of the picture that noise and class become; every group has as many, as it is not
+        on the group.
       shape: (H, W, C) of the output.
       classes: the last so many numbers of the input are a class, one-hot.
       train: see `image_layers.Norm`.
     """
     group: Group
     channels: tuple[int, ...]
+    seed: int
     shape: tuple[int, ...]
     classes: int
     train: bool
@@ -58,9 +61,9 @@ class ClassGenerator(nn.Module):
         noise, label = jnp.split(z, [z.shape[-1] - self.classes], -1)
         told = nn.Dense(noise.shape[-1], use_bias=False, name='label')(label)
         code = jnp.concatenate([noise, told], -1)
-        side, first = self.shape[0] // 2**(len(self.channels) - 1), self.channels[0]
-        x = SpectralDense(side * side * first, name='seed')(code)
-        x = x.reshape(len(z), side, side, 1, first)
+        side = self.shape[0] // 2**(len(self.channels) - 1)
+        x = SpectralDense(side * side * self.seed, name='seed')(code)
+        x = x.reshape(len(z), side, side, 1, self.seed)
         for i, width in enumerate(self.channels):
             x = GroupConv(self.group, width, KERNEL, True, True, name=f'conv{i}')(
                 grow(x) if i else x)
@@ -109,12 +112,12 @@ class ClassCritic(nn.Module):
         return SpectralDense(1, name='out')(x)[:, 0] + (x * own).sum(-1)
 
 
-def class_generator(group: Group, channels: tuple[int, ...], shape: tuple[int, ...],
-                    classes: int, latent: int) -> StatNet:
+def class_generator(group: Group, channels: tuple[int, ...], seed: int,
+                    shape: tuple[int, ...], classes: int, latent: int) -> StatNet:
     """Makes a `StatNet` ([B, Z + K] noise and a class, one-hot) -> x in [0, 1].
 
     Args:
-      group, channels, shape, classes: see `ClassGenerator`.
+      group, channels, seed, shape, classes: see `ClassGenerator`.
       latent: Z.
 
     Raises:
@@ -123,7 +126,7 @@ def class_generator(group: Group, channels: tuple[int, ...], shape: tuple[int, .
     if shape[0] % 2**(len(channels) - 1):
         raise UserError(f'kit.up of {len(channels)} widths: {shape[0]} pixels cannot be halved '
                         'as often, less one; give fewer')
-    net = generator(lambda train: ClassGenerator(group, channels, shape, classes, train),
+    net = generator(lambda train: ClassGenerator(group, channels, seed, shape, classes, train),
                     latent + classes, True)
 
     def init(key):

@@ -18,6 +18,7 @@ from vaebench.ops.groups import GROUPS, Group, filter_bank
 from vaebench.schema import Schema, field, of_kind
 
 CODES = 'invariant', 'regular'
+SEED = 4       # a class generator's first map has so many times the channels of its seed, in Z2
 
 
 class Sizes(NamedTuple):
@@ -142,7 +143,8 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
     and decoders move their image when they do. As N(0, I) does not change with places, a VAE of
     these gives a moved image the same likelihood, exactly, and the mean decoding of its code
     moves along; Z must be a multiple of |H|. A generator's smallest map is a picture, which any
-    linear layer makes of the noise: it commutes with the group from there.
+    linear layer makes of the noise: it commutes with the group from there. One that is told a
+    class has a seed of `up[0] / 4` channels on every group, Dey et al.'s 128 for 512.
 
     Args:
       schema: 'x' is a `Field` of shape (H, H, C).
@@ -164,6 +166,7 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
 
     References:
       Cohen and Welling, "Group Equivariant Convolutional Networks", 2016, arXiv:1602.07576.
+      Dey et al., "Group Equivariant Generative Adversarial Networks", 2021, arXiv:2005.01683.
     """
     shape, plain = _square(schema, config)
     bounds, latent = field(schema, 'x').bounds, config['latent']
@@ -221,8 +224,9 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
             'filters': functools.partial(moved_filters, acts), **common.contexts(schema)}
     if known := of_kind(schema, 'class'):
         told = shape, field(schema, known).size or 0
-        widths = scaled(config.get('up', (16, 8)), acts.order)
-        nets |= {'class_gen': lambda: class_generator(acts, widths, *told, latent),
+        up_to = config.get('up', (16, 8))
+        widths, seed = scaled(up_to, acts.order), max(1, up_to[0] // SEED)
+        nets |= {'class_gen': lambda: class_generator(acts, widths, seed, *told, latent),
                  'class_critic': lambda: class_critic(acts, channels, *told)}
     return Kit(latent, features, schema, nets)
 
