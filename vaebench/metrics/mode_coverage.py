@@ -11,7 +11,7 @@ from vaebench.metrics.evaluator import Evaluator
 from vaebench.metrics.samples import generated, of_samples, real_vs_real, samples_vs_data
 from vaebench.metrics.summary import warnings
 from vaebench.metrics.types import NONNEGATIVE, PERCENT, Estimator, Metric, Value
-from vaebench.schema import field
+from vaebench.schema import Field
 
 ENOUGH = .2        # of the expected count: a mode with fewer samples is not captured
 REACH = 3.         # standard deviations around a mode within which a sample is of high quality
@@ -112,7 +112,11 @@ def coverage(view: Evaluator, name: str) -> Value:
 
 def _points(compute):
     """A comparison that is made of points only."""
-    return lambda view: compute(view) if len(field(view.schema, 'x').shape) == 1 else None
+    def made(view):
+        x = view.schema['x']
+        return compute(view) if isinstance(x, Field) and len(x.shape) == 1 else None
+
+    return made
 
 
 W2 = Estimator('Wasserstein-2 by optimal assignment of as many points', 'w2-assignment')

@@ -35,7 +35,7 @@ from vaebench.metrics.types import (
     Metric,
     Value,
 )
-from vaebench.schema import field
+from vaebench.schema import Field, field
 
 DRAW = 100                 # samples that a call of `sample` makes, whatever the settings
 LEAST = 4                  # rows on a side below which nothing is said
@@ -189,8 +189,11 @@ def samples_vs_data(view: Evaluator, f: Statistic, estimator: Estimator,
 
 def real_vs_real(view: Evaluator, f: Statistic, estimator: Estimator) -> Value | None:
     """Computes what `samples_vs_data` gives for data in place of samples, the same for every
-    seed: the mean over 20 partings of the rows in two halves, whose spread the note tells.
+    seed: the mean over 20 partings of the rows in two halves, whose spread the note tells. None
+    for data of several parts, such as particles, which has no features.
     """
+    if not isinstance(view.schema['x'], Field):
+        return None
     real, other, source = held_out_features(view)
     n = len(other)
     if n < LEAST:
