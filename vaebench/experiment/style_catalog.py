@@ -42,7 +42,7 @@ GAMES = ' '.join(name for name in OFFSETS if not name.startswith('offset'))
 """Rows whose autoencoder has a critic."""
 FEW_SENTENCES = {
     GAMES: options(beta=.03, critic_lr=6e-3),
-    'arae_multi_decoder': hp(critic_lr=1e-3), 'cae': hp(adversarial=.01),
+    'arae_multi_decoder': hp(critic_lr=1e-3), 'cae': hp(adversarial=.1),
     'style_embedding cae': options(style=8),
 }
 """Changes without which ten thousand sentences leave nothing in codes: the papers' weights of
