@@ -1,4 +1,5 @@
 """What a run says and hears: progress, signals, JAX's platforms and compiled programs."""
+import gc
 import io
 import os
 import pathlib
@@ -288,3 +289,22 @@ def test_odd_budgets_are_refused_before_anything_is_made(tmp_path):
     assert not (tmp_path / 'w').exists()
     with pytest.raises(UserError):
         files.user_path('~nobodyhere/x')
+
+
+def test_a_signal_in_a_callback_of_the_collector_says_nothing(capsys):
+    """What cannot be raised there is remembered, and no traceback is printed."""
+    def callback(phase, info):
+        if phase == 'start' and not stopped:
+            signal.raise_signal(signal.SIGTERM)
+
+    hook = sys.unraisablehook
+    with console.signals() as stopped:
+        gc.callbacks.append(callback)
+        try:
+            with stopped.interruptible():
+                gc.collect()
+        finally:
+            gc.callbacks.remove(callback)
+        assert stopped == [signal.SIGTERM]
+    assert sys.unraisablehook is hook
+    assert 'Traceback' not in capsys.readouterr().err

@@ -87,6 +87,17 @@ def _exit(number: int) -> None:
     os._exit(128 + number)
 
 
+def _quiet(hook):
+    """A hook that says nothing of an interrupt that fell into a callback of the collector:
+    nobody can catch it there, and the signal is remembered.
+    """
+    def quiet(unraisable):
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            hook(unraisable)
+
+    return quiet
+
+
 class Stopped(list):
     """The signals that came: one, since a second ends the process, unless `again` says what it
     does.
@@ -116,12 +127,13 @@ class Stopped(list):
             yield
             return
         before, self._at_once = self._at_once, True
+        hook, sys.unraisablehook = sys.unraisablehook, _quiet(sys.unraisablehook)
         try:
             if self:
                 raise KeyboardInterrupt
             yield
         finally:
-            self._at_once = before
+            self._at_once, sys.unraisablehook = before, hook
 
 
 @contextlib.contextmanager
