@@ -14,7 +14,8 @@ exact match of 0 to 18% by seed; within 0.3 it is 90 to 93%. Weights are the pap
 those that leave nothing in a code of so few sentences (exact match 0, token F1 of random
 sentences): the critic of Shen et al.'s autoencoders (DAAE) has weight 10 there and 0.03 here,
 those of the cross-aligned one 1 there and 0.1 here. John et al.'s adversary has weight 1 there,
-too little to be seen in a probe where nouns tell the style: rows with 10 stand beside them.
+which with heads for the content leaves 81% to a probe where nouns tell the style: rows with 10
+stand beside them.
 """
 from vaebench.experiment import columns, style_catalog
 from vaebench.experiment.rows import change, hp, select

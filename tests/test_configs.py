@@ -55,7 +55,7 @@ def test_published_keys_are_published(name):
 COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 'ptb:small',
              'images-quick': 'images_quick', 'mnist-small': 'mnist:small',
              'mnist-static': 'mnist:static', 'sprites-small': 'sprites:small',
-             'decompositions-small': 'decompositions:small'}
+             'decompositions-small': 'decompositions:small', 'two-style': 'two_style'}
 
 
 @pytest.mark.parametrize('folder', COMMITTED)

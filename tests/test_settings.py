@@ -40,11 +40,11 @@ EXPLAINED = {
     'A4/vae A9/anneal A9/lagging': ('', 'beta_start lr', 'likewise'),
     'A1/cyclical A9/cyclical': ('', 'beta_start warmup period lr', 'likewise'),
     'A8/vmf_vae A8/pre_vmf_vae': ('', SA, 'its KL is constant'),
-    'A8/fb_4 A8/cnn_vae A4/fb A4/pre_ae_fb A4/cyclical A4/lagging A4/flow_prior A4/mog_vae '
+    'A8/fb_4 A8/fb_5 A8/cnn_vae A4/fb A4/pre_ae_fb A4/cyclical A4/lagging A4/flow_prior A4/mog_vae '
     'A4/vamp_vae A5/vmf_vae A5/p_vae A5/apo_vae A5/apo_vae_vp A9/gavam A9/davam_q A9/davam_128 '
     'A9/davam_512 A10/bn_vae_07 A11a/ae A11a/vae A11a/lagging A11a/delta_vae A11a/bn_vae_07 '
     'A11a/cyclical I1/vae': ('', FLOW, 'not published'),
-    'A4/flow_prior_fb A4/mog_vae_fb A4/vamp_vae_fb A11a/pre_ae_fb_6': (
+    'A4/flow_prior_fb A4/mog_vae_fb A4/vamp_vae_fb A11a/fb_9 A11a/pre_ae_fb_6': (
         '', f'{FLOW} target', 'not published'),
     'A10/sa_vae/ptb': ('', f'{FLOW} family', 'whose run it is is not known'),
 }
