@@ -92,9 +92,13 @@ def tukey_fences(values: Sequence[float], min_spread: float = MIN_SPREAD
 
 
 def axis_limits(values: Sequence[float]) -> tuple[float, float]:
-    """Returns limits of an axis that leave a margin around the values."""
+    """Returns limits of an axis that leave a margin around the values.
+
+    >>> axis_limits([0., 1.]), axis_limits([3., 3.])
+    ((-0.06, 1.06), (2.75, 3.25))
+    """
     low, high = min(values), max(values)
-    margin = max(.06 * (high - low), .25)
+    margin = .06 * (high - low) if high - low > .5 else .25
     return low - margin, high + margin
 
 
