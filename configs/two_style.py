@@ -9,14 +9,13 @@ style unless an adversary forbids it: see `content_probe`. Read a row beside the
 keeps all content, a random sentence of the target style has all of its style.
 
 Sizes, rate and first parameters were chosen on validation. Within 0.1, as the papers have them,
-autoencoders of 2,048 steps stay on a plateau: one vector added to codes had an exact match of
-0 to 18% by seed (on test, which is how it was noticed); within 0.2 it was 53 to 96% and within
-0.3 90 to 93% on validation. Weights are the papers' but for
-those that leave nothing in a code of so few sentences (exact match 0, token F1 of random
-sentences): the critic of Shen et al.'s autoencoders (DAAE) has weight 10 there and 0.03 here,
-those of the cross-aligned one 1 there and 0.1 here. John et al.'s adversary has weight 1 there,
-which with heads for the content leaves 81% to a probe where nouns tell the style: rows with 10
-stand beside them.
+autoencoders of 2,048 steps stay on a plateau: one vector added to codes had an exact match of 0
+to 18% by seed (on test, which is how it was noticed); within 0.2 it was 53 to 96% and within
+0.3 90 to 93% on validation. Weights are the papers' but for those that leave nothing in a code
+of so few sentences (exact match 0, token F1 of random sentences): the critic of Shen et al.'s
+autoencoders (DAAE) has weight 10 there and 0.03 here, those of the cross-aligned one 1 there
+and 0.1 here. John et al.'s adversary has weight 1 there, which with heads for the content
+leaves 81% to a probe where nouns tell the style: rows with 10 stand beside them.
 """
 from vaebench.experiment import columns, style_catalog
 from vaebench.experiment.rows import change, hp, select
