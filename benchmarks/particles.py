@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
-from throughput import spread, turns
+from throughput import machine, spread, turns
 
 from vaebench.networks import common, se3, sets
 from vaebench.ops import harmonics
@@ -170,8 +170,8 @@ def main() -> None:
     assert gap < 1e-4, f'outputs differ by {gap}'
     print(f'outputs differ by {gap:.1e} at most, relative to the largest', flush=True)
     mine, other = turns(ours.run, theirs.run, given.repeats)
-    print(f'{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, PyTorch '
-          f'{torch.__version__} with {torch.get_num_threads()} threads, JAX {jax.__version__}')
+    print(f'{machine(["jax", "torch"])}; load {os.getloadavg()[0]:.1f}, PyTorch with '
+          f'{torch.get_num_threads()} threads')
     print(f'ours {spread(1e3 * mine / STEPS, "ms/step")}, PyTorch '
           f'{spread(1e3 * other / STEPS, "ms/step")}, ratio {spread(other / mine, "")}')
 
