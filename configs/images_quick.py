@@ -50,7 +50,7 @@ def digits():
         kit=dict(name='mlp', latent=8, hidden=(128,), likelihood='bernoulli'),
         epochs=30, batch=64, block=21, optimizer=dict(name='adam', lr=2e-3, clip=0.),
         evaluation=dict(samples=50, chunk=50, batch=250, images=250), metrics=columns.IMAGES,
-        table=rows | catalog.CONDITIONAL)
+        table=rows | catalog.CONDITIONAL | catalog.TIGHTER)
 
 
 def gaussians():

@@ -184,8 +184,8 @@ def test_every_config_gives_its_data_options_that_they_have(name):
 
 def test_every_method_has_a_row():
     rows = [*catalog.TEXT.values(), *catalog.IMAGES.values(), *catalog.EMBEDDINGS.values(),
-            *catalog.CONDITIONAL.values(), *catalog.AXES.values(), *catalog.CLUSTERED.values(),
-            *catalog.SPARSE.values(), *catalog.DISENTANGLED.values(),
+            *catalog.TIGHTER.values(), *catalog.CONDITIONAL.values(), *catalog.AXES.values(),
+            *catalog.CLUSTERED.values(), *catalog.SPARSE.values(), *catalog.DISENTANGLED.values(),
             *style_catalog.styles().values(), *style_catalog.GOLD.values(),
             *style_catalog.simplification().values(), *symmetry_catalog.CLASSIFIERS.values(),
             *symmetry_catalog.GAMES.values(), *symmetry_catalog.MOVED.values(),
@@ -230,9 +230,10 @@ def test_every_image_row_is_on_an_mnist_table(size):
     found = tables(f'mnist{size}').items()
     rows = {row.name for name, t in found if 'embedding' not in name for row in t.rows}
     own = {'began_03', 'began_07', 'gan_codes'} if not size else set()          # of figures
-    assert {name for name in rows if not name.endswith('_published')} == {*catalog.IMAGES, *own}
+    assert {name for name in rows if not name.endswith('_published')} == {
+        *catalog.IMAGES, *catalog.TIGHTER, *own}
     assert {r.name for r in tables('images_quick')['digits'].rows} == set(
-        catalog.IMAGES | catalog.CONDITIONAL)
+        catalog.IMAGES | catalog.CONDITIONAL | catalog.TIGHTER)
 
 
 @pytest.mark.parametrize('text', [*TEXT, 'quickstart', 'images_quick', 'mnist', 'mnist:small',

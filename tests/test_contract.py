@@ -43,6 +43,7 @@ OPTIONS = {
     'apo_vae': SMALL, 'apo_vae_vp': {**SMALL, 'pseudo': 3}, 'wae_gan': SMALL, 'sa_vae': {
         'refine': 2
     }, 'bow_vae': {'hidden': 6},
+    'iwae': FEW,
     **dict.fromkeys(('flow_prior', 'flow_prior_fb'), {'layers': 2, 'hidden': 6, **FEW}),
     **dict.fromkeys(('mog_vae', 'mog_vae_fb', 'vamp_vae', 'vamp_vae_fb'), {
                         'components': 3, **FEW

@@ -13,7 +13,7 @@ import toys
 
 from vaebench import core, networks, schema
 from vaebench.errors import UserError
-from vaebench.methods import autoencoders, models, posteriors, priors
+from vaebench.methods import autoencoders, importance_weighted, models, posteriors, priors
 from vaebench.ops import distributions
 
 DATA = toys.images(12)
@@ -168,6 +168,31 @@ def test_scale_one_is_the_papers_sum():
     whole, twice, same = evaluate('mog', draws=4, scale=1.)
     assert whole == pytest.approx(2 * loss, rel=1e-12) and aux == pytest.approx(same)
     toys.close(twice, jax.tree.map(lambda g: 2 * g, grads), atol=1e-12)
+
+
+def test_without_the_elbo_one_bound_is_left():
+    loss, _, aux = evaluate('mog', draws=4, scale=1., elbo=False)
+    assert loss == pytest.approx(aux['iw'], rel=1e-12)
+
+
+@pytest.mark.parametrize('draws', [1, 20])
+def test_iwae_trains_and_selects_on_the_same_bound(draws):
+    """With one draw it is the VAE's; validation's draws are its own."""
+    method = importance_weighted.iwae(toys.kit(), toys.recipe(), draws=draws)
+    params, carry = method.init(jax.random.key(5), toys.all_of(DATA))
+    batch, e = toys.all_of(DATA), method.evals
+    ctx = toys.ctx({k: jnp.asarray(v) for k, v in HP.items()})
+    loss, (_, aux) = toys.jit(method.phases[0].players[0].loss)(params, carry, batch, ctx)
+    q = e['posterior'](params, carry, batch)
+    means = [e['penalties'](params, carry, batch, q, None, jax.random.key(i))['iw']
+             for i in range(300 // draws)]
+    spread = np.std(means) * (1 + len(means)**-.5)
+    assert loss == pytest.approx(aux['iw'])
+    assert abs(loss - np.mean(means)) < 4 * spread and method.phases[0].select == 'iw'
+    if draws == 1:
+        assert loss == pytest.approx(aux['rec'] + aux['kl'])
+    else:
+        assert loss < aux['rec'] + aux['kl'] - .01
 
 
 def test_one_draw_of_an_identity_flow_is_the_vaes_bound():

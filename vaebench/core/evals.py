@@ -37,8 +37,8 @@ EVALS = {
     'encode': Eval(('batch',), '[B, Z]', 'posterior means'),
     'penalties': Eval(
         ('batch', 'q', 'z', 'key'), 'means',
-        'batch means of what training adds to the reconstruction besides the KL, by name and '
-        'before its weight'),
+        'batch means that validation shows, by name: what training adds to the reconstruction '
+        'besides the KL, before its weight, or another bound'),
     # likelihoods and losses
     'log_lik': Eval(
         ('z', 'batch'), '[B]', 'log p(x|z) summed over tokens or pixels, nats', '-rec'),

@@ -2,14 +2,15 @@
 
 FAMILIES = {
     'floor': 'source copy random_target nearest_target gold random_response retrieval zero',
-    'plain': ('vae ae dae denoising_ae lstm_lm seq2seq classifier supervised_codes '
-              'regressor'),
+    'plain': 'vae ae dae denoising_ae lstm_lm seq2seq supervised_codes',
+    'network': 'classifier regressor',
     'KL weight': ('anneal cost_anneal cyclical beta_vae capacity_vae control_vae '
                   'decreasing_beta'),
     'free bits': 'fb fb_max fbp pre_ae_fb',
     'first an AE': 'pre_ae_cyclical pre_ae_delta pre_ae_vmf pre_ae_bn',
     'inference': 'lagging sa_vae',
     'decoder': 'skip_vae bow_vae scnn_vae mcnn_vae lcnn_vae',
+    'bound': 'iwae',
     'posterior': 'delta_vae bn_vae bn_vae_learnable twr twr_mean twr_sum',
     'geometry': 'vmf_vae p_vae apo_vae apo_vae_vp',
     'prior': 'flow_prior flow_prior_fb mog_vae mog_vae_fb vamp_vae vamp_vae_fb ae_gmm',

@@ -14,6 +14,7 @@ from vaebench.methods import (
     gans,
     geometry,
     implicit,
+    importance_weighted,
     lagging,
     manifold_learning,
     map_entries,
@@ -151,6 +152,7 @@ METHODS = {
                         {**weight(warmup=10., start=.1), 'nu_lr': 1e-5, 'prior_lr': 1e-3},
                         ('dai2021apovae',), PSEUDO_DUAL, {'c': .1, 'pseudo': 50},
                         note='its +VP'),
+    'iwae': Entry(importance_weighted.iwae, weight(), ('burda2016importance',), AUTOENCODER),
     # prior
     'flow_prior': Entry(priors.flow_prior, weight(warmup=10.), ('ding2021flowprior',), DUAL),
     'flow_prior_fb': Entry(priors.flow_prior, {**weight(warmup=10.), 'target': 8.},

@@ -192,9 +192,10 @@ def vamp(kit: Kit, posterior: posteriors.Posterior, k: int = 50) -> models.Prior
 
 
 def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior: models.Prior,
-               *, draws: int = 10, free: str = '', scale: float = .5) -> Method:
+               *, draws: int = 10, free: str = '', scale: float = .5,
+               elbo: bool = True) -> Method:
     """Builds a method that maximizes the importance-weighted bound plus the ELBO, both from the
-    same draws.
+    same draws, or the former alone.
 
     The paper's eq. 7, for any prior: log mean_i w_i + mean_i log w_i with log w_i = log
     p(x|z_i) - beta r_i and r_i = log q(z_i|x) - log p(z_i); gradients reach everything through
@@ -215,6 +216,7 @@ def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior:
       draws: N.
       free: '', 'elbo' or 'both': which bounds have free bits, of hp['target'] nats.
       scale: what multiplies the sum of the bounds; 1 is the paper's.
+      elbo: whether the ELBO is part of it.
 
     Returns:
       A `Method`; aux 'iw' is minus the importance-weighted bound at weight 1, 'kl' the mean of
@@ -248,7 +250,7 @@ def two_bounds(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior, prior:
         def weighted(beta):
             return jax.nn.logsumexp(log_lik - beta * r, 0) - jnp.log(draws)
 
-        bounds = weighted(beta) + (log_lik - beta * r).mean(0)
+        bounds = weighted(beta) + ((log_lik - beta * r).mean(0) if elbo else 0.)
         if FREE[free]:
             bounds -= FREE[free] * beta * (jnp.maximum(ctx.hp['target'], kl) - kl)
         aux = {'rec': -mean(log_lik.mean(0), batch), 'kl': mean(kl, batch),
