@@ -62,6 +62,7 @@ MAPS: Rows = {
     'emb2emb_fgim': row('Emb2Emb + FGIM', 'emb2emb_fgim', hp(style=.5)),
 }
 """Maps of the codes of one autoencoder at rest."""
+EMB2EMB = ' '.join(name for name in MAPS if name.startswith('emb2emb'))
 
 PAIRS: Rows = {
     's2s_scratch': row('S2S-Scratch', 's2s_scratch'),
