@@ -322,6 +322,20 @@ def test_a_small_table_for_a_readme(tmp_path, capsys):
     assert code == 2 and "unknown row 'fbb'; did you mean 'fb'" in err
 
 
+def test_a_compact_table_has_means_and_seconds_alone(tmp_path, capsys):
+    readme, folder = tmp_path / 'README.md', toy(tmp_path / 'a')
+    mark = '<!-- vaebench:table results=a columns=nll_iw,kl rows=vae,fb form=compact -->'
+    readme.write_text(f'{mark}\n<!-- vaebench:end -->\n')
+    planned(folder)
+    assert call(capsys, f'--readme={readme}')[0] == 0
+    lines = readme.read_text().split('\n')
+    assert lines[2:4] == ['| method | nll_iw ↓ | kl | seconds |', '| --- | ---: | ---: | ---: |']
+    assert lines[4].startswith('| FB | **98.75 ± 0.75** | 1.00 ± 0.50 | ') and lines[6] == ''
+    readme.write_text(readme.read_text().replace('form=compact', 'form=small'))
+    code, _, err = call(capsys, f'--readme={readme}')
+    assert code == 2 and 'form=small; give full or compact' in err
+
+
 def test_a_board_in_a_readme_and_all_columns(tmp_path):
     from vaebench.report import splice
     planned(toy(tmp_path / 'data'))

@@ -1,6 +1,7 @@
 """The systems that the papers name: each has a row that there is, or why not; no printed number
 and no table is without one."""
 import csv
+import re
 
 import pytest
 
@@ -126,6 +127,16 @@ def test_results_count_for_the_track_of_their_table():
     assert lines['Sentences'][2] == str(len(rows))
     assert lines['Sentences'][-1] == '2: `ptb-small`, `text`'      # VAE, FB (4)
     assert lines['Particles'][-1] == 'none yet'
+
+
+def test_the_brief_overview_says_the_same_numbers():
+    whole, brief = (text.splitlines()[2:] for text in (systems.overview(RESULTS), systems.brief(RESULTS)))
+    for long, short in zip(whole, brief, strict=True):
+        title, named, rows, *_, done = (cell.strip() for cell in long.strip('|').split('|'))
+        n, having = re.findall(r'\d+', named)
+        measured = re.match(r'\d*', done)[0] or '0'
+        assert [c.strip() for c in short.strip('|').split('|')][::2] == [title, rows]
+        assert short.endswith(f'| {n}: {having}, {measured} |') and len(short) <= 88
 
 
 def test_the_listing_has_every_system():

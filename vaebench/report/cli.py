@@ -57,7 +57,8 @@ steps, weights with their set points, from the arrays that a run leaves.
 --cards: what every method shown is, its equation, our deviations, numbers and paper; --cite:
 BibTeX of the rows, of the published numbers beside them, and of vaebench.
 --readme: in FILE tables go between the lines
-<!-- vaebench:table results=PATH [table=ID] [columns=METRIC,..] [rows=ROW,..] [notes=no] -->
+<!-- vaebench:table results=PATH [table=ID] [columns=METRIC,..] [rows=ROW,..] [notes=no]
+[form=compact] -->
 and <!-- vaebench:end -->; vaebench:sweeps in its place writes what --sweeps does;
 <!-- vaebench:tracks results=PATH --> writes a line for each track (systems of the papers, rows,
 data, configs, results), vaebench:systems in its place every system.

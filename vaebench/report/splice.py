@@ -13,9 +13,11 @@ from vaebench.report import folders, formats, sweeps, systems, tables
 _BEGIN = re.compile(r'<!-- vaebench:(?P<kind>table|sweeps|tracks|systems)'
                     r'(?P<options>( \w+=("[^"]*"|\S+))*) -->')
 _END = '<!-- vaebench:end -->'
-_OPTIONS = 'results', 'table', 'columns', 'rows', 'notes'
-_SYSTEMS = {'tracks': systems.overview, 'systems': systems.listing}
-"""Markers of what the papers name, with results= alone -> what writes it."""
+_OPTIONS = 'results', 'table', 'columns', 'rows', 'notes', 'form'
+_CHOICES = {'notes': ('yes', 'no'), 'form': ('full', 'compact')}
+_SYSTEMS = {'tracks': {'full': systems.overview, 'compact': systems.brief},
+            'systems': {'full': systems.listing}}
+"""Markers of what the papers name -> forms, and what writes them."""
 _EXAMPLE = 'write <!-- vaebench:table results=PATH table=ID -->'
 
 
@@ -31,13 +33,14 @@ def splice(path: str | pathlib.Path, check: bool = False) -> tuple[bool, list[st
     """Writes tables between a README's markers; every other byte stays as it is.
 
     They are `<!-- vaebench:table results=PATH[,PATH] [table=ID,..] [columns=METRIC,..]
-    [rows=ROW,..] [notes=no] -->` and `<!-- vaebench:end -->`, stand alone on their lines; those
-    in fenced code blocks are text. A value with spaces stands in double quotes. Without columns
-    a table has those that a reader needs, with columns=all every one; notes=no leaves out the
-    data, the estimators, footnotes, steps, parameters and times. `vaebench:sweeps` instead of
+    [rows=ROW,..] [notes=no] [form=compact] -->` and `<!-- vaebench:end -->`, stand alone on
+    their lines; those in fenced code blocks are text. A value with spaces stands in double
+    quotes. Without columns a table has those that a reader needs, with columns=all every one;
+    notes=no leaves out the data, the estimators, footnotes, steps, parameters and times;
+    form=compact has methods, means and seconds alone. `vaebench:sweeps` instead of
     `vaebench:table` writes what `sweeps.markdown` says of them; `vaebench:tracks` and
-    `vaebench:systems` write what `systems.overview` and `systems.listing` say, and take
-    results= alone.
+    `vaebench:systems` write what `systems.overview` (compact: `systems.brief`) and
+    `systems.listing` say, and take results= and form= alone.
 
     Args:
       path: the README; PATH is relative to its folder.
@@ -108,8 +111,9 @@ def _options(where: str, text: str, known: Sequence[str]) -> dict[str, list[str]
             raise UserError(f'{where}: unknown option {option!r}; use {use}')
     if 'results' not in given:
         raise UserError(f'{where}: results=PATH is missing')
-    if given.get('notes', 'yes') not in ('yes', 'no'):
-        raise UserError(f'{where}: notes={given["notes"]}; give yes or no')
+    for option, choices in _CHOICES.items():
+        if given.get(option, choices[0]) not in choices:
+            raise UserError(f'{where}: {option}={given[option]}; give {" or ".join(choices)}')
     return {k: [x for x in given.get(k, '').split(',') if x] for k in _OPTIONS}
 
 
@@ -135,22 +139,26 @@ def _chosen(found: Sequence[tables.Table], options: dict[str, list[str]]
 def _render(path: pathlib.Path, span: _Span) -> tuple[str, list[str]]:
     """(Markdown of one marker, problems)."""
     where = f'{path}:{span.number}'
-    known = _OPTIONS[:1] if span.kind in _SYSTEMS else _OPTIONS
+    known = ('results', 'form') if span.kind in _SYSTEMS else _OPTIONS
     options = _options(where, span.options or '', known)
+    form = ''.join(options['form']) or 'full'
     columns = [] if options['columns'] == ['all'] else options['columns']
     style = 'ranked' if options['columns'] else 'board'
     try:
         paths = [path.parent / p for p in options['results']]
         if span.kind in _SYSTEMS:
             committed, _, problems = folders.gather(paths)
-            return _SYSTEMS[span.kind](committed), problems
+            forms = _SYSTEMS[span.kind]
+            return forms.get(form, forms['full'])(committed), problems
         found, problems = tables.collect(paths, columns, style)
         if not found:
             raise UserError(f'{", ".join(options["results"])}: no results')
         if span.kind == 'sweeps':
             chosen = tables.select(found, options['table']) if options['table'] else found
             return '\n'.join(sweeps.markdown(t, columns) for t in chosen), problems
-        text = formats.to_markdown(_chosen(found, options), notes=options['notes'] != ['no'])
-        return text, problems
+        if form == 'compact':
+            return formats.to_compact(_chosen(found, options)), problems
+        return formats.to_markdown(_chosen(found, options),
+                                   notes=options['notes'] != ['no']), problems
     except UserError as e:
         raise UserError(f'{where}: {e}') from None

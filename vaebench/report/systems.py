@@ -23,6 +23,7 @@ from vaebench.report import references
 from vaebench.report.folders import Found
 
 PATH = pathlib.Path(__file__).with_name('systems.csv')
+FIRST_DATA = 2         # datasets that a narrow line names
 SIZES = '', ':small'
 """Sizes of configs that have tables with names of their own."""
 
@@ -67,7 +68,7 @@ TRACKS: Mapping[str, Track] = {
         'image': 'sprites dsprites shapes3d smallnorb factors_file fashion_mnist digits',
         'vector': 'pinwheel'}),
     'symmetry': Track('Turned images', ('rotmnist',), {
-        'image': 'rotated_mnist rotated_fashion_mnist fashion_mnist'}),
+        'image': 'rotated_mnist fashion_mnist rotated_fashion_mnist'}),
     'particles': Track('Particles', ('nbody',), {'vectors': 'nbody'}),
 }
 """Every table of every config belongs to one of them."""
@@ -208,6 +209,23 @@ def _data(track: Track) -> str:
     return '; '.join(f'{kind}: {_code(names.split())}' for kind, names in track.data.items())
 
 
+class _Counts(NamedTuple):
+    """A track in numbers."""
+    systems: int                    # that papers name
+    having: int                     # of these, with a row
+    done: int                       # of these, with committed results
+    rows: int                       # all rows of its tables
+    there: Mapping[str, set[str]]   # see `measured`
+
+
+def _count(key: str, every: Iterable[System], results: Iterable[Found]) -> _Counts:
+    systems = [s for s in every if s.track == key]
+    having, there = [s for s in systems if s.rows], measured(key, results)
+    done = [s for s in having if any(set(s.rows) & names for names in there.values())]
+    names = {row.name for found in tables(key) for row in found.rows}
+    return _Counts(len(systems), len(having), len(done), len(names), there)
+
+
 def overview(results: Iterable[Found]) -> str:
     """Writes a line for each track: systems, rows, data, configs, and how many systems have
     committed results, in which tables.
@@ -218,20 +236,33 @@ def overview(results: Iterable[Found]) -> str:
     Returns:
       Markdown.
     """
-    results, every = list(results), read()
-    lines = []
+    results, every, lines = list(results), read(), []
     for key, track in TRACKS.items():
-        systems = [s for s in every if s.track == key]
-        having = [s for s in systems if s.rows]
-        there = measured(key, results)
-        done = [s for s in having if any(set(s.rows) & names for names in there.values())]
-        names = {row.name for found in tables(key) for row in found.rows}
+        n = _count(key, every, results)
         lines.append((
-            track.title, f'{len(systems)}, {len(having)} with a row', str(len(names)),
+            track.title, f'{n.systems}, {n.having} with a row', str(n.rows),
             _data(track), _code(dict.fromkeys(c.partition('/')[0] for c in track.configs)),
-            f'{len(done)}: {_code(there)}' if there else 'none yet'))
+            f'{n.done}: {_code(n.there)}' if n.there else 'none yet'))
     return '\n'.join(_lines('track | systems of the papers | rows | data | configs | '
                             'with committed results', lines)) + '\n'
+
+
+def brief(results: Iterable[Found]) -> str:
+    """Writes what `overview` does in narrow lines: a track's data are its first.
+
+    Args:
+      results: those that are committed.
+
+    Returns:
+      Markdown.
+    """
+    results, every, lines = list(results), read(), []
+    for key, track in TRACKS.items():
+        n, data = _count(key, every, results), ' '.join(track.data.values()).split()
+        shown = _code(data[:FIRST_DATA]) + ' ...' * (len(data) > FIRST_DATA)
+        lines.append((track.title, shown, str(n.rows), f'{n.systems}: {n.having}, {n.done}'))
+    return '\n'.join(_lines('track | data | rows | systems: with a row, measured',
+                            lines)) + '\n'
 
 
 def _described(system: System, there: Mapping[str, set[str]]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 from vaebench.report.formats.csv_json import read_json, to_csv, to_json
 from vaebench.report.formats.html import to_html
 from vaebench.report.formats.latex import to_latex
-from vaebench.report.formats.markdown import to_markdown
+from vaebench.report.formats.markdown import to_compact, to_markdown
 from vaebench.report.formats.terminal import to_terminal
 
 FORMATS = {'terminal': to_terminal, 'markdown': to_markdown, 'latex': to_latex, 'csv': to_csv,
@@ -12,5 +12,5 @@ FORMATS = {'terminal': to_terminal, 'markdown': to_markdown, 'latex': to_latex, 
 `to_html` is not among them: it draws figures, which takes as long as all of these together.
 """
 
-__all__ = ['FORMATS', 'read_json', 'to_csv', 'to_html', 'to_json', 'to_latex', 'to_markdown',
-           'to_terminal']
+__all__ = ['FORMATS', 'read_json', 'to_compact', 'to_csv', 'to_html', 'to_json', 'to_latex',
+           'to_markdown', 'to_terminal']

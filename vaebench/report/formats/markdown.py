@@ -2,8 +2,18 @@
 import re
 from collections.abc import Sequence
 
-from vaebench.report.formats.grid import LEFT, Piece, below, grid, legend
-from vaebench.report.tables import Table
+from vaebench.report.formats.grid import (
+    LEFT,
+    Piece,
+    arrow,
+    below,
+    fact,
+    grid,
+    join,
+    legend,
+    number,
+)
+from vaebench.report.tables import BASELINE, Cell, Column, Row, Table
 
 # Signs that begin something in GitHub's Markdown; _ between letters, [ and & alone do not.
 _INLINE = re.compile(r'[\\|*<>`~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[:]|&(?=#?\w+;)'
@@ -47,3 +57,39 @@ def _table(table: Table, noise: bool, notes: bool) -> str:
     if table.notes and notes:
         out += ['', *(f'- [{i}] {_escape(note)}' for i, note in enumerate(table.notes, 1))]
     return '\n'.join(out) + '\n'
+
+
+def to_compact(tables: Sequence[Table]) -> str:
+    """Writes tables as Markdown for a first page: method, metrics and seconds of training.
+
+    A cell is the mean, with half of the range or interval over seeds; units, families and
+    footnotes are left out.
+
+    Args:
+      tables: the tables.
+    """
+    return '\n'.join(map(_compact, tables))
+
+
+def _compact(table: Table) -> str:
+    names = [join(c.name, arrow(c)) for c in table.columns]
+    lines = [['method', *names, 'seconds'], ['---', *['---:'] * (len(names) + 1)]]
+    lines += [[_named(row), *(_short(row.cells[c.name], c) for c in table.columns),
+               fact(row, 'train')] for row in table.rows]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
+
+
+def _named(row: Row) -> str:
+    """'VAE (collapsed)'."""
+    said = ', '.join(word for word in row.remark.split(', ') if word != BASELINE)
+    return _escape(f'{row.label} ({said})' if said else row.label)
+
+
+def _short(cell: Cell, column: Column) -> str:
+    """'11.6 ± 0.1', bold where it is best."""
+    if cell.summary is None:
+        return _escape(cell.text)
+    mean, ends = number(cell.summary.mean, column.digits), cell.summary.interval
+    half = number((ends[1] - ends[0]) / 2, column.digits) if ends else ''
+    text = f'{mean} ± {half}' if half.strip('0.') else mean
+    return f'**{text}**' if cell.best else text
