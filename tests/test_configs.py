@@ -55,7 +55,8 @@ def test_published_keys_are_published(name):
 COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 'ptb:small',
              'images-quick': 'images_quick', 'mnist-small': 'mnist:small',
              'mnist-static': 'mnist:static', 'sprites-small': 'sprites:small',
-             'decompositions-small': 'decompositions:small', 'two-style': 'two_style'}
+             'decompositions-small': 'decompositions:small', 'two-style': 'two_style',
+             'nbody-small': 'nbody:small'}
 
 
 @pytest.mark.parametrize('folder', COMMITTED)
