@@ -56,7 +56,8 @@ COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 
              'images-quick': 'images_quick', 'mnist-small': 'mnist:small',
              'mnist-static': 'mnist:static', 'sprites-small': 'sprites:small',
              'decompositions-small': 'decompositions:small', 'two-style': 'two_style',
-             'yelp-resplit-small': 'yelp_resplit:small', 'nbody-small': 'nbody:small'}
+             'yelp-resplit-small': 'yelp_resplit:small', 'nbody-small': 'nbody:small',
+             'dialog-small': 'dialog:small'}
 
 
 @pytest.mark.parametrize('folder', COMMITTED)

@@ -11,7 +11,8 @@ from vaebench.errors import UserError
 from vaebench.experiment import convert, estimators, results
 
 # tables that never were of the first schema
-NEWER = 'sprites-small', 'decompositions-small', 'two-style', 'yelp-resplit-small', 'nbody-small'
+NEWER = ('sprites-small', 'decompositions-small', 'two-style', 'yelp-resplit-small', 'nbody-small',
+         'dialog-small')
 
 
 @pytest.fixture(scope='module')
