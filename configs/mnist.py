@@ -62,17 +62,19 @@ def likelihoods(warmup, components, gamma):
         'vamp_vae mog_vae': options(components=components)})
 
 
+AS_PYTHAE = overrides(kit=dict(hidden=(400,)), epochs=500,
+                      optimizer=dict(lr=1e-4, milestones=(200, 350), drop=.1**.2))
+
+
 def as_published():
     """Rows in the setting of a published number, that of pythae's scripts: batches of 100 of
-    the same files, the best parameters on validation data.
+    the same files, the best parameters on validation data; and other rows in that of the VAE.
 
     The VampPrior's networks have gates there, and their posteriors bounds; one draw makes its
     objective the ELBO. IWAE's are tanh, and its rates last 1, 3, 9 ... 2187 epochs.
     """
     rows = {
-        'vae_published': row('VAE, one hidden layer of 400', 'vae', overrides(
-            kit=dict(hidden=(400,)), epochs=500,
-            optimizer=dict(lr=1e-4, milestones=(200, 350), drop=.1**.2))),
+        'vae_published': row('VAE, one hidden layer of 400', 'vae', AS_PYTHAE),
         'vamp_published': row('VampPrior, {kit[hidden]} without gates', 'vamp_vae',
                               hp(warmup=100.), options(components=500, draws=1), overrides(
             kit=dict(hidden=(300, 300)), epochs=2000, optimizer=dict(
@@ -81,9 +83,16 @@ def as_published():
                               options(draws=50), overrides(
             kit=dict(hidden=(200, 200), latent=50), batch=20, epochs=3280, optimizer=dict(
                 lr=1e-3, milestones=(1, 4, 13, 40, 121, 364, 1093), drop=.1**(1 / 7))))}
+    alike = {
+        'beta_vae_400': row('beta-VAE ({beta:g}), hidden 400', 'beta_vae', hp(beta=4.),
+                            AS_PYTHAE),
+        'mog_vae_400': row('MoG prior, hidden 400', 'mog_vae', hp(warmup=0.),
+                           options(components=500, draws=1), AS_PYTHAE),
+        'flow_prior_400': row('Flow prior, hidden 400', 'flow_prior', hp(warmup=0.),
+                              options(draws=1), AS_PYTHAE)}
     return published(rows, {'vae_published': 'I1/vae I1/vae_pythae',
                             'vamp_published': 'I1/vamp I1/vamp_pythae',
-                            'iwae_published': 'I1/iwae I1/iwae_pythae'}) | catalog.TIGHTER
+                            'iwae_published': 'I1/iwae I1/iwae_pythae'}) | alike
 
 
 def samplers():
@@ -103,7 +112,8 @@ def static():
         primary='nll_iw', baseline='vae', dataset=dict(name='mnist_static'),
         kit=dict(name='mlp', latent=40, hidden=(500, 500), likelihood='bernoulli'), epochs=200,
         evaluation=dict(samples=1000, chunk=100, batch=100), metrics=columns.LIKELIHOODS,
-        table=likelihoods(warmup=100., components=500, gamma=1000.) | as_published())
+        table={**likelihoods(warmup=100., components=500, gamma=1000.), **as_published(),
+               **catalog.TIGHTER})
 
 
 def static_small():
