@@ -88,8 +88,8 @@ def test_csv_loses_no_number(tmp_path):
                     cell.stderr if cell.summary else None)
                 pairs = [p.split(':') for p in line['values'].split(';') if p]
                 assert {int(k): float(v) for k, v in pairs} == cell.seeds
-            assert [float(next(lines)['mean'] or 'nan') for _ in tables.FACTS] == pytest.approx(
-                [np.nan if row.facts[n] is None else row.facts[n] for n in tables.FACTS], abs=0,
+            assert [float(next(lines)['mean'] or 'nan') for _ in layout.facts(table)] == pytest.approx(
+                [np.nan if row.facts[n] is None else row.facts[n] for n in layout.facts(table)], abs=0,
                 rel=0, nan_ok=True)
             assert [next(lines)['text']
                     for _ in row.published] == [v.text for v, _, _ in row.published]

@@ -44,8 +44,8 @@ def result(table: Table, row: Row, data: Dataset, group: Evaluated, i: int) -> d
         'config': files.plain(row.config), 'config_hash': row.config_hash,
         'train_hash': row.train_hash, 'parameters': host['parameters'],
         'metrics': group.entries[group.good.index(i)] if good else {},
-        'times': {'train': host['train'], 'evaluate': group.seconds,
-                  'compile': host['compile']},
+        'times': {'train': host['train'], 'evaluate': group.seconds, 'compile': host['compile'],
+                  'epoch': epoch_seconds(host['curves'], len(host['seeds']))},
         'group': len(host['seeds']), 'steps': host['steps'],
         'parameter_count': group.parameter_count, 'peak_memory': evaluate.peak_memory(),
         **evaluate.provenance()}
@@ -71,6 +71,18 @@ def curves(entries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     out = {f'curve/{part}/{k}': np.array([number(e[part].get(k)) for e in entries])
            for part, k in names}
     return {**out, 'curve/step': np.array([e['step'] for e in entries])}
+
+
+def epoch_seconds(curves: Sequence[Mapping[str, Any]], seeds: int) -> float | None:
+    """Gives the median time of an epoch of the last phase, a group's divided by its seeds; None
+    where that phase has fewer than two.
+
+    >>> epoch_seconds([{'phase': 'ae', 'seconds': 9.}, {'phase': 'map', 'seconds': 10.},
+    ...                {'phase': 'map', 'seconds': 16.}], 2)
+    3.0
+    """
+    own = [e['seconds'] for e in curves if e['phase'] == curves[-1]['phase']]
+    return float(np.median(np.diff(own))) / seeds if len(own) > 1 else None
 
 
 def words(columns: schema.Schema) -> tuple[str, ...] | None:

@@ -71,11 +71,12 @@ class Kept(Record, frozen=True, kw_only=True):
     by: str = ''                              # the validation quantity or formula that chose
 
 
-class Times(Record, frozen=True, kw_only=True):
+class Times(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds that a cell took; a group's, divided by its seeds."""
     train: Number | None
     evaluate: Number | None
     compile: Number | None
+    epoch: Number | None = None               # median, of the last phase
 
 
 class Git(Record, frozen=True, kw_only=True):

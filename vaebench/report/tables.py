@@ -37,7 +37,7 @@ data have. board: of these, the columns that a reader needs."""
 BASELINE, DATA = 'baseline', 'real data'
 FACTS: Mapping[str, Callable[[Result], float | None]] = {
     'steps': operator.attrgetter('steps'), 'parameters': operator.attrgetter('parameter_count'),
-    'train': operator.attrgetter('times.train')}
+    'train': operator.attrgetter('times.train'), 'epoch': operator.attrgetter('times.epoch')}
 """Columns after the metrics: name -> what it says of a result."""
 
 

@@ -7,7 +7,8 @@ from vaebench.report.statistics import FEW, LEVEL
 from vaebench.report.tables import GAP, Cell, Column, Row, Table
 
 ARROWS = {'lower': '↓', 'higher': '↑', None: ''}
-FACT_UNITS = {'steps': '', 'parameters': '', 'train': 's'}
+FACT_UNITS = {'steps': '', 'parameters': '', 'train': 's', 'epoch': 's'}
+_FORMS = {'steps': ',.0f', 'parameters': ',.0f', 'train': '.1f', 'epoch': '.2g'}
 LEFT = 'method', 'family', 'published'
 """Columns of words, aligned to the left."""
 
@@ -114,7 +115,7 @@ def fact(row: Row, name: str) -> str:
     value = row.facts.get(name)
     if value is None:
         return GAP
-    return f'{value:.1f}' if FACT_UNITS[name] == 's' else f'{value:,.0f}'
+    return f'{value:{_FORMS[name]}}'
 
 
 def published(row: Row) -> str:
