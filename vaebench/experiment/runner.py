@@ -5,8 +5,8 @@ import functools
 import re
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,9 @@ class Runner(Prepared):
     def __post_init__(self):
         super().__post_init__()
         self._judges, self._ahead, self._cancelled = {}, None, threading.Event()
+        self.written = self.table                # before tuning chose any number
+        self.trials: Self | None = None          # the run of what tuning tries: see `tuning`
+        self.held: Collection[str] = ()          # names of rows whose turn has not come
 
     # ---- the work ----------------------------------------------------------------------------
 
@@ -84,7 +87,7 @@ class Runner(Prepared):
 
     def _run(self, state):
         todo = [row for row in self.table.rows
-                if row.name not in self.check() and self.missing(row)[1]]
+                if row.name not in {*self.check(), *self.held} and self.missing(row)[1]]
         for i, row in enumerate(todo):
             self.check_time()
             try:

@@ -19,6 +19,7 @@ class Row(NamedTuple):
     train_hash: str               # of what decides the parameters
     config_hash: str              # of what decides the numbers
     seeds: tuple[int, ...]        # that this run trains
+    tuning: Mapping[str, Any] | None = None     # how its numbers were chosen: `records.Tuning`
 
 
 class Table(NamedTuple):
@@ -98,7 +99,8 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
             said = {k: shared[k] for k in ('seeds',) if k in shared}
             found.append(_table({**sub, 'rows': ','.join(rows), **said,
                                  'only_seeds': config['only_seeds'],
-                                 'split': _other(config['split'], sub['split'])},
+                                 'split': _other(config['split'], sub['split']),
+                                 'tune': config['tune'] or sub['tune']},
                                 {**own, **said}))
     _check_cells(found)
     return found
@@ -176,10 +178,28 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
                'options': {**entry.options, **row.get('options', {})}}
     if table['split'] != 'test':       # only then, so that cells of before keep their hashes
         config['evaluation'] = {'split': table['split'], **config['evaluation']}
-    check(config, config_keys.Row, where)
+    bare = Row(name, '', order, {}, tuple(row.get('published', ())), '', '', seeds)
+    found = with_config(bare, config, row.get('label', name))
     _check_metrics(config['metrics'])
-    return Row(name, _label(row.get('label', name), name, config), order, config,
-               tuple(row.get('published', ())), *_hashes(config, where), seeds)
+    return found
+
+
+def with_config(row: Row, config: Mapping[str, Any], label: str) -> Row:
+    """Gives a row with other settings, and the hashes and the label that go with them.
+
+    Args:
+      row: of a table.
+      config: its settings: the keys of `config_keys.Row`.
+      label: as a config writes it, with its numbers in braces.
+
+    Raises:
+      UserError: a setting is none, or the label asks for what is not there.
+    """
+    where = f'row {row.name}'
+    check(config, config_keys.Row, where)
+    trained, measured = _hashes(config, where)
+    return row._replace(label=_label(label, row.name, config), config=config,
+                        train_hash=trained, config_hash=measured)
 
 
 def _hashes(config: Mapping[str, Any], where: str) -> tuple[str, str]:
