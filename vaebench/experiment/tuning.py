@@ -59,7 +59,8 @@ def trials(table: Table) -> Table | None:
         return None
     primary = table.config['primary']
     if not primary or metrics.METRICS[primary].better is None:
-        odd = f'primary={primary} has no better end' if primary else 'it names no primary metric'
+        odd = (f'primary={primary} has no better end' if primary else
+               'it names no primary metric')
         raise UserError(f'tune={table.config["tune"]}: nothing to choose by in table '
                         f'{table.name}, {odd}; name one with --config.primary')
     rows = [trial for row in table.rows for trial in _trials(table, row)]
