@@ -113,24 +113,30 @@ def _axis(names: tuple[str, ...], value: Any, config: Mapping[str, Any], where: 
 
 def _path(names: tuple[str, ...], config: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """Where a row's config has what a space names."""
+    first, nested = names[0], len(names) > 1
+    settings = [k for k in config_keys.TRAINING if k not in FIXED
+                and isinstance(config.get(k), Mapping) == nested]
+    options, more = ([], False) if nested else _options(config)
+    if not nested and first in config['hp']:
+        return 'hp', first
+    if names == ('lr',):
+        return LR
+    if first in settings and first not in options:
+        return names
+    if first in options or more:
+        return 'options', first
+    known = settings if nested else [*config['hp'], 'lr', *options, *settings]
+    raise unknown(f'name in the {where}:', first, known)
+
+
+def _options(config: Mapping[str, Any]) -> tuple[list[str], bool]:
+    """(options of a row's method, whether it takes others too)."""
     from vaebench import methods
-    first, settings = names[0], [k for k in config_keys.TRAINING if k not in FIXED]
-    if len(names) == 1:
-        if first in config['hp']:
-            return 'hp', first
-        if first == 'lr':
-            return LR
-        options = inspect.signature(methods.find(config['method']).factory).parameters
-        if first in config['options'] or first in list(options)[2:]:
-            return 'options', first
-        if first in settings and not isinstance(config.get(first), Mapping):
-            return names
-        raise unknown(f'name in the {where}:', first, [*config['hp'], 'lr', *config['options'],
-                                                        *list(options)[2:], *settings])
-    if first not in settings or not isinstance(config.get(first), Mapping):
-        raise unknown(f'name in the {where}:', first,
-                      [k for k in settings if isinstance(config.get(k), Mapping)])
-    return names
+    factory = inspect.signature(methods.find(config['method']).factory)
+    taken = list(factory.parameters.values())[2:]      # after kit and recipe
+    more = any(p.kind is p.VAR_KEYWORD for p in taken)
+    named = [p.name for p in taken if p.kind is not p.VAR_KEYWORD]
+    return list(dict.fromkeys([*config['options'], *named])), more
 
 
 def points(found: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:

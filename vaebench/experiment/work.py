@@ -73,10 +73,10 @@ def _choose(runner: Runner) -> None:
 def _amend(runner: Runner) -> None:
     """Lets results that were made untuned, or after fewer trials, say how they were chosen."""
     for row in runner.table.rows:
-        record = tuning.record(row)
-        for path in (runner.result_path(row, seed) for seed in row.seeds if record):
-            if path.exists():
-                results.amend(path, record)
+        if record := tuning.record(row):
+            for path in (runner.result_path(row, seed) for seed in row.seeds):
+                if path.exists():
+                    results.amend(path, record)
 
 
 def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]:

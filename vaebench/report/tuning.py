@@ -1,4 +1,5 @@
 """What tuning changed in the ranking of a table's rows, as a table."""
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -79,8 +80,9 @@ def _moved(lines: Sequence[_Line]) -> str:
             f'{moved or "none"} their rank')
     if len(both) > 1:
         from scipy.stats import kendalltau
-        tau: Any = kendalltau(*zip(*(line.ranks for line in both), strict=True)).statistic
-        text += f" (Kendall's tau of the two rankings {tau:.2f})" if tau == tau else ''
+        test: Any = kendalltau(*zip(*(line.ranks for line in both), strict=True))
+        if not math.isnan(test.statistic):
+            text += f" (Kendall's tau of the two rankings {test.statistic:.2f})"
     firsts = [[line.row.label for line in lines if line.ranks[at] == 1] for at in (0, 1)]
     named = [' and '.join(first) or 'none' for first in firsts]
     return f'{text}. First before: {named[0]}; first after: {named[1]}.'
