@@ -76,17 +76,18 @@ class Prepared(Cells):
     say: Callable[[str], None] = print
 
     def __post_init__(self):
-        self.workdir = usable(self.workdir)
+        self.home = self.workdir = usable(self.workdir)      # judges lie in the first one
         self._data, self._made, self._making = {}, {}, threading.RLock()
         self.data_dir = None if self.data_dir is None else str(files.user_path(self.data_dir))
         self._refused, self._announced, self._waited = None, False, False
 
     def beside(self, table: Table, folder: str) -> Self:
-        """Gives the same run of another table in a folder within this one's; they share data
-        and programs.
+        """Gives the same run of another table in a folder within this one's; they share data,
+        programs and judges.
         """
         other = dataclasses.replace(self, table=table, workdir=self.workdir / folder)
-        other._data, other._made, other._making = self._data, self._made, self._making
+        other.home, other._data = self.home, self._data
+        other._made, other._making = self._made, self._making
         return other
 
     def use(self, table: Table) -> None:

@@ -208,7 +208,7 @@ class Runner(Prepared):
         data, _ = self.dataset(row)
         if data.source.sha256 not in self._judges:
             self._judges[data.source.sha256] = judges.of(
-                data, self.workdir / 'features', deadline=self.deadline, stop=self.stop,
+                data, self.home / 'features', deadline=self.deadline, stop=self.stop,
                 on_block=lambda at, fraction, loss: self.report(
                     row.label, fraction, 'classifier behind the features'))
         return self._judges[data.source.sha256]
