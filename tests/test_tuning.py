@@ -125,6 +125,7 @@ def test_tuning_leaves_hashes_alone():
 @pytest.mark.parametrize('changes, message', [
     ({'primary': ''}, 'it names no primary metric; name one with --config.primary'),
     ({'primary': 'kl'}, 'primary=kl has no better end'),
+    ({'table': {n: space(size=None) for n in ('free', 'narrow')}}, 'tune=4: no row of tiny declares a space'),
     ({'tune': -1}, 'tune=-1 in the config: give a number in [0, 1000]'),
     ({'table': {'free': space(kit=dict(latent=among(1, 0)))}}, 'kit.latent=0 in row free.t')])
 def test_what_cannot_be_tuned_is_one_line_before_anything_is_tried(changes, message, tmp_path):

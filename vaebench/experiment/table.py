@@ -84,7 +84,7 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
     """
     config, given = config_keys.filled(config), given or {}
     if 'tables' not in config:
-        return [_table(config, given)]
+        return _tunable([_table(config, given)])
     check(config, config_keys.Tables)
     found, parts = [], config['tables']
     _check_parts(parts)
@@ -103,6 +103,22 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
                                  'tune': config['tune'] or sub['tune']},
                                 {**own, **said}))
     _check_cells(found)
+    return _tunable(found)
+
+
+def has_space(table: Table) -> bool:
+    """Says whether any row of a table's config has a space, asked for or not."""
+    own = [entry.get('space') or {} for entry in table.config['table'].values()]
+    return any(tried is not None for space in (table.config['space'], *own)
+               for tried in space.values())
+
+
+def _tunable(found: list[Table]) -> list[Table]:
+    """Refuses to tune where no table says what to try."""
+    if any(t.config['tune'] for t in found) and not any(map(has_space, found)):
+        names = ', '.join(t.name for t in found)
+        raise UserError(f'tune={found[0].config["tune"]}: no row of {names} declares a space; '
+                        'give one to the table or its rows, or leave --tune out')
     return found
 
 

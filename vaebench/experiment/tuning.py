@@ -19,7 +19,7 @@ from vaebench.experiment.cells import Cells
 from vaebench.experiment.columns import merit
 from vaebench.experiment.records import Result, Trial, Tuning
 from vaebench.experiment.spaces import Axis, axes, changed, points
-from vaebench.experiment.table import Row, Table, with_config
+from vaebench.experiment.table import Row, Table, has_space, with_config
 
 FOLDER = 'tuning'
 """Where trials lie in a workdir."""
@@ -55,7 +55,7 @@ def trials(table: Table) -> Table | None:
     Raises:
       UserError: the table has no metric to choose by, or a space is wrong.
     """
-    if not table.config['tune'] or not _declared(table):
+    if not table.config['tune'] or not has_space(table):
         return None
     primary = table.config['primary']
     if not primary or metrics.METRICS[primary].better is None:
@@ -70,12 +70,6 @@ def trials(table: Table) -> Table | None:
     return Table(table.name, f'{table.title}: trials', tuple(
         row._replace(order=order) for order, row in enumerate(rows)), (SEED,), (primary,),
         config)
-
-
-def _declared(table: Table) -> bool:
-    """Whether any row of the config has a space, asked for or not."""
-    return bool(table.config['space'] or any(
-        entry.get('space') for entry in table.config['table'].values()))
 
 
 def _trials(table: Table, row: Row) -> list[Row]:
