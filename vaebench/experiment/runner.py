@@ -49,6 +49,11 @@ class Runner(Prepared):
       report: called with (row label, done fraction, text) while a group trains.
       finished: called with (text, cells) when a phase or a cell is done, and how many cells it
         completes.
+
+    Attributes:
+      written: the table as the config has it, before tuning chose any number.
+      trials: the run of what tuning tries, None where nothing is tuned; see `tuning`.
+      held: names of rows whose turn has not come, since not all is tried of them.
     """
     report: Callable[..., None] = lambda *args: None
     finished: Callable[[str, int], None] = lambda *args: None
@@ -56,9 +61,9 @@ class Runner(Prepared):
     def __post_init__(self):
         super().__post_init__()
         self._judges, self._ahead, self._cancelled = {}, None, threading.Event()
-        self.written = self.table                # before tuning chose any number
-        self.trials: Self | None = None          # the run of what tuning tries: see `tuning`
-        self.held: Collection[str] = ()          # names of rows whose turn has not come
+        self.written = self.table
+        self.trials: Self | None = None
+        self.held: Collection[str] = ()
 
     # ---- the work ----------------------------------------------------------------------------
 
