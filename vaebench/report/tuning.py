@@ -11,91 +11,108 @@ from vaebench.report import tables, tuned
 from vaebench.report.columns import GAP, Cell, Column, blank, digits
 from vaebench.report.statistics import Summary
 
-BEFORE, AFTER = 'rank before', 'rank after'
+STAGES = 'before', 'after', 'final'
+"""The row as configured, its winner, and the seeds that were trained with the winner."""
 
 
 class _Line(NamedTuple):
-    """A row that was tuned."""
+    """A row that was tuned, stage by stage."""
     row: tables.Row
     tuning: Tuning
-    ranks: tuple[int | None, int | None]    # before and after; None where there is no value
-
-    @property
-    def trials(self) -> tuple[Trial, Trial]:
-        """The first, which is as configured, and the winner."""
-        return self.tuning.trials[0], self.tuning.trials[self.tuning.choice]
+    cells: tuple[Cell, ...]
+    ranks: tuple[int | None, ...] = ()     # None where there is no value that can be ranked
 
 
-def ranks(trials: Sequence[Trial], metric: str, better: str) -> list[int | None]:
-    """Ranks rows by a trial of each, from 1; equal values have the same rank.
+def ranks(values: Sequence[float | None], metric: str, better: str) -> list[int | None]:
+    """Ranks values from 1; equal ones have the same rank.
+
+    Args:
+      values: one of each row, None where it has none.
+      metric, better: by which.
 
     Returns:
-      As many; None where a trial has no value, or one with a warning.
+      As many; None where there is no value.
 
-    >>> values = 2., None, 1., 2.
-    >>> ranks([Trial(setting={}, value=v, why=None) for v in values], 'elbo', 'lower')
+    >>> ranks([2., None, 1., 2.], 'elbo', 'lower')
     [2, None, 1, 2]
     """
     good = merit(metric, better)
-    merits = [None if t.value is None or t.why else good(t.value) for t in trials]
+    merits = [None if value is None else good(value) for value in values]
     there = [m for m in merits if m is not None]
     return [None if m is None else 1 + sum(other > m for other in there) for m in merits]
 
 
-def _number(value: float | None, trial: Trial | None = None) -> Cell:
+def _number(value: float) -> Cell:
     """A cell of one number; it has no seeds, so nothing is said of their spread."""
-    if value is None:
-        return blank(trial.why or GAP if trial else GAP)
     return Cell({}, Summary(float(value), None, None, 0), None, False, '', '', ())
 
 
-def _columns(metric: str, lines: Sequence[_Line], measured: Column | None) -> list[Column]:
-    tuning = lines[0].tuning
-    values = [t.value for line in lines for t in line.trials if t.value is not None]
-    shown, unit = digits(values, [.5]), measured.unit if measured else ''
-    if measured:
-        shown = max(shown, measured.digits)
-    own = [Column(BEFORE, '', None, '', 0), Column(AFTER, '', None, '', 0),
-           *(Column(f'{metric} {when}', unit, tuning.better, '', shown)
-             for when in ('before', 'after'))]
-    return own + ([measured._replace(name=f'{metric} final', notes=())] if measured else [])
+def _trial(trial: Trial) -> Cell:
+    if trial.value is None:
+        return blank(trial.why or GAP)
+    return _number(trial.value)._replace(warned=trial.why is not None)
 
 
-def _row(line: _Line, metric: str) -> tables.Row:
-    cells = {BEFORE: _number(line.ranks[0]), AFTER: _number(line.ranks[1])}
-    for when, trial in zip(('before', 'after'), line.trials, strict=True):
-        cells[f'{metric} {when}'] = _number(trial.value, trial)
-    final = line.row.cells.get(metric) or blank(GAP)
-    cells[f'{metric} final'] = final._replace(best=False, notes=())
-    return line.row._replace(cells=cells, facts=dict.fromkeys(tables.FACTS), published=(),
-                             family='', remark='', why='')
+def _line(row: tables.Row, tuning: Tuning) -> _Line:
+    final = row.cells.get(tuning.metric) or blank(GAP)
+    return _Line(row, tuning, (
+        _trial(tuning.trials[0]), _trial(tuning.trials[tuning.choice]),
+        final._replace(best=False, notes=())))
+
+
+def _ranked(lines: Sequence[_Line], metric: str, better: str) -> list[_Line]:
+    """The lines with their ranks of every stage, the best winner first."""
+    placed = [ranks([None if cell.summary is None or cell.warned else cell.summary.mean
+                     for cell in cells], metric, better)
+              for cells in zip(*(line.cells for line in lines), strict=True)]
+    lines = [line._replace(ranks=own) for line, own in
+             zip(lines, zip(*placed, strict=True), strict=True)]
+    return sorted(lines, key=lambda line: (line.ranks[1] or len(lines) + 1, line.row.order))
+
+
+def _columns(lines: Sequence[_Line], measured: Column | None) -> list[Column]:
+    better = lines[0].tuning.better
+    values = [c.summary.mean for line in lines for c in line.cells if c.summary]
+    column = measured or Column('', '', better, '', digits(values, [.5]))
+    return [*(Column(f'rank {stage}', '', None, '', 0) for stage in STAGES),
+            *(column._replace(name=stage, notes=(),
+                              estimator=column.estimator if stage == STAGES[-1] else '')
+              for stage in STAGES)]
+
+
+def _row(line: _Line) -> tables.Row:
+    ranked = {f'rank {stage}': blank(GAP) if rank is None else _number(rank)
+              for stage, rank in zip(STAGES, line.ranks, strict=True)}
+    return line.row._replace(
+        cells=ranked | dict(zip(STAGES, line.cells, strict=True)), published=(),
+        facts=dict.fromkeys(tables.FACTS), family='', remark='', why='')
 
 
 def _moved(lines: Sequence[_Line]) -> str:
     """How much of the ranking tuning changed, in words."""
-    both = [line for line in lines if None not in line.ranks]
+    both = [line for line in lines if None not in line.ranks[:2]]
     changed = sum(line.tuning.choice > 0 for line in lines)
     moved = sum(line.ranks[0] != line.ranks[1] for line in both)
     text = (f'Of {len(lines)} rows {changed or "none"} changed their numbers, and '
             f'{moved or "none"} their rank')
     if len(both) > 1:
         from scipy.stats import kendalltau
-        test: Any = kendalltau(*zip(*(line.ranks for line in both), strict=True))
+        test: Any = kendalltau(*zip(*(line.ranks[:2] for line in both), strict=True))
         if not math.isnan(test.statistic):
             text += f" (Kendall's tau of the two rankings {test.statistic:.2f})"
-    firsts = [[line.row.label for line in lines if line.ranks[at] == 1] for at in (0, 1)]
-    named = [' and '.join(first) or 'none' for first in firsts]
-    return f'{text}. First before: {named[0]}; first after: {named[1]}.'
+    firsts = (' and '.join(line.row.label for line in lines if line.ranks[at] == 1) or 'none'
+              for at in range(len(STAGES)))
+    named = '; '.join(map(' '.join, zip(STAGES, firsts, strict=True)))
+    return f'{text}. First {named}.'
 
 
-def _about(lines: Sequence[_Line], left_out: Sequence[str], measured: bool) -> tuple[str, ...]:
+def _about(lines: Sequence[_Line], left_out: Sequence[str], split: str) -> tuple[str, ...]:
     tuning = lines[0].tuning
     counts = {len(line.tuning.trials) for line in lines}
-    final = '; final: the seeds that were trained with it' if measured else ''
     text = [_moved(lines),
-            f'{tuned.spelled(counts)} trials of each row, seed {tuning.seed}, chosen and '
-            f'ranked on validation by {tuning.metric}. Before: as configured; after: the winner'
-            f'{final}.']
+            f'{tuned.spelled(counts)} trials of each row, of seed {tuning.seed}, on validation.'
+            ' Before: as configured; after: the best trial, which flatters it; final: the seeds'
+            f' that were trained with its numbers, on the {split} split.']
     if left_out:
         text.append(f'Untuned, so not ranked: {", ".join(left_out)}.')
     return tuple(text)
@@ -119,21 +136,18 @@ def view(name: str, found: Sequence[tables.Found], plan: ManifestTable | None,
                                   if f.result.tuning}
     if not records:
         return None
-    metric, better = (getattr(next(iter(records.values())), k) for k in ('metric', 'better'))
+    first = next(iter(records.values()))
     table = tables.build(name, found, plan, (), problems)
     rows = [row for row in table.rows if row.row in records
-            and records[row.row].metric == metric]
-    lines = [_Line(row, records[row.row], (None, None)) for row in rows]
-    placed = [ranks([line.trials[at] for line in lines], metric, better) for at in (0, 1)]
-    lines = [line._replace(ranks=r) for line, r in
-             zip(lines, zip(*placed, strict=True), strict=True)]
-    lines.sort(key=lambda line: (line.ranks[1] or len(lines) + 1, line.row.order))
-    measured = next((c for c in table.columns if c.name == metric), None)
-    columns = _columns(metric, lines, measured)
+            and records[row.row].metric == first.metric]
+    lines = _ranked([_line(row, records[row.row]) for row in rows], first.metric, first.better)
+    measured = next((c for c in table.columns if c.name == first.metric), None)
     left_out = [row.label for row in table.rows if row not in rows]
-    return tables.Table(name, f'{table.title}: what tuning changed', tuple(columns),
-                        tuple(_row(line, metric) for line in lines),
-                        _about(lines, left_out, measured is not None), (), (), brief=True)
+    splits = dict.fromkeys(f.result.dataset.split for f in found)
+    return tables.Table(
+        name, f'{table.title}: what tuning changed, by {first.metric}',
+        tuple(_columns(lines, measured)), tuple(map(_row, lines)),
+        _about(lines, left_out, ' and '.join(splits)), (), (), brief=True)
 
 
 def collect(folders: Iterable[Any],
