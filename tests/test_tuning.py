@@ -103,8 +103,8 @@ def test_every_row_with_a_space_has_as_many_trials_and_the_first_is_the_row_as_w
     made, = table.tables(config(space={'lr': log(1e-3, 1e-1)}, table={'plain': space(lr=None)}))
     tried = tuning.trials(made)
     names = [tuning.row_of(r.name) for r in tried.rows]
-    assert names == ['free'] * 4 + ['narrow'] * 4 and tried.seeds == (tuning.SEED,) == tried.rows[3].seeds
-    assert tuning.SEED not in range(1000)          # a row has at most so many
+    assert names == ['free'] * 4 + ['narrow'] * 4 and tried.seeds == (tuning.FIRST,) == tried.rows[3].seeds
+    assert tuning.FIRST not in range(1000)          # a row has at most so many
     for r in tried.rows:
         assert (r.config['metrics'], r.config['evaluation']['split'], r.published) == (('trust',), 'valid', ())
     asked = {r.name: r for r in made.rows}
@@ -138,7 +138,7 @@ def test_what_cannot_be_tuned_is_one_line_before_anything_is_tried(changes, mess
 
 
 def trial(value, why=None):
-    return Trial(setting={}, value=value, why=why)
+    return Trial(setting={}, value=value, values=(value,), why=why)
 
 
 @pytest.mark.parametrize('better, metric, values, choice', [
@@ -157,7 +157,7 @@ def test_failures_lose_and_warnings_lose_to_what_has_none():
 
 def test_a_record_says_what_its_choice_is_of():
     tried = [msgspec.structs.asdict(trial(1.))]
-    fields = {'metric': 'elbo', 'better': 'lower', 'split': 'valid', 'seed': 1, 'space': {'lr': ['log', 1, 2]},
+    fields = {'metric': 'elbo', 'better': 'lower', 'split': 'valid', 'seeds': [1], 'space': {'lr': ['log', 1, 2]},
               'trials': tried, 'choice': 0}
     assert msgspec.convert(fields, records.Tuning).space == {'lr': ('log', 1, 2)}
     with pytest.raises(msgspec.ValidationError, match='choice 1 of 1 trials'):
@@ -183,13 +183,13 @@ def test_results_hold_space_trials_and_choice_and_have_the_winners_numbers(tuned
     folder, done = tuned
     assert not done.missing and not done.problems
     own, tried = found(folder), found(folder, 'tuning/results')
-    assert len(own) == 6 and len(tried) == 8 and {seed for _, seed in tried} == {tuning.SEED}
+    assert len(own) == 6 and len(tried) == 8 and {seed for _, seed in tried} == {tuning.FIRST}
     for name in ('free', 'narrow'):
         record = own[name, 0].tuning
-        values = [tried[f'{name}.t{i}', tuning.SEED].metrics['trust'].value for i in range(4)]
+        values = [tried[f'{name}.t{i}', tuning.FIRST].metrics['trust'].value for i in range(4)]
         assert [t.value for t in record.trials] == values and record == own[name, 1].tuning
         assert record.choice == np.argmax(values) and len(set(values)) > 1
-        sizes = [tried[f'{name}.t{i}', tuning.SEED].config['options'].get('size') for i in range(4)]
+        sizes = [tried[f'{name}.t{i}', tuning.FIRST].config['options'].get('size') for i in range(4)]
         assert [t.setting for t in record.trials] == [{'size': n} for n in sizes] and sizes[0] is None
         assert own[name, 0].config['options'].get('size') == sizes[record.choice]
         assert own[name, 0].config_hash == files.config_hash(config_keys.numbers(own[name, 0].config))
@@ -236,6 +236,25 @@ def test_results_that_were_there_untuned_are_kept_where_the_config_wins(tmp_path
     assert [msgspec.structs.replace(c, tuning=None) for c in later] == list(first)
 
 
+def test_of_several_seeds_the_mean_chooses(tmp_path):
+    runs.run(config(tune=2, tune_seeds=2, seeds=1), tmp_path)
+    tried = found(tmp_path, 'tuning/results')
+    record = found(tmp_path)['free', 0].tuning
+    assert record.seeds == (1000, 1001) and len(tried) == 8
+    for i, each in enumerate(record.trials):
+        assert each.values == tuple(tried[f'free.t{i}', s].metrics['trust'].value for s in record.seeds)
+        assert each.value == sum(each.values) / 2
+
+
+def test_a_trial_of_which_a_seed_failed_has_no_value(tuned):
+    done = found(tuned[0], 'tuning/results')['free.t1', tuning.FIRST]
+    failed = msgspec.structs.replace(done, status='failed', reason='diverged', metrics={})
+    assert tuning._trial([done, failed], 'trust', {'size': 1}) == Trial(
+        setting={'size': 1}, value=None, values=(done.metrics['trust'].value, None), why='diverged')
+    bare = msgspec.structs.replace(done, metrics={})
+    assert tuning._trial([bare], 'trust', {}).why == 'no trust'
+
+
 def test_a_stopped_run_goes_on_to_the_same_choice(tuned, tmp_path):
     made, = table.tables(config())
     def run_until(count):
@@ -254,7 +273,7 @@ def test_what_another_process_tries_is_waited_for_by_the_rerun_alone(tmp_path):
     made, = table.tables(config())
     runner = Runner(made, tmp_path, say=print)
     work.ready([runner])
-    taken = runner.trials.lock_path(runner.trials.table.rows[0], tuning.SEED)
+    taken = runner.trials.lock_path(runner.trials.table.rows[0], tuning.FIRST)
     with files.lock(taken):
         end, = work.run([runner], {made.name: made})
     assert end == {'busy': ['free'], 'broken': [], 'out': False} and runner.status() == (4, 0, 2)

@@ -177,6 +177,8 @@ class Table(Settings):
     primary: str = key('speed', "The metric that the table is read by; '' for none.", '')
     baseline: str = key('speed', "The row that others are compared with; '' for none.", '')
     tune: int = key('speed', TRIALS, 0, within='[0, 1000]')
+    tune_seeds: int = key('speed', 'Seeds of every trial, which their mean chooses by.', 1,
+                          within='[1, 100]')
     space: Mapping[str, Any] = key('speed', 'What is tried of every row: see `rows.space`.', {})
     table: Mapping[str, Any] = key('speed', 'The rows by name: see `rows.row`.', form='name')
 
@@ -192,6 +194,8 @@ class Tables:
     split: str = key('speed', 'Examples to measure: test, or valid to choose settings by.',
                      'test', choices=('test', 'valid'))
     tune: int = key('speed', TRIALS, 0, within='[0, 1000]')
+    tune_seeds: int = key('speed', 'Seeds of every trial, which their mean chooses by.', 1,
+                          within='[1, 100]')
     tables: Mapping[str, Any] = key('speed', 'The tables by name.', form='name')
 
 

@@ -94,7 +94,8 @@ class Device(Record, frozen=True, kw_only=True):
 class Trial(Record, frozen=True, kw_only=True):
     """One setting that was tried of a row."""
     setting: dict[str, Any]                   # what of the space it had
-    value: Number | None                      # of the metric on validation; None: it has none
+    value: Number | None                      # mean over seeds; None: one of them has none
+    values: tuple[Number | None, ...]         # of the metric on validation, seed by seed
     why: str | None                           # why it can only win where all others have one
 
 
@@ -103,7 +104,7 @@ class Tuning(Record, frozen=True, kw_only=True):
     metric: str                               # the table's primary one
     better: Literal['lower', 'higher']
     split: Literal['valid']                   # what it was measured on
-    seed: Count                               # of every trial
+    seeds: tuple[Count, ...]                  # of every trial
     space: dict[str, tuple[Any, ...]]         # name -> its scale or 'among', and the values
     trials: tuple[Trial, ...]                 # the first has the numbers as the config has them
     choice: Count                             # number of the winner among them

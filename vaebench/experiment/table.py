@@ -100,7 +100,7 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
             found.append(_table({**sub, 'rows': ','.join(rows), **said,
                                  'only_seeds': config['only_seeds'],
                                  'split': _other(config['split'], sub['split']),
-                                 'tune': config['tune'] or sub['tune']},
+                                 **_tuned(config, sub)},
                                 {**own, **said}))
     _check_cells(found)
     return _tunable(found)
@@ -125,6 +125,12 @@ def _tunable(found: list[Table]) -> list[Table]:
 def _other(ours: str, own: str) -> str:
     """The split that all tables measure if it is not the usual one, else a table's own."""
     return own if ours == 'test' else ours
+
+
+def _tuned(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """How all tables are tuned if that is said of all, else a table's own."""
+    said = ours if ours['tune'] else own
+    return {'tune': said['tune'], 'tune_seeds': said['tune_seeds']}
 
 
 def _check_parts(parts: Mapping[str, Any]) -> None:

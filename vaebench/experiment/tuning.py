@@ -23,8 +23,13 @@ from vaebench.experiment.table import Row, Table, has_space, with_config
 
 FOLDER = 'tuning'
 """Where trials lie in a workdir."""
-SEED = 1000
-"""Of every trial, and of no row: what a winner owes to its seed stays behind."""
+FIRST = 1000
+"""The first seed of trials, which no row has: what a winner owes to its seeds stays behind."""
+
+
+def seeds(table: Table) -> tuple[int, ...]:
+    """Gives the seeds of every trial."""
+    return tuple(range(FIRST, FIRST + table.config['tune_seeds']))
 
 
 def space(table: Table, row: Row) -> tuple[Axis, ...]:
@@ -68,7 +73,7 @@ def trials(table: Table) -> Table | None:
         return None
     config = {**table.config, 'baseline': '', 'tune': 0}
     return Table(table.name, f'{table.title}: trials', tuple(
-        row._replace(order=order) for order, row in enumerate(rows)), (SEED,), (primary,),
+        row._replace(order=order) for order, row in enumerate(rows)), seeds(table), (primary,),
         config)
 
 
@@ -79,7 +84,7 @@ def _trials(table: Table, row: Row) -> list[Row]:
            'evaluation': {**row.config['evaluation'], 'split': 'valid'}}
     for number, values in enumerate(settings(table, row)):
         config = changed(row.config, found, values if number else {})
-        bare = row._replace(name=f'{row.name}.t{number}', seeds=(SEED,), published=())
+        bare = row._replace(name=f'{row.name}.t{number}', seeds=seeds(table), published=())
         out.append(with_config(bare, {**config, **own}, f'{label}, trial {number}'))
     return out
 
@@ -125,34 +130,41 @@ def chosen(table: Table, workdir: pathlib.Path) -> tuple[Table, set[str]]:
     return table._replace(rows=tuple(rows)), waiting
 
 
-def _found(table: Table, tried: Sequence[Row], workdir: pathlib.Path) -> list[Result] | None:
-    """The results of all trials of a row; None where one is missing."""
+def _found(table: Table, tried: Sequence[Row],
+           workdir: pathlib.Path) -> list[list[Result]] | None:
+    """The results of all trials of a row, of every seed; None where one is missing."""
     cells = Cells(table, workdir / FOLDER)
-    paths = [cells.result_path(trial, SEED) for trial in tried]
-    return [results.read(p) for p in paths] if all(p.exists() for p in paths) else None
+    paths = [[cells.result_path(trial, seed) for seed in trial.seeds] for trial in tried]
+    there = all(path.exists() for own in paths for path in own)
+    return [[results.read(path) for path in own] for own in paths] if there else None
 
 
-def _winner(table: Table, row: Row, found: Sequence[Result]) -> Row:
+def _winner(table: Table, row: Row, found: Sequence[Sequence[Result]]) -> Row:
     """A row with the numbers of its best trial, and how they were chosen."""
     own, values = space(table, row), settings(table, row)
     metric = table.config['primary']
-    tried = [_trial(result, metric, value) for result, value in zip(found, values, strict=True)]
+    tried = [_trial(each, metric, value) for each, value in zip(found, values, strict=True)]
     better = metrics.METRICS[metric].better
     choice = best(tried, metric, better)
-    tuning = {'metric': metric, 'better': better, 'split': 'valid', 'seed': SEED,
+    tuning = {'metric': metric, 'better': better, 'split': 'valid', 'seeds': seeds(table),
               'space': {axis.name: axis.plain() for axis in own},
               'trials': [msgspec.structs.asdict(trial) for trial in tried], 'choice': choice}
     config = changed(row.config, own, values[choice] if choice else {})
     return with_config(row, config, _label(table, row))._replace(tuning=files.plain(tuning))
 
 
-def _trial(result: Result, metric: str, setting: Mapping[str, Any]) -> Trial:
-    """What a result says of a trial."""
-    record = result.metrics.get(metric)
-    value = record.value if record else None
-    why = (result.reason if result.status == 'failed' else f'no {metric}' if record is None
-           else record.warning)
-    return Trial(setting=dict(setting), value=value, why=why)
+def _trial(found: Sequence[Result], metric: str, setting: Mapping[str, Any]) -> Trial:
+    """What the results of its seeds say of a trial."""
+    values, why = [], {}
+    for result in found:
+        record = result.metrics.get(metric)
+        values.append(record.value if record else None)
+        why[result.reason if result.status == 'failed' else f'no {metric}' if record is None
+            else record.warning] = None
+    known = [value for value in values if value is not None]
+    mean = sum(known) / len(known) if len(known) == len(values) else None
+    return Trial(setting=dict(setting), value=mean, values=tuple(values),
+                 why='; '.join(filter(None, why)) or None)
 
 
 def best(tried: Sequence[Trial], metric: str, better: str | None) -> int:
@@ -166,9 +178,9 @@ def best(tried: Sequence[Trial], metric: str, better: str | None) -> int:
     Returns:
       Its number: of equals the first, and the first of all where none has a value.
 
-    >>> tried = [Trial(setting={}, value=v, why=None) for v in (None, 2., 1., 1.)]
+    >>> tried = [Trial(setting={}, value=v, values=(v,), why=None) for v in (3., 2., 2.)]
     >>> best(tried, 'elbo', 'lower')
-    2
+    1
     """
     good = merit(metric, better or 'higher')
 

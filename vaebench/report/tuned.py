@@ -44,12 +44,14 @@ def about(results: Iterable[Result]) -> tuple[str, ...]:
     found = {}
     for result in results:
         if tuning := result.tuning:
-            found.setdefault(tuning.metric, set()).add(len(tuning.trials))
-    return tuple(f'Tuned rows: the best of {spelled(n)} trials each by {one_line(metric)}, on '
-                 'validation data alone; one of the trials is as configured.'
-                 for metric, n in found.items())
+            key = tuning.metric, len(tuning.seeds)
+            found.setdefault(key, set()).add(len(tuning.trials))
+    of = lambda seeds: f' of {seeds} seeds' if seeds > 1 else ''
+    return tuple(f'Tuned rows: the best of {spelled(n)} trials each{of(seeds)} by '
+                 f'{one_line(metric)}, on validation data alone; one of the trials is as '
+                 'configured.' for (metric, seeds), n in found.items())
 
 
 def spelled(counts: Collection[int]) -> str:
-    """Spells numbers of trials: '8', or '4–8' where rows differ."""
+    """Spells the ends of some numbers: '8', or '4–8' where they differ."""
     return '–'.join(map(str, sorted({min(counts), max(counts)})))

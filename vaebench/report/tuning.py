@@ -108,11 +108,11 @@ def _moved(lines: Sequence[_Line]) -> str:
 
 def _about(lines: Sequence[_Line], left_out: Sequence[str], split: str) -> tuple[str, ...]:
     tuning = lines[0].tuning
-    counts = {len(line.tuning.trials) for line in lines}
+    counts, seeds = {len(line.tuning.trials) for line in lines}, tuned.spelled(tuning.seeds)
     text = [_moved(lines),
-            f'{tuned.spelled(counts)} trials of each row, of seed {tuning.seed}, on validation.'
-            ' Before: as configured; after: the best trial, which flatters it; final: the seeds'
-            f' that were trained with its numbers, on the {split} split.']
+            f'{tuned.spelled(counts)} trials of each row, of seed {seeds}, on validation. '
+            'Before: as configured; after: the best trial, which flatters it; final: the seeds '
+            f'that were trained with its numbers, on the {split} split.']
     if left_out:
         text.append(f'Untuned, so not ranked: {", ".join(left_out)}.')
     return tuple(text)
