@@ -273,6 +273,7 @@ def test_what_another_process_tries_is_waited_for_by_the_rerun_alone(tmp_path):
     made, = table.tables(config())
     runner = Runner(made, tmp_path, say=print)
     work.ready([runner])
+    assert runner.trials.home == runner.home == tmp_path      # judges are made once for both
     taken = runner.trials.lock_path(runner.trials.table.rows[0], tuning.FIRST)
     with files.lock(taken):
         end, = work.run([runner], {made.name: made})
