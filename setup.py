@@ -23,7 +23,7 @@ setup(
     },
     install_requires=[
         'jax>=0.10.2', 'flax>=0.12', 'optax>=0.2.8', 'chex>=0.1.92', 'orbax-checkpoint>=0.12',
-        'numpy>=2', 'scipy', 'scikit-learn>=1.6', 'threadpoolctl', 'absl-py>=2.1',
+        'numpy>=2', 'scipy>=1.15', 'scikit-learn>=1.6', 'threadpoolctl', 'absl-py>=2.1',
         'ml_collections>=1.1', 'tensorflow-datasets>=4.9.10', 'importlib_resources',
         'array_record>=0.8; platform_system == "Linux"', 'pillow', 'filelock>=3.30',
         'msgspec>=0.18', 'sacrebleu', 'jinja2', 'matplotlib', 'pandas', 'pybtex', 'pylatexenc',

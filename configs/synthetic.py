@@ -1,6 +1,7 @@
 """Every text row on a corpus whose exact log p*(x) is known: no honest bound falls below it.
 
     vaebench --config=synthetic --workdir=runs/synthetic     # half an hour on two CPU cores
+    vaebench --config=synthetic --tune=8 --config.rows=vae,beta_05,fb,bn_06,lagging
     vaebench --config=synthetic:small --workdir=runs/synthetic-small   # a quarter of it
 
 `excess` is nll_iw + ln p*(x), paired by sentence: at least zero but for noise. `excess_paper`
@@ -14,7 +15,7 @@ ivae_slow and apo_vae_slow, keep the papers' learning rate of the dual functions
 so short a run hardly moves them.
 """
 from vaebench.experiment import catalog, columns
-from vaebench.experiment.rows import change, hp, options, select, without
+from vaebench.experiment.rows import change, hp, log, options, select, space, without
 from vaebench.experiment.sizes import sized
 
 
@@ -46,7 +47,11 @@ def rows(epochs):
         'apo_vae_vp': options(pseudo=16),
         'ivae ivae_mi': options(noise_scale=.6),
         'davam': options(codes=32),
-        'davam_q davam_large': options(codes=128)})
+        'davam_q davam_large': options(codes=128)}, catalog.TEXT_SPACES, {
+        # nats: from next to none to what the autoencoder before free bits learns to use
+        'fb fb_max fbp pre_ae_fb_8': space(target=log(.5, 8.)),
+        'control_vae': space(target=log(.5, 8.)),
+        'capacity_vae': space(capacity=log(.5, 8.))})
     slow = "{}, dual functions at the paper's rate"
     added = change(dict(ivae_slow=scaled['ivae'], apo_vae_slow=scaled['apo_vae']), {
         'ivae_slow': dict(label=slow.format('iVAE')) | hp(nu_lr=1e-5),
@@ -64,6 +69,7 @@ def table(name, sentences, epochs):
         kit=dict(name='lstm', embed=32, hidden=64, latent=8, dropout=.1, init_scale=.1),
         epochs=epochs, batch=64, seeds=3, optimizer=dict(name='adam', lr=1e-2, clip=5.),
         evaluation=dict(samples=50, chunk=50, batch=128, generated=500, refine=50),
+        space=dict(lr=log(1e-3, 3e-2)),      # from Adam's own default to thrice the table's
         metrics=('excess', 'excess_paper', *columns.TEXT, *columns.MORE_TEXT, *columns.PROBES),
         table=rows(epochs))
 

@@ -27,7 +27,7 @@ MAY = {
         'jax', 'numpy', 'scipy', 'sklearn'}),
     'experiment': (BASE | {
         'core', 'datasets', 'engine', 'experiment', 'files', 'judges', 'methods', 'metrics', 'networks', 'ops'}, {
-        'jax', 'ml_collections', 'msgspec', 'numpy'}),
+        'jax', 'ml_collections', 'msgspec', 'numpy', 'scipy'}),
     'inputs': (BASE | {'files'}, {'numpy'}),
     'api': (BASE | {'core', 'engine', 'experiment', 'files', 'inputs', 'methods', 'networks'}, {'jax', 'numpy'}),
     'report': (BASE | {'experiment', 'files', 'methods', 'report'}, {
@@ -41,7 +41,7 @@ MAY = {
 # (layer, library or layer of ours) -> the files there that alone may import it
 FILES = {('methods', 'sklearn'): {'manifold_learning.py'}, ('methods', 'networks'): {'build.py'},
          ('report', 'methods'): {'cards.py'}, ('report', 'statsmodels'): {'sweeps.py'},
-         ('datasets', 'jax'): {'transforms.py', 'particles.py'}}
+         ('datasets', 'jax'): {'transforms.py', 'particles.py'}, ('experiment', 'scipy'): {'spaces.py'}}
 STANDARD = set(__import__('sys').stdlib_module_names)
 
 

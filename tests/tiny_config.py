@@ -1,15 +1,18 @@
 """A table that trains in a second: the runner's tests use it, and none of its numbers."""
 from vaebench.experiment import config_keys
 from vaebench.experiment.configs import ordered
-from vaebench.experiment.rows import hp, overrides, row
+from vaebench.experiment.rows import change, hp, log, overrides, row, space
 
 
 def get_config(arg=''):
-    """Four rows on a few digits; `bad` adds a row whose rate is absurd."""
+    """Four rows on a few digits; `bad` adds a row whose rate is absurd, `spaces` tunes two."""
     rows = {'vae': row('VAE', 'vae'),
             'beta_vae': row('beta-VAE', 'beta_vae', hp(beta=4.)),
             'pre_ae_fb': row('AE + FB', 'pre_ae_fb', hp(target=1., warmup=1.)),
             'wgan_gp': row('WGAN-GP', 'wgan_gp', overrides(protocol=dict(keep='last')))}
+    if arg == 'spaces':
+        lr = log(1e-3, 1e-1)
+        rows = change(rows, {'vae': space(lr=lr), 'beta_vae': space(lr=lr, beta=log(.1, 10.))})
     if arg == 'bad':
         rows['wild'] = row('wild', 'vae', overrides(optimizer=dict(name='sgd', lr=1e30)))
     return ordered(config_keys.filled(dict(

@@ -52,6 +52,9 @@ def _flags() -> flags.FlagValues:
                       'estimated time and memory.', flag_values=values)
     flags.DEFINE_bool('debug', False, 'Show the traceback of an error, and stop at the first '
                       'NaN.', flag_values=values)
+    # tuning
+    flags.DEFINE_integer('tune', None, 'Trials of every row that has a space: validation data '
+                         'choose its numbers, then its seeds train.', flag_values=values)
     values.set_gnu_getopt()
     return values
 
@@ -80,7 +83,13 @@ def _parse(argv: Sequence[str]) -> tuple[flags.FlagValues, dict[str, Any], dict[
         raise UserError(_odd(error)) from error
     if rest[1:]:
         raise UserError(f'unknown argument {rest[1]}; flags start with --')
-    return args, args.config.to_dict(), config_flags.get_override_values(args['config'])
+    given = config_flags.get_override_values(args['config'])
+    return args, args.config.to_dict() | _set(args), given
+
+
+def _set(args: flags.FlagValues) -> dict[str, Any]:
+    """Keys of the config that flags of their own set."""
+    return {} if args.tune is None else {'tune': args.tune}
 
 
 def _odd(error: Exception) -> str:
@@ -151,7 +160,7 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
             progress.total = work.ready(runners)
             if args.dry_run:
                 with stopped.interruptible():
-                    for runner in runners:
+                    for runner in (*work.trials(runners), *runners):
                         _list_cells(runner)
                 return CELLS_FAILED if any(runner.check() for runner in runners) else 0
             ends = work.run(runners, work.everything(config, given))

@@ -3,7 +3,20 @@
 Numbers are those of the papers, at the size of the papers. A config changes what depends on its
 data and on the length of its run: see `rows`.
 """
-from vaebench.experiment.rows import Entry, Rows, change, having, hp, options, overrides, row
+from vaebench.experiment.rows import (
+    Entry,
+    Rows,
+    among,
+    change,
+    having,
+    hp,
+    linear,
+    log,
+    options,
+    overrides,
+    row,
+    space,
+)
 
 RAMP = hp(warmup=10.)                       # epochs in which the weight of the KL term grows
 FREE = hp(target=8., warmup=10.)            # nats
@@ -126,8 +139,8 @@ FREE_BITS: Rows = {
     'fbp_7': row('FBP ({target:g})', 'fbp', hp(target=7., warmup=10.)),
 }
 """Targets of which papers print numbers on one corpus or two: rows of their tables alone."""
-SOURCE: Rows = {'source': row('the source itself', 'source')}
-"""The row of a synthetic corpus whose true likelihood is known."""
+SOURCE: Rows = {'source': row('the source itself', 'source', space(lr=None))}
+"""The row of a synthetic corpus whose true likelihood is known; it trains nothing."""
 
 # rows of TEXT that are changed together
 ANNEALED = having(TEXT, 'warmup')
@@ -139,6 +152,20 @@ FURTHER = ('cyclical_20 beta_05_anneal beta_04_anneal beta_02_anneal beta_01_ann
            'fbp_3 fbp_9 pre_ae_fb_4 skip_vae_0')
 PER_WORD = 'wae_d_3 wae_d_10 wae_s_0 wae_s_001 wae_s_01'
 STOCHASTIC_WAE = 'wae_gan wae_s_0 wae_s_001 wae_s_01'
+
+
+TEXT_SPACES: Rows = {
+    # of Li et al. .4 and .5, of DG-VAE .1 to .8; 1 is the VAE
+    'beta_05': space(beta=log(.1, 1.)),
+    'lagging': space(max_inner=among(5, 10, 20)),         # of the paper at most 99
+    'delta_vae': space(rate=among(.05, .1, .15, .2)),     # of BN-VAE's comparison .1 and .15
+    # of BN-VAE .5 to .7, of DG-VAE .5 to 1.8
+    'bn_06 pre_ae_bn_06': space(gamma=linear(.3, 1.8)),
+    'vmf_vae': space(kappa=among(6.5, 13., 25., 50.)),    # of BN-VAE's comparison 13
+    'info_vae': space(mmd=log(1., 100.)),                 # ours 10
+}
+"""What tuning tries of TEXT's rows where it depends on no corpus, one row a method: others of
+the method have fixed numbers to be compared at."""
 
 
 def text(words: float) -> dict[str, Entry]:

@@ -1,4 +1,6 @@
 """What tables of one kind measure, column by column, and how readers are to take it."""
+import operator
+from collections.abc import Callable
 from typing import NamedTuple
 
 TEXT = 'nll_iw', 'ess', 'ppl_iw', 'elbo', 'ppl_elbo', 'rec', 'kl', 'mi_full', 'au', 'cu'
@@ -113,6 +115,17 @@ invariant. These are read beside `recall` and `modes`, or style and content besi
 """
 IDEAL = {'c2st': .5}
 """What a metric should be, where that lies between its ends: the nearest is the best."""
+
+
+def merit(name: str, better: str) -> Callable[[float], float]:
+    """Gives the function that says how good a value of a metric is: larger is better.
+
+    >>> merit('kl', 'lower')(2.), round(merit('c2st', 'lower')(.45), 2)
+    (-2.0, -0.05)
+    """
+    if name in IDEAL:
+        return lambda x: -abs(x - IDEAL[name])
+    return operator.neg if better == 'lower' else operator.pos
 
 
 class Sign(NamedTuple):

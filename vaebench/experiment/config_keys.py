@@ -17,6 +17,7 @@ ABSENT = object()
 COUNT, LIMIT, RATE = '[1, inf)', '[0, inf)', '(0, inf)'
 SHARE, FINITE = '[0, 1)', '(-inf, inf)'
 SEEDS = '[1, 1000]'
+TRIALS = 'Trials of every row that has a space; 0 tunes none.'
 
 
 def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *, within: str = '',
@@ -175,6 +176,10 @@ class Table(Settings):
     columns: tuple[str, ...] = key('speed', 'Metrics to show; () for all of them.', ())
     primary: str = key('speed', "The metric that the table is read by; '' for none.", '')
     baseline: str = key('speed', "The row that others are compared with; '' for none.", '')
+    tune: int = key('speed', TRIALS, 0, within='[0, 1000]')
+    tune_seeds: int = key('speed', 'Seeds of every trial, which their mean chooses by.', 1,
+                          within='[1, 100]')
+    space: Mapping[str, Any] = key('speed', 'What is tried of every row: see `rows.space`.', {})
     table: Mapping[str, Any] = key('speed', 'The rows by name: see `rows.row`.', form='name')
 
 
@@ -188,6 +193,9 @@ class Tables:
     only_seeds: str = key('speed', "Seeds to train of these, such as '3,7'; all for ''.", '')
     split: str = key('speed', 'Examples to measure: test, or valid to choose settings by.',
                      'test', choices=('test', 'valid'))
+    tune: int = key('speed', TRIALS, 0, within='[0, 1000]')
+    tune_seeds: int = key('speed', 'Seeds of every trial, which their mean chooses by.', 1,
+                          within='[1, 100]')
     tables: Mapping[str, Any] = key('speed', 'The tables by name.', form='name')
 
 
@@ -204,6 +212,7 @@ class Entry:
     published: tuple[str, ...] = key('speed', 'Published results it answers to.', ())
     seeds: int = key('speed', "Seeds of this row, where they are not the table's.", ABSENT,
                      within=SEEDS)
+    space: Mapping[str, Any] = key('speed', "What is tried of it besides the table's.", {})
 
 
 def fields(schema: type) -> dict[str, dataclasses.Field]:

@@ -48,7 +48,7 @@ def result(table: Table, row: Row, data: Dataset, group: Evaluated, i: int) -> d
                   'epoch': epoch_seconds(host['curves'], len(host['seeds']))},
         'group': len(host['seeds']), 'steps': host['steps'],
         'parameter_count': group.parameter_count, 'peak_memory': evaluate.peak_memory(),
-        **evaluate.provenance()}
+        **evaluate.provenance(), **({} if row.tuning is None else {'tuning': row.tuning})}
 
 
 def own_arrays(group: Evaluated, i: int) -> dict[str, np.ndarray]:

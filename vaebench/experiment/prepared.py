@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import machine, results, training
 from vaebench.experiment.cells import Cells, usable
-from vaebench.experiment.table import Row
+from vaebench.experiment.table import Row, Table
 from vaebench.methods.build import check
 
 
@@ -76,10 +76,24 @@ class Prepared(Cells):
     say: Callable[[str], None] = print
 
     def __post_init__(self):
-        self.workdir = usable(self.workdir)
+        self.home = self.workdir = usable(self.workdir)      # judges lie in the first one
         self._data, self._made, self._making = {}, {}, threading.RLock()
         self.data_dir = None if self.data_dir is None else str(files.user_path(self.data_dir))
         self._refused, self._announced, self._waited = None, False, False
+
+    def beside(self, table: Table, folder: str) -> Self:
+        """Gives the same run of another table in a folder within this one's; they share data,
+        programs and judges.
+        """
+        other = dataclasses.replace(self, table=table, workdir=self.workdir / folder)
+        other.home, other._data = self.home, self._data
+        other._made, other._making = self._made, self._making
+        return other
+
+    def use(self, table: Table) -> None:
+        """Goes on with rows of other settings."""
+        if table != self.table:
+            self.table, self._refused = table, None
 
     def dataset(self, row: Row) -> tuple[datasets.Dataset, dict[str, list]]:
         """Loads the row's dataset, and its splits cut into length classes."""

@@ -92,7 +92,31 @@ class Device(Record, frozen=True, kw_only=True):
     platform: str
 
 
-class Result(Record, frozen=True, kw_only=True):
+class Trial(Record, frozen=True, kw_only=True):
+    """One setting that was tried of a row."""
+    setting: dict[str, Any]                   # what of the space it had
+    value: Number | None                      # mean over seeds; None: one of them has none
+    values: tuple[Number | None, ...]         # of the metric on validation, seed by seed
+    why: str | None                           # why it can only win where all others have one
+
+
+class Tuning(Record, frozen=True, kw_only=True):
+    """How a row's numbers were chosen, on validation data alone."""
+    metric: str                               # the table's primary one
+    better: Literal['lower', 'higher']
+    split: Literal['valid']                   # what it was measured on
+    seeds: tuple[Count, ...]                  # of every trial
+    space: dict[str, tuple[Any, ...]]         # name -> its scale or 'among', and the values
+    trials: tuple[Trial, ...]                 # the first has the numbers as the config has them
+    choice: Count                             # number of the winner among them
+
+    def __post_init__(self):
+        if self.choice >= len(self.trials):
+            raise ValueError(f"field 'tuning' has the choice {self.choice} of "
+                             f'{len(self.trials)} trials')
+
+
+class Result(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One cell: a row of a table with one seed."""
     schema: Literal[2]
     table: Name
@@ -120,6 +144,7 @@ class Result(Record, frozen=True, kw_only=True):
     versions: dict[str, str]                  # of the packages
     device: Device
     host: str | None                          # the processor's name
+    tuning: Tuning | None = None              # None: its numbers are the config's
 
     def __post_init__(self):
         for name in self.metrics:

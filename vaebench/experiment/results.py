@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from vaebench.errors import UserError
-from vaebench.experiment.records import LARGEST, VERSION, Manifest, Record, Result
+from vaebench.experiment.records import LARGEST, VERSION, Manifest, Record, Result, Tuning
 from vaebench.files import finite, one_line, plain, write_bytes
 
 MANIFEST = 'table.json'
@@ -261,6 +261,18 @@ def write(folder: str | os.PathLike, result: Result | Mapping[str, Any],
         write_bytes(path.with_suffix('.npz'), buffer.getvalue())
     write_bytes(path, dumped(result))
     return path
+
+
+def amend(path: pathlib.Path, tuning: Tuning) -> None:
+    """Writes how a cell's numbers were chosen into a result that says something else, or
+    nothing; nothing else of it changes.
+
+    Raises:
+      UserError: the file is damaged, or cannot be written.
+    """
+    result = read(path)
+    if result.tuning != tuning:
+        write_bytes(path, dumped(msgspec.structs.replace(result, tuning=tuning)))
 
 
 def dumped(record: Record) -> bytes:

@@ -51,6 +51,35 @@ def seeds(count: int) -> Entry:
     return {'seeds': count}
 
 
+def space(**names: Any) -> Entry:
+    """Says what tuning tries of a row, besides what the table says of all its rows.
+
+    Args:
+      **names: a traced number of the method, one of its options, `lr`, or a setting, nested as
+        in `overrides` -> what `log`, `linear` and `among` make; None leaves out what the table
+        says. Where an interval is from belongs beside it.
+
+    >>> space(beta=log(.1, 10.), kit=dict(latent=among(8, 16)))['space']
+    {'beta': ('log', 0.1, 10.0), 'kit': {'latent': ('among', 8, 16)}}
+    """
+    return {'space': names}
+
+
+def log(low: float, high: float) -> tuple[Any, ...]:
+    """An interval of a traced number, of which every factor is tried as often."""
+    return 'log', low, high
+
+
+def linear(low: float, high: float) -> tuple[Any, ...]:
+    """An interval of a traced number, of which every part is tried as often."""
+    return 'linear', low, high
+
+
+def among(*choices: Any) -> tuple[Any, ...]:
+    """Choices; of what is no traced number each is compiled by itself."""
+    return 'among', *choices
+
+
 def row(label: str, method: str, *changes: Entry) -> Entry:
     """Makes a row.
 

@@ -5,8 +5,8 @@ import functools
 import re
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,11 @@ class Runner(Prepared):
       report: called with (row label, done fraction, text) while a group trains.
       finished: called with (text, cells) when a phase or a cell is done, and how many cells it
         completes.
+
+    Attributes:
+      written: the table as the config has it, before tuning chose any number.
+      trials: the run of what tuning tries, None where nothing is tuned; see `tuning`.
+      held: names of rows whose turn has not come, since not all is tried of them.
     """
     report: Callable[..., None] = lambda *args: None
     finished: Callable[[str, int], None] = lambda *args: None
@@ -56,6 +61,9 @@ class Runner(Prepared):
     def __post_init__(self):
         super().__post_init__()
         self._judges, self._ahead, self._cancelled = {}, None, threading.Event()
+        self.written = self.table
+        self.trials: Self | None = None
+        self.held: Collection[str] = ()
 
     # ---- the work ----------------------------------------------------------------------------
 
@@ -84,7 +92,7 @@ class Runner(Prepared):
 
     def _run(self, state):
         todo = [row for row in self.table.rows
-                if row.name not in self.check() and self.missing(row)[1]]
+                if row.name not in {*self.check(), *self.held} and self.missing(row)[1]]
         for i, row in enumerate(todo):
             self.check_time()
             try:
@@ -205,7 +213,7 @@ class Runner(Prepared):
         data, _ = self.dataset(row)
         if data.source.sha256 not in self._judges:
             self._judges[data.source.sha256] = judges.of(
-                data, self.workdir / 'features', deadline=self.deadline, stop=self.stop,
+                data, self.home / 'features', deadline=self.deadline, stop=self.stop,
                 on_block=lambda at, fraction, loss: self.report(
                     row.label, fraction, 'classifier behind the features'))
         return self._judges[data.source.sha256]

@@ -19,6 +19,7 @@ class Row(NamedTuple):
     train_hash: str               # of what decides the parameters
     config_hash: str              # of what decides the numbers
     seeds: tuple[int, ...]        # that this run trains
+    tuning: Mapping[str, Any] | None = None     # how its numbers were chosen: `records.Tuning`
 
 
 class Table(NamedTuple):
@@ -83,7 +84,7 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
     """
     config, given = config_keys.filled(config), given or {}
     if 'tables' not in config:
-        return [_table(config, given)]
+        return _tunable([_table(config, given)])
     check(config, config_keys.Tables)
     found, parts = [], config['tables']
     _check_parts(parts)
@@ -98,15 +99,38 @@ def tables(config: Mapping[str, Any], given: Mapping[str, Any] | None = None) ->
             said = {k: shared[k] for k in ('seeds',) if k in shared}
             found.append(_table({**sub, 'rows': ','.join(rows), **said,
                                  'only_seeds': config['only_seeds'],
-                                 'split': _other(config['split'], sub['split'])},
+                                 'split': _other(config['split'], sub['split']),
+                                 **_tuned(config, sub)},
                                 {**own, **said}))
     _check_cells(found)
+    return _tunable(found)
+
+
+def has_space(table: Table) -> bool:
+    """Says whether any row of a table's config has a space, asked for or not."""
+    own = [entry.get('space') or {} for entry in table.config['table'].values()]
+    return any(tried is not None for space in (table.config['space'], *own)
+               for tried in space.values())
+
+
+def _tunable(found: list[Table]) -> list[Table]:
+    """Refuses to tune where no table says what to try."""
+    if any(t.config['tune'] for t in found) and not any(map(has_space, found)):
+        names = ', '.join(t.name for t in found)
+        raise UserError(f'tune={found[0].config["tune"]}: no row of {names} declares a space; '
+                        'give one to the table or its rows, or leave --tune out')
     return found
 
 
 def _other(ours: str, own: str) -> str:
     """The split that all tables measure if it is not the usual one, else a table's own."""
     return own if ours == 'test' else ours
+
+
+def _tuned(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """How all tables are tuned if that is said of all, else a table's own."""
+    said = ours if ours['tune'] else own
+    return {'tune': said['tune'], 'tune_seeds': said['tune_seeds']}
 
 
 def _check_parts(parts: Mapping[str, Any]) -> None:
@@ -176,10 +200,28 @@ def _row(name: str, order: int, table: Mapping[str, Any], command: Mapping[str, 
                'options': {**entry.options, **row.get('options', {})}}
     if table['split'] != 'test':       # only then, so that cells of before keep their hashes
         config['evaluation'] = {'split': table['split'], **config['evaluation']}
-    check(config, config_keys.Row, where)
+    bare = Row(name, '', order, {}, tuple(row.get('published', ())), '', '', seeds)
+    found = with_config(bare, config, row.get('label', name))
     _check_metrics(config['metrics'])
-    return Row(name, _label(row.get('label', name), name, config), order, config,
-               tuple(row.get('published', ())), *_hashes(config, where), seeds)
+    return found
+
+
+def with_config(row: Row, config: Mapping[str, Any], label: str) -> Row:
+    """Gives a row with other settings, and the hashes and the label that go with them.
+
+    Args:
+      row: of a table.
+      config: its settings: the keys of `config_keys.Row`.
+      label: as a config writes it, with its numbers in braces.
+
+    Raises:
+      UserError: a setting is none, or the label asks for what is not there.
+    """
+    where = f'row {row.name}'
+    check(config, config_keys.Row, where)
+    trained, measured = _hashes(config, where)
+    return row._replace(label=_label(label, row.name, config), config=config,
+                        train_hash=trained, config_hash=measured)
 
 
 def _hashes(config: Mapping[str, Any], where: str) -> tuple[str, str]:

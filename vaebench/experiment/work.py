@@ -1,12 +1,12 @@
 """Works through several tables in one folder, and keeps the manifest of the folder."""
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaebench import files
 from vaebench.engine.loop import OutOfTime
 from vaebench.errors import UserError
-from vaebench.experiment import results
+from vaebench.experiment import results, tuning
 from vaebench.experiment.cells import manifest
 from vaebench.experiment.prepared import refuse
 from vaebench.experiment.runner import Runner
@@ -44,12 +44,39 @@ def ready(runners: Sequence[Runner]) -> int:
       UserError: no row can be, or the folder is of other data. Nothing is written.
       OutOfTime: time was up first.
     """
-    errors = [error for runner in runners for error in runner.check().values()]
-    refuse(errors, sum(len(runner.table.rows) for runner in runners))
     for runner in runners:
+        sound = [row for row in runner.table.rows if row.name not in runner.check()]
+        tried = tuning.trials(runner.table._replace(rows=tuple(sound)))
+        runner.trials = tried and runner.beside(tried, tuning.FOLDER)
+        _choose(runner)
+    every = [*runners, *trials(runners)]
+    errors = [error for runner in every for error in runner.check().values()]
+    refuse(errors, sum(len(runner.table.rows) for runner in every))
+    for runner in every:
         runner.announce()
-    return sum(len(runner.missing(row)[1]) for runner in runners for row in runner.table.rows
+    return sum(len(runner.missing(row)[1]) for runner in every for row in runner.table.rows
                if row.name not in runner.check())
+
+
+def trials(runners: Sequence[Runner]) -> list[Runner]:
+    """Gives the runs of what tuning tries, of those that tune."""
+    return [runner.trials for runner in runners if runner.trials]
+
+
+def _choose(runner: Runner) -> None:
+    """Gives rows the numbers of their best trials; the others wait."""
+    table, waiting = tuning.chosen(runner.written, runner.workdir)
+    runner.use(table)
+    runner.held = waiting - set(runner.check())
+
+
+def _amend(runner: Runner) -> None:
+    """Lets results that were made untuned, or after fewer trials, say how they were chosen."""
+    for row in runner.table.rows:
+        if record := tuning.record(row):
+            for path in (runner.result_path(row, seed) for seed in row.seeds):
+                if path.exists():
+                    results.amend(path, record)
 
 
 def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]:
@@ -69,10 +96,8 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
     try:
         describe(runners, everything)
         for runner in runners:
-            if len(runner.check()) == len(runner.table.rows):
-                ends.append({'busy': [], 'broken': list(runner.check()), 'out': False})
-                continue
-            ends.append(runner.run())
+            ends.append(_tune(runner, lambda: describe(runners, everything))
+                        if runner.trials else _work(runner))
             if ends[-1]['out']:
                 break
         describe(runners, everything)
@@ -81,8 +106,58 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
     return ends
 
 
+def _work(runner: Runner) -> End:
+    """Runs a table, unless none of its rows can be."""
+    if len(runner.check()) == len(runner.table.rows):
+        return {'busy': [], 'broken': list(runner.check()), 'out': False}
+    return runner.run()
+
+
+def _tune(runner: Runner, describe: Callable[[], None]) -> End:
+    """Runs the trials of a table, then its rows with the numbers of the winners.
+
+    Args:
+      runner: of the table.
+      describe: writes the manifests, which name the numbers of the winners.
+
+    Returns:
+      How it ended; a row is broken where a trial is, and busy where another process has one.
+    """
+    assert runner.trials is not None
+    while True:
+        waiting, tried = set(runner.held), _work(runner.trials)
+        _choose(runner)
+        _amend(runner)
+        describe()
+        end = _work(runner)
+        broken = set(map(tuning.row_of, tried['broken'])) & set(runner.held)
+        busy = set(map(tuning.row_of, tried['busy'])) & set(runner.held)
+        out = tried['out'] or end['out']
+        # what another process had to try may be there by now
+        if out or not busy or waiting == set(runner.held):
+            return {'busy': [*end['busy'], *sorted(busy)], 'out': out,
+                    'broken': [*end['broken'], *sorted(broken)]}
+
+
+def _trials_of(everything: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables of trials of all tables that tune."""
+    found = {name: tuning.trials(table) for name, table in everything.items()}
+    return {name: table for name, table in found.items() if table}
+
+
 def describe(runners: Sequence[Runner], everything: Mapping[str, Table]) -> None:
-    """Writes the manifest of the folder, if it changes; arguments as for `run`."""
+    """Writes the manifest of the folder and that of its trials, if they change; arguments as
+    for `run`.
+    """
+    workdir = runners[0].workdir
+    _describe(runners, {name: tuning.chosen(table, workdir)[0]
+                        for name, table in everything.items()})
+    if tried := trials(runners):
+        _describe(tried, _trials_of(everything))
+
+
+def _describe(runners: Sequence[Runner], everything: Mapping[str, Table]) -> None:
+    """Writes one manifest."""
     workdir = runners[0].workdir
 
     def change():

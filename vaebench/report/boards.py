@@ -3,7 +3,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vaebench.experiment.columns import FLOOR, MOST, SHOWN, TELLING
+from vaebench.experiment.columns import FLOOR, MOST, SHOWN, TELLING, merit
 from vaebench.experiment.records import Metric
 from vaebench.report import columns
 from vaebench.report.columns import Cell, Column, Notes
@@ -70,7 +70,7 @@ def ranked(rows: Iterable['Row'], metric: str, better: str | None, values: Mappi
     Returns:
       The rows.
     """
-    good = columns.merit(metric, better or 'higher')
+    good = merit(metric, better or 'higher')
 
     def place(row: 'Row') -> tuple[int, float, int]:
         cell = values.get(row.row)

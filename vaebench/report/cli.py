@@ -7,13 +7,15 @@ import os
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
 from vaebench import files
 from vaebench.errors import UserError
+from vaebench.report import arguments
+from vaebench.report.arguments import ALL, EXTENSIONS, READ
 
 if TYPE_CHECKING:           # what `--help` need not wait for
     from vaebench.report.tables import Style, Table
@@ -28,6 +30,7 @@ _USAGE = """vaebench-report: tables, figures and a page from result files.
   vaebench-report --results=NEW --against=OLD [--columns=METRIC,METRIC]
   vaebench-report --results=DIR --figures=OUTDIR
   vaebench-report --results=DIR --pictures=OUTDIR
+  vaebench-report --results=DIR --tuning [--format=FORMAT]
   vaebench-report --results=DIR --sweeps [--columns=METRIC,METRIC] [--out=FILE.md]
   vaebench-report --results=DIR --cards=FILE.md [--check]
   vaebench-report --results=DIR --cite [--out=FILE.bib]
@@ -48,6 +51,7 @@ differ are listed with the reason.
 --figures: rate against distortion, likelihood against active units and information (PNG, SVG
 and their numbers as CSV); with --aggregate, performance profiles and probabilities of
 improvement.
+--tuning: of rows that vaebench --tune has tuned, what that changed in their ranking.
 --sweeps: of tables with several rows a method that differ in its numbers alone, how much of
 each score's variance is method, strength and seed, and how scores move with the strength.
 --pictures: samples, reconstructions, interpolations, traversals, codes, aggregated posteriors,
@@ -66,55 +70,8 @@ data, configs, results), vaebench:systems in its place every system.
 Exit code: 0, 1 where --check finds a difference, 2 where the input cannot be used. Files that
 were left out are named on standard error.
 """
-READ = 'terminal', 'markdown', 'latex'
-"""Formats for readers: without named columns they show a board."""
-PATHS = 'results', 'against', 'out', 'figures', 'pictures', 'cards', 'readme'
-"""Flags that name files or folders."""
-ALL = 'all'
 WIDTH = 100
 """Columns of what is printed where there is no screen to measure."""
-EXTENSIONS = {'terminal': 'txt', 'markdown': 'md', 'latex': 'tex', 'csv': 'csv', 'json': 'json',
-              'html': 'html'}
-"""Formats, and what their files are called."""
-_FLAGS: tuple[tuple[Callable[..., Any], str, Any, str], ...] = (
-    (flags.DEFINE_multi_string, 'results', [], 'Folder of results; may be repeated.'),
-    (flags.DEFINE_multi_string, 'against', [],
-     'Folder of other results that --results are compared with; may be repeated.'),
-    (flags.DEFINE_string, 'out', None,
-     'File to write instead of standard output; with --format=all a folder.'),
-    (flags.DEFINE_list, 'table', [], 'Tables to show, all by default.'),
-    (flags.DEFINE_list, 'columns', [], 'Metrics to show, in this order, or all; by default '
-     'those that a reader needs. With --aggregate, in order of preference.'),
-    (flags.DEFINE_bool, 'stderr', False, 'Show the standard error over test examples in each '
-     'cell, apart from the spread over seeds.'),
-    (flags.DEFINE_bool, 'aggregate', False, 'One table over all tables, instead of each.'),
-    (flags.DEFINE_string, 'baseline', None, 'Row that an aggregate compares the others with; '
-     'by default the one that the manifests name.'),
-    (flags.DEFINE_string, 'figures', None,
-     'Folder for figures of every table, instead of a table.'),
-    (flags.DEFINE_string, 'pictures', None,
-     'Folder for pictures of every cell and table, instead of a table.'),
-    (flags.DEFINE_bool, 'sweeps', False,
-     'What the spread of each score comes from, instead of a table.'),
-    (flags.DEFINE_string, 'cards', None,
-     'Markdown file for cards of the methods shown, instead of a table.'),
-    (flags.DEFINE_bool, 'cite', False,
-     'BibTeX of the rows and of the published numbers beside them, instead of a table.'),
-    (flags.DEFINE_string, 'readme', None,
-     'Markdown file whose marked tables are to be written anew.'),
-    (flags.DEFINE_bool, 'check', False,
-     'With --readme or --cards: change nothing, exit 1 if the file differs.'),
-)
-
-
-def _flags() -> flags.FlagValues:
-    values = flags.FlagValues()
-    for define, name, default, what in _FLAGS:
-        define(name, default, what, flag_values=values)
-    flags.DEFINE_enum('format', None, (*EXTENSIONS, 'all'),
-                      'What to print: terminal, if nothing is named.', flag_values=values)
-    flags.DEFINE_bool('help', False, 'Show this help.', short_name='h', flag_values=values)
-    return values
 
 
 def _style(form: str, metrics: Sequence[str]) -> Style:
@@ -192,6 +149,9 @@ def _told(found: T, problems: Iterable[str], args: flags.FlagValues) -> T:
 
 def _found(args: flags.FlagValues, form: str = 'json') -> list[Table]:
     """The tables that the flags ask for."""
+    if args.tuning:
+        from vaebench.report import tuning
+        return _told(*tuning.collect(args.results, args.table), args)
     return _told(*collect(args.results, args.table, args.columns, args.against, args.aggregate,
                           args.baseline, form), args)
 
@@ -302,46 +262,6 @@ def _explain(args: flags.FlagValues) -> int:
     return 0
 
 
-def _check(args: flags.FlagValues, rest: Sequence[str]) -> None:
-    """UserError where flags do not go together."""
-    if rest:
-        meant = shlex.quote(f'--results={rest[0]}')
-        raise UserError(f'{rest[0]}: not a flag; did you mean {meant}?')
-    if args.check and not (args.readme or args.cards):
-        raise UserError('--check goes with --readme=FILE or --cards=FILE')
-    if not (args.readme or args.results):
-        raise UserError('no results named; give --results=DIR, a workdir of vaebench')
-    for name in ('out', 'figures', 'pictures', 'cards', 'readme'):
-        if args[name].value == '':
-            raise UserError(f'--{name}= names nothing; give a path')
-    other = (args.figures or args.pictures or args.cards or args.cite or args.readme
-             or args.sweeps)
-    if other and args.format:
-        raise UserError('--format goes with a table, not with --figures, --pictures, --cards, '
-                        '--cite, --sweeps or --readme')
-    if other and args.out and not (args.cite or args.sweeps):
-        raise UserError('--out goes with a table, with --sweeps or with --cite')
-    if args.readme and args.results:
-        raise UserError('--readme has its results named in its marks; leave --results out')
-    if args.stderr and (other or args.format not in (None, ALL, *READ)):
-        raise UserError('--stderr goes with --format=terminal, markdown or latex; the others '
-                        'have it always')
-    if args.against and (args.aggregate or other):
-        raise UserError('--against goes with a table: --format, --columns, --table, --out')
-    if args.format == 'all' and not args.out:
-        raise UserError('--format=all needs a folder: give --out=FOLDER')
-
-
-def _expand(args: flags.FlagValues) -> None:
-    """Puts the home folder for ~ in every path, as a shell does only at the start of a word."""
-    for name in PATHS:
-        value = args[name].value
-        if value:
-            one = isinstance(value, str)
-            args[name].value = os.path.expanduser(value) if one else list(
-                map(os.path.expanduser, value))
-
-
 def _said(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, OSError):
@@ -359,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       Exit code: 0, 1 where --check finds a difference, 2 for input that cannot be used.
     """
-    args, argv = _flags(), list(sys.argv if argv is None else argv)
+    args, argv = arguments.define(), list(sys.argv if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):     # what they cannot spell must not end the run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='replace')
@@ -367,11 +287,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()
     try:
         rest = args(argv)[1:]
-        _expand(args)
+        arguments.expand(args)
         if args.help:
             print(_USAGE + args.get_help())
             return 0
-        _check(args, rest)
+        arguments.check(args, rest)
         if args.readme:
             return _splice(args)
         for asked, make in ((args.figures, _draw), (args.pictures, _paint)):

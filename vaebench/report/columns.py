@@ -1,9 +1,9 @@
 """One metric of many rows: means over seeds, the best of each estimator, footnotes."""
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from vaebench.experiment.columns import IDEAL, UNRANKED
+from vaebench.experiment.columns import UNRANKED, merit
 from vaebench.experiment.records import Metric
 from vaebench.files import one_line
 from vaebench.report import statistics
@@ -51,17 +51,6 @@ class Notes:
 
 identity = operator.attrgetter('estimator_id', 'unit', 'better', 'n', 'samples')
 """What two records of a metric must share to be compared."""
-
-
-def merit(name: str, better: str) -> Callable[[float], float]:
-    """Gives the function that says how good a value of a metric is: larger is better.
-
-    >>> merit('kl', 'lower')(2.), round(merit('c2st', 'lower')(.45), 2)
-    (-2.0, -0.05)
-    """
-    if name in IDEAL:
-        return lambda x: -abs(x - IDEAL[name])
-    return operator.neg if better == 'lower' else operator.pos
 
 
 def describe(record: Metric) -> str:

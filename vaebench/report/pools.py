@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vaebench.errors import UserError
-from vaebench.report.columns import merit
+from vaebench.experiment.columns import merit
 from vaebench.report.tables import GAP, Cell, Column, Row, Table
 
 

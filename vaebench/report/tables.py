@@ -10,9 +10,9 @@ import msgspec
 from vaebench.errors import UserError, unknown
 from vaebench.experiment import families
 from vaebench.experiment.columns import FLOOR
-from vaebench.experiment.records import ManifestRow, ManifestTable, Metric, Result
+from vaebench.experiment.records import ManifestRow, ManifestTable, Metric, Result, Tuning
 from vaebench.files import canonical, one_line
-from vaebench.report import boards, provenance, published, verdicts
+from vaebench.report import boards, provenance, published, tuned, verdicts
 from vaebench.report import columns as _columns
 from vaebench.report.columns import GAP, Cell, Column, Notes, describe, digits, identity
 from vaebench.report.folders import (
@@ -71,6 +71,7 @@ class Row(NamedTuple):
     method: str = ''                        # in the registry
     options: str = ''                       # static ones of the method, as JSON
     hp: Mapping[str, float] = {}            # its traced numbers
+    tuned: str = ''                         # how these were chosen, where any row's were
 
 
 class Table(NamedTuple):
@@ -103,6 +104,11 @@ class _Line(NamedTuple):
         """{seed: record} of a metric."""
         return {f.result.seed: f.result.metrics[metric] for f in self.done
                 if metric in f.result.metrics}
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """How its numbers were chosen."""
+        return next((f.result.tuning for f in (*self.done, *self.failed)), None)
 
     def absent(self) -> str:
         """Why it has no number at all."""
@@ -284,6 +290,7 @@ def _draft(lines: list[_Line], plan: ManifestTable | None, versions: Mapping[str
 def _rows(draft: _Draft, notes: Notes, problems: list[str], table: str,
           style: Style) -> list[Row]:
     brief, rows = style == 'board', []
+    any_tuned = any(line.tuning for line in draft.lines)
     for line in draft.lines:
         family = _family(line)
         row = _row(line, draft.cells[line.row], notes, problems, table)
@@ -291,7 +298,8 @@ def _rows(draft: _Draft, notes: Notes, problems: list[str], table: str,
             facts=dict.fromkeys(FACTS) if brief else row.facts,
             family='' if family == families.FLOOR else family,
             remark=_remark(line, family, draft.said[line.row], draft.baseline),
-            why=draft.said[line.row].why, version=draft.versions.get(line.row, '')))
+            why=draft.said[line.row].why, version=draft.versions.get(line.row, ''),
+            tuned=tuned.words(line.tuning, any_tuned) if line.done else ''))
     return rows if style == 'all' else draft.ordered(rows + _floor(draft.lines, draft.columns))
 
 
@@ -333,7 +341,8 @@ def build(name: str, found: Sequence[Found], plan: ManifestTable | None = None,
     sources = dict.fromkeys(f'{v.table}: {v.paper}' for r in rows for v, _, _ in r.published)
     shown = {c.name for c in columns}
     return Table(name, one_line(title), tuple(columns), tuple(rows),
-                 provenance.about(found)[:1 if brief else None], tuple(texts),
+                 (*provenance.about(found)[:1 if brief else None],
+                  *tuned.about(f.result for f in found)), tuple(texts),
                  tuple(sources), primary, draft.baseline, brief,
                  tuple(m for m in present if m not in shown) if brief else ())
 

@@ -11,8 +11,9 @@ from vaebench.report.statistics import Summary
 from vaebench.report.tables import FACTS, Cell, Column, Row, Run, Table
 
 FIELDS = (
-    'table', 'row', 'label', 'family', 'remark', 'metric', 'text', 'mean', 'low', 'high',
-    'spread', 'seeds', 'stderr', 'best', 'unit', 'better', 'estimator', 'notes', 'values')
+    'table', 'row', 'label', 'family', 'remark', 'tuned', 'metric', 'text', 'mean', 'low',
+    'high', 'spread', 'seeds', 'stderr', 'best', 'unit', 'better', 'estimator', 'notes',
+    'values')
 
 
 # CSV.
@@ -33,7 +34,7 @@ def to_csv(tables: Sequence[Table]) -> str:
         names = facts(table)
         for row in table.rows:
             head = {'table': table.table, 'row': row.row, 'label': row.label,
-                    'family': row.family, 'remark': row.remark}
+                    'family': row.family, 'remark': row.remark, 'tuned': row.tuned}
             writer.writerows({k: _safe(v) for k, v in (head | line).items()}
                              for line in _lines(table, row, names))
     return out.getvalue()
@@ -107,7 +108,8 @@ def _table_json(table):
 def _row_record(row, columns):
     return {'row': row.row, 'label': row.label, 'family': row.family, 'remark': row.remark,
             'why': row.why, 'version': row.version, 'order': row.order, 'seeds': row.seeds,
-            'method': row.method, 'options': row.options, 'hp': row.hp, **row.facts,
+            'method': row.method, 'options': row.options, 'hp': row.hp, 'tuned': row.tuned,
+            **row.facts,
             'metrics': {c.name: _cell_record(row.cells[c.name]) for c in columns},
             'published': [{**value._asdict(), 'verdict': verdict, 'note': note}
                           for value, verdict, note in row.published],
@@ -142,7 +144,7 @@ def _row(record):
                {k: record[k] for k in FACTS if k in record}, record['seeds'], quoted,
                tuple(Run(**run) for run in record['runs']), record['family'], record['remark'],
                record['why'], record['version'], record['method'], record['options'],
-               record['hp'])
+               record['hp'], record['tuned'])
 
 
 def _cell(record):

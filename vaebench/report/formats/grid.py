@@ -104,6 +104,11 @@ def piece(cell: Cell, column: Column, noise: bool = False) -> Piece:
                  join(spread(cell, digits), error, cell.text), cell.best)
 
 
+def said(row: Row) -> str:
+    """Returns what stands beside a row's name."""
+    return '; '.join(filter(None, (row.remark, row.tuned)))
+
+
 def facts(table: Table) -> list[str]:
     """Returns the facts that any row has; rows of a comparison have none."""
     return [name for name in FACT_UNITS
@@ -150,7 +155,7 @@ def grid(table: Table, noise: bool = False) -> tuple[list[Header], list[list[str
                *[Header('seeds')] * counted,
                *(Header(name, FACT_UNITS[name]) for name in names),
                *[Header('published')] * quoted]
-    rows = [[Piece(row.label, False, '', row.remark, False) if row.remark else row.label,
+    rows = [[Piece(row.label, False, '', said(row), False) if said(row) else row.label,
              *[row.family or GAP] * kin,
              *(piece(row.cells[c.name], c, noise) for c in table.columns),
              *[row.seeds or GAP] * counted, *(fact(row, name) for name in names),

@@ -105,7 +105,7 @@ def _row(row, columns, facts, numbers, opens):
     """A row for the template."""
     count = row.seeds.partition(' ')[0]
     known = [row.facts.get(name) for name in facts]
-    said = grid.join(row.family, f'({row.remark})' if row.remark else '')
+    said = grid.join(row.family, f'({grid.said(row)})' if grid.said(row) else '')
     return {'label': row.label, 'opens': opens or bool(row.runs), 'seeds': row.seeds,
             'said': said,
             'count': count, 'published': numbers,
