@@ -1,5 +1,6 @@
 """Works through several tables in one folder, and keeps the manifest of the folder."""
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,19 @@ def ready(runners: Sequence[Runner]) -> int:
         runner.announce()
     return sum(len(runner.missing(row)[1]) for runner in runners for row in runner.table.rows
                if row.name not in runner.check())
+
+
+def left(runners: Sequence[Runner]) -> int:
+    """Counts the cells that no process has made yet, of rows that can be.
+
+    Args:
+      runners: of one folder, which are `ready`.
+    """
+    folder = runners[0].workdir / 'results'
+    there = set(os.listdir(folder)) if folder.is_dir() else set()
+    return sum(runner.result_path(row, seed).name not in there for runner in runners
+               for row in runner.table.rows if row.name not in runner.check()
+               for seed in row.seeds)
 
 
 def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]:
