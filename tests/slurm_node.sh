@@ -33,7 +33,7 @@ SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmUser=$(id -un)
 SlurmdUser=$(id -un)
 AuthType=auth/munge
-AuthInfo=socket=$DIR/munge.socket
+AuthInfo=socket=$DIR/munge.socket,cred_expire=10
 SlurmctldPort=$port
 SlurmdPort=$((port + 1))
 SlurmctldPidFile=$DIR/slurmctld.pid

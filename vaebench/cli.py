@@ -207,7 +207,7 @@ def _plan(runners, measured):
         _list_cells(runner)
 
 
-# ---- who works on a table, and on which part of it ---------------------------------------------
+# ---- who works on a table, and on which part of it -------------------------------------------
 
 
 def _workdir(args, config):

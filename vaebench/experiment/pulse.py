@@ -1,4 +1,4 @@
-"""What a process says of itself while it works on a folder: its last sign of life, in a file."""
+"""What a process says of itself while it works on a folder: its last sign of life, a file."""
 import contextlib
 import json
 import os

@@ -1,4 +1,4 @@
-"""Workers on one machine: processes of the same command that share a table through its locks."""
+"""Workers on one machine: processes of one command that share a table through its locks."""
 import contextlib
 import os
 import pathlib
@@ -56,7 +56,7 @@ def gpus() -> list[str]:
     """Names the NVIDIA GPUs that JAX may use, without asking JAX, as CUDA_VISIBLE_DEVICES
     names them.
     """
-    if 'cpu' == os.environ.get('JAX_PLATFORMS'):
+    if os.environ.get('JAX_PLATFORMS') == 'cpu':
         return []
     if (named := os.environ.get('CUDA_VISIBLE_DEVICES')) is not None:
         return [name for name in named.split(',') if name.strip()]
@@ -137,7 +137,7 @@ class Relay:
 
 def run(commands: Sequence[Sequence[str]], stopped: console.Stopped,
         say: Callable[[str], None]) -> list[int]:
-    """Runs workers to their end; signals reach each of them as often as they reach this process.
+    """Runs workers to their end; a signal that reaches this process reaches each of them.
 
     Args:
       commands: one a worker.

@@ -73,7 +73,7 @@ def share(tables: Sequence[Table], part: Shard) -> list[Table]:
       The tables, where rows have the seeds of the shard alone: many have none. The rows stay,
       so that each process writes the same manifest.
     """
-    own = collections.defaultdict(tuple)
+    own: dict[tuple[int, str], tuple[int, ...]] = collections.defaultdict(tuple)
     for table, row, seeds in groups(tables)[part.k - 1::part.n]:
         own[table, row.name] += seeds
     return [table._replace(rows=tuple(row._replace(seeds=own[number, row.name])

@@ -54,12 +54,10 @@ def launch(asked: Request, cells: Sequence[Cells], argv: Sequence[str],
         return []
     executor = _executor(asked, folder, cells[0].table.name)
     jobs = [Job(local.command(argv, f'--shard={part.k}/{part.n}')) for part in left]
-    import submitit
     try:
         with executor.batch():
             made = [executor.submit(job) for job in jobs]
-    except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError,
-            OSError, subprocess.SubprocessError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         raise UserError(f'SLURM refuses the jobs: {_refusal(error)}') from error
     say(f'{len(made)} jobs submitted, {made[0].job_id} to {made[-1].job_id}; what they say is '
         f'in {folder}')

@@ -44,8 +44,8 @@ def cells(workdir: pathlib.Path, now: float | None = None) -> list[Cell]:
     """
     manifest = results.read_manifest(workdir)
     if manifest is None:
-        raise UserError(f'{workdir} has no {results.MANIFEST}: name the --workdir of a run that '
-                        'has begun')
+        raise UserError(f'{workdir} has no {results.MANIFEST}: name the --workdir of a run '
+                        'that has begun')
     now = time.time() if now is None else now
     busy = {(beat['table'], beat['hash'], seed): beat for beat in pulse.beats(workdir)
             if now - beat['seen'] < pulse.SILENT for seed in beat['seeds']}
@@ -55,8 +55,8 @@ def cells(workdir: pathlib.Path, now: float | None = None) -> list[Cell]:
         for row in table.rows:
             for seed in row.seeds or table.seeds or ():
                 beat = busy.get((table.table, row.hash, seed))
-                state = (_ended(workdir, row, seed) or (beat and 'running') or
-                         ('begun' if (row.row, seed) in begun else 'missing'))
+                state = _ended(workdir, row, seed) or (
+                    'running' if beat else 'begun' if (row.row, seed) in begun else 'missing')
                 found.append(Cell(table.table, row.row, seed, state, beat))
     return found
 
@@ -74,7 +74,7 @@ def _begun(workdir):
     return {(name['row'], seed) for name in names if name for seed in seeds_of(name['seeds'])}
 
 
-# ---- as text -----------------------------------------------------------------------------------
+# ---- as text ---------------------------------------------------------------------------------
 
 
 def text(workdir: pathlib.Path, now: float | None = None) -> str:
@@ -134,7 +134,7 @@ def _epoch(workdir, beat):
     for line in reversed(_lines(workdir / 'logs' / name)):
         with contextlib.suppress(ValueError):        # the last one may be under way
             epoch = json.loads(line)
-            return f', phase {epoch["phase"]} epoch {epoch["epoch"]} step {epoch["step"]} done'
+            return f", epoch {epoch['epoch'] + 1} done at step {epoch['step']}"
     return ''
 
 
