@@ -41,7 +41,8 @@ class Pulse:
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
     def begin(self, **what: Any) -> None:
         """Says what the process begins with: the fields of a beat."""

@@ -1,6 +1,9 @@
 """A job array of SLURM, through submitit: each job is the command of one shard."""
+import contextlib
+import io
+import pathlib
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vaebench import files
 from vaebench.errors import UserError
@@ -55,7 +58,8 @@ def launch(asked: Request, cells: Sequence[Cells], argv: Sequence[str],
     executor = _executor(asked, folder, cells[0].table.name)
     jobs = [Job(local.command(argv, f'--shard={part.k}/{part.n}')) for part in left]
     try:
-        with executor.batch():
+        # submitit prints what it raises
+        with _tidy(folder), contextlib.redirect_stderr(io.StringIO()), executor.batch():
             made = [executor.submit(job) for job in jobs]
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         raise UserError(f'SLURM refuses the jobs: {_refusal(error)}') from error
@@ -83,6 +87,21 @@ def _executor(asked, folder, name):
         job_name=f'vaebench-{name}', time=asked.minutes, signal_delay_s=WARNED,
         stderr_to_stdout=True, **{k: v for k, v in optional.items() if v is not None})
     return executor
+
+
+@contextlib.contextmanager
+def _tidy(folder: pathlib.Path) -> Iterator[None]:
+    """Leaves a folder as it was where what is done inside fails."""
+    before = set(folder.glob('*'))
+    try:
+        yield
+    except Exception:
+        for path in set(folder.glob('*')) - before:
+            path.unlink()
+        for empty in (folder, folder.parent):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
+        raise
 
 
 def _refusal(error):

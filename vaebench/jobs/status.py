@@ -47,14 +47,15 @@ def cells(workdir: pathlib.Path, now: float | None = None) -> list[Cell]:
         raise UserError(f'{workdir} has no {results.MANIFEST}: name the --workdir of a run '
                         'that has begun')
     now = time.time() if now is None else now
-    busy = {(beat['table'], beat['hash'], seed): beat for beat in pulse.beats(workdir)
-            if now - beat['seen'] < pulse.SILENT for seed in beat['seeds']}
+    busy = {(beat['table'], beat['row'], beat['hash'], seed): beat
+            for beat in pulse.beats(workdir) if now - beat['seen'] < pulse.SILENT
+            for seed in beat['seeds']}
     begun = _begun(workdir)
     found = []
     for table in manifest.tables:
         for row in table.rows:
             for seed in row.seeds or table.seeds or ():
-                beat = busy.get((table.table, row.hash, seed))
+                beat = busy.get((table.table, row.row, row.hash, seed))
                 state = _ended(workdir, row, seed) or (
                     'running' if beat else 'begun' if (row.row, seed) in begun else 'missing')
                 found.append(Cell(table.table, row.row, seed, state, beat))
