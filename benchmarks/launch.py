@@ -3,8 +3,8 @@
     python benchmarks/launch.py [--workers=2] [--repeats=1] [--config=synthetic] [--config....]
 
 Every run starts in a new folder with no compiled programs; the data are prepared once before.
-Beside the seconds stand those of the processor, which a busy machine hardly changes. Other flags
-go to `vaebench`.
+Beside the seconds stand those of the processor, which a busy machine changes little. Further
+flags go to `vaebench`.
 """
 import argparse
 import os

@@ -9,12 +9,20 @@ import subprocess
 import time
 
 import pytest
-from test_run import CONFIG, HERE, cells, run
+from test_run import CONFIG, HERE, cells, command
 
 NEEDED = 'munged', 'slurmctld', 'slurmd', 'sbatch'
 GROUPS = [(row, seed) for row in ('vae', 'beta_vae', 'pre_ae_fb', 'wgan_gp') for seed in range(3)]
 TABLE = CONFIG, '--config.seeds=3', '--config.group=1'
 PATIENCE = 1800.   # seconds, on a machine that does other things too
+
+
+def run(*flags):
+    """What a command printed."""
+    done = subprocess.run(command(*flags), capture_output=True, text=True, timeout=PATIENCE,
+                          env={**os.environ, 'COLUMNS': '100'})
+    assert done.returncode == 0 and 'Traceback' not in done.stderr, done.stdout + done.stderr
+    return done
 
 
 def pids(folder):
@@ -114,9 +122,14 @@ def test_a_job_that_is_warned_of_its_end_saves_and_is_requeued(node, tmp_path):
     launch = *TABLE, f'--workdir={workdir}', '--launch=slurm', '--time=60m', '--config.rows=vae,beta_vae'
     assert '6 jobs submitted' in run(*launch).stderr
     number = job(workdir)
-    index = wait('a job to warn', lambda: [i for i in queue('running') if under_way(workdir, i)])[0]
+
+    def warned():
+        """Indices of the jobs that SLURM has sent the signal: now and then it asks to try again."""
+        return [i for i in queue('running') if under_way(workdir, i) and not subprocess.run(
+            ['scancel', '--signal=USR2', f'{number}_{i}'], stderr=subprocess.DEVNULL).returncode]
+
+    index = wait('a job to warn', warned)[0]
     log = workdir / 'jobs' / f'{number}_{index}_0_log.out'
-    subprocess.run(['scancel', '--signal=USR2', f'{number}_{index}'], check=True)
     wait('it to be requeued', lambda: 'Requeued job' in log.read_text())
     wait('the end of the array', lambda: not queue())
     assert len(cells(workdir)) == 6 and 'Traceback' not in log.read_text()
