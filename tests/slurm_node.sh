@@ -13,8 +13,15 @@ PATH=$PATH:/usr/sbin
 mkdir -p "$2"
 DIR=$(cd "$2" && pwd)
 
+queued() { timeout 10 squeue -h 2>/dev/null | wc -l; }
+
 stop() {
-    [ -f "$DIR/slurm.conf" ] && timeout 20 scancel -u "$(id -un)" 2>/dev/null || true
+    for signal in TERM KILL; do                # a step outlives the daemons
+        [ -f "$DIR/slurmctld.pid" ] && [ "$(queued)" != 0 ] || break
+        timeout 20 scancel -u "$(id -un)" || true
+        [ $signal = TERM ] || timeout 20 scancel --full --signal=KILL -u "$(id -un)" || true
+        for _ in $(seq 120); do [ "$(queued)" = 0 ] && break; sleep .5; done
+    done
     for name in slurmd slurmctld munged; do
         [ -f "$DIR/$name.pid" ] || continue
         pid=$(cat "$DIR/$name.pid")

@@ -249,8 +249,8 @@ def _launch(asked, tables, workdir, argv, stopped):
         return BAD_INPUT
     broken = ['?'] if CELLS_FAILED in codes else []
     end = {'busy': [], 'broken': broken, 'out': False}
-    code = _tell(cells, [end], stopped, workdir)
-    return code or next((CELLS_FAILED for c in codes if c), 0)
+    code, lacking = _tell(cells, [end], stopped, workdir), sum(c.status()[2] for c in cells)
+    return code or (CELLS_FAILED if lacking and any(codes) else 0)
 
 
 def _say(text: str) -> None:
