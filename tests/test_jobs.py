@@ -83,6 +83,7 @@ BAD = {
     'workers of nobody': (['--workers=2'], '--launch=local'),
     'how long a job may take': (['--launch=slurm'], '--time=8h'),
     'odd time': (['--launch=slurm', '--time=long'], 'time=long'),
+    'short time': (['--launch=slurm', '--time=90s'], 'give at least 5m'),
     'cluster alone': (['--launch=local', '--workers=1', '--partition=gpu'], '--partition needs --launch=slurm'),
     'gpus of nobody': (['--gpus=1'], '--gpus needs --launch=slurm'),
     'odd memory': (['--launch=slurm', '--time=1h', '--memory=-1'], 'memory=-1: give a number above 0'),

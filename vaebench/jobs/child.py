@@ -1,4 +1,5 @@
 """What a job of SLURM runs. It imports little: it only waits."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,7 +35,8 @@ class Job:
         """Has the child save what it reached; submitit calls it before it requeues the job."""
         import submitit
         if self._child is not None:
-            self._child.send_signal(signal.SIGTERM)
-            # the wait that this signal interrupted is to find the child's code itself
-            os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+            with contextlib.suppress(ChildProcessError):      # it has ended already
+                self._child.send_signal(signal.SIGTERM)
+                # the wait that this signal interrupted is to find the child's code itself
+                os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
         return submitit.helpers.DelayedSubmission(Job(self.command))

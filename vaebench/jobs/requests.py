@@ -9,6 +9,7 @@ from vaebench.jobs.shards import Shard, shard
 LAUNCHERS = 'local', 'slurm'
 SLURM = 'partition', 'time', 'memory', 'gpus', 'cpus'
 """Flags that only a cluster reads."""
+SHORTEST = 5       # minutes that a job may take at least
 ONLY = 'shard', 'dry_run', 'plan', 'status'
 """Flags that go neither with one another nor with `launch`, but for shards that are listed."""
 
@@ -53,7 +54,10 @@ def request(flags: Mapping[str, Any]) -> Request:
         if isinstance(value, int | float) and not value > 0:
             raise UserError(f'{name}={value:g}: give a number above 0, or leave it out')
     if flags['time']:
-        given['minutes'] = max(1, round(duration(flags['time'], 'time') / 60))
+        given['minutes'] = int(duration(flags['time'], 'time') / 60)
+        if given['minutes'] < SHORTEST:
+            raise UserError(f'time={flags["time"]}: give at least {SHORTEST}m, since a job is '
+                            'warned two minutes before its end')
     return Request(launch, shard=part, **given)
 
 

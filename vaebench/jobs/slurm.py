@@ -63,9 +63,10 @@ def launch(asked: Request, cells: Sequence[Cells], argv: Sequence[str],
             made = [executor.submit(job) for job in jobs]
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         raise UserError(f'SLURM refuses the jobs: {_refusal(error)}') from error
-    say(f'{len(made)} jobs submitted, {made[0].job_id} to {made[-1].job_id}; what they say is '
-        f'in {folder}')
-    return [job.job_id for job in made]
+    names = [job.job_id for job in made]
+    several = f'{len(names)} jobs submitted, {names[0]} to {names[-1]}; what they say'
+    say(f'{several if names[1:] else f"job {names[0]} submitted; what it says"} is in {folder}')
+    return names
 
 
 def _executor(asked, folder, name):
