@@ -39,6 +39,7 @@ setup(
         'cuda12': ['jax[cuda12]'],
         'cuda13': ['jax[cuda13]'],
         'tpu': ['jax[tpu]'],
+        'cluster': ['submitit>=1.5'],
         'peers': ['torch', 'pythae==0.1.2'],
     },
     entry_points={

@@ -35,7 +35,8 @@ MAY = {
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'statsmodels', 'threadpoolctl'}),
     'console': ({'files'}, {'rich'}),
     'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
-    'cli': ({*BASE, 'console', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
+    'jobs': (BASE | {'console', 'engine', 'experiment', 'files', 'jobs'}, {'jax', 'submitit'}),
+    'cli': ({*BASE, 'console', 'experiment', 'files', 'jobs', 'report'}, {'absl', 'ml_collections'}),
     '__main__': ({'cli'}, set()), '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it

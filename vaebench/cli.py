@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
@@ -55,8 +55,35 @@ def _flags() -> flags.FlagValues:
     # tuning
     flags.DEFINE_integer('tune', None, 'Trials of every row that has a space: validation data '
                          'choose its numbers, then its seeds train.', flag_values=values)
+    _job_flags(values, text)
     values.set_gnu_getopt()
     return values
+
+
+def _job_flags(values: flags.FlagValues, text: Callable[[str, str | None, str], None]) -> None:
+    """Who works on a table, and on which part of it."""
+    def number(name: str, help: str) -> None:
+        flags.DEFINE_integer(name, None, help, flag_values=values)
+
+    def switch(name: str, default: bool, help: str) -> None:
+        flags.DEFINE_bool(name, default, help, flag_values=values)
+
+    text('launch', None, 'Who works on the table: local (--workers processes on this machine) '
+         'or slurm (a job array, through submitit). Default: this process.')
+    number('workers', 'Processes of --launch=local, each with cores, or a GPU, of its own; of '
+           '--launch=slurm jobs, by default one for every group that is missing.')
+    text('shard', None, 'Take a part of the table, 3/40 the third of forty, so that any '
+         'scheduler can share it out.')
+    text('partition', None, 'Partition for the jobs of --launch=slurm.')
+    text('time', None, 'How long such a job may take before it is requeued: 90m, 8h.')
+    flags.DEFINE_float('memory', None, 'Memory of such a job in GB.', flag_values=values)
+    number('gpus', 'GPUs of such a job.')
+    number('cpus', 'Cores of such a job.')
+    switch('plan', False, 'Only list the groups, with device-hours and memory from measured '
+           'steps.')
+    switch('status', False, 'Only tell from the files in --workdir what is done, failed, '
+           'running (where) or missing.')
+    switch('tables', True, 'Print the tables at the end.')
 
 
 def _help() -> str:
@@ -72,6 +99,11 @@ def _parse(argv: Sequence[str]) -> tuple[flags.FlagValues, dict[str, Any], dict[
     args = _flags()
     try:
         rest = args(argv, known_only=True)
+        if args.config is None and args.status:
+            rest = args(argv)
+            if rest[1:]:
+                raise UserError(f'unknown argument {rest[1]}; flags start with --')
+            return args, {}, {}
         if args.config is None:
             raise UserError('which table? Name its config: --config=NAME or --config=PATH; '
                             f'there are {", ".join(configs.names())} (see --help)')
@@ -105,7 +137,7 @@ def _odd(error: Exception) -> str:
 def _list_cells(runner) -> None:
     """The dry run: one line per cell, then the sum."""
     cells = runner.plan()
-    wide = max(len(c['row']) for c in cells)
+    wide = max((len(c['row']) for c in cells), default=0)
     for c in cells:
         need = ''
         if c['seconds']:
@@ -118,12 +150,12 @@ def _list_cells(runner) -> None:
           'training left, compilation and evaluation not counted')
 
 
-def _tell(runners: Sequence, ends: list[dict], stopped: list[int],
-          workdir: pathlib.Path) -> int:
+def _tell(runners: Sequence, ends: list[dict], stopped: list[int], workdir: pathlib.Path,
+          tables: bool = True) -> int:
     """Prints the tables and what became of the run; the exit code."""
     from vaebench.report import cli as report
     done, failed, lacking = (sum(x) for x in zip(*(r.status() for r in runners), strict=True))
-    if done + failed:
+    if tables and done + failed:
         report.main(['vaebench-report', f'--results={workdir}'])
     busy, broken = (sum((e[k] for e in ends), []) for k in ('busy', 'broken'))
     notes = [f'{done} cells done']
@@ -141,12 +173,16 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     """The exit code."""
     begun = time.monotonic()
     args, config, given = _parse(argv)
-    machine.check_devices()
+    if args.status:
+        return _status(args, config)
     from vaebench.experiment import runner as running
-    from vaebench.experiment import table, work
+    from vaebench.experiment import work
+    asked, tables = _asked(args, config, given)
+    workdir = _workdir(args, config)
+    if asked.launch:
+        return _launch(asked, tables, workdir, argv, stopped)
+    machine.check_devices()
     deadline = begun + running.duration(args.budget) if args.budget else None
-    tables = table.tables(config, given)
-    workdir = files.user_path(args.workdir or pathlib.Path('runs') / config['name'])
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
     if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
         _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
@@ -158,17 +194,72 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
                                       interruptible=stopped.interruptible, say=_say,
                                       finished=progress.finished) for t in tables]
             progress.total = work.ready(runners)
-            if args.dry_run:
+            progress.left = lambda: work.left(runners)
+            if args.dry_run or args.plan:
                 with stopped.interruptible():
-                    for runner in (*work.trials(runners), *runners):
-                        _list_cells(runner)
+                    _plan((*work.trials(runners), *runners), args.plan)
                 return CELLS_FAILED if any(runner.check() for runner in runners) else 0
             ends = work.run(runners, work.everything(config, given))
     except work.OutOfTime:
         ends = [work.OUT]
     finally:
         progress.close()
-    return _tell(runners, ends, stopped, workdir)
+    return _tell(runners, ends, stopped, workdir, args.tables)
+
+
+def _plan(runners, measured):
+    """Lists what there is to do: groups with measured costs, or cells with estimated ones."""
+    if measured:
+        from vaebench.jobs import plan
+        return plan.tell(runners, _say)
+    for runner in runners:
+        _list_cells(runner)
+
+
+# ---- who works on a table, and on which part of it -------------------------------------------
+
+
+def _workdir(args, config):
+    return files.user_path(args.workdir or pathlib.Path('runs') / config['name'])
+
+
+def _status(args, config):
+    """Tells from files what is done, running and missing."""
+    from vaebench.jobs import status
+    if not (args.workdir or config):
+        raise UserError('--status of which folder? Name it: --workdir=DIR')
+    print(status.text(_workdir(args, config)))
+    return 0
+
+
+def _asked(args, config, given):
+    """(what is asked for beside the table, the tables, or the shard's part of them)."""
+    from vaebench.experiment import table
+    from vaebench.jobs import requests, shards
+    asked = requests.request(args.flag_values_dict())
+    tables = table.tables(config, given)
+    return asked, shards.share(tables, asked.shard) if asked.shard else tables
+
+
+def _launch(asked, tables, workdir, argv, stopped):
+    """Has others work on the tables; prints them where it waits for the end."""
+    from vaebench.experiment.cells import Cells, usable
+    from vaebench.jobs import local
+    cells = [Cells(table, usable(workdir)) for table in tables]
+    if asked.launch == 'slurm':
+        from vaebench.jobs import slurm
+        if slurm.launch(asked, cells, argv, _say):
+            print(f'To see how far they are:\n  vaebench --status '
+                  f'{shlex.quote(f"--workdir={workdir}")}')
+            return 0
+        return _tell(cells, [{'busy': [], 'broken': [], 'out': False}], stopped, workdir)
+    codes = local.run([local.command(argv)] * asked.workers, stopped, _say)
+    if set(codes) == {BAD_INPUT}:
+        return BAD_INPUT
+    broken = ['?'] if CELLS_FAILED in codes else []
+    end = {'busy': [], 'broken': broken, 'out': False}
+    code, lacking = _tell(cells, [end], stopped, workdir), sum(c.status()[2] for c in cells)
+    return code or (CELLS_FAILED if lacking and any(codes) else 0)
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from vaebench.files import one_line
 
-SIGNALS = signal.SIGTERM, signal.SIGINT
+WARNINGS = signal.SIGUSR1, signal.SIGUSR2
+"""Signals by which schedulers say that they will end a process soon."""
+SIGNALS = signal.SIGTERM, signal.SIGINT, *WARNINGS
 QUIET = 300.       # seconds without a line after which a row that trains says how far it is
 
 
@@ -17,11 +19,14 @@ class Progress:
     """Bars on a terminal; elsewhere a line on stderr for every phase and cell that is done.
 
     Attributes:
-      total: cells that this run has to make.
+      total: cells that are missing when this run begins.
+      left: counts those that still are, whoever makes them; None: all but those that this run
+        finished.
     """
 
     def __init__(self):
         self.total, self._done = 0, 0
+        self.left: Callable[[], int] | None = None
         self._begun = self._said = time.monotonic()
         self._bar = None
         if sys.stderr.isatty():
@@ -62,12 +67,13 @@ class Progress:
             self._say(text)
 
     def _say(self, text):
-        self._said = time.monotonic()
-        left = ''
-        if 0 < self._done < self.total:
-            each = (self._said - self._begun) / self._done
-            left = f', about {_duration(each * (self.total - self._done))} left'
-        print(f'vaebench: {one_line(text)} ({self._done} of {self.total} cells{left})',
+        self._said, done, left = time.monotonic(), self._done, ''
+        if self.left is not None:
+            done = max(done, self.total - self.left())
+        if 0 < done < self.total:
+            each = (self._said - self._begun) / done
+            left = f', about {duration(each * (self.total - done))} left'
+        print(f'vaebench: {one_line(text)} ({done} of {self.total} cells{left})',
               file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -76,8 +82,12 @@ class Progress:
             self._bar.stop()
 
 
-def _duration(seconds):
-    """'40 s', '12 min' or '3.5 h'."""
+def duration(seconds: float) -> str:
+    """Says a time in few letters.
+
+    >>> duration(40), duration(720), duration(12600)
+    ('40 s', '12 min', '3.5 h')
+    """
     if seconds < 90:
         return f'{seconds:.0f} s'
     return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
@@ -99,8 +109,8 @@ def _quiet(hook):
 
 
 class Stopped(list):
-    """The signals that came: one, since a second ends the process, unless `again` says what it
-    does.
+    """The signals that came: one and those that only warned before it, since a second ends the
+    process, unless `again` says what it does.
     """
 
     def __init__(self, again: Callable[[int], None] = _exit):
@@ -113,9 +123,11 @@ class Stopped(list):
         Raises:
           KeyboardInterrupt: the work under way looks nowhere whether it should stop.
         """
-        if self:
+        if set(self) - set(WARNINGS):
             self._again(number)
         self.append(number)
+        if len(self) > 1:              # it was warned, and is at it
+            return
         os.write(2, b'vaebench: stopping; once more stops at once\n')
         if self._at_once:
             raise KeyboardInterrupt

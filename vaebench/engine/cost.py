@@ -1,13 +1,14 @@
-"""What a group will cost, from its program alone, before anything is compiled."""
+"""What a group will cost: roughly, from its program alone, or from a few measured steps."""
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core
+from vaebench.engine import order
 from vaebench.engine.trainer import Trainer
 
 
@@ -93,3 +94,68 @@ def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
         operations += per_epoch / trainer.epoch_steps * phase.steps * trainer.width
     return {'seconds': operations / (speed * efficiency),
             'bytes': size(trainer.shapes(hp)) + size(trainer.data)}
+
+
+class Measured(NamedTuple):
+    """What training a group costs on this machine."""
+    compile: float                 # seconds, where no program is kept
+    train: float                   # seconds of all steps and validations, without compilation
+    bytes: int | None              # of the largest program; None where nobody says
+    devices: int
+
+
+def measure(trainer: Trainer, seeds: Sequence[int], hp: Mapping[str, float],
+            blocks: int = 3) -> Measured:
+    """Measures what training a group costs: compiles its programs, and times a few blocks and a
+    validation of every phase.
+
+    Args:
+      trainer: a `Trainer` of width len(seeds).
+      seeds: of the group.
+      hp: name -> number.
+      blocks: how many are timed.
+
+    Returns:
+      `Measured`; a run that stops early takes less.
+    """
+    state, train, sizes = trainer.init(seeds, hp), 0., []
+    for number, phase in enumerate(trainer.method.phases):
+        state = trainer.enter(number, state) if number else state
+        if not phase.steps:
+            continue
+        state, step = _step(trainer, number, state, seeds, blocks)
+        sizes.append(trainer.programs.memory(f'block{number}'))
+        epochs = -(-phase.steps // trainer.epoch_steps)
+        train += step * phase.steps + _validation(trainer, number, state) * epochs
+    known = [size for size in sizes if size is not None]
+    return Measured(trainer.programs.seconds, train, max(known, default=None),
+                    1 if trainer.mesh is None else trainer.mesh.size)
+
+
+def _step(trainer, number, state, seeds, blocks):
+    """(state, seconds of a step): the first block, which compiles, does not count."""
+    sizes, settings = trainer.sizes, trainer.settings
+    n = core.batches_per_step(trainer.method.phases[number])
+    epoch = order.epoch_blocks(sizes, settings.batch, settings.block, (0, number, 0))
+    rows = [[order.indices(size, settings.batch, n, (seed, number, 0, bucket))
+             for bucket, size in enumerate(sizes)] for seed in seeds]
+    steps, seconds = 0, 0.
+    for turn in range(blocks + 1):
+        buckets, turns = epoch[turn % len(epoch)]
+        idx = np.stack([[own[b][t] for b, t in zip(buckets, turns, strict=True)]
+                        for own in rows])
+        start = time.perf_counter()
+        state, _ = trainer.block(number, state, buckets, idx)
+        if turn:
+            steps, seconds = steps + len(buckets), seconds + time.perf_counter() - start
+    return state, seconds / steps
+
+
+def _validation(trainer, number, state):
+    """Seconds of a validation."""
+    key, seconds = jax.random.key(order.SALT), 0.
+    for _ in range(2):                 # the first compiles
+        start = time.perf_counter()
+        jax.block_until_ready(trainer.validate(number, state, key))
+        seconds = time.perf_counter() - start
+    return seconds

@@ -55,6 +55,16 @@ class Programs:
             self.waited += time.perf_counter() - start
         return self._made[name](*args)
 
+    def memory(self, name: str) -> int | None:
+        """Reads how many bytes a compiled program takes at once, arguments and results among
+        them; None where the backend does not say.
+        """
+        said = self._made[name].memory_analysis()
+        if said is None:
+            return None
+        return int(said.argument_size_in_bytes + said.output_size_in_bytes
+                   - said.alias_size_in_bytes + said.temp_size_in_bytes)
+
 
 def shape_of(x: Any) -> jax.ShapeDtypeStruct:
     """Shape, type and, where it was chosen, placement of an array, a shape or a number.

@@ -11,6 +11,7 @@ from vaebench.engine import checkpoint
 from vaebench.errors import UserError
 from vaebench.experiment import results
 from vaebench.experiment.records import Manifest
+from vaebench.experiment.spelling import seeds_of, spelled
 from vaebench.experiment.table import Row, Table
 from vaebench.files import user_path
 
@@ -32,30 +33,16 @@ def usable(workdir: str | os.PathLike) -> pathlib.Path:
     return path
 
 
-def spelled(seeds: Iterable[int]) -> str:
-    """Spells seeds in the name of a file; `seeds_of` reads them.
+def cut(seeds: Iterable[int], width: int) -> list[tuple[int, ...]]:
+    """Cuts seeds into groups of a width, or narrower ones where their name would be too long.
 
-    >>> spelled([0, 1]), spelled([*range(100), 102])
-    ('0-1', '0..99-102')
+    >>> cut(range(5), 2)
+    [(0, 1), (2, 3), (4,)]
     """
-    runs: list[list[int]] = []
-    for seed in sorted(seeds):
-        if runs and seed == runs[-1][1] + 1:
-            runs[-1][1] = seed
-        else:
-            runs.append([seed, seed])
-    return '-'.join(f'{a}..{b}' if b - a > 1 else '-'.join(map(str, range(a, b + 1)))
-                    for a, b in runs)
-
-
-def seeds_of(text: str) -> tuple[int, ...]:
-    """Reads what `spelled` wrote.
-
-    >>> seeds_of('0..2-5')
-    (0, 1, 2, 5)
-    """
-    ends = [part.split('..') for part in text.split('-')]
-    return tuple(s for end in ends for s in range(int(end[0]), int(end[-1]) + 1))
+    rest = sorted(seeds)
+    if len(spelled(rest)) > LONGEST:             # the name of a folder has its limits
+        width = min(width, FEW)
+    return [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
 
 
 @dataclasses.dataclass
@@ -128,10 +115,7 @@ class Cells:
             if set(group) & left:
                 out.append(group)
                 left -= set(group)
-        rest, width = sorted(left), row.config['group']
-        if len(spelled(rest)) > LONGEST:         # the name of a folder has its limits
-            width = min(width, FEW)
-        return out + [tuple(rest[i:i + width]) for i in range(0, len(rest), width)]
+        return out + cut(left, row.config['group'])
 
     def group_of(self, row: Row, seed: int) -> tuple[int, ...]:
         """Gives the seeds that trained with this one.

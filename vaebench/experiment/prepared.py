@@ -189,6 +189,8 @@ class Prepared(Cells):
         self._announced = True
 
     def _check_row(self, row):
+        if not row.seeds:                    # of another shard
+            return
         check(row.config)                    # before any data is read
         self.dataset(row)
         for path in (self.result_path(row, seed) for seed in row.seeds):

@@ -16,14 +16,18 @@ from vaebench import files, judges, metrics, schema
 from vaebench.core import FAILED
 from vaebench.engine import checkpoint, loop
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, machine, outcome, results, training
+from vaebench.experiment import evaluate, machine, outcome, pulse, results, training
 from vaebench.experiment.prepared import Prepared, Unusable, refuse
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
 
 
-def duration(text: str) -> float:
+def duration(text: str, name: str = 'budget') -> float:
     """Seconds in '90', '90s', '8m' or '1h30m'.
+
+    Args:
+      text: what a user wrote.
+      name: of what, for the message.
 
     Raises:
       UserError: anything else.
@@ -33,7 +37,7 @@ def duration(text: str) -> float:
     """
     match = DURATION.fullmatch(text.strip())
     if not match or not any(match.groups()):
-        raise UserError(f'budget={text} is not a duration; write it like 90s, 8m or 1h30m')
+        raise UserError(f'{name}={text} is not a duration; write it like 90s, 8m or 1h30m')
     hours, minutes, seconds = (float(g or 0) for g in match.groups())
     return 3600 * hours + 60 * minutes + seconds
 
@@ -64,6 +68,7 @@ class Runner(Prepared):
         self.written = self.table
         self.trials: Self | None = None
         self.held: Collection[str] = ()
+        self._pulse, self._worked = pulse.Pulse(self.workdir), False
 
     # ---- the work ----------------------------------------------------------------------------
 
@@ -83,7 +88,8 @@ class Runner(Prepared):
             refuse(self.check().values(), len(self.table.rows))
             self.announce()
             state['broken'] += self.check()
-            self._run(state)
+            with self._pulse:
+                self._run(state)
         except loop.OutOfTime:
             state['out'] = True
         finally:
@@ -91,8 +97,16 @@ class Runner(Prepared):
         return state
 
     def _run(self, state):
+        """Goes through the rows, and again where a process has let go of what it had."""
+        while True:
+            self._worked, state['busy'] = False, []
+            self._pass(state)
+            if not (self._worked and state['busy']):
+                return
+
+    def _pass(self, state):
         todo = [row for row in self.table.rows
-                if row.name not in {*self.check(), *self.held} and self.missing(row)[1]]
+                if row.name not in {*state['broken'], *self.held} and self.missing(row)[1]]
         for i, row in enumerate(todo):
             self.check_time()
             try:
@@ -143,6 +157,9 @@ class Runner(Prepared):
                 seen.add(seeds)
                 free &= mine
                 if mine:
+                    self._worked = True
+                    self._pulse.begin(table=self.table.name, row=row.name, seeds=seeds,
+                                      hash=row.config_hash, train_hash=row.train_hash)
                     work(row, seeds)
         return free
 
@@ -158,19 +175,31 @@ class Runner(Prepared):
         return groups
 
     def _compile_next(self, later):
-        for row in later:
-            untrained, _ = self.missing(row)
-            groups = self.groups(row, untrained)
-            if groups and not self.compiling():
-                self._ahead = threading.Thread(
-                    target=self._prepare, args=(row, len(groups[0])), name=machine.AHEAD,
-                    daemon=True)
-                self._ahead.start()
-                return
+        if later and not self.compiling():
+            self._ahead = threading.Thread(target=self._prepare, args=(later,),
+                                           name=machine.AHEAD, daemon=True)
+            self._ahead.start()
 
-    def _prepare(self, row, width):
-        with contextlib.suppress(Exception):       # said when the row's turn comes
-            self.trainer(row, width).prepare(self.numbers(row), self._cancelled.is_set)
+    def _prepare(self, later):
+        """Compiles for the first of some rows that no process is at, and that none prepares."""
+        for row in later:
+            for seeds in self._untrained(row)[:1]:
+                programs = files.config_hash([training.programs_key(row.config), len(seeds)])
+                ahead = self.workdir / 'locks' / f'ahead.{programs}.lock'
+                with (contextlib.suppress(Exception),      # said when the row's turn comes
+                      files.lock(ahead) as mine):
+                    if mine and self._is_free(row, seeds):
+                        trainer = self.trainer(row, len(seeds))
+                        return trainer.prepare(self.numbers(row), self._cancelled.is_set)
+
+    def _is_free(self, row, seeds):
+        """Whether no process has a group at this moment."""
+        with contextlib.ExitStack() as locks:
+            return all(locks.enter_context(files.lock(self.lock_path(row, s))) for s in seeds)
+
+    def _report(self, label, fraction, text):
+        self._pulse.tell(fraction, text)
+        self.report(label, fraction, text)
 
     def _train(self, row, seeds, later):
         shared = self._shared(row, len(seeds))
@@ -182,7 +211,7 @@ class Runner(Prepared):
         options = loop.Options(
             row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
             row.config['save_every'], self.deadline, stage, self.stop,
-            training.progress(self.report, self.finished, row.label, trainer.method),
+            training.progress(self._report, self.finished, row.label, trainer.method),
             lambda epoch: training.log(logs, epoch), self.say)
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
@@ -203,7 +232,7 @@ class Runner(Prepared):
 
     def _tick(self, row):
         def tick(done, total):
-            self.report(row.label, done / total, 'importance samples')
+            self._report(row.label, done / total, 'importance samples')
             self.check_time()
 
         return tick
@@ -214,7 +243,7 @@ class Runner(Prepared):
         if data.source.sha256 not in self._judges:
             self._judges[data.source.sha256] = judges.of(
                 data, self.home / 'features', deadline=self.deadline, stop=self.stop,
-                on_block=lambda at, fraction, loss: self.report(
+                on_block=lambda at, fraction, loss: self._report(
                     row.label, fraction, 'classifier behind the features'))
         return self._judges[data.source.sha256]
 
@@ -227,6 +256,7 @@ class Runner(Prepared):
                             data.symmetry, self._judged(row), outcome.likelihood(row, data))
 
     def _evaluate(self, row, seeds):
+        self._pulse.tell(0., 'evaluation')
         start, shared = time.perf_counter(), self._shared(row, len(seeds))
         trainer, (data, _) = shared.trainer, self.dataset(row)
         last = len(trainer.method.phases)

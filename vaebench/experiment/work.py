@@ -1,5 +1,6 @@
 """Works through several tables in one folder, and keeps the manifest of the folder."""
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,6 +78,23 @@ def _amend(runner: Runner) -> None:
             for path in (runner.result_path(row, seed) for seed in row.seeds):
                 if path.exists():
                     results.amend(path, record)
+
+
+def left(runners: Sequence[Runner]) -> int:
+    """Counts the cells that no process has made yet, of rows that can be, trials among them.
+
+    Args:
+      runners: of one folder, which are `ready`.
+    """
+    return sum(map(_left, (*runners, *trials(runners))))
+
+
+def _left(runner: Runner) -> int:
+    folder = runner.workdir / 'results'
+    there = set(os.listdir(folder)) if folder.is_dir() else set()
+    return sum(runner.result_path(row, seed).name not in there
+               for row in runner.table.rows if row.name not in runner.check()
+               for seed in row.seeds)
 
 
 def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]:

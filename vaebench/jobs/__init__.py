@@ -1,0 +1,1 @@
+"""Many processes on one table: shards, workers of a machine, jobs of a cluster, their state."""
