@@ -39,6 +39,8 @@ setup(
         'cuda12': ['jax[cuda12]'],
         'cuda13': ['jax[cuda13]'],
         'tpu': ['jax[tpu]'],
+        'tensorboard': ['tensorboardX'],
+        'wandb': ['wandb>=0.20'],
         'peers': ['torch', 'pythae==0.1.2'],
     },
     entry_points={

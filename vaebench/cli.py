@@ -52,6 +52,10 @@ def _flags() -> flags.FlagValues:
                       'estimated time and memory.', flag_values=values)
     flags.DEFINE_bool('debug', False, 'Show the traceback of an error, and stop at the first '
                       'NaN.', flag_values=values)
+    text('profile', None, 'Trace train steps A to B, as A:B, of the first group that takes '
+         'them into <workdir>/profile; the trace opens in Perfetto.')
+    text('track', '', 'Show curves and results elsewhere too: tensorboard, wandb or '
+         'tensorboard,wandb.')
     values.set_gnu_getopt()
     return values
 
@@ -133,32 +137,42 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     begun = time.monotonic()
     args, config, given = _parse(argv)
     machine.check_devices()
+    from vaebench.engine import profiling
     from vaebench.experiment import runner as running
-    from vaebench.experiment import table, work
+    from vaebench.experiment import table, trackers, work
     deadline = begun + running.duration(args.budget) if args.budget else None
+    traced = profiling.steps(args.profile) if args.profile else None
     tables = table.tables(config, given)
     workdir = files.user_path(args.workdir or pathlib.Path('runs') / config['name'])
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
     if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
         _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
+    profile = profiling.Profile(*traced, workdir / 'profile', _say) if traced else None
+    tracker = trackers.make(args.track, workdir, _say)
     progress = console.Progress()
     try:
         with machine.settings(args.compilation_cache, args.debug):
             runners = [running.Runner(t, workdir, data_dir, deadline,
                                       stop=lambda: bool(stopped), report=progress,
                                       interruptible=stopped.interruptible, say=_say,
-                                      finished=progress.finished) for t in tables]
-            progress.total = work.ready(runners)
+                                      finished=progress.finished, spent=progress.spent,
+                                      tracker=tracker, profile=profile) for t in tables]
+            todo = work.ready(runners)
             if args.dry_run:
                 with stopped.interruptible():
                     for runner in runners:
                         _list_cells(runner)
                 return CELLS_FAILED if any(runner.check() for runner in runners) else 0
+            progress.expect(*todo)
             ends = work.run(runners, work.everything(config, given))
     except work.OutOfTime:
         ends = [work.OUT]
     finally:
         progress.close()
+        tracker.close()
+    if profile and not profile.done:
+        _say(f'--profile={args.profile}: no group took these train steps in this run, so there '
+             'is no trace')
     return _tell(runners, ends, stopped, workdir)
 
 
