@@ -66,6 +66,12 @@ def test_the_first_group_that_takes_the_steps_is_traced_and_no_other(traced, tmp
     assert train(profile, traced) == [] and traced == ['start', 'stop']
 
 
+def test_of_several_processes_the_first_alone_traces(traced, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, 'process_index', lambda: 1)
+    profile = profiling.Profile(12, 14, tmp_path)
+    assert profile.done and train(profile, traced) == [] and traced == []
+
+
 def test_steps_that_no_group_takes_leave_no_trace(traced, tmp_path):
     profile = profiling.Profile(46, 50, tmp_path)
     assert train(profile, traced) == [] and not profile.done and traced == []

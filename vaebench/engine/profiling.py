@@ -50,13 +50,14 @@ class Profile:
       say: prints one line to the user.
 
     Attributes:
-      done: whether there is a trace.
+      done: whether there is nothing to do: the trace is there, or the first process of a run
+        makes it.
     """
 
     def __init__(self, first: int, last: int, folder: str | os.PathLike,
                  say: Callable[[str], None] = print):
         self.first, self.last, self.folder, self.say = first, last, pathlib.Path(folder), say
-        self.done, self._into = False, None
+        self.done, self._into = jax.process_index() > 0, None
 
     @contextlib.contextmanager
     def group(self, name: str, phases: tuple[core.Phase, ...], block: int) -> Iterator[OnBlock]:
