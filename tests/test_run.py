@@ -93,7 +93,8 @@ def test_a_run_ends_with_its_table_and_where_everything_is(finished):
 def test_the_log_of_a_run_says_where_it_is(finished):
     lines = [re.sub(r'^I\d{4} [\d:.]+ +\d+ console\.py:\d+\] ', 'log: ', line)
              for line in finished[1].stderr.splitlines()]
-    assert lines[0] == 'log: 8 cells to make, 8 of them to train'
+    begun = next(line for line in lines if line.startswith('log: '))
+    assert re.fullmatch(r'log: VAE: \d+%, main loss [\d.]+(, \d+ steps/s)? \(0 of 8 cells\)', begun)
     assert sum(' done (' in line for line in lines) == 8
     first = next(line for line in lines if 'VAE: trained' in line)
     assert re.fullmatch(r'log: VAE: trained, 2 seeds, [\d.]+ s \(0 of 8 cells, about .* of '

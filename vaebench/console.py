@@ -41,7 +41,8 @@ class Speed:
 
 
 class Progress:
-    """Bars on a terminal; elsewhere a log line on stderr for every phase and cell that is done.
+    """Bars on a terminal; elsewhere a log line on stderr when training begins and for every
+    phase and cell that is done.
 
     A line says how many cells are done, of how many, and how long the others will take: the
     cells left to train times the mean seconds that training a cell has taken in this run, parts
@@ -52,7 +53,7 @@ class Progress:
     def __init__(self):
         self.total, self._done = 0, 0
         self._speeds = {'training': Speed(), 'evaluation': Speed()}
-        self._last = self._said = time.monotonic()
+        self._last, self._said = time.monotonic(), None
         self._bar: Any = None
         self._log: Any = None
         if sys.stderr.isatty():
@@ -81,14 +82,13 @@ class Progress:
         self.total = unfinished
         self._speeds = {'training': Speed(untrained), 'evaluation': Speed(unfinished)}
         self._last = time.monotonic()
-        if self._log is not None and unfinished:
-            self._log.info('%d cells to make, %d of them to train', unfinished, untrained)
 
     def __call__(self, label: str, fraction: float, text: str) -> None:
         """Shows how far a row is."""
         if self._bar is None:
-            if time.monotonic() - self._said > QUIET:
-                self._say(f'{label}: {100 * fraction:.0f}%, {text}')
+            if self._said is None or time.monotonic() - self._said > QUIET:
+                # what little the first line knows is mostly compilation
+                self._say(f'{label}: {100 * fraction:.0f}%, {text}', self._said is not None)
             return
         if self._task is None or label != self._label:
             if self._task is not None:
@@ -119,10 +119,10 @@ class Progress:
         if self._bar is None:
             self._say(text)
 
-    def _say(self, text):
+    def _say(self, text, estimate=True):
         self._said = time.monotonic()
         self._log.info('%s (%d of %d cells%s)', one_line(text), self._done, self.total,
-                       self._left() if self._done < self.total else '')
+                       self._left() if estimate and self._done < self.total else '')
 
     def _left(self):
         """', about 12 min left', or what of it is known."""
