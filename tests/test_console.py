@@ -132,8 +132,16 @@ def test_a_group_tells_its_part_of_the_work_and_where_its_phases_end():
     assert shown[0] == ('VAE', .3, 'ae loss 1.500') and shown[1][2].startswith('ae loss 1.500, ')
 
 
+def test_a_group_whose_checkpoint_held_the_end_has_measured_nothing():
+    for steps, told in ((10, ('training', 0., 3.)), (0, ('training', 3., 0.))):      # or it sums up in no step
+        phase, spent = types.SimpleNamespace(name='main', steps=steps), []
+        method = types.SimpleNamespace(phases=(phase,))
+        training.Watch(training.Hooks(spent=lambda *a, s=spent: s.append(a)), 'VAE', method, 3).close(1.)
+        assert spent == [told]
+
+
 def test_a_group_from_the_start_has_found_nothing():
-    method, spent = types.SimpleNamespace(phases=(types.SimpleNamespace(name='main'),)), []
+    method, spent = types.SimpleNamespace(phases=(types.SimpleNamespace(name='main', steps=20),)), []
     watch = training.Watch(training.Hooks(spent=lambda *a: spent.append(a)), 'VAE', method, 4)
     watch(loop.Position(0, 0, 1, 10), .5, np.ones(4))
     watch(loop.Position(0, 1, 0, 20), 1., np.ones(4))

@@ -148,7 +148,11 @@ class Watch:
         Args:
           seconds: of training, without compilation.
         """
-        self.hooks.spent('training', self.width * (1 - self._gone), 0.)
+        rest = self.width * (1 - self._gone)
+        if self._last is None and any(phase.steps for phase in self.method.phases):
+            self.hooks.spent('training', 0., rest)       # a checkpoint held the end
+        else:
+            self.hooks.spent('training', rest, 0.)
         self.hooks.finished(f'{self.label}: trained, {self.width} seeds, {seconds:.1f} s', 0)
 
 
