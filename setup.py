@@ -40,6 +40,8 @@ setup(
         'cuda13': ['jax[cuda13]'],
         'tpu': ['jax[tpu]'],
         'cluster': ['submitit>=1.5'],
+        'tensorboard': ['tensorboardX'],
+        'wandb': ['wandb>=0.20'],
         'peers': ['torch', 'pythae==0.1.2'],
     },
     entry_points={

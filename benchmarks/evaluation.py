@@ -40,7 +40,7 @@ from vaebench import datasets, metrics
 from vaebench.experiment import evaluate
 
 SIZE = workload.PTB
-COLUMNS = throughput.columns(SIZE)
+COLUMNS = workload.columns(SIZE)
 NAMES = ('nll_iw', 'ppl_iw', 'elbo', 'prior_ll', 'post_ll', 'mi_full', 'au', 'cu')
 OPTIONS = {'sentences': 32, 'samples': 500, 'chunk': 100, 'batch': 16, 'cuts': 2, 'repeats': 2}
 SIDES = {'ours': 'ours, {batch} sentences x {chunk} samples at a time',

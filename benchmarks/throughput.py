@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import peers
 import workload
-from workload import BATCH, IMAGES, MLP, PTB, Size
+from workload import BATCH, IMAGES, MLP, PTB, Setting, Size, columns
 
 from vaebench import core, networks, schema
 from vaebench.engine import optimizers
@@ -71,16 +71,6 @@ def spread(values: np.ndarray, unit: str) -> str:
 # ---- ours ------------------------------------------------------------------------------------
 
 
-class Setting(NamedTuple):
-    """What a run trains on, and how."""
-    columns: schema.Schema
-    kit: Mapping[str, Any]
-    data: Mapping[str, np.ndarray]
-    batch: int                      # examples that a step reads, in however many batches
-    steps: int                      # of one dispatch
-    optimizer: Mapping[str, Any]
-
-
 class Run:
     """A method of the project, trained by its engine: a call trains `steps` steps in one
     dispatch.
@@ -115,17 +105,9 @@ class Run:
         return jax.device_get(metrics)
 
 
-def columns(size: Size) -> schema.Schema:
-    """Gives the schema of `workload.sentences`."""
-    return schema.text(tuple(map(str, range(size['vocab']))), size['steps'] - 1)
-
-
 def lstm_run(size: Size, steps: int, **options: Any) -> Run:
     """Makes a `Run` of the LSTM-VAE; `options` are those of `Run`."""
-    kit = {'name': 'lstm', **{k: size[k] for k in ('latent', 'embed', 'hidden')}}
-    data = workload.sentences(8 * size['batch'], size)
-    return Run(Setting(columns(size), kit, data, size['batch'], steps,
-                       {'name': 'sgd', 'clip': 5., 'lr': 1.}), **options)
+    return Run(workload.lstm(size, steps), **options)
 
 
 def john_run(size: Size, steps: int) -> Run:
@@ -140,8 +122,7 @@ def john_run(size: Size, steps: int) -> Run:
 
 def images_run(kit: Mapping[str, Any], **options: Any) -> Run:
     """Makes a `Run` over one epoch of images; `options` are those of `Run`."""
-    return Run(Setting({'x': schema.image((28, 28, 1))}, kit, {'x': workload.pixels()}, BATCH,
-                       IMAGES // BATCH, {'name': 'adam', 'lr': 1e-3}), **options)
+    return Run(workload.images(kit), **options)
 
 
 # ---- rows ------------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """What both sides of a measurement work on: sizes, and random data of these sizes."""
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+from vaebench import schema
 
 Size = Mapping[str, int]
 
@@ -53,6 +56,37 @@ def styled(n: int, size: Size) -> dict[str, np.ndarray]:
 def pixels() -> np.ndarray:
     """Returns float32 [IMAGES, 28, 28, 1] of noise in [0, 1)."""
     return np.random.default_rng(0).uniform(size=(IMAGES, 28, 28, 1)).astype(np.float32)
+
+
+# ---- what a run trains on --------------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    """What a run trains on, and how."""
+    columns: schema.Schema
+    kit: Mapping[str, Any]
+    data: Mapping[str, np.ndarray]
+    batch: int                      # examples that a step reads, in however many batches
+    steps: int                      # of one dispatch
+    optimizer: Mapping[str, Any]
+
+
+def columns(size: Size) -> schema.Schema:
+    """Gives the schema of `sentences`."""
+    return schema.text(tuple(map(str, range(size['vocab']))), size['steps'] - 1)
+
+
+def lstm(size: Size, steps: int) -> Setting:
+    """Says what an LSTM-VAE trains on."""
+    kit = {'name': 'lstm', **{k: size[k] for k in ('latent', 'embed', 'hidden')}}
+    return Setting(columns(size), kit, sentences(8 * size['batch'], size), size['batch'], steps,
+                   {'name': 'sgd', 'clip': 5., 'lr': 1.})
+
+
+def images(kit: Mapping[str, Any]) -> Setting:
+    """Says what a VAE of images trains on, an epoch in one dispatch."""
+    return Setting({'x': schema.image((28, 28, 1))}, kit, {'x': pixels()}, BATCH,
+                   IMAGES // BATCH, {'name': 'adam', 'lr': 1e-3})
 
 
 def torch_device() -> str:

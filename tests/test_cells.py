@@ -140,7 +140,7 @@ def test_rows_that_cannot_be_are_named_before_the_others_are_trained(tmp_path, m
         file=FileNotFoundError(2, 'No such file', 'weights.npz'), defect=ValueError('a\ud800\nb'),
         ended=SystemExit(3))
     made = Runner(own, tmp_path, say=said.append)
-    assert work.ready([made]) == 1 and not (tmp_path / 'results').exists()
+    assert work.ready([made]) == (1, 1) and not (tmp_path / 'results').exists()
     lines = [f'{rows}: {reason}; the other rows go on' for rows, reason in (
         ('user, also', 'choose a latent size of at least 2'),
         ('file', 'No such file weights.npz'))]
@@ -166,7 +166,7 @@ def test_a_table_without_a_row_that_can_be_is_bad_input_or_leaves_the_others(
         Runner(bad, tmp_path).run()
     pair = [Runner(t, tmp_path, say=lambda line: None)
             for t in (bad, own._replace(rows=own.rows[:1]))]
-    assert work.ready(pair) == 1
+    assert work.ready(pair) == (1, 1)
     assert [end['broken'] for end in work.run(pair, {t.name: t for t in (bad, own)})] == [
         ['user'], []]
 

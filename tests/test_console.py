@@ -3,20 +3,24 @@ import gc
 import io
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from vaebench import cli, console, datasets, files
 from vaebench.datasets import cache
+from vaebench.engine import loop
 from vaebench.errors import UserError
-from vaebench.experiment import machine
+from vaebench.experiment import machine, training
 from vaebench.experiment.runner import Runner
 
 CONFIG = f'--config={pathlib.Path(__file__).parent / "tiny_config.py"}'
@@ -52,24 +56,97 @@ def test_labels_in_a_bar_may_hold_brackets(monkeypatch):
     assert 'VAE [/x] [beta=4]' in sys.stderr.getvalue()
 
 
-def test_without_a_terminal_every_phase_and_cell_is_a_line(monkeypatch, capsys):
-    clock = [0.]
-    monkeypatch.setattr(console.time, 'monotonic', lambda: clock[0])
+@pytest.fixture
+def clock(monkeypatch):
+    """A list whose one number is the time."""
+    at = [0.]
+    monkeypatch.setattr(console.time, 'monotonic', lambda: at[0])
+    return at
+
+
+def logged(capsys):
+    """What lines say behind absl's prefix, which is checked: a level, a date, a time, a place."""
+    found = [re.fullmatch(r'I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ console\.py:\d+\] (.*)', line)
+             for line in capsys.readouterr().err.splitlines()]
+    return [match[1] for match in found]
+
+
+def test_without_a_terminal_every_phase_and_cell_is_a_log_line(clock, capsys):
     shown = console.Progress()
-    shown.total = 4
+    shown.expect(4, 4)
     shown('VAE', .1, 'loss 3')
-    shown.finished('VAE: trained')
+    clock[0] = 60.
+    shown.spent('training', 1.)             # half of two seeds
+    shown.finished('VAE: phase ae done')
     clock[0] = 120.
+    shown.spent('training', 1.)
+    shown.finished('VAE: trained')
+    clock[0] = 150.
+    shown.spent('evaluation', 2)
     shown.finished('VAE: seed 0\ndone', 1)
-    shown('VAE', .1, 'loss 2')
+    shown.finished('VAE: seed 1 done', 1)
     clock[0] = 480.
     shown('VAE', .5, 'loss 1')
-    shown.finished('VAE: seed 1 done', 3)
-    assert capsys.readouterr().err.splitlines() == [
-        'vaebench: VAE: trained (0 of 4 cells)',
-        'vaebench: VAE: seed 0 done (1 of 4 cells, about 6 min left)',
-        'vaebench: VAE: 50%, loss 1 (1 of 4 cells, about 24 min left)',
-        'vaebench: VAE: seed 1 done (4 of 4 cells)']
+    shown.finished('VAE: seed 1 done', 2)
+    assert logged(capsys) == [
+        'VAE: 10%, loss 3 (0 of 4 cells)',
+        'VAE: phase ae done (0 of 4 cells, about 3 min of training left, evaluation not measured '
+        'yet)',
+        'VAE: trained (0 of 4 cells, about 2 min of training left, evaluation not measured yet)',
+        'VAE: seed 0 done (1 of 4 cells, about 2 min left)',
+        'VAE: seed 1 done (2 of 4 cells, about 2 min left)',
+        'VAE: 50%, loss 1 (2 of 4 cells, about 2 min left)',
+        'VAE: seed 1 done (4 of 4 cells)']
+
+
+def test_what_a_checkpoint_had_is_done_but_no_measure_of_speed(clock, capsys):
+    shown = console.Progress()
+    shown.expect(8, 10)
+    shown.finished('nothing yet')
+    clock[0] = 100.
+    shown.spent('training', .5, 1.5)        # 200 s a cell, and 6 are left
+    clock[0] = 140.
+    shown.spent('evaluation', 4)            # 10 s a cell, and 6 are left
+    shown.finished('more', 4)
+    assert logged(capsys) == ['nothing yet (0 of 10 cells, time left not measured yet)',
+                              'more (4 of 10 cells, about 21 min left)']
+
+
+def test_a_group_tells_its_part_of_the_work_and_where_its_phases_end():
+    """Of two seeds: from a checkpoint at 30% on, past the end of the first phase."""
+    method = types.SimpleNamespace(phases=(types.SimpleNamespace(name='ae', steps=60),
+                                           types.SimpleNamespace(name='main', steps=40)))
+    spent, said, shown = [], [], []
+    watch = training.Watch(
+        training.Hooks(lambda *a: shown.append(a), lambda *a: said.append(a),
+                       lambda *a: spent.append(a)), 'VAE', method, 2)
+    loss = np.array([1., 2.])
+    watch(loop.Position(0, 3, 1, 30), .3, loss)
+    watch(loop.Position(0, 3, 2, 60), .6, loss)
+    watch(loop.Position(1, 0, 1, 20), .8, loss)
+    watch.close(12.)                        # the seeds have stopped before the last step
+    assert [kind for kind, *_ in spent] == ['training'] * 4
+    np.testing.assert_allclose([s[1:] for s in spent], [(0, .6), (.6, 0), (.4, 0), (.4, 0)])
+    assert said == [('VAE: phase ae, 1 of 2, done after 60 steps', 0),
+                    ('VAE: trained, 2 seeds, 12.0 s', 0)]
+    assert shown[0] == ('VAE', .3, 'ae loss 1.500') and shown[1][2].startswith('ae loss 1.500, ')
+
+
+def test_a_group_whose_checkpoint_held_the_end_has_measured_nothing():
+    for steps, told in ((10, ('training', 0., 3.)), (0, ('training', 3., 0.))):      # or it sums up in no step
+        phase, spent = types.SimpleNamespace(name='main', steps=steps), []
+        method = types.SimpleNamespace(phases=(phase,))
+        training.Watch(training.Hooks(spent=lambda *a, s=spent: s.append(a)), 'VAE', method, 3).close(1.)
+        assert spent == [told]
+
+
+def test_a_group_from_the_start_has_found_nothing():
+    method, spent = types.SimpleNamespace(phases=(types.SimpleNamespace(name='main', steps=20),)), []
+    watch = training.Watch(training.Hooks(spent=lambda *a: spent.append(a)), 'VAE', method, 4)
+    watch(loop.Position(0, 0, 1, 10), .5, np.ones(4))
+    watch(loop.Position(0, 1, 0, 20), 1., np.ones(4))
+    watch.close(1.)
+    assert spent == [('training', 2., 0.), ('training', 2., 0.), ('training', 0., 0.)]
 
 
 # ---- signals ---------------------------------------------------------------------------------
@@ -221,7 +298,7 @@ def test_bad_input_ends_the_process_though_a_program_is_still_compiled():
     code = f'''
 import sys, threading, time
 from vaebench import cli
-from vaebench.experiment import machine
+from vaebench.experiment import machine, training
 threading.Thread(target=time.sleep, args=(60,), name=machine.AHEAD).start()
 sys.argv[1:] = [{CONFIG!r}, '--config.rows=veo']
 sys.exit(cli.main())

@@ -33,10 +33,10 @@ MAY = {
     'report': (BASE | {'experiment', 'files', 'methods', 'report'}, {
         'absl', 'jinja2', 'msgspec', 'matplotlib', 'numpy', 'pandas', 'PIL', 'pybtex',
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'statsmodels', 'threadpoolctl'}),
-    'console': ({'files'}, {'rich'}),
+    'console': ({'files'}, {'absl', 'rich'}),
     'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
     'jobs': (BASE | {'console', 'engine', 'experiment', 'files', 'jobs'}, {'jax', 'submitit'}),
-    'cli': ({*BASE, 'console', 'experiment', 'files', 'jobs', 'report'}, {'absl', 'ml_collections'}),
+    'cli': ({*BASE, 'console', 'engine', 'experiment', 'files', 'jobs', 'report'}, {'absl', 'ml_collections'}),
     '__main__': ({'cli'}, set()), '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it

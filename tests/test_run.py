@@ -2,9 +2,11 @@
 
 What trains, is killed or is resumed runs as a process; the rest calls `cli.main`.
 """
+import gzip
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -30,9 +32,9 @@ def start(*flags):
     return subprocess.Popen(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(*flags, code=0):
+def run(*flags, code=0, **environ):
     done = subprocess.run(command(*flags), capture_output=True, text=True, timeout=300,
-                          env={**os.environ, 'COLUMNS': '100'})    # as in this process
+                          env={**os.environ, 'COLUMNS': '100', **environ})    # as in this process
     assert done.returncode == code, done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
     return done
@@ -52,11 +54,28 @@ def cells(workdir):
     return found
 
 
+TENSORBOARD = """
+import json, pathlib
+class SummaryWriter:
+    def __init__(self, folder):
+        self.path = pathlib.Path(folder, 'told')
+        self.path.parent.mkdir(parents=True)
+    def add_scalar(self, *told):
+        with self.path.open('a') as file:
+            file.write(json.dumps(told) + chr(10))
+    def flush(self): pass
+    def close(self): self.path.rename(self.path.with_name('closed'))
+"""
+"""A module like tensorboardX, which need not be installed."""
+
+
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     """A finished table, and what its run printed."""
-    workdir = tmp_path_factory.mktemp('finished')
-    return workdir, run(CONFIG, f'--workdir={workdir}')
+    workdir, modules = map(tmp_path_factory.mktemp, ('finished', 'modules'))
+    (modules / 'tensorboardX.py').write_text(TENSORBOARD)
+    return workdir, run(CONFIG, f'--workdir={workdir}', '--track=tensorboard', '--profile=2:4',
+                        PYTHONPATH=os.pathsep.join([str(modules), *sys.path]))
 
 
 def test_a_run_ends_with_its_table_and_where_everything_is(finished):
@@ -67,12 +86,42 @@ def test_a_run_ends_with_its_table_and_where_everything_is(finished):
     assert again == f'  vaebench-report --results={workdir}'
     for label in ('VAE', 'beta-VAE', 'AE + FB', 'WGAN-GP'):
         assert label in done.stdout
-    lines = done.stderr.splitlines()
-    assert lines[0].startswith('vaebench: VAE: trained, 2 seeds, ') and '(0 of 8 cells)' in lines[0]
-    assert 'AE + FB: phase ae done, 28 steps (4 of 8 cells, about ' in done.stderr
-    assert lines[-1] == 'vaebench: WGAN-GP: seed 1 done (8 of 8 cells)'
     tiny, = results.read_manifest(workdir).tables
     assert (tiny.primary, tiny.baseline) == ('nll_iw', 'vae')
+
+
+def test_the_log_of_a_run_says_where_it_is(finished):
+    lines = [re.sub(r'^I\d{4} [\d:.]+ +\d+ console\.py:\d+\] ', 'log: ', line)
+             for line in finished[1].stderr.splitlines()]
+    begun = next(line for line in lines if line.startswith('log: '))
+    assert re.fullmatch(r'log: VAE: \d+%, main loss [\d.]+(, \d+ steps/s)? \(0 of 8 cells\)', begun)
+    assert sum(' done (' in line for line in lines) == 8
+    first = next(line for line in lines if 'VAE: trained' in line)
+    assert re.fullmatch(r'log: VAE: trained, 2 seeds, [\d.]+ s \(0 of 8 cells, about .* of '
+                        r'training left, evaluation not measured yet\)', first)
+    assert any(re.fullmatch(r'log: AE \+ FB: phase ae, 1 of 2, done after 28 steps '
+                            r'\(4 of 8 cells, about .* left\)', line) for line in lines)
+    assert lines[-1] == 'log: WGAN-GP: seed 1 done (8 of 8 cells)'
+    traced = [line for line in lines if not line.startswith('log: ')]
+    path, = (finished[0] / 'profile' / 'vae.2-4').rglob('perfetto_trace.json.gz')
+    assert traced == [f'vaebench: train steps 2 to 4 are traced in {path}: open it in Perfetto']
+    assert json.loads(gzip.decompress(path.read_bytes()))['traceEvents']
+
+
+def test_a_run_tells_tensorboard_every_epoch_and_metric(finished):
+    paths = sorted((finished[0] / 'tensorboard').glob('*/closed'))
+    kinds = [path.parent.name.rsplit('.', 1)[0] for path in paths]
+    assert kinds == [f'{row}.s{s}' for row in ('beta_vae', 'pre_ae_fb', 'vae', 'wgan_gp') for s in (0, 1)]
+    told = dict(zip(kinds, ([json.loads(line) for line in p.read_text().splitlines()] for p in paths),
+                    strict=True))
+    result = json.loads(next((finished[0] / 'results').glob('vae.s1.*')).read_text())
+    log = [json.loads(line) for line in next((finished[0] / 'logs').glob('vae.s1.*')).read_text().splitlines()]
+    own = told['vae.s1']
+    assert [x for x in own if x[0] == 'main/valid/elbo'] == [
+        ['main/valid/elbo', epoch['valid']['elbo'], epoch['step']] for epoch in log]
+    assert [x for x in own if x[0] == 'metric/elbo'] == [
+        ['metric/elbo', result['metrics']['elbo']['value'], 28]]
+    assert {name.split('/')[0] for name, *_ in told['pre_ae_fb.s0']} == {'ae', 'main', 'metric'}
 
 
 def test_again_trains_nothing_and_prints_the_same(finished, capsys, monkeypatch):

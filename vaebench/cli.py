@@ -55,6 +55,10 @@ def _flags() -> flags.FlagValues:
     # tuning
     flags.DEFINE_integer('tune', None, 'Trials of every row that has a space: validation data '
                          'choose its numbers, then its seeds train.', flag_values=values)
+    text('profile', None, 'Trace train steps A to B, as A:B, of the first group that takes '
+         'them into <workdir>/profile; the trace opens in Perfetto.')
+    text('track', '', 'Show curves and results elsewhere too: tensorboard, wandb or '
+         'tensorboard,wandb.')
     _job_flags(values, text)
     values.set_gnu_getopt()
     return values
@@ -176,34 +180,44 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     if args.status:
         return _status(args, config)
     from vaebench.experiment import runner as running
-    from vaebench.experiment import work
     asked, tables = _asked(args, config, given)
     workdir = _workdir(args, config)
     if asked.launch:
         return _launch(asked, tables, workdir, argv, stopped)
     machine.check_devices()
+    from vaebench.engine import profiling
+    from vaebench.experiment import trackers, work
     deadline = begun + running.duration(args.budget) if args.budget else None
+    traced = profiling.steps(args.profile) if args.profile else None
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
     if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
         _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
+    profile = profiling.Profile(*traced, workdir / 'profile', _say) if traced else None
+    tracker = trackers.make(args.track, workdir, _say)
     progress = console.Progress()
     try:
         with machine.settings(args.compilation_cache, args.debug):
             runners = [running.Runner(t, workdir, data_dir, deadline,
                                       stop=lambda: bool(stopped), report=progress,
                                       interruptible=stopped.interruptible, say=_say,
-                                      finished=progress.finished) for t in tables]
-            progress.total = work.ready(runners)
+                                      finished=progress.finished, spent=progress.spent,
+                                      tracker=tracker, profile=profile) for t in tables]
+            todo = work.ready(runners)
             progress.left = lambda: work.left(runners)
             if args.dry_run or args.plan:
                 with stopped.interruptible():
                     _plan((*work.trials(runners), *runners), args.plan)
                 return CELLS_FAILED if any(runner.check() for runner in runners) else 0
+            progress.expect(*todo)
             ends = work.run(runners, work.everything(config, given))
     except work.OutOfTime:
         ends = [work.OUT]
     finally:
         progress.close()
+        tracker.close()
+    if profile and not profile.done:
+        _say(f'--profile={args.profile}: no group took these train steps in this run, so there '
+             'is no trace')
     return _tell(runners, ends, stopped, workdir, args.tables)
 
 

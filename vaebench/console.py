@@ -1,11 +1,13 @@
 """What a run says while it works, and how it hears that it should stop."""
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from vaebench.files import one_line
 
@@ -15,8 +17,39 @@ SIGNALS = signal.SIGTERM, signal.SIGINT, *WARNINGS
 QUIET = 300.       # seconds without a line after which a row that trains says how far it is
 
 
+class Speed:
+    """How fast work of one kind goes: the seconds that some cells took, and the cells left."""
+
+    def __init__(self, left: int = 0):
+        self.left, self._cells, self._seconds = float(left), 0., 0.
+
+    def add(self, seconds: float, cells: float, found: float = 0.) -> None:
+        """Adds what was done; arguments as for `Progress.spent`."""
+        self._seconds, self._cells = self._seconds + seconds, self._cells + cells
+        self.left = max(0., self.left - cells - found)
+
+    @property
+    def seconds(self) -> float | None:
+        """What the cells left will take at the mean speed so far; None where none was measured.
+
+        >>> speed = Speed(left=5)
+        >>> speed.add(60., 2.)
+        >>> speed.seconds
+        90.0
+        """
+        if not self.left:
+            return 0.
+        return self.left * self._seconds / self._cells if self._cells > 0 else None
+
+
 class Progress:
-    """Bars on a terminal; elsewhere a line on stderr for every phase and cell that is done.
+    """Bars on a terminal; elsewhere a log line on stderr when training begins and for every
+    phase and cell that is done.
+
+    A line says how many cells are done, of how many, and how long the others will take: the
+    cells left to train times the mean seconds that training a cell has taken in this run, parts
+    of cells counted and compilation among them, and the same of evaluation. What was not
+    measured yet is called so.
 
     Attributes:
       total: cells that are missing when this run begins.
@@ -27,8 +60,10 @@ class Progress:
     def __init__(self):
         self.total, self._done = 0, 0
         self.left: Callable[[], int] | None = None
-        self._begun = self._said = time.monotonic()
-        self._bar = None
+        self._speeds = {'training': Speed(), 'evaluation': Speed()}
+        self._last, self._said = time.monotonic(), None
+        self._bar: Any = None
+        self._log: Any = None
         if sys.stderr.isatty():
             from rich import progress as bars
             from rich.console import Console
@@ -42,18 +77,44 @@ class Progress:
                 console=Console(stderr=True), transient=True)
             self._bar.start()
             self._task, self._label = None, None
+        else:
+            self._log = _logger()
+
+    def expect(self, untrained: int, unfinished: int) -> None:
+        """Hears what is to be done.
+
+        Args:
+          untrained: cells to train.
+          unfinished: cells to evaluate; so many this run has to make.
+        """
+        self.total = unfinished
+        self._speeds = {'training': Speed(untrained), 'evaluation': Speed(unfinished)}
+        self._last = time.monotonic()
 
     def __call__(self, label: str, fraction: float, text: str) -> None:
         """Shows how far a row is."""
         if self._bar is None:
-            if time.monotonic() - self._said > QUIET:
-                self._say(f'{label}: {100 * fraction:.0f}%, {text}')
+            if self._said is None or time.monotonic() - self._said > QUIET:
+                # what little the first line knows is mostly compilation
+                self._say(f'{label}: {100 * fraction:.0f}%, {text}', self._said is not None)
             return
         if self._task is None or label != self._label:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task, self._label = self._bar.add_task(label, total=1., text=text), label
         self._bar.update(self._task, completed=fraction, text=text)
+
+    def spent(self, kind: str, cells: float, found: float = 0.) -> None:
+        """Counts the time since the last call as spent on some cells.
+
+        Args:
+          kind: 'training' or 'evaluation'.
+          cells: how many were done in that time, parts of them counted.
+          found: how many more are done, by whoever was there before.
+        """
+        now = time.monotonic()
+        self._speeds[kind].add(now - self._last, cells, found)
+        self._last = now
 
     def finished(self, text: str, cells: int = 0) -> None:
         """Says what is done.
@@ -66,20 +127,47 @@ class Progress:
         if self._bar is None:
             self._say(text)
 
-    def _say(self, text):
-        self._said, done, left = time.monotonic(), self._done, ''
+    def _say(self, text, estimate=True):
+        self._said, done = time.monotonic(), self._done
         if self.left is not None:
             done = max(done, self.total - self.left())
-        if 0 < done < self.total:
-            each = (self._said - self._begun) / done
-            left = f', about {duration(each * (self.total - done))} left'
-        print(f'vaebench: {one_line(text)} ({done} of {self.total} cells{left})',
-              file=sys.stderr, flush=True)
+        self._log.info('%s (%d of %d cells%s)', one_line(text), done, self.total,
+                       self._left(self._share(done)) if estimate and done < self.total else '')
+
+    def _share(self, done):
+        """What this run will make of the cells that it expects, if others go on as they did."""
+        if not self._done:
+            return 1.
+        return self._done / done * (self.total - done) / max(1, self.total - self._done)
+
+    def _left(self, share):
+        """', about 12 min left', or what of it is known."""
+        found = {kind: speed.seconds for kind, speed in self._speeds.items()}
+        unknown = [kind for kind, seconds in found.items() if seconds is None]
+        known = share * sum(seconds for seconds in found.values() if seconds is not None)
+        if not unknown:
+            return f', about {duration(known)} left'
+        if not known:
+            return ', time left not measured yet'
+        kinds = ' and '.join(kind for kind, seconds in found.items() if seconds)
+        return f', about {duration(known)} of {kinds} left, {unknown[0]} not measured yet'
 
     def close(self) -> None:
         """Takes the bar away."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def _logger():
+    """A logger of absl's, with its prefix of level, date and time; it is nobody else's, so that
+    what libraries log stays unsaid and their settings stay theirs.
+    """
+    from absl import logging as absl_logging
+    log = absl_logging.ABSLLogger('vaebench', logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(absl_logging.PythonFormatter())
+    log.addHandler(handler)
+    return log
 
 
 def duration(seconds: float) -> str:

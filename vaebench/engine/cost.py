@@ -1,6 +1,6 @@
 """What a group will cost: roughly, from its program alone, or from a few measured steps."""
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,13 +12,48 @@ from vaebench.engine import order
 from vaebench.engine.trainer import Trainer
 
 
-def work(jaxpr: Any) -> float:
-    """Counts multiplications and additions of the products in a traced program.
+def total(jaxpr: Any, of: Callable[[Any], float]) -> float:
+    """Adds up what the equations of a traced program cost.
 
     Scans count every turn, `while` loops one.
 
     Args:
       jaxpr: a `jax.extend.core.ClosedJaxpr` or the jaxpr inside it.
+      of: the cost of one equation, without those inside it.
+
+    Returns:
+      float.
+    """
+    found = 0.
+    for eqn in getattr(jaxpr, 'jaxpr', jaxpr).eqns:
+        found += of(eqn)
+        times = eqn.params.get('length', 1) if eqn.primitive.name == 'scan' else 1
+        for value in eqn.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                if hasattr(inner, 'eqns') or hasattr(inner, 'jaxpr'):
+                    found += times * total(inner, of)
+    return found
+
+
+def operations(eqn: Any) -> float:
+    """Counts multiplications and additions of an equation that is a product; 0 for others."""
+    if eqn.primitive.name == 'dot_general':
+        (left, _), _ = eqn.params['dimension_numbers']
+        depth = np.prod([eqn.invars[0].aval.shape[i] for i in left])
+        return 2. * float(depth) * float(np.prod(eqn.outvars[0].aval.shape))
+    if eqn.primitive.name == 'conv_general_dilated':
+        kernel = eqn.invars[1].aval.shape
+        out = eqn.params['dimension_numbers'].rhs_spec[0]
+        places = float(np.prod(eqn.outvars[0].aval.shape))
+        return 2. * places * float(np.prod(kernel)) / kernel[out]
+    return 0.
+
+
+def work(jaxpr: Any) -> float:
+    """Counts multiplications and additions of the products in a traced program.
+
+    Args:
+      jaxpr: as for `total`.
 
     Returns:
       float, operations.
@@ -26,23 +61,7 @@ def work(jaxpr: Any) -> float:
     >>> work(jax.make_jaxpr(lambda a, b: a @ b)(jnp.ones((2, 3)), jnp.ones((3, 4))))
     48.0
     """
-    total = 0.
-    for eqn in getattr(jaxpr, 'jaxpr', jaxpr).eqns:
-        if eqn.primitive.name == 'dot_general':
-            (left, _), _ = eqn.params['dimension_numbers']
-            depth = np.prod([eqn.invars[0].aval.shape[i] for i in left])
-            total += 2. * float(depth) * float(np.prod(eqn.outvars[0].aval.shape))
-        elif eqn.primitive.name == 'conv_general_dilated':
-            kernel = eqn.invars[1].aval.shape
-            out = eqn.params['dimension_numbers'].rhs_spec[0]
-            places = float(np.prod(eqn.outvars[0].aval.shape))
-            total += 2. * places * float(np.prod(kernel)) / kernel[out]
-        times = eqn.params.get('length', 1) if eqn.primitive.name == 'scan' else 1
-        for value in eqn.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                if hasattr(inner, 'eqns') or hasattr(inner, 'jaxpr'):
-                    total += times * work(inner)
-    return total
+    return total(jaxpr, operations)
 
 
 def rate(size: int = 512, seconds: float = 0.1) -> float:
@@ -69,6 +88,26 @@ def size(tree: Any) -> int:
     return int(sum(np.prod(x.shape) * width(x) for x in jax.tree.leaves(tree)))
 
 
+def step(trainer: Trainer, hp: Mapping[str, float], number: int, data: Any) -> Any:
+    """Traces a train step of one seed.
+
+    Args:
+      trainer: a `Trainer`.
+      hp: name -> number.
+      number: of the phase.
+      data: the bucket that it reads.
+
+    Returns:
+      A `jax.extend.core.ClosedJaxpr`.
+    """
+    phase = trainer.method.phases[number]
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
+                         trainer.shapes(hp, number))
+    idx = jax.ShapeDtypeStruct((core.batches_per_step(phase), trainer.settings.batch),
+                               jnp.int32)
+    return jax.make_jaxpr(core.make_step(phase, decode=trainer.decode))(state, data, idx)
+
+
 def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
           efficiency: float = 0.4) -> dict[str, float]:
     """Estimates roughly what training a group costs.
@@ -82,17 +121,13 @@ def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
     Returns:
       Dict with 'seconds' of training without compilation, and 'bytes' of state and data.
     """
-    operations = 0.
+    needed = 0.
     for number, phase in enumerate(trainer.method.phases):
-        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
-                             trainer.shapes(hp, number))
-        step = core.make_step(phase, decode=trainer.decode)
         batch, per_epoch = trainer.settings.batch, 0.
-        idx = jax.ShapeDtypeStruct((core.batches_per_step(phase), batch), jnp.int32)
         for rows, data in zip(trainer.sizes, trainer.data, strict=True):
-            per_epoch += work(jax.make_jaxpr(step)(state, data, idx)) * -(-rows // batch)
-        operations += per_epoch / trainer.epoch_steps * phase.steps * trainer.width
-    return {'seconds': operations / (speed * efficiency),
+            per_epoch += work(step(trainer, hp, number, data)) * -(-rows // batch)
+        needed += per_epoch / trainer.epoch_steps * phase.steps * trainer.width
+    return {'seconds': needed / (speed * efficiency),
             'bytes': size(trainer.shapes(hp)) + size(trainer.data)}
 
 

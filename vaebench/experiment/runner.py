@@ -14,9 +14,17 @@ import numpy as np
 
 from vaebench import files, judges, metrics, schema
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, loop
+from vaebench.engine import checkpoint, loop, profiling
 from vaebench.errors import UserError
-from vaebench.experiment import evaluate, machine, outcome, pulse, results, training
+from vaebench.experiment import (
+    evaluate,
+    machine,
+    outcome,
+    pulse,
+    results,
+    trackers,
+    training,
+)
 from vaebench.experiment.prepared import Prepared, Unusable, refuse
 
 DURATION = re.compile(r'(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?')
@@ -53,6 +61,10 @@ class Runner(Prepared):
       report: called with (row label, done fraction, text) while a group trains.
       finished: called with (text, cells) when a phase or a cell is done, and how many cells it
         completes.
+      spent: called with (kind, cells, found) when some 'training' or 'evaluation' is done, of
+        how many cells, parts of them counted, and how many more were found done.
+      tracker: shows curves and results elsewhere.
+      profile: traces some train steps.
 
     Attributes:
       written: the table as the config has it, before tuning chose any number.
@@ -61,6 +73,9 @@ class Runner(Prepared):
     """
     report: Callable[..., None] = lambda *args: None
     finished: Callable[[str, int], None] = lambda *args: None
+    spent: Callable[[str, float, float], None] = lambda *args: None
+    tracker: trackers.Tracker = trackers.Tracker()
+    profile: profiling.Profile | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -208,12 +223,19 @@ class Runner(Prepared):
         logs = [self.log_path(row, s) for s in seeds]
         stage = training.stage(row.config, trainer, seeds, data.source.sha256,
                                self.workdir / 'stages')
-        options = loop.Options(
-            row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
-            row.config['save_every'], self.deadline, stage, self.stop,
-            training.progress(self._report, self.finished, row.label, trainer.method),
-            lambda epoch: training.log(logs, epoch), self.say)
-        state, record = loop.run(trainer, seeds, self.numbers(row), options)
+        watch = training.Watch(training.Hooks(self._report, self.finished, self.spent),
+                               row.label, trainer.method, len(seeds))
+
+        def on_epoch(epoch):
+            training.log(logs, epoch)
+            self.tracker.epoch(self.table.name, row, seeds, epoch)
+
+        with profiling.blocks(self.profile, row.name, trainer, watch) as on_block:
+            options = loop.Options(
+                row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
+                row.config['save_every'], self.deadline, stage, self.stop, on_block, on_epoch,
+                self.say)
+            state, record = loop.run(trainer, seeds, self.numbers(row), options)
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds
         sample = jax.tree.map(lambda x: [list(x.shape), str(x.dtype)], trainer.sample)
@@ -228,7 +250,7 @@ class Runner(Prepared):
                 'curves': curves, 'train': record.seconds / len(seeds), 'compile': compiled})
             training.write_log(logs[g], curves)
         checkpoint.remove(options.folder)
-        self.finished(f'{row.label}: trained, {len(seeds)} seeds, {record.seconds:.1f} s', 0)
+        watch.close(record.seconds)
 
     def _tick(self, row):
         def tick(done, total):
@@ -277,6 +299,7 @@ class Runner(Prepared):
         count = int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0])))
         group = outcome.Evaluated(seeds, hosts, good, entries, arrays, count,
                                   (time.perf_counter() - start) / len(seeds))
+        self.spent('evaluation', len(seeds), 0.)
         for i, seed in enumerate(seeds):
             self._write(row, data, group, i, seed)
             end = 'done' if i in good else 'failed'
@@ -297,5 +320,7 @@ class Runner(Prepared):
         text = metrics.qualitative.render(own, outcome.words(data.schema))
         if text:               # sentences to look at, beside the results; they quote the data
             files.write_bytes(self.listing_path(row, seed), text.encode())
-        results.write(self.workdir / 'results', outcome.result(self.table, row, data, group, i),
+        result = outcome.result(self.table, row, data, group, i)
+        results.write(self.workdir / 'results', result,
                       {**own, **outcome.curves(group.hosts[i]['curves'])})
+        self.tracker.result(self.table.name, row, result)

@@ -6,7 +6,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -100,35 +100,60 @@ def stage(config: Mapping[str, Any], trainer: Trainer, seeds: Sequence[int], sha
     return Stage(len(shared), folder / name)
 
 
-def progress(report: Callable[[str, float, str], None], finished: Callable[[str, int], None],
-             label: str, method: core.Method
-             ) -> Callable[[loop.Position, float, np.ndarray], None]:
-    """What a run calls after each block: it reports the loss, and the speed since the first.
+class Hooks(NamedTuple):
+    """What hears how a run goes on; see `Runner`."""
+    report: Callable[[str, float, str], None] = lambda label, fraction, text: None
+    finished: Callable[[str, int], None] = lambda text, cells: None
+    spent: Callable[[str, float, float], None] = lambda kind, cells, found: None
+
+
+class Watch:
+    """Follows a group's training: its loss, its speed, its phases, and its part of the work.
 
     Args:
-      report: called with (label, done fraction, text).
-      finished: called with (text, 0) when a phase gives way to the next.
+      hooks: who hears of it.
       label: of the row.
       method: its `Method`.
-
-    Returns:
-      `loop.Options.on_block`.
+      width: seeds that train together.
     """
-    begun, first, last = time.monotonic(), None, None
 
-    def on_block(at, fraction, loss):
-        nonlocal first, last
+    def __init__(self, hooks: Hooks, label: str, method: core.Method, width: int):
+        self.hooks, self.label, self.method, self.width = hooks, label, method, width
+        self._begun, self._first, self._last, self._gone = time.monotonic(), None, None, 0.
+
+    def __call__(self, at: loop.Position, fraction: float, loss: np.ndarray) -> None:
+        """Hears of a block: `loop.Options.on_block`."""
+        phases, last = self.method.phases, self._last
+        found = 0.
+        if last is None and (at.phase, at.epoch, at.block) != (0, 0, 1):
+            found = self._gone = fraction              # of a checkpoint or a shared stage
+        self.hooks.spent('training', self.width * (fraction - self._gone), self.width * found)
         if last is not None and at.phase != last.phase:
-            gone = method.phases[last.phase].name
-            finished(f'{label}: phase {gone} done, {last.steps} steps', 0)
-        first, last = first or at, at
-        steps = at.steps - first.steps if at.phase == first.phase else 0
-        rate = steps / max(time.monotonic() - begun, 1e-9)
+            self._end(last)
+        self._first, self._last, self._gone = self._first or at, at, fraction
+        steps = at.steps - self._first.steps if at.phase == self._first.phase else 0
+        rate = steps / max(time.monotonic() - self._begun, 1e-9)
         speed = f', {rate:.0f} steps/s' if rate > 0 else ''
-        name = method.phases[at.phase].name
-        report(label, fraction, f'{name} loss {np.mean(loss):.3f}{speed}')
+        self.hooks.report(self.label, fraction,
+                          f'{phases[at.phase].name} loss {np.mean(loss):.3f}{speed}')
 
-    return on_block
+    def _end(self, last):
+        phases = self.method.phases
+        self.hooks.finished(f'{self.label}: phase {phases[last.phase].name}, {last.phase + 1} '
+                            f'of {len(phases)}, done after {last.steps} steps', 0)
+
+    def close(self, seconds: float) -> None:
+        """Hears that the group is trained.
+
+        Args:
+          seconds: of training, without compilation.
+        """
+        rest = self.width * (1 - self._gone)
+        if self._last is None and any(phase.steps for phase in self.method.phases):
+            self.hooks.spent('training', 0., rest)       # a checkpoint held the end
+        else:
+            self.hooks.spent('training', rest, 0.)
+        self.hooks.finished(f'{self.label}: trained, {self.width} seeds, {seconds:.1f} s', 0)
 
 
 def log(paths: Sequence[pathlib.Path], epoch: loop.Epoch) -> None:

@@ -35,11 +35,11 @@ def everything(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     return {t.name: t for t in tables({**config, **dict.fromkeys(FILTERS, '')}, given)}
 
 
-def ready(runners: Sequence[Runner]) -> int:
+def ready(runners: Sequence[Runner]) -> tuple[int, int]:
     """Looks at every row of every table before the first step; says which cannot be.
 
     Returns:
-      How many cells are to be made.
+      How many cells are to be trained, and how many evaluated: these are to be made.
 
     Raises:
       UserError: no row can be, or the folder is of other data. Nothing is written.
@@ -55,8 +55,9 @@ def ready(runners: Sequence[Runner]) -> int:
     refuse(errors, sum(len(runner.table.rows) for runner in every))
     for runner in every:
         runner.announce()
-    return sum(len(runner.missing(row)[1]) for runner in every for row in runner.table.rows
-               if row.name not in runner.check())
+    missing = [runner.missing(row) for runner in every for row in runner.table.rows
+               if row.name not in runner.check()]
+    return sum(len(cells) for cells, _ in missing), sum(len(cells) for _, cells in missing)
 
 
 def trials(runners: Sequence[Runner]) -> list[Runner]:

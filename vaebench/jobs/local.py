@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from vaebench.errors import UserError
 
 POLL = .1          # seconds between two looks at the workers
 TOPOLOGY = pathlib.Path('/sys/devices/system/cpu')
-OWN = 'vaebench: '
-"""How the lines of a worker begin."""
+OWN = re.compile(r'vaebench: |[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\] ')
+"""How the lines of a worker begin: with its name, or with what absl writes before a line."""
 
 
 def cores(workers: int) -> list[set[int]]:
@@ -129,7 +130,7 @@ class Relay:
     def __call__(self, worker: int, lines: Iterable[str]) -> None:
         """Passes on the lines of a worker until it ends."""
         for line in lines:
-            text = line.rstrip().removeprefix(OWN)
+            text = OWN.sub('', line.rstrip(), 1)
             with self._lock:
                 if text and self._said.setdefault(text, worker) == worker:
                     self._say(f'worker {worker}: {text}')
