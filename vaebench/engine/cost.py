@@ -88,8 +88,8 @@ def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
         step = core.make_step(phase, decode=trainer.decode)
         batch, per_epoch = trainer.settings.batch, 0.
         idx = jax.ShapeDtypeStruct((core.batches_per_step(phase), batch), jnp.int32)
-        for rows, data in zip(trainer.sizes, trainer.data, strict=True):
+        for rows, data in zip(trainer.sizes, trainer.columns(number), strict=True):
             per_epoch += work(jax.make_jaxpr(step)(state, data, idx)) * -(-rows // batch)
         operations += per_epoch / trainer.epoch_steps * phase.steps * trainer.width
     return {'seconds': operations / (speed * efficiency),
-            'bytes': size(trainer.shapes(hp)) + size(trainer.data)}
+            'bytes': size(trainer.shapes(hp)) + size(trainer.columns(0))}

@@ -190,7 +190,7 @@ class Prepared(Cells):
             return
         trainer = self.trainer(row, width)
         try:
-            need = cost.size(trainer.shapes(self.numbers(row))) + cost.size(trainer.data)
+            need = cost.size(trainer.shapes(self.numbers(row))) + cost.size(trainer.columns(0))
         except Exception:
             del self._made[key]
             raise
