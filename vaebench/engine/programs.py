@@ -11,9 +11,14 @@ BRIEF: Any = {'xla_backend_optimization_level': 0}      # halves compilation
 
 
 class Programs:
-    """Functions that are compiled once each, in whichever thread asks first."""
+    """Functions that are compiled once each, in whichever thread asks first.
 
-    def __init__(self):
+    Args:
+      change: function -> function, made of each before it is compiled.
+    """
+
+    def __init__(self, change: Callable[[Callable], Callable] = lambda fn: fn):
+        self.change = change
         self.seconds = 0.              # of all compilation, wherever it was done
         self.waited = 0.               # of it, what callers of `run` waited for
         self._made, self._locks = {}, {}
@@ -41,7 +46,7 @@ class Programs:
         with self.lock(name):
             if name not in self._made:
                 start = time.perf_counter()
-                lowered = jax.jit(fn, donate_argnums=donate).lower(*shapes)
+                lowered = jax.jit(self.change(fn), donate_argnums=donate).lower(*shapes)
                 self._made[name] = lowered.compile(options)
                 self.seconds += time.perf_counter() - start
         return self._made[name]
@@ -54,6 +59,20 @@ class Programs:
             self.build(name, fn, jax.tree.map(shape_of, args), donate, brief)
             self.waited += time.perf_counter() - start
         return self._made[name](*args)
+
+    def bytes(self) -> int:
+        """Says what the largest program takes: arguments, results and all between; 0 where the
+        compiler does not say.
+        """
+        return max((_bytes(made) for made in list(self._made.values())), default=0)
+
+
+def _bytes(made):
+    said = made.memory_analysis()
+    if said is None:
+        return 0
+    return (said.argument_size_in_bytes + said.output_size_in_bytes + said.temp_size_in_bytes
+            - said.alias_size_in_bytes)
 
 
 def shape_of(x: Any) -> jax.ShapeDtypeStruct:

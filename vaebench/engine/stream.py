@@ -5,6 +5,7 @@ go to the device, as a slab of a size that the block alone decides, so that ever
 same program. Slabs are made in threads while the blocks before them train.
 """
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -75,6 +76,20 @@ def most(columns: Mapping[str, Any], reads: int) -> int:
     return min(count(columns), (reads + 1) * (1 + links))
 
 
+def large(size: int, free: int | None) -> bool:
+    """Says whether training data are too large for the device: more than `SHARE` of what is
+    free.
+
+    Args:
+      size: bytes of the data.
+      free: bytes; None where the machine does not say.
+
+    >>> large(3, 8), large(1, 8), large(3, None)
+    (True, False, False)
+    """
+    return free is not None and size > SHARE * free
+
+
 Place = Callable[[Any], Any]
 """Puts a tree of arrays where programs run."""
 
@@ -124,7 +139,7 @@ class Streamed(Resident):
             dtype = jax.dtypes.canonicalize_dtype(x.dtype)
             return jax.ShapeDtypeStruct((size, *x.shape[1:]), dtype)
 
-        return [jax.tree.map(lambda x, size=most(b, reads): shape(x, size), b)
+        return [jax.tree.map(functools.partial(shape, size=most(b, reads)), b)
                 for b in self.buckets]
 
     def block(self, which: np.ndarray, idx: np.ndarray) -> tuple[list, np.ndarray]:

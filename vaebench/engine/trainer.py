@@ -16,6 +16,7 @@ from vaebench.engine.programs import Programs, shape_of
 from vaebench.engine.stream import Resident, Streamed, ahead
 from vaebench.engine.summary import sum_up
 from vaebench.errors import UserError
+from vaebench.ops.precision import Precision, lowered
 from vaebench.schema import count
 
 
@@ -32,6 +33,8 @@ class Settings(NamedTuple):
     seeds_by: str = 'auto'         # 'vmap' or 'map': how a group's seeds run
     devices: int = 1               # the batch is split over so many
     stream: bool = False           # whether the training data stay on the host
+    micro: int = 0                 # examples of a batch at once; 0: all
+    precision: Precision = 'f32'      # of networks' products
 
 
 class Feed(NamedTuple):
@@ -78,7 +81,7 @@ class Trainer:
                      else None)
         self.sizes = [count(b) for b in buckets]
         self.source = (Streamed if settings.stream else Resident)(buckets, self.place)
-        self.programs = Programs()
+        self.programs = Programs(lambda fn: lowered(fn, settings.precision))
         first, rows = int(np.argmax(self.sizes)), np.arange(settings.batch, dtype=np.int32)
         rows = np.where(rows < self.sizes[first], rows, -1)
         columns, rows = self.source.rows(first, rows)
@@ -127,7 +130,8 @@ class Trainer:
         return self.over_seeds(one, (0, None))
 
     def _block(self, number):
-        steps = core.make_block(self.method.phases[number], self.augment, self.decode)
+        steps = core.make_block(self.method.phases[number], self.augment, self.decode,
+                                self.settings.micro)
 
         def one(state, data, idx, count, which):
             state, metrics = steps(state, data, idx, count, which)

@@ -139,7 +139,7 @@ class Runner(Prepared):
         return free
 
     def _untrained(self, row):
-        return self.groups(row, self.missing(row)[0])
+        return self.fitting_groups(row, self.missing(row)[0])
 
     def _unfinished(self, row):
         """Trained groups that are to be evaluated."""
@@ -232,7 +232,7 @@ class Runner(Prepared):
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
                                       evaluate.keys(len(good)), shared.views,
-                                      trainer.method.given)
+                                      trainer.method.given, trainer.settings.precision)
             entries, arrays = evaluate.evaluate(
                 trained, self._readable(row), row.config['metrics'],
                 outcome.measured(row), self._tick(row), partial)
