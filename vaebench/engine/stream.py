@@ -57,7 +57,7 @@ def cut(columns: Mapping[str, Any], idx: np.ndarray, size: int) -> Slab:
     def link(index):             # rows that are only linked to are not followed further
         named = index[rows]
         place = np.searchsorted(rows, named).clip(max=len(rows) - 1)
-        out = np.zeros(size, np.int32)
+        out = np.zeros(size, index.dtype)
         out[:len(rows)] = np.where(rows[place] == named, place, 0)
         return Rows(out)
 
