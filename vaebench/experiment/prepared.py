@@ -40,7 +40,8 @@ def described(error: BaseException) -> str:
     first = (str(error).strip().splitlines() or [''])[0]
     text = files.one_line(f'{type(error).__name__}: {first}', 180)
     memory = isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in text
-    return text + memory * '; lower --config.evaluation.chunk, batch or group'
+    return text + memory * ('; lower --config.evaluation.chunk, batch or group, or set '
+                            'memory_gb, micro or stream')
 
 
 def refuse(errors: Collection[BaseException], rows: int) -> None:

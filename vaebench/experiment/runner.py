@@ -152,6 +152,8 @@ class Runner(Prepared):
     def _compile_next(self, later):
         for row in later:
             untrained, _ = self.missing(row)
+            if row.config['memory_gb']:        # its width is found when its turn comes
+                continue
             groups = self.groups(row, untrained)
             if groups and not self.compiling():
                 self._ahead = threading.Thread(
