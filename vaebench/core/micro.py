@@ -53,7 +53,8 @@ def value_and_grad(loss: Callable[..., tuple], own: Any, carry: Any, batch: Batc
 
 def _difference(new, old):
     """What a leaf moves by, as floats; a whole number moves alike in every part."""
-    return jnp.asarray(new, jnp.float32) - jnp.asarray(old, jnp.float32)
+    new, old = jnp.asarray(new, jnp.float32), jnp.asarray(old, jnp.float32)
+    return jnp.where(new == old, 0., new - old)            # infinity may stay what it is
 
 
 def _moved(old, by):
