@@ -158,7 +158,8 @@ def objective(model: Model, regularizer: Regularizer, weight: Schedule,
         carry = {**carry, 'posterior': posterior, 'weight': state}
         return rec + beta * value + more, (carry, aux)
 
-    return couples(loss, coupled(model.terms, regularizer, weight.apply, extra and extra.apply))
+    more = None if extra is None else extra.apply
+    return couples(loss, coupled(model.terms, regularizer, weight.apply, more))
 
 
 def starter(model: Model, weight: Schedule,
