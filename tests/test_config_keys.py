@@ -16,7 +16,7 @@ def rows(**changes):
 
 def test_keys_of_the_schema_are_those_of_the_engine():
     assert tuple(config_keys.fields(config_keys.Evaluation)) == metrics.Settings._fields
-    others = {'epochs', 'batch', 'block', 'seeds_by', 'devices'}
+    others = {'epochs', 'batch', 'block', 'seeds_by', 'devices', 'stream', 'micro', 'precision'}
     assert {*config_keys.fields(config_keys.Protocol)} | others <= set(Settings._fields)
 
 
@@ -36,7 +36,8 @@ OTHER = {
     'block': 2, 'optimizer': {'lr': .1}, 'protocol': {'patience': 2}, 'table_seed': 1,
     'method': 'anneal', 'hp': {'beta': 2.}, 'options': {'share': 2},
     'evaluation': {'samples': 9}, 'metrics': ('elbo',), 'group': 1, 'seeds_by': 'map',
-    'devices': 2, 'save_every': 1., 'title': 'Other', 'seeds': 3, 'columns': ('elbo',),
+    'devices': 2, 'save_every': 1., 'stream': 'on', 'memory_gb': 2., 'remat': 'on', 'micro': 8,
+    'precision': 'bf16', 'title': 'Other', 'seeds': 3, 'columns': ('elbo',),
     'primary': 'elbo', 'baseline': 'beta_vae'}
 
 
@@ -56,7 +57,7 @@ def test_a_hash_changes_with_what_it_is_of_and_with_nothing_else(key):
 def test_what_is_compiled_is_all_but_rates_numbers_and_names():
     before = rows()['vae'].config
     shared = {'table_seed', 'method', 'hp', 'evaluation', 'metrics', 'group', 'save_every',
-              'title', 'seeds', 'columns', 'primary', 'baseline', 'optimizer'}
+              'memory_gb', 'title', 'seeds', 'columns', 'primary', 'baseline', 'optimizer'}
     for key, value in {**OTHER, 'clip': None}.items():
         changed = {key: value} if value is not None else {'optimizer': {key: 1.}}
         after = config_keys.compiled(config_keys.merge(before, changed))

@@ -188,9 +188,9 @@ def test_a_block_of_several_buckets_is_its_steps_one_by_one(how):
     state, buckets = trainer.init((0, 1), HP), np.array([1, 0, 0, 1])
     rows = np.random.default_rng(0).integers(-1, 6, (2, 4, 1, 4), dtype=np.int32)
     program = jax.make_jaxpr(trainer._block(0))(
-        state, trainer.data, np.zeros((2, 5, 1, 4), int), 4, np.zeros(5, int))
+        state, trainer.source.buckets, np.zeros((2, 5, 1, 4), int), 4, np.zeros(5, int))
     assert str(program).count('cond[') == 1          # one branch runs, not both and a choice
-    state, metrics = trainer.block(0, state, buckets, rows)
+    state, metrics = trainer.block(0, state, trainer.feed(buckets, rows))
     for g in range(2):
         w = [0.]
         for bucket, (row,) in zip(buckets, rows[g], strict=True):
@@ -270,7 +270,7 @@ def test_a_fold_sums_up_the_data_with_the_parameters_that_are_kept(how, tmp_path
     main = core.Phase('main', (), 14, summary=fold)
     trainer = number(main, core.Phase('next', (), 2), rows=(9, 6, 5), group=2, seeds_by=how)
     state, record = loop.run(trainer, (0, 1), HP)
-    x = np.concatenate([b['x'] for b in trainer.data])
+    x = np.concatenate([b['x'] for b in trainer.source.buckets])
     np.testing.assert_allclose(state.carry['mean'], [x.mean()] * 2, rtol=1e-6)
     kept = [e.valid['elbo'] for e in record.curves if e.phase == 'main']
     assert len(kept) == 2 and (np.array(kept[0]) < kept[1]).all()

@@ -20,7 +20,7 @@ MAY = {
     'datasets': (BASE | {'datasets', 'files'}, {
         'absl', 'array_record', 'etils', 'importlib_resources', 'jax', 'numpy', 'PIL', 'scipy', 'sklearn',
         'tensorflow_datasets', 'tqdm'}),
-    'engine': (BASE | {'core', 'engine', 'files'}, {'jax', 'numpy', 'optax', 'orbax'}),
+    'engine': (BASE | {'core', 'engine', 'files', 'ops'}, {'grain', 'jax', 'numpy', 'optax', 'orbax'}),
     'metrics': (BASE | {'core', 'metrics', 'ops'}, {
         'jax', 'numpy', 'optax', 'sacrebleu', 'scipy', 'sklearn', 'threadpoolctl'}),
     'judges': (BASE | {'core', 'engine', 'files', 'judges', 'methods', 'metrics', 'networks'}, {
@@ -41,8 +41,9 @@ MAY = {
 }
 # (layer, library or layer of ours) -> the files there that alone may import it
 FILES = {('methods', 'sklearn'): {'manifold_learning.py'}, ('methods', 'networks'): {'build.py'},
-         ('report', 'methods'): {'cards.py'}, ('report', 'statsmodels'): {'sweeps.py'},
-         ('datasets', 'jax'): {'transforms.py', 'particles.py'}, ('experiment', 'scipy'): {'spaces.py'}}
+         ('report', 'methods'): {'cards.py'}, ('engine', 'grain'): {'stream.py'},
+         ('report', 'statsmodels'): {'sweeps.py'}, ('experiment', 'scipy'): {'spaces.py'},
+         ('datasets', 'jax'): {'transforms.py', 'particles.py'}}
 STANDARD = set(__import__('sys').stdlib_module_names)
 
 

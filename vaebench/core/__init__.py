@@ -18,6 +18,8 @@ from vaebench.core.method import (
     Recipe,
     State,
     StepInfo,
+    coupled,
+    couples,
 )
 from vaebench.core.step import (
     batches_per_step,
@@ -37,6 +39,7 @@ __all__ = [
     'DONE', 'EVALS', 'FAILED', 'RUNNING', 'RUNNING_MEAN', 'Augment', 'Batch', 'Carry', 'Codec',
     'Context', 'Criterion', 'Decode', 'Decoder', 'Eval', 'Features', 'Fold', 'Hp', 'Key', 'Kit',
     'Method', 'Net', 'Params', 'Phase', 'Player', 'Recipe', 'Rows', 'StatNet', 'State',
-    'StepInfo', 'Unrolled', 'batches_per_step', 'derive', 'enter', 'enter_all', 'init',
+    'StepInfo', 'Unrolled', 'batches_per_step', 'coupled', 'couples', 'derive', 'enter',
+    'enter_all', 'init',
     'make_block', 'make_step', 'mean', 'take',
 ]

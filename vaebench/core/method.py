@@ -30,6 +30,32 @@ class StepInfo(NamedTuple):
     hp: Hp
 
 
+def couples(f: Callable, when: bool = True) -> Callable:
+    """Says of a function that the examples of a batch see each other in it.
+
+    The loss of a batch is then no mean over the losses of its parts, and neither are what is
+    built on the function, which must say so too.
+
+    Args:
+      f: a function of a batch.
+      when: whether it does; False changes nothing.
+
+    Returns:
+      f.
+
+    >>> coupled(couples(lambda x: x - x.mean())), coupled(couples(lambda x: x, when=False))
+    (True, False)
+    """
+    if when:
+        f.couples = True          # type: ignore[attr-defined]
+    return f
+
+
+def coupled(*functions: Callable | None) -> bool:
+    """Whether one of these functions says that it `couples` a batch."""
+    return any(getattr(f, 'couples', False) for f in functions)
+
+
 class Player(NamedTuple):
     """One loss and the parameters it moves."""
     name: str
@@ -41,6 +67,11 @@ class Player(NamedTuple):
     while_: Callable[[Carry, StepInfo], jax.Array] | None = None   # bool []: goes on while true
     # its batch holds another as 'other', drawn independently of all that it reads itself
     other_batch: bool = False
+
+    @property
+    def couples(self) -> bool:
+        """Whether its loss says that examples of a batch see each other: see `couples`."""
+        return coupled(self.loss)
 
 
 class Fold(NamedTuple):

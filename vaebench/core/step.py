@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from vaebench.core.method import DONE, FAILED, RUNNING, Method, Phase, State, StepInfo
+from vaebench.core.micro import value_and_grad
 from vaebench.core.types import Augment, Batch, Decode, Hp, Key
 from vaebench.schema import Rows
 
@@ -163,13 +164,14 @@ def _reader(data, idx, state, augment, decode):
     return read
 
 
-def _play(player, i, now, state, read):
+def _play(player, i, now, state, read, micro):
     """Player i's updates in a train step: `now` = (params, carry, opt) -> (now, metrics)."""
     tx, first = player.tx(state.hp), read(0)
     other = {'other': read(_own_batches(player))} if player.other_batch else {}
 
-    def ctx(j):
-        own, shared = (derive(state.key, 2, state.total, *tags) for tags in ((1 + i, j), (0,)))
+    def ctx(j, *part):
+        own, shared = (derive(state.key, 2, state.total, *tags, *part)
+                       for tags in ((1 + i, j), (0,)))
         return StepInfo(own, shared, state.step, state.total, j, state.hp)
 
     def update(now, j):
@@ -177,10 +179,11 @@ def _play(player, i, now, state, read):
         batch = {**(read(j) if player.fresh_batches else first), **other}
         own = {n: params[n] for n in player.trains}
 
-        def loss(own):
-            return player.loss({**params, **own}, carry, batch, ctx(j))
+        def loss(own, batch, part):
+            info = ctx(j) if part is None else ctx(j, part)
+            return player.loss({**params, **own}, carry, batch, info)
 
-        (value, (carry, aux)), grads = jax.value_and_grad(loss, has_aux=True)(own)
+        (value, (carry, aux)), grads = value_and_grad(loss, own, carry, batch, micro)
         updates, opt = tx.update(grads, opt, own)
         new: Any = optax.apply_updates(own, updates)
         params = {**params, **new}
@@ -211,13 +214,14 @@ def _play(player, i, now, state, read):
 
 
 def make_step(phase: Phase, augment: Augment | None = None,
-              decode: Decode | None = None) -> Callable[..., tuple]:
+              decode: Decode | None = None, micro: int = 0) -> Callable[..., tuple]:
     """The train step of a phase, for any method.
 
     Args:
       phase: a `Phase`.
       augment: (key, batch) -> batch, drawn anew for every batch of a step; None changes none.
       decode: see `take`.
+      micro: examples of a batch whose gradient is computed at once, which divide it; 0 is all.
 
     Returns:
       Pure function (state, data, idx) -> (state, metrics): data has leaves [N, ...], idx is
@@ -230,7 +234,7 @@ def make_step(phase: Phase, augment: Augment | None = None,
         params, carry, opt, metrics = state.params, state.carry, dict(state.opt), {}
         read = _reader(data, idx, state, augment, decode)
         for i, p in enumerate(phase.players):
-            now, m = _play(p, i, (params, carry, opt[p.name]), state, read)
+            now, m = _play(p, i, (params, carry, opt[p.name]), state, read, micro)
             params, carry, opt[p.name] = now
             metrics |= {f'{p.name}/{k}': v for k, v in m.items()}
         new = state._replace(params=params, carry=carry, opt=opt, step=state.step + 1,
@@ -247,7 +251,7 @@ def make_step(phase: Phase, augment: Augment | None = None,
 
 
 def make_block(phase: Phase, augment: Augment | None = None,
-               decode: Decode | None = None) -> Callable[..., tuple]:
+               decode: Decode | None = None, micro: int = 0) -> Callable[..., tuple]:
     """Many train steps in one dispatch.
 
     The number of steps is traced, so that a shorter block needs no program of its own. Where
@@ -257,7 +261,7 @@ def make_block(phase: Phase, augment: Augment | None = None,
 
     Args:
       phase: a `Phase`.
-      augment, decode: see `make_step`.
+      augment, decode, micro: see `make_step`.
 
     Returns:
       Pure function (state, data, idx int32 [K, n, B], count int32 [], which=None) -> (state,
@@ -265,7 +269,7 @@ def make_block(phase: Phase, augment: Augment | None = None,
       `count`. With `which`, int32 [K], data is a sequence of buckets and step k reads
       data[which[k]].
     """
-    step = make_step(phase, augment, decode)
+    step = make_step(phase, augment, decode, micro)
 
     def block(state, data, idx, count, which=None):
         buckets = (data,) if which is None else data

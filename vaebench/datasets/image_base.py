@@ -1,5 +1,6 @@
 """What all datasets of images share: options, one size, the cache, the last steps of
 loaders."""
+import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -60,7 +61,8 @@ def options(examples: int | None = None, eval_examples: int | None = None,
 
 
 def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels: int = 255,
-           classes: int | None = None, names: tuple[str, ...] = ()) -> Dataset:
+           classes: int | None = None, names: tuple[str, ...] = (),
+           stored: bool = False) -> Dataset:
     """A `Dataset` of images, cut down, binarized, padded and labelled as its options say.
 
     Args:
@@ -70,6 +72,7 @@ def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels
       levels: the value of a white pixel.
       classes: number of classes, where there are labels.
       names: of the classes.
+      stored: whether bytes stay as they are, perhaps on a disk, until a batch is read.
 
     Raises:
       UserError: labelled rows are asked for, and there are no labels.
@@ -82,8 +85,7 @@ def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels
         x = _binarized(images[:options.first(split)], split, options.binarise, levels)
         if options.pad:
             x = np.pad(x, [(0, 0), (options.pad,) * 2, (options.pad,) * 2, (0, 0)])
-        values = x.astype(np.float32)
-        splits[split] = {'x': values if x.dtype == bool else values / levels}
+        splits[split] = {'x': x if stored else _floats(x, levels)}
         if label is not None:
             splits[split]['label'] = label[:options.first(split)].astype(np.int32)
     if options.labels is not None:
@@ -97,7 +99,18 @@ def finish(name: str, parts: Mapping[str, Images], options: ImageOptions, levels
     if options.pad:
         full_name += '_{}x{}'.format(*splits['train']['x'].shape[1:3])
     augment = _augmentation(options.binarise, columns)
-    return image_dataset(full_name, splits, columns, facts, augment=augment)
+    return image_dataset(full_name, splits, columns, facts, augment=augment,
+                         decode=_decoding() if stored else None)
+
+
+def _floats(x: np.ndarray, levels: int) -> np.ndarray:
+    values = x.astype(np.float32)
+    return values if x.dtype == bool else values / levels
+
+
+def _decoding() -> Any:
+    from vaebench.datasets.transforms import unit_interval  # here: it imports JAX
+    return unit_interval
 
 
 def _binarized(x: np.ndarray, split: str, binarise: str, levels: int) -> np.ndarray:
@@ -192,3 +205,34 @@ def cached(folder: pathlib.Path, shape: tuple[int, int, int], find: Callable[[],
         parts[split] = (np.stack([e['image'] for e in rows]),
                         np.array([e['label'] for e in rows]))
     return parts, tuple(metadata['labels'])
+
+
+def mapped(folder: pathlib.Path, shape: tuple[int, int, int], find: Callable[[], Found],
+           options: ImageOptions) -> tuple[dict[str, Images], tuple[str, ...]]:
+    """`cached` for images that memory may not hold: they are read from the disk row by row.
+
+    Args:
+      folder, shape, find, options: see `cached`.
+
+    Returns:
+      As `cached`; the arrays are memory-mapped.
+    """
+    def write(new):
+        found, names = find()
+        for split in SPLITS:
+            images = np.lib.format.open_memmap(new / f'{split}.npy', 'w+', np.uint8,
+                                               (len(found[split]), *shape))
+            for i, example in enumerate(found[split]):
+                images[i] = example['image']
+            images.flush()
+            np.save(new / f'{split}.label.npy', np.array([e['label'] for e in found[split]]))
+        (new / 'labels.json').write_text(json.dumps(list(names)))
+
+    cache.prepared(folder, write)
+
+    def column(split, kind=''):
+        rows = np.load(folder / f'{split}{kind}.npy', mmap_mode='r')
+        return rows[:options.first(split)]
+
+    parts = {split: (column(split), np.array(column(split, '.label'))) for split in SPLITS}
+    return parts, tuple(json.loads((folder / 'labels.json').read_text()))

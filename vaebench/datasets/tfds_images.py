@@ -15,6 +15,7 @@ from vaebench.datasets.image_base import (
     cached,
     central_square,
     finish,
+    mapped,
     options,
 )
 from vaebench.datasets.source_files import cause
@@ -90,13 +91,16 @@ def prepared_source(name: str, data_dir: Folder,
     return source, [(p.name, sha256(p)) for p in sorted(source.iterdir()) if p.is_file()]
 
 
-def _prepared(reading: Reading, data_dir: Folder, cache_dir: Folder,
-              chosen: ImageOptions) -> dict[str, Images]:
-    """Images of a set that TFDS has prepared, brought to size once and kept in the cache."""
+def _prepared(reading: Reading, data_dir: Folder, cache_dir: Folder, chosen: ImageOptions,
+              kept: Callable[..., Any] = cached) -> dict[str, Images]:
+    """Images of a set that TFDS has prepared, brought to size once and kept in the cache, by
+    `cached` or `mapped`.
+    """
     name = reading.name
     source, files = prepared_source(name, data_dir, cache_dir)
-    folder = cache.cache_folder(cache_dir) / name / cache.key(name, reading.what, files)
-    return cached(folder, reading.shape, lambda: _found(reading, source), chosen)[0]
+    what = () if kept is cached else (kept.__name__,)
+    folder = cache.cache_folder(cache_dir) / name / cache.key(name, reading.what, files, *what)
+    return kept(folder, reading.shape, lambda: _found(reading, source), chosen)[0]
 
 
 def cifar10(data_dir: Folder = None, cache_dir: Folder = None, examples: int | None = None,
@@ -147,8 +151,8 @@ def celeb_a(data_dir: Folder = None, cache_dir: Folder = None, size: int = 64, c
     The faces are 178x218 in color. They are read as TFDS prepares them, in the format
     array_record; that takes TensorFlow, reading does not. On any machine with both:
     tfds.builder('celeb_a', data_dir=DIR, file_format='array_record').download_and_prepare().
-    The first use brings all images to size, which takes minutes, and keeps them in `cache_dir`;
-    64x64 in full takes 10 GB of memory.
+    The first use brings all images to size, which takes minutes and 3 GB of memory at 64x64,
+    and keeps them in `cache_dir`, where they stay, as 2.5 GB of bytes, until a batch is read.
 
     Args:
       data_dir: folder DIR that holds celeb_a/2.1.0.
@@ -163,7 +167,8 @@ def celeb_a(data_dir: Folder = None, cache_dir: Folder = None, size: int = 64, c
       labels, label_seed: as in `mnist`, where there is an attribute.
 
     Returns:
-      A `Dataset`: x float32 [N, size, size, 3] in [0, 1], with an attribute label int32 [N].
+      A `Dataset`: x uint8 [N, size, size, 3], which `decode` divides by 255, with an attribute
+      label int32 [N].
 
     References:
       Liu, Luo, Wang, Tang, Deep Learning Face Attributes in the Wild, 2015, arXiv:1411.7766.
@@ -186,12 +191,13 @@ def celeb_a(data_dir: Folder = None, cache_dir: Folder = None, size: int = 64, c
                 'label': np.int64(bits)}
 
     reading = Reading('celeb_a', (size, size, 3), each, names, (size, crop))
-    parts = _prepared(reading, data_dir, cache_dir, chosen)
+    parts = _prepared(reading, data_dir, cache_dir, chosen, mapped)
     if attribute is None:
-        return finish('celeb_a', {s: (x, None) for s, (x, _) in parts.items()}, chosen)
+        return finish('celeb_a', {s: (x, None) for s, (x, _) in parts.items()}, chosen,
+                      stored=True)
     bit = names.index(attribute)
     labelled = {s: (x, np.asarray(y) >> bit & 1) for s, (x, y) in parts.items()}
-    return finish('celeb_a', labelled, chosen, classes=2)
+    return finish('celeb_a', labelled, chosen, classes=2, stored=True)
 
 
 def omniglot(data_dir: Folder = None, cache_dir: Folder = None, size: int = 28,

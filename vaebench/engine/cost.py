@@ -124,11 +124,11 @@ def group(trainer: Trainer, hp: Mapping[str, float], speed: float,
     needed = 0.
     for number, phase in enumerate(trainer.method.phases):
         batch, per_epoch = trainer.settings.batch, 0.
-        for rows, data in zip(trainer.sizes, trainer.data, strict=True):
+        for rows, data in zip(trainer.sizes, trainer.columns(number), strict=True):
             per_epoch += work(step(trainer, hp, number, data)) * -(-rows // batch)
         needed += per_epoch / trainer.epoch_steps * phase.steps * trainer.width
     return {'seconds': needed / (speed * efficiency),
-            'bytes': size(trainer.shapes(hp)) + size(trainer.data)}
+            'bytes': size(trainer.shapes(hp)) + size(trainer.columns(0))}
 
 
 class Measured(NamedTuple):

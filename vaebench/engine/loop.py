@@ -1,5 +1,7 @@
 """The host loop of one group: blocks, validation, feedback, phases, checkpoints."""
+import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +14,7 @@ from vaebench import core
 from vaebench.core import FAILED, RUNNING, State, derive
 from vaebench.engine import checkpoint, order
 from vaebench.engine.stages import Stage
-from vaebench.engine.trainer import Trainer
+from vaebench.engine.trainer import Feed, Trainer
 from vaebench.errors import UserError
 
 
@@ -175,34 +177,32 @@ class Run:
                  for bucket, size in enumerate(sizes)] for seed in self.seeds]
         if at.block == 0:
             self.record.ran = self.running.tolist()
-        while self._within(blocks):
-            self.block(blocks[self.at.block], rows)
-            if self._within(blocks):
-                self.check()
+        left, read = blocks[at.block:], functools.partial(self._read, rows)
+        taken = order.first_steps(left, self.phase.steps - at.steps)
+        feeds = self.trainer.feeds(lambda i: self.trainer.feed(*read(taken[i])), len(taken))
+        with contextlib.closing(feeds):
+            for i, feed in enumerate(feeds, 1):
+                self.block(feed)
+                if i < len(taken):
+                    self.check()
         self.validate()
         self.at = self.at._replace(epoch=self.at.epoch + 1, block=0)
         self.check()
 
-    def _within(self, blocks):
-        return self.at.block < len(blocks) and self.at.steps < self.phase.steps
-
-    def block(self, block: order.Block, rows: Sequence) -> None:
-        """Takes the steps of one block, as far as the phase goes.
-
-        Args:
-          block: the steps.
-          rows: per seed and bucket what `order.indices` gives.
+    def _read(self, rows, block):
+        """(buckets [k], rows [G, k, n, B]) of a block; `rows` holds per seed and bucket what
+        `order.indices` gives.
         """
-        at, left = self.at, self.phase.steps - self.at.steps
-        buckets, turns = (x[:left] for x in block)
-        count = len(buckets)
-        idx = np.stack([[own[b][t] for b, t in zip(buckets, turns, strict=True)]
-                        for own in rows])
-        before = np.asarray(self.state.status)
-        self.state, metrics = self.trainer.block(at.phase, self.state, buckets, idx)
+        return block.buckets, np.stack(
+            [[own[b][t] for b, t in zip(*block, strict=True)] for own in rows])
+
+    def block(self, feed: Feed) -> None:
+        """Takes the steps of one block."""
+        at, before = self.at, np.asarray(self.state.status)
+        self.state, metrics = self.trainer.block(at.phase, self.state, feed)
         self._diagnose(before, metrics)
         self.record.add(metrics)
-        self.at = at._replace(block=at.block + 1, steps=at.steps + count)
+        self.at = at._replace(block=at.block + 1, steps=at.steps + feed.steps)
         if self.options.on_block is not None:
             loss = next(v for k, v in metrics.items() if k.endswith('/loss'))
             gone = sum(phase.steps for phase in self.phases[:at.phase]) + self.at.steps

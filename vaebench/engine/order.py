@@ -52,6 +52,18 @@ def epoch_blocks(sizes: Sequence[int], batch: int, block: int,
     return [Block(buckets[at:at + block], turns[at:at + block]) for at in starts]
 
 
+def first_steps(blocks: Sequence[Block], steps: int) -> list[Block]:
+    """Cuts a sequence of blocks off after so many steps.
+
+    >>> block = Block(np.zeros(3, int), np.arange(3))
+    >>> [b.turns.tolist() for b in first_steps([block, block, block], 5)]
+    [[0, 1, 2], [0, 1]]
+    """
+    before = np.cumsum([0, *(len(block.turns) for block in blocks)])
+    return [Block(*(x[:steps - n] for x in block))
+            for n, block in zip(before, blocks, strict=False) if n < steps]
+
+
 def indices(size: int, batch: int, n: int, tags: Sequence[int]) -> np.ndarray:
     """Draws one seed's rows for all steps of a bucket in an epoch.
 

@@ -11,9 +11,14 @@ BRIEF: Any = {'xla_backend_optimization_level': 0}      # halves compilation
 
 
 class Programs:
-    """Functions that are compiled once each, in whichever thread asks first."""
+    """Functions that are compiled once each, in whichever thread asks first.
 
-    def __init__(self):
+    Args:
+      change: function -> function, made of each before it is compiled.
+    """
+
+    def __init__(self, change: Callable[[Callable], Callable] = lambda fn: fn):
+        self.change = change
         self.seconds = 0.              # of all compilation, wherever it was done
         self.waited = 0.               # of it, what callers of `run` waited for
         self._made, self._locks = {}, {}
@@ -41,7 +46,7 @@ class Programs:
         with self.lock(name):
             if name not in self._made:
                 start = time.perf_counter()
-                lowered = jax.jit(fn, donate_argnums=donate).lower(*shapes)
+                lowered = jax.jit(self.change(fn), donate_argnums=donate).lower(*shapes)
                 self._made[name] = lowered.compile(options)
                 self.seconds += time.perf_counter() - start
         return self._made[name]
@@ -64,6 +69,10 @@ class Programs:
             return None
         return int(said.argument_size_in_bytes + said.output_size_in_bytes
                    - said.alias_size_in_bytes + said.temp_size_in_bytes)
+
+    def bytes(self) -> int:
+        """Says what the largest program takes, as `memory` does; 0 where nobody says."""
+        return max((self.memory(name) or 0 for name in list(self._made)), default=0)
 
 
 def shape_of(x: Any) -> jax.ShapeDtypeStruct:

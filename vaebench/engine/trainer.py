@@ -1,7 +1,7 @@
 """The compiled programs of one method on one dataset, as the train loop calls them."""
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,11 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core
-from vaebench.core import RUNNING, Augment, Decode, Key, Method, State, derive
+from vaebench.core import RUNNING, Augment, Decode, Key, Method, State
 from vaebench.engine import placement, plateau, seeds
 from vaebench.engine.order import epoch_steps
 from vaebench.engine.programs import Programs, shape_of
+from vaebench.engine.stream import Resident, Streamed, ahead
+from vaebench.engine.summary import sum_up
 from vaebench.errors import UserError
+from vaebench.ops.precision import Precision, lowered
 from vaebench.schema import count
 
 
@@ -29,6 +32,17 @@ class Settings(NamedTuple):
     decays: int = 5
     seeds_by: str = 'auto'         # 'vmap' or 'map': how a group's seeds run
     devices: int = 1               # the batch is split over so many
+    stream: bool = False           # whether the training data stay on the host
+    micro: int = 0                 # examples of a batch at once; 0: all
+    precision: Precision = 'f32'      # of networks' products
+
+
+class Feed(NamedTuple):
+    """What a program reads of the training data, where it is read."""
+    data: Any              # buckets, leaves [N_b, ...], or slabs of them
+    idx: jax.Array         # int32 [G, K, n, B], rows of these
+    which: np.ndarray      # int32 [K], the bucket of every step
+    steps: int             # that are taken, at most K
 
 
 class Trainer:
@@ -66,14 +80,21 @@ class Trainer:
         self.mesh = (placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1
                      else None)
         self.sizes = [count(b) for b in buckets]
-        self.data = [self.place(jax.tree.map(jnp.asarray, b)) for b in buckets]
-        self.programs = Programs()
-        first, rows = int(np.argmax(self.sizes)), jnp.arange(settings.batch)
-        rows = jnp.where(rows < self.sizes[first], rows, -1)
-        self.sample = core.take(self.data[first], rows, decode)
+        self.source = (Streamed if settings.stream else Resident)(buckets, self.place)
+        self.programs = Programs(lambda fn: lowered(fn, settings.precision))
+        first, rows = int(np.argmax(self.sizes)), np.arange(settings.batch, dtype=np.int32)
+        rows = np.where(rows < self.sizes[first], rows, -1)
+        columns, rows = self.source.rows(first, rows)
+        self.sample = core.take(columns, jnp.asarray(rows), decode)
         self._validator = validator
         self._feedback = plateau.plateau(settings.patience, settings.first_epoch,
                                          settings.factor, settings.decays)
+
+    def columns(self, number: int) -> list:
+        """Shapes of what the programs of phase `number` hold of the training data."""
+        batches = core.batches_per_step(self.method.phases[number]) if self.method.phases else 1
+        return self.source.shapes(
+            self.width * self.settings.block * batches * self.settings.batch)
 
     def place(self, tree: Any) -> Any:
         """Puts a tree of arrays where the group trains."""
@@ -86,14 +107,15 @@ class Trainer:
 
     # ---- what is compiled ------------------------------------------------------------------
 
-    def _over_seeds(self, fn, in_axes):
+    def over_seeds(self, fn: Callable, in_axes: Sequence[int | None]) -> Callable:
+        """Makes `fn` of one seed a function of the group: see `seeds.over_seeds`."""
         return seeds.over_seeds(fn, in_axes, self.how)
 
     def _init(self):
         def one(key, hp, data):
             return plateau.start(core.init(self.method, key, data, hp))
 
-        return self._over_seeds(one, (0, 0, None))
+        return self.over_seeds(one, (0, 0, None))
 
     def _enter(self, number):
         phase, settings = self.method.phases[number], self.settings
@@ -105,39 +127,17 @@ class Trainer:
             state = plateau.start(state)      # full learning rate before optimizers are made
             return plateau.start(core.enter(phase, state, data))
 
-        return self._over_seeds(one, (0, None))
+        return self.over_seeds(one, (0, None))
 
     def _block(self, number):
-        steps = core.make_block(self.method.phases[number], self.augment, self.decode)
+        steps = core.make_block(self.method.phases[number], self.augment, self.decode,
+                                self.settings.micro)
 
         def one(state, data, idx, count, which):
             state, metrics = steps(state, data, idx, count, which)
             return plateau.restore_if_nonfinite(state), metrics
 
-        return self._over_seeds(one, (0, None, 0, None, None))
-
-    def _summary(self, number):
-        """(state, buckets) -> state: a phase's fold over the training data, in its order."""
-        fold, batch = self.method.phases[number].summary, self.settings.batch
-
-        def one(state, buckets):
-            def over(s, bucket, data, size):
-                def update(s, step):
-                    rows = step * batch + jnp.arange(batch)
-                    seen = core.take(data, jnp.where(rows < size, rows, -1), self.decode)
-                    if self.augment is not None:      # what is seen is what was trained on
-                        key = derive(state.key, 4, state.total, bucket, step)
-                        seen = self.augment(key, seen)
-                    return fold.update(s, state.params, state.carry, seen), None
-
-                return jax.lax.scan(update, s, jnp.arange(-(-size // batch)))[0]
-
-            s = fold.init()
-            for bucket, (data, size) in enumerate(zip(buckets, self.sizes, strict=True)):
-                s = over(s, bucket, data, size)
-            return state._replace(carry=fold.finish(s, state.params, state.carry))
-
-        return self._over_seeds(one, (0, None))
+        return self.over_seeds(one, (0, None, 0, None, None))
 
     def _begun(self, group, hp):
         """What `_init` takes."""
@@ -184,7 +184,7 @@ class Trainer:
         numbers = [jax.ShapeDtypeStruct(s, jnp.int32)           # idx, count and which
                    for s in ((*shape, settings.batch), (), (settings.block,))]
         self.programs.build(f'block{number}', self._block(number), (
-            state, jax.tree.map(shape_of, self.data), *numbers), (0,))
+            state, self.columns(number), *numbers), (0,))
         validation = self.validators[number]
         inputs = validation.inputs(self.width, jax.random.key(0))
         if inputs and not cancelled():
@@ -224,31 +224,47 @@ class Trainer:
         return self.programs.run(f'enter{number}', self._enter(number), state, self.sample,
                                  brief=True)
 
-    def block(self, number: int, state: State, buckets: np.ndarray,
-              rows: np.ndarray) -> tuple[State, dict[str, np.ndarray]]:
-        """Takes some train steps of phase `number`: see `core.make_block`.
+    def feed(self, buckets: np.ndarray, rows: np.ndarray) -> Feed:
+        """Puts what some train steps read where they run; threads may do so ahead.
 
         Args:
-          number: of the phase.
-          state: `State` with a leading seed axis.
           buckets: int32 [k] that the steps read, k <= K, the settings' block.
           rows: int32 [G, k, n, B] of these buckets.
 
         Returns:
-          (state, metrics [G, k]).
+          A `Feed` of K steps, of which k count.
         """
         steps = len(buckets)
         which = np.zeros(self.settings.block, np.int32)
         which[:steps] = buckets
         idx = np.full((len(rows), len(which), *rows.shape[2:]), -1, np.int32)
         idx[:, :steps] = rows
+        data, idx = self.source.block(which, idx)
         idx = jnp.asarray(idx)
         if self.mesh is not None:
             idx = placement.place_batches(idx, self.mesh)
+        return Feed(data, idx, which, steps)
+
+    def feeds(self, make: Callable[[int], Feed], size: int) -> Iterator[Feed]:
+        """Yields make(0), make(1), ...: ahead where the data are streamed."""
+        return ahead(make, size, self.source.threads)
+
+    def block(self, number: int, state: State,
+              feed: Feed) -> tuple[State, dict[str, np.ndarray]]:
+        """Takes some train steps of phase `number`: see `core.make_block`.
+
+        Args:
+          number: of the phase.
+          state: `State` with a leading seed axis.
+          feed: what they read.
+
+        Returns:
+          (state, metrics [G, k]).
+        """
         state, metrics = self.programs.run(
-            f'block{number}', self._block(number), state, self.data, idx, jnp.int32(steps),
-            jnp.asarray(which), donate=(0,))
-        return state, {k: np.asarray(v)[:, :steps] for k, v in metrics.items()}
+            f'block{number}', self._block(number), state, feed.data, feed.idx,
+            jnp.int32(feed.steps), jnp.asarray(feed.which), donate=(0,))
+        return state, {k: np.asarray(v)[:, :feed.steps] for k, v in metrics.items()}
 
     def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:
         """Measures phase `number` on the validation data: name -> [G], nats; a criterion's
@@ -276,7 +292,7 @@ class Trainer:
             running = state.status == RUNNING
             return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, state)
 
-        return self.programs.run(f'feedback{number}', self._over_seeds(one, (0, 0)), state,
+        return self.programs.run(f'feedback{number}', self.over_seeds(one, (0, 0)), state,
                                  values, donate=(0,), brief=True)
 
     def _keeps_best(self, number):
@@ -310,9 +326,8 @@ class Trainer:
     def end_phase(self, number: int, state: State) -> State:
         """Ends a phase: takes its best parameters where the table says so, then sums up."""
         if self._keeps_best(number):
-            best = self._over_seeds(plateau.take_best, (0,))
+            best = self.over_seeds(plateau.take_best, (0,))
             state = self.programs.run(f'end{number}', best, state, donate=(0,), brief=True)
         if self.method.phases[number].summary is not None:
-            state = self.programs.run(f'summary{number}', self._summary(number), state,
-                                      self.data, donate=(0,))
+            state = sum_up(self, number, state)
         return state

@@ -108,14 +108,21 @@ class Cells:
         unfinished = [s for s in row.seeds if not self.result_path(row, s).exists()]
         return [s for s in unfinished if not self.is_trained(row, s)], unfinished
 
-    def groups(self, row: Row, seeds: Iterable[int]) -> list[tuple[int, ...]]:
-        """Cuts seeds into groups: interrupted ones as they were, then the rest."""
+    def groups(self, row: Row, seeds: Iterable[int],
+               width: int | None = None) -> list[tuple[int, ...]]:
+        """Cuts seeds into groups: interrupted ones as they were, then the rest.
+
+        Args:
+          row: of the table.
+          seeds: of the row.
+          width: most of them at once; None asks the row.
+        """
         left, out = set(seeds), []
         for group in self.checkpoints(row):
             if set(group) & left:
                 out.append(group)
                 left -= set(group)
-        return out + cut(left, row.config['group'])
+        return out + cut(left, width or row.config['group'])
 
     def group_of(self, row: Row, seed: int) -> tuple[int, ...]:
         """Gives the seeds that trained with this one.

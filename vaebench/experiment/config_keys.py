@@ -21,7 +21,8 @@ TRIALS = 'Trials of every row that has a space; 0 tunes none.'
 
 
 def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *, within: str = '',
-        form: str = '', choices: tuple[str, ...] = (), compiled: bool | None = None) -> Any:
+        form: str = '', choices: tuple[str, ...] = (), compiled: bool | None = None,
+        later: bool = False) -> Any:
     """Makes a field of a schema.
 
     Args:
@@ -34,12 +35,14 @@ def key(decides: Decides, help: str, default: Any = dataclasses.MISSING, *, with
       choices: the values there are; () for any.
       compiled: whether it is built into compiled programs, so that rows which differ in it
         cannot share theirs. None: if it decides the parameters.
+      later: whether the key is younger than results that stay valid: its default, which is what
+        those results had, stands in no hash.
 
     Returns:
       A `dataclasses.field`.
     """
     facts = {'decides': decides, 'help': help, 'within': within, 'form': form,
-             'choices': choices,
+             'choices': choices, 'later': later,
              'compiled': decides == 'parameters' if compiled is None else compiled}
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
@@ -151,6 +154,16 @@ class Settings:
                         choices=('auto', 'vmap', 'map'), compiled=True)
     devices: int = key('speed', 'Devices that share a batch.', 1, within=COUNT, compiled=True)
     save_every: float = key('speed', 'Seconds between checkpoints.', 60., within=LIMIT)
+    stream: str = key('speed', 'Training data that stay on the host: on, off or auto (large).',
+                      'auto', choices=('auto', 'on', 'off'), compiled=True)
+    memory_gb: float = key('speed', 'GiB that a group may take; 0 sets no bound.', 0.,
+                           within=LIMIT)
+    remat: str = key('speed', 'Whether gradients compute networks anew: less memory.', 'off',
+                     choices=('off', 'on'), compiled=True)
+    micro: int = key('parameters', 'Examples per part of a batch, in turn; 0: all at once.', 0,
+                     within=LIMIT, later=True)
+    precision: str = key('parameters', "Of networks' products: f32, tf32 or bf16.", 'f32',
+                         choices=('f32', 'tf32', 'bf16'), later=True)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -239,7 +252,9 @@ TRAINING = decided_by('parameters')
 
 def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """Picks what decides the parameters of a row: `train_hash` is of it."""
-    return {k: config[k] for k in TRAINING if k in config}
+    known = fields(Row)
+    return {k: config[k] for k in TRAINING if k in config
+            and not (known[k].metadata['later'] and config[k] == known[k].default)}
 
 
 def numbers(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def _found() -> str:
 
 @contextlib.contextmanager
 def settings(cache: str, debug: bool) -> Iterator[None]:
-    """Sets up JAX: 32 bits, and a folder of compiled programs; afterwards it is as before.
+    """Sets up JAX: 32 bits, also in the products of accelerators, which would round them, and a
+    folder of compiled programs; afterwards it is as before.
 
     Args:
       cache: the folder; '' for none.
@@ -74,6 +75,8 @@ def settings(cache: str, debug: bool) -> Iterator[None]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
     wanted: dict[str, Any] = {'jax_debug_nans': debug, 'jax_enable_x64': False}
+    if jax.default_backend() != 'cpu':      # networks may ask for less: `ops.precision`
+        wanted['jax_default_matmul_precision'] = 'highest'
     if cache:
         wanted |= {'jax_compilation_cache_dir': str(user_path(cache)),
                    'jax_persistent_cache_min_compile_time_secs': 0.,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import datasets, files
-from vaebench.engine import cost, loop
+from vaebench.engine import cost, fitting, loop, stream
 from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import machine, results, training
@@ -40,7 +40,8 @@ def described(error: BaseException) -> str:
     first = (str(error).strip().splitlines() or [''])[0]
     text = files.one_line(f'{type(error).__name__}: {first}', 180)
     memory = isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in text
-    return text + memory * '; lower --config.evaluation.chunk, batch or group'
+    return text + memory * ('; lower --config.evaluation.chunk, batch or group, or set '
+                            'memory_gb, micro or stream')
 
 
 def refuse(errors: Collection[BaseException], rows: int) -> None:
@@ -78,6 +79,7 @@ class Prepared(Cells):
     def __post_init__(self):
         self.home = self.workdir = usable(self.workdir)      # judges lie in the first one
         self._data, self._made, self._making = {}, {}, threading.RLock()
+        self._placed, self._large, self._widths = {}, {}, {}
         self.data_dir = None if self.data_dir is None else str(files.user_path(self.data_dir))
         self._refused, self._announced, self._waited = None, False, False
 
@@ -88,6 +90,7 @@ class Prepared(Cells):
         other = dataclasses.replace(self, table=table, workdir=self.workdir / folder)
         other.home, other._data = self.home, self._data
         other._made, other._making = self._made, self._making
+        other._placed, other._large = self._placed, self._large
         return other
 
     def use(self, table: Table) -> None:
@@ -95,9 +98,12 @@ class Prepared(Cells):
         if table != self.table:
             self.table, self._refused = table, None
 
+    def _data_key(self, row):
+        return files.canonical([row.config['dataset'], row.config['cuts']])
+
     def dataset(self, row: Row) -> tuple[datasets.Dataset, dict[str, list]]:
         """Loads the row's dataset, and its splits cut into length classes."""
-        key = files.canonical([row.config['dataset'], row.config['cuts']])
+        key = self._data_key(row)
         with self._making:
             if key not in self._data:
                 try:
@@ -123,8 +129,21 @@ class Prepared(Cells):
                  for s, n in data.source.sizes.items()}
         parts = {s: datasets.buckets({**data.splits[s], **place[s]}, cuts, data.schema)
                  for s in ('valid', 'test')}
-        parts['train'] = [jax.tree.map(jnp.asarray, b) for b in data.buckets('train', cuts)]
-        return data, parts
+        return data, {**parts, 'train': data.buckets('train', cuts)}
+
+    def _training_data(self, row):
+        """The row's training data, length class by length class, and whether they stay on the
+        host.
+        """
+        key, asked = self._data_key(row), row.config['stream']
+        buckets = self.dataset(row)[1]['train']
+        if asked == 'auto' and key not in self._large:
+            self._large[key] = stream.large(cost.size(buckets), machine.free_memory())
+        if asked == 'on' or (asked == 'auto' and self._large[key]):
+            return buckets, True
+        if key not in self._placed:          # once for all programs that read them
+            self._placed[key] = [jax.tree.map(jnp.asarray, b) for b in buckets]
+        return self._placed[key], False
 
     def trainer(self, row: Row, width: int) -> Trainer:
         """The row's `Trainer`, shared with rows that differ in numbers only."""
@@ -135,9 +154,42 @@ class Prepared(Cells):
         with self._making:
             if key not in self._made:
                 data, parts = self.dataset(row)
-                trainer = training.make_trainer(row.config, data, parts, width)
+                buckets, on_host = self._training_data(row)
+                trainer = training.make_trainer(row.config, data, {**parts, 'train': buckets},
+                                                width, on_host)
                 self._made[key] = training.Shared(trainer)
             return self._made[key]
+
+    def fitting_groups(self, row: Row, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        """Cuts seeds into groups, narrow enough for the row's `memory_gb`, and says so.
+
+        Raises:
+          UserError: not even one seed fits.
+        """
+        groups, limit = self.groups(row, seeds), row.config['memory_gb'] * machine.GIB
+        if not (groups and limit):
+            return groups
+        known = training.programs_key(row.config), row.config['group'], limit
+        if known not in self._widths:
+            asked = max(map(len, groups))
+            self._widths[known] = self._width(row, asked, limit)
+        return self.groups(row, seeds, self._widths[known])
+
+    def _width(self, row, asked, limit):
+        """How many seeds fit together; each guess is compiled."""
+        width, first = asked, 0
+        while (needed := fitting.need(self.trainer(row, width), self.numbers(row))) > limit:
+            first = first or needed
+            if width == 1:
+                raise UserError(
+                    f'one seed alone needs {needed / machine.GIB:.2f} GiB, and memory_gb='
+                    f"{row.config['memory_gb']:g}: raise it, or set micro, remat=on, stream=on "
+                    'or a smaller batch')
+            width = fitting.narrower(width, needed, limit)
+        if width < asked:
+            self.say(f'{row.name}: {asked} seeds at once need {first / machine.GIB:.2f} GiB, '
+                     f"and memory_gb={row.config['memory_gb']:g}: {width} at once train")
+        return width
 
     def numbers(self, row: Row) -> dict[str, float]:
         """The traced numbers of a row."""
@@ -206,7 +258,7 @@ class Prepared(Cells):
             return
         trainer = self.trainer(row, width)
         try:
-            need = cost.size(trainer.shapes(self.numbers(row))) + cost.size(trainer.data)
+            need = cost.size(trainer.shapes(self.numbers(row))) + cost.size(trainer.columns(0))
         except Exception:
             del self._made[key]
             raise

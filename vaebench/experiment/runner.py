@@ -179,7 +179,7 @@ class Runner(Prepared):
         return free
 
     def _untrained(self, row):
-        return self.groups(row, self.missing(row)[0])
+        return self.fitting_groups(row, self.missing(row)[0])
 
     def _unfinished(self, row):
         """Trained groups that are to be evaluated."""
@@ -190,6 +190,7 @@ class Runner(Prepared):
         return groups
 
     def _compile_next(self, later):
+        later = [row for row in later if not row.config['memory_gb']]    # found in its turn
         if later and not self.compiling():
             self._ahead = threading.Thread(target=self._prepare, args=(later,),
                                            name=machine.AHEAD, daemon=True)
@@ -292,7 +293,7 @@ class Runner(Prepared):
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
                                       evaluate.keys(len(good)), shared.views,
-                                      trainer.method.given)
+                                      trainer.method.given, trainer.settings.precision)
             entries, arrays = evaluate.evaluate(
                 trained, self._readable(row), row.config['metrics'],
                 outcome.measured(row), self._tick(row), partial)

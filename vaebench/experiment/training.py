@@ -12,7 +12,7 @@ import numpy as np
 
 from vaebench import core, files, methods, metrics
 from vaebench.datasets import Dataset
-from vaebench.engine import loop, order
+from vaebench.engine import fitting, loop, order
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.stages import Stage
 from vaebench.engine.trainer import Settings, Trainer
@@ -47,7 +47,7 @@ def programs_key(config: Mapping[str, Any]) -> str:
 
 
 def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, list],
-                 width: int) -> Trainer:
+                 width: int, stream: bool = False) -> Trainer:
     """Makes the `Trainer` of a row.
 
     Args:
@@ -55,18 +55,21 @@ def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, l
       data: its dataset.
       parts: buckets of the splits 'train' and 'valid'.
       width: seeds that train together.
+      stream: whether the training data stay on the host.
 
     Returns:
       A `Trainer`.
     """
     settings = Settings(config['epochs'], config['batch'], config['block'],
                         seeds_by=config['seeds_by'], devices=config['devices'],
+                        stream=stream, micro=config['micro'], precision=config['precision'],
                         **config['protocol'])
     sizes = [count(b) for b in parts['train']]
     epoch = order.epoch_steps(sizes, settings.batch)
     recipe = core.Recipe(settings.epochs * epoch, epoch, sum(sizes),
                          optimizer(config['optimizer'], epoch))
     method = build(config, data.schema, recipe)
+    fitting.check_micro(method, settings.batch, settings.micro)
 
     def validator(evals, needs):
         return metrics.validator(evals, parts['valid'], needs, VALIDATION, data.decode)

@@ -18,6 +18,8 @@ from vaebench.core import (
     Player,
     Recipe,
     StatNet,
+    coupled,
+    couples,
     derive,
     mean,
 )
@@ -139,6 +141,9 @@ def adversarial_game(recipe: Recipe, origin: Source, critic: Critic,
         loss, (new, aux) = generator_loss(seen)
         return loss, ({'gen': stats, 'game': new}, aux)
 
+    nets = origin.net.apply, critic.net.apply
+    critic_loss = couples(critic_loss, coupled(*nets, critic.loss))
+    generator = couples(generator, coupled(*nets, generator_loss))
     players = (Player('critic', critic_loss, ('critic',), critic.tx or recipe.optimizer,
                       critic.updates, critic.updates > 1, critic.active),
                Player('gen', generator, ('gen',), recipe.optimizer))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, couples, derive, mean
 from vaebench.losses import adversarial
 from vaebench.methods import geometry, models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -38,7 +38,7 @@ def gap_regularizer(log_q: Callable[..., jax.Array], log_p: Callable[[jax.Array]
         value = mean(values, batch)
         return value, {'gap': value}
 
-    return regularizer
+    return couples(regularizer)
 
 
 KERNELS = {'imq': lambda size: regularizers.mmd(size, 2.), 'rbf': regularizers.mmd_rbf}

@@ -4,7 +4,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, mean
+from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, coupled, couples, mean
 from vaebench.methods import models, objectives, posteriors, priors, regularizers
 
 
@@ -54,6 +54,7 @@ def autoencoder(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
         return loss(params, carry, batch, ctx._replace(total=ctx.step))
 
     first = plain_autoencoder(kit, recipe, of_model.get('corrupt', 0.))
+    renewed = couples(renewed, coupled(loss))
     second = Phase('main', (Player('vae', renewed, trains, recipe.optimizer),), recipe.steps,
                    enter=enter, select=select)
     return Method(first.init, (*first.phases, second), model.evals)

@@ -5,7 +5,18 @@ import math
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Fold, Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import (
+    Fold,
+    Kit,
+    Method,
+    Phase,
+    Player,
+    Recipe,
+    coupled,
+    couples,
+    derive,
+    mean,
+)
 from vaebench.errors import UserError
 from vaebench.methods.posteriors import batch_moments
 from vaebench.schema import field
@@ -97,7 +108,8 @@ def classifier(kit: Kit, recipe: Recipe, *, partners: bool = False) -> Method:
     drawn = {'filters': lambda params, carry: kit.filters(params['enc'])}
     evals = {'classify': lambda params, carry, batch: classify(params, batch), 'error': error,
              **(drawn if 'filters' in kit.nets else {})}
-    player = Player('classifier', loss, ('enc', 'head'), recipe.optimizer)
+    player = Player('classifier', couples(loss, coupled(enc.apply)), ('enc', 'head'),
+                    recipe.optimizer)
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),), evals)
 
 
@@ -153,7 +165,8 @@ def supervised_codes(kit: Kit, recipe: Recipe) -> Method:
     def encode(params, carry, batch):
         return jnp.pad(predict(params, batch), ((0, 0), (0, kit.latent - size)))
 
-    player = Player('regression', loss, ('enc', 'head'), recipe.optimizer)
+    player = Player('regression', couples(loss, coupled(enc.apply)), ('enc', 'head'),
+                    recipe.optimizer)
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
                   {'encode': encode, 'error': errors})
 

@@ -6,6 +6,7 @@ from vaebench import networks
 from vaebench.core import Method, Recipe
 from vaebench.errors import UserError
 from vaebench.methods import Entry, find
+from vaebench.networks import adjusted
 from vaebench.schema import Schema
 
 
@@ -57,7 +58,8 @@ def build(config: Mapping[str, Any], schema: Schema, recipe: Recipe) -> Method:
     """
     check(config)
     try:
-        factory, kit = find(config['method']).factory, networks.build(schema, config['kit'])
+        factory = find(config['method']).factory
+        kit = adjusted.to_fit(networks.build(schema, config['kit']), config)
         return factory(kit, recipe, **config['options'])
     except TypeError as error:
         if 'argument' not in str(error):

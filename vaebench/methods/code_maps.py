@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Net, Params, Phase, Player, Recipe, derive, mean
+from vaebench.core import Kit, Method, Net, Params, Phase, Player, Recipe, couples, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial
 from vaebench.methods import frozen_autoencoders as frozen
@@ -211,8 +211,10 @@ def codes_of(encode: Callable[..., jax.Array], supervised: bool,
     return read
 
 
-def _critic_player(loss, net, read, encode, tx):
-    """The critic: codes that exist are real, moved ones are not."""
+def _critic_player(loss, net, read, encode, tx, partial):
+    """The critic: codes that exist are real, moved ones are not. `partial` says that not all
+    examples of a batch count.
+    """
     supervised = loss.judge is None
 
     def tell_apart(params, carry, batch, ctx):
@@ -228,6 +230,7 @@ def _critic_player(loss, net, read, encode, tx):
                  + mean(jax.nn.softplus(fake), {'weight': own.weight}))
         return value, (carry, {})
 
+    couples(tell_apart, partial)
     return Player('critic', tell_apart, ('critic',), tx, other_batch=not supervised)
 
 
@@ -279,9 +282,11 @@ def map_phase(recipe: Recipe, encode: Callable[..., jax.Array], net: Net, loss: 
     def tx(name):
         return lambda hp: recipe.optimizer({**hp, 'lr': hp[name]})
 
-    players = [Player('map', learn, ('map',), tx('map_lr'))]
+    partial = supervised or source is not None
+    players = [Player('map', couples(learn, partial), ('map',), tx('map_lr'))]
     if loss.critic is not None:
-        players.insert(0, _critic_player(loss, net, read, encode, tx('critic_lr')))
+        players.insert(0, _critic_player(loss, net, read, encode, tx('critic_lr'),
+                                         partial))
     return Phase('map', tuple(players), recipe.steps, enter=enter, select='error',
                  evals={'error': error})
 

@@ -6,7 +6,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Batch, Decoder, Kit, Method, Net, Phase, Player, Recipe, derive, mean
+from vaebench.core import (
+    Batch,
+    Decoder,
+    Kit,
+    Method,
+    Net,
+    Phase,
+    Player,
+    Recipe,
+    couples,
+    derive,
+    mean,
+)
 from vaebench.losses import adversarial
 from vaebench.methods import models, objectives, regularizers
 from vaebench.methods.style_decoders import embedded, told_of_styles
@@ -52,6 +64,7 @@ class _Alignment:
 
     def critic(self, i: int):
         """The loss of critic i, which the carry keeps for the gate."""
+        @couples                # means over one label's sentences
         def loss(params, carry, batch, ctx):
             real, fake = jax.lax.stop_gradient(self.paths(params, carry, batch, ctx))
             own, other = _of(batch, batch['label'] == i), _of(batch, self.next(batch) == i)
@@ -133,6 +146,7 @@ def cross_aligned(kit: Kit, recipe: Recipe, *, style: int = 32,
         critics = {_critic(i): net.init(derive(key, 1, i)) for i in range(game.classes)}
         return {**params, **critics}, {**carry, 'critics': jnp.zeros(game.classes)}
 
+    @couples
     def autoencoder(params, carry, batch, ctx):
         value, (carry, aux) = rec(params, carry, batch, ctx)
         fooled = game.fooling(params, carry, batch, ctx)

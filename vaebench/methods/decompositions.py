@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Criterion, Fold, Hp, Kit, Method, Phase, Recipe
+from vaebench.core import Criterion, Fold, Hp, Kit, Method, Phase, Recipe, couples
 from vaebench.errors import UserError, unknown
 from vaebench.methods import fixed_priors, models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -49,7 +49,7 @@ def inclusive(prior: models.Prior, posterior: posteriors.Posterior) -> Regulariz
         value = (log_p(params, z) - aggregate).mean()
         return value, {'inclusive': value}
 
-    return regularizer
+    return couples(regularizer)
 
 
 def dimensions(prior: models.Prior, posterior: posteriors.Posterior) -> Regularizer:
@@ -74,7 +74,7 @@ def dimensions(prior: models.Prior, posterior: posteriors.Posterior) -> Regulari
         value = jax.vmap(one, 1)(terms.z, drawn).sum()
         return value, {'dimensions': value}
 
-    return regularizer
+    return couples(regularizer)
 
 
 DIVERGENCES = {'inclusive': inclusive, 'dimensions': dimensions}
@@ -136,7 +136,8 @@ def held(method: Method, name: str,
                 carry = {**carry, name: jnp.asarray(renew(ctx.hp), carry[name].dtype)}
             return player.loss(whole(params, carry), carry, batch, ctx)
 
-        return player._replace(loss=loss, trains=tuple(n for n in player.trains if n != name))
+        return player._replace(loss=couples(loss, player.couples),
+                               trains=tuple(n for n in player.trains if n != name))
 
     def reading(f):
         return lambda params, carry, *rest: f(whole(params, carry), carry, *rest)

@@ -6,7 +6,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Criterion, Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import (
+    Criterion,
+    Kit,
+    Method,
+    Phase,
+    Player,
+    Recipe,
+    coupled,
+    couples,
+    derive,
+    mean,
+)
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
 from vaebench.methods import models, objectives, posteriors, regularizers
@@ -39,7 +50,7 @@ def kl_parts(log_q_dims: Callable[..., jax.Array], weights: str, examples: int) 
         return 0., {'index_mi': mean(parts.mi, batch), 'tc': mean(parts.tc, batch),
                     'dw_kl': mean(parts.dw, batch)}
 
-    return regularizer
+    return couples(regularizer)
 
 
 def _constrained(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
@@ -54,7 +65,7 @@ def _constrained(kit: Kit, recipe: Recipe, posterior: posteriors.Posterior,
 
     method = autoencoder(
         kit, recipe, posterior, regularizers.kl, objectives.constant_weight(1.),
-        extra=objectives.AuxiliaryLoss((), lambda key: {}, apply),
+        extra=objectives.AuxiliaryLoss((), lambda key: {}, couples(apply, coupled(shows))),
         select=Criterion(f'rec + kl + {formula}', trained_on))
     return method._replace(evals={**method.evals, **objectives.penalties(shows)})
 
@@ -146,6 +157,7 @@ def dip_vae(kit: Kit, recipe: Recipe, *, form: str = 'i') -> Method:
     if form not in SPREADS:
         raise unknown('form of DIP-VAE', form, SPREADS)
 
+    @couples
     def moments(params, terms, batch, ctx, key):
         found = penalties.covariance_moments(terms.q['mean'], SPREADS[form](terms.q),
                                              batch['weight'])
@@ -213,6 +225,7 @@ def factor_vae(kit: Kit, recipe: Recipe, *, hidden: Sequence[int] = (1000,) * 6)
         value = mean(score(params, terms.z), batch)
         return value, {'tc': value}
 
+    @couples
     def tell_apart(params, carry, batch, ctx):
         other = batch['other']
         z, apart = (jax.lax.stop_gradient(model.draw(

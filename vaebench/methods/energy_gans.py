@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Net, Recipe, derive, mean
+from vaebench.core import Kit, Method, Net, Recipe, couples, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
 from vaebench.methods.adversarial_game import Critic, adversarial_game, source
@@ -105,6 +105,7 @@ def ebgan(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 's
         aux = {'real': mean(real, turn.batch), 'fake': mean(fake, turn.batch)}
         return mean(loss, turn.batch), (turn.state, aux)
 
+    @couples
     def generator(turn):
         copy, codes = turn.score(turn.fake)
         pulling = penalties.pulling_away(codes, turn.batch['weight'])
@@ -165,6 +166,7 @@ def began(kit: Kit, recipe: Recipe, *, code: int | None = None, energy: str = 'a
         aux = {'real': real, 'fake': fake}
         return real - turn.state['k'] * fake, ({**turn.state, 'real': real}, aux)
 
+    @couples                    # k is clipped after the mean
     def generator(turn):
         fake, state, hp = error(turn, turn.fake), turn.state, turn.hp
         gap = hp['gamma'] * state['real'] - fake

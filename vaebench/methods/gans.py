@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Recipe, derive, mean
+from vaebench.core import Kit, Method, Recipe, couples, derive, mean
 from vaebench.errors import unknown
 from vaebench.losses import adversarial, penalties
 from vaebench.methods.adversarial_game import (
@@ -266,6 +266,7 @@ def ge_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 2, noise: str = 'normal'
     def of_samples(turn):
         return turn.score({'x': turn.fake, 'label': turn.z[:, kit.latent:]})
 
+    @couples
     def critic(turn, key):
         x, weight = turn.batch['x'], turn.batch['weight']
         slope = penalties.squared_slope(lambda x: of_data(turn, x), x)
@@ -273,6 +274,7 @@ def ge_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 2, noise: str = 'normal'
         total = mean(loss + turn.hp['penalty'] / 2 * slope, turn.batch)
         return total, (turn.state, {'penalty': mean(slope, turn.batch)})
 
+    @couples
     def generator(turn):
         loss = adversarial.relativistic_loss(
             of_samples(turn), of_data(turn, turn.batch['x']), turn.batch['weight'])

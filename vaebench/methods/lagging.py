@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import DONE, RUNNING, Kit, Method, Phase, Player, Recipe
+from vaebench.core import DONE, RUNNING, Kit, Method, Phase, Player, Recipe, couples
 from vaebench.methods import models, objectives, posteriors, regularizers
 
 
@@ -99,6 +99,7 @@ def lagging(kit: Kit, recipe: Recipe, *, max_inner: int = 99, window: int = 15) 
         chase = {'loss': zero, 'words': zero, 'previous': zero + jnp.inf, 'on': jnp.bool_(True)}
         return params, {**carry, 'chase': chase}
 
+    @couples                    # whether it goes on is asked of the entire batch
     def encoder(params, carry, batch, ctx):
         value, (carry, aux) = plain(params, carry, batch, ctx)
         first, edge = ctx.inner == 0, (ctx.inner + 1) % window == 0

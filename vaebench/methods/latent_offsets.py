@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Criterion, Fold, Hp, Kit, Method, Phase, Player, Recipe
+from vaebench.core import Criterion, Fold, Hp, Kit, Method, Phase, Player, Recipe, couples
 from vaebench.methods import frozen_autoencoders as frozen
 from vaebench.methods.aggregate_posterior import wae_gan
 
@@ -30,7 +30,8 @@ def with_numbers(method: Method, numbers: Mapping[str, float]) -> Method:
         def loss(params, carry, batch, ctx):
             return player.loss(params, carry, batch, ctx._replace(hp=given(ctx.hp)))
 
-        return player._replace(loss=loss, tx=lambda hp: player.tx(given(hp)))
+        return player._replace(loss=couples(loss, player.couples),
+                               tx=lambda hp: player.tx(given(hp)))
 
     def chosen(select):
         if isinstance(select, str):

@@ -4,7 +4,18 @@ from typing import Any, NamedTuple
 
 import jax
 
-from vaebench.core import Batch, Decoder, Features, Key, Kit, Params, StepInfo, derive
+from vaebench.core import (
+    Batch,
+    Decoder,
+    Features,
+    Key,
+    Kit,
+    Params,
+    StepInfo,
+    coupled,
+    couples,
+    derive,
+)
 from vaebench.methods.posteriors import Posterior
 from vaebench.ops import distributions
 
@@ -120,6 +131,8 @@ def model(kit: Kit, posterior: Posterior, prior: Prior | None = None,
         return decode(params, carry, prior.sample(params, derive(key, 0), n), derive(key, 1),
                       mode)
 
+    for f in (draw, terms):
+        couples(f, coupled(enc.apply, posterior.apply))
     offered = {
         'posterior': infer,
         'sample_q': _without_carry(posterior.sample),

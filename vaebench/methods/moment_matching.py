@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vaebench.core import Batch, Kit, Method, Net, Phase, Player, Recipe, derive, mean
+from vaebench.core import Batch, Kit, Method, Net, Phase, Player, Recipe, couples, derive, mean
 from vaebench.methods import energy_gans, models, objectives, posteriors, regularizers
 from vaebench.methods.adversarial_game import (
     NOISE,
@@ -94,6 +94,7 @@ def gmmn(kit: Kit, recipe: Recipe, *, variances: Sequence[float] = GMMN,
         params, stats = net.init(key)
         return {'gen': params}, {'gen': stats}
 
+    @couples
     def loss(params, carry, batch, ctx):
         x, weight = batch['x'], batch['weight']
         fake, stats = net.apply(params['gen'], carry['gen'], draw(ctx.key, len(weight)), weight,
@@ -172,6 +173,7 @@ def gmmn_ae(kit: Kit, recipe: Recipe, *, noise: int = 10,
     prior, weight = generated(kit, noise, hidden), objectives.constant_weight(0.)
     model = models.model(kit, squashed(kit), prior, corrupt=corrupt)
 
+    @couples
     def loss(params, carry, batch, ctx):
         codes = model.evals['encode'](params, carry, batch)
         fake = prior.sample(params, ctx.key, len(codes))
@@ -262,12 +264,14 @@ def mmd_gan(kit: Kit, recipe: Recipe, *, n_critic: int = 5, boost: int = 0,
         value = discrepancy(real, fake, turn.batch, variances)
         return value + turn.hp['rank'] * rank, {'mmd': value, 'rank': rank}, (copy, again)
 
+    @couples
     def critic(turn, key):
         value, aux, copies = compared(turn)
         rec = sum(mean(energy_gans.squared(x, copy), turn.batch)
                   for x, copy in zip((turn.batch['x'], turn.fake), copies, strict=True))
         return turn.hp['rec'] * rec - value, (turn.state, {**aux, 'rec': rec})
 
+    @couples
     def generator(turn):
         value, aux, _ = compared(turn)
         return value, (turn.state, aux)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Criterion, Hp, Key, Recipe, StepInfo, derive, mean
+from vaebench.core import Criterion, Hp, Key, Recipe, StepInfo, coupled, couples, derive, mean
 from vaebench.methods.models import Model, Regularizer, Terms
 from vaebench.ops import control, schedules
 
@@ -55,6 +55,7 @@ def controlled_weight() -> Schedule:
     """Weight from a PI controller that steers the batch's KL to hp['target']: see
     `ops.control.pi_step`.
     """
+    @couples
     def apply(carry, kl, ctx):
         hp = ctx.hp
         carry, beta = control.pi_step(carry, hp['target'] - jax.lax.stop_gradient(kl), hp['kp'],
@@ -126,7 +127,7 @@ def as_auxiliary(regularizer: Regularizer, weight: Callable[[Hp], Any],
         value, aux = regularizer(params, terms, batch, ctx, derive(ctx.key, tag))
         return weight(ctx.hp) * value, aux
 
-    return AuxiliaryLoss((), lambda key: {}, apply)
+    return AuxiliaryLoss((), lambda key: {}, couples(apply, coupled(regularizer)))
 
 
 def objective(model: Model, regularizer: Regularizer, weight: Schedule,
@@ -157,7 +158,8 @@ def objective(model: Model, regularizer: Regularizer, weight: Schedule,
         carry = {**carry, 'posterior': posterior, 'weight': state}
         return rec + beta * value + more, (carry, aux)
 
-    return loss
+    more = None if extra is None else extra.apply
+    return couples(loss, coupled(model.terms, regularizer, weight.apply, more))
 
 
 def starter(model: Model, weight: Schedule,

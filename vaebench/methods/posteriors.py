@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.core import Kit, derive
+from vaebench.core import Kit, couples, derive
 from vaebench.errors import UserError
 from vaebench.ops import distributions, divergences
 
@@ -201,6 +201,7 @@ def batch_norm(kit: Kit, head_init: str | None = 'torch') -> Posterior:
         zeros, ones = jnp.zeros(kit.latent), jnp.ones(kit.latent)
         return {**params, 'shift': zeros}, {'mean': zeros, 'var': ones, 'gamma': jnp.ones(())}
 
+    @couples
     def apply(params, carry, features, weight=None, hp=None):
         q, _ = base.apply(params, {}, features)
         gamma = carry['gamma'] if hp is None else jnp.asarray(hp['gamma'], carry['gamma'].dtype)
@@ -243,6 +244,7 @@ def batch_norm_learnable(kit: Kit, tau: float = .5,
         zeros, ones = jnp.zeros(2 * kit.latent), jnp.ones(2 * kit.latent)
         return {**params, 'theta': jnp.zeros(kit.latent)}, {'mean': zeros, 'var': ones}
 
+    @couples
     def apply(params, carry, features, weight=None, hp=None):
         raw, _ = base.apply(params, {}, features)
         raw = jnp.concatenate([raw['mean'], raw['log_var']], -1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Batch, Key, Params, Recipe, StepInfo, mean
+from vaebench.core import Batch, Key, Params, Recipe, StepInfo, couples, mean
 from vaebench.errors import UserError, unknown
 from vaebench.losses import elbo
 from vaebench.methods.models import Regularizer, Terms
@@ -48,7 +48,7 @@ def free_bits(scope: str = 'dim', reduce: str = 'example', form: str = 'mask') -
         bits = elbo.free_bits(kl, tested(kl, batch), ctx.hp['target'] / kl.shape[-1], form)
         return mean(bits, batch), {}
 
-    return regularizer
+    return couples(regularizer, reduce == 'batch')
 
 
 def capacity(recipe: Recipe, reduce: str = 'batch') -> Regularizer:
@@ -74,7 +74,7 @@ def capacity(recipe: Recipe, reduce: str = 'batch') -> Regularizer:
         gap = jnp.abs(inside(terms.kl, batch) - capacity)
         return mean(jnp.broadcast_to(gap, batch['weight'].shape), batch), {'capacity': capacity}
 
-    return regularizer
+    return couples(regularizer, reduce == 'batch')
 
 
 def mmd(size: int, width: float = 1.) -> Regularizer:
@@ -153,7 +153,7 @@ def _mmd(kernel: Callable[..., Callable]) -> Regularizer:
         value = kernels.mmd(terms.z, noise, kernel(terms.z, noise, weight), weight, weight)
         return value, {'mmd': value}
 
-    return regularizer
+    return couples(regularizer)
 
 
 DISCREPANCIES = {'imq': mmd, 'rbf': lambda size, width: mmd_rbf(size, 'codes', width),

@@ -1,7 +1,7 @@
 """Pairs of sentences learned word by word, with an autoencoder's encoder and decoder."""
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Phase, Player, Recipe, mean
+from vaebench.core import Kit, Method, Phase, Player, Recipe, couples, mean
 from vaebench.errors import unknown
 from vaebench.methods import code_maps
 from vaebench.methods import frozen_autoencoders as frozen
@@ -64,6 +64,7 @@ def s2s(kit: Kit, recipe: Recipe, *, start: str = 'scratch', corrupt: float = fr
         value = -dec.log_prob(params['dec'], z, other, None if still else key)
         return jnp.where(weight > 0, value, 0.), weight
 
+    @couples                    # a mean over the pairs of two styles
     def loss(params, carry, batch, ctx):
         values, weight = nll(params, carry, batch, ctx.key)
         value = mean(values, {'weight': weight})

@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Kit, Method, Phase, Player, Recipe, derive, mean
+from vaebench.core import Kit, Method, Phase, Player, Recipe, coupled, couples, derive, mean
 from vaebench.errors import UserError, unknown
 from vaebench.methods import posteriors
 from vaebench.ops import homography
@@ -93,6 +93,7 @@ def avt(kit: Kit, recipe: Recipe, *, form: str = 'projective',
 
         return jax.lax.map(one, drawn(jax.random.key(0), FIXED)).mean(0)
 
-    player = Player('avt', loss, ('enc', *posterior.names, 'told'), recipe.optimizer)
+    player = Player('avt', couples(loss, coupled(enc.apply, posterior.apply)),
+                    ('enc', *posterior.names, 'told'), recipe.optimizer)
     return Method(init, (Phase('main', (player,), recipe.steps, select='error'),),
                   {'encode': lambda params, carry, batch: code(params, batch), 'error': error})

@@ -17,6 +17,7 @@ from vaebench.core import (
     Phase,
     Player,
     Recipe,
+    couples,
     derive,
     mean,
 )
@@ -138,6 +139,7 @@ def _look_up(carry: Mapping[str, jax.Array], z: jax.Array, attention: bool) -> A
 def _autoencode(states: States, book: Quantizer, dec: Decoder, codes: int,
                 attention: bool) -> Callable:
     """The loss of encoder and decoder: rec + hp['commit'] times the distance to the codes."""
+    @couples                    # codes are means of all that fall to them
     def loss(params, carry, batch, ctx):
         h, mask = states.apply(params, batch, derive(ctx.key, 0))
         z = book.apply(carry, h)

@@ -24,6 +24,7 @@ from vaebench.metrics.draws import (
 )
 from vaebench.metrics.importance import ImportanceSampler
 from vaebench.metrics.types import Data, Judge, Settings, Trained
+from vaebench.ops.precision import lowered
 from vaebench.schema import Rows, Schema, count, over, select
 
 
@@ -68,6 +69,7 @@ class Evaluator:
         self.programs = {} if trained.programs is None else trained.programs
         self.seeds = group_size(trained.params, trained.carry, trained.key)
         self.given, key = trained.given, trained.key
+        self.precision = trained.precision
         self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
         self.settings, self.partial = settings or Settings(), partial
         columns, self.index = split_index(data.buckets)
@@ -142,7 +144,8 @@ class Evaluator:
         name = f, static, self.seeds
         if name not in self.programs:
             bound = functools.partial(f, self.evals, *static)
-            self.programs[name] = jax.jit(over_seeds(bound, self.seeds))
+            group = over_seeds(bound, self.seeds)
+            self.programs[name] = jax.jit(lowered(group, self.precision))
         return functools.partial(self.programs[name], self.params, self.carry, self.keys)
 
     def batches(self) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from vaebench.ops.precision import Precision
 from vaebench.schema import Schema, select
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Trained(NamedTuple):
         `Evaluator.jit`.
       given: columns that the method is told, see `core.Method`: its likelihoods are of the rest
         given these, and their estimators say so.
+      precision: of networks' products, as in training: see `ops.precision`.
     """
     evals: Mapping[str, Callable[..., Any]]
     params: Any
@@ -139,6 +141,7 @@ class Trained(NamedTuple):
     key: jax.Array
     programs: dict[Any, Any] | None = None
     given: tuple[str, ...] = ()
+    precision: Precision = 'f32'
 
 
 class Data(NamedTuple):

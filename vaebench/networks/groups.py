@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Features, Kit, Net
+from vaebench.core import Features, Kit, Net, couples
 from vaebench.errors import UserError, unknown
 from vaebench.networks import common
 from vaebench.networks.group_games import class_critic, class_generator
@@ -193,7 +193,8 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
     def encoder(init=None):
         module = down(act, norm='running' * bool(config.get('norm')), invariant=not regular,
                       dropout=config.get('dropout', 0.))
-        return encoder_net(module, shape, bounds)
+        net = encoder_net(module, shape, bounds)
+        return net._replace(apply=couples(net.apply, bool(config.get('norm'))))
 
     def head(n_out, init=None, bias=None):
         law = common.torch_linear if init in (None, 'torch') else common.constant(init)
@@ -212,12 +213,14 @@ def kit(schema: Schema, config: Mapping[str, Any], group: str) -> Kit:
         return observe(up(wide), likelihood, spread, latent)
 
     def gen(latent=latent, norm=False):
-        return generator(lambda train: up(shape, norm, train, False), latent,
-                         bounds is not None)
+        net = generator(lambda train: up(shape, norm, train, False), latent,
+                        bounds is not None)
+        return net._replace(apply=couples(net.apply, norm))
 
     def critic(n_out=None, norm=False):
         module = down('leaky_relu', norm='batch' * norm, n_out=n_out or 1)
-        return scorer(module, blank, n_out is None)
+        net = scorer(module, blank, n_out is None)
+        return net._replace(apply=couples(net.apply, norm))
 
     nets = {'encoder': encoder, 'head': head, 'decoder': decoder, 'mlp': common.mlp, 'gen': gen,
             'critic': critic, 'corrupt': corrupt, 'pseudo': pseudo,

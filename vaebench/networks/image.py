@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Batch, Kit, Net, StatNet, derive
+from vaebench.core import Batch, Kit, Net, StatNet, couples, derive
 from vaebench.errors import UserError, unknown
 from vaebench.networks import common
 from vaebench.networks.image_layers import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
@@ -236,13 +236,15 @@ def image_kit(schema: Schema, config: Mapping[str, Any], name: str) -> Kit:
     def gen(latent=latent, norm=False):
         layers, told = part(config, 'generator', name, len(shape))
         norm = norm and told.get('norm', True)
-        return generator(lambda train: layers.up(shape, norm=norm, train=train), latent,
-                         x.bounds is not None, told.get('std'))
+        net = generator(lambda train: layers.up(shape, norm=norm, train=train), latent,
+                        x.bounds is not None, told.get('std'))
+        return net._replace(apply=couples(net.apply, norm))
 
     def critic(n_out=None, norm=False):
         layers, told = part(config, 'critic', name, len(shape), activation='leaky_relu')
-        module = layers.down(n_out or 1, norm=norm and told.get('norm', True))
-        return scorer(module, blank, n_out is None, told.get('std'))
+        norm = norm and told.get('norm', True)
+        net = scorer(layers.down(n_out or 1, norm=norm), blank, n_out is None, told.get('std'))
+        return net._replace(apply=couples(net.apply, norm))
 
     def head(n_out, init=None, bias=None):
         rule = common.torch_linear if init in (None, 'torch') else common.constant(init)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
 BLOCK = 2**22          # logits held at once when no gradient is asked for
+KEPT = 2**26           # most logits that wait for a gradient; more are computed again
 
 
 def _forward(h, w, bias, targets):
@@ -46,17 +47,42 @@ def _nll(h, w, bias, targets):
 
 
 def _nll_fwd(h, w, bias, targets):
+    if targets.size * w.shape[-1] > KEPT:
+        return _bounded(h, w, bias, targets), (h, w, bias, targets, None, None)
     nll, logits, lse = _forward(h, w, bias, targets)
     return nll, (h, w, bias, targets, logits, lse)
 
 
-def _nll_bwd(saved, g):
+def _backward(saved, g):
     """The one pass that makes the probabilities subtracts the targets: no scatter, no copy."""
     h, w, bias, targets, logits, lse = saved
     d = jnp.exp(logits - lse[..., None]) - (jnp.arange(w.shape[-1]) == targets[..., None])
     g, axes = g[..., None], tuple(range(targets.ndim))
     dh, dw = g * (d @ w.T), jnp.tensordot(g * h, d, (axes, axes))
     return dh, dw, None if bias is None else jnp.tensordot(g[..., 0], d, (axes, axes)), None
+
+
+def _nll_bwd(saved, g):
+    h, w, bias, targets, logits, _ = saved
+    if logits is not None:
+        return _backward(saved, g)
+    rows = max(1, KEPT // 8 // w.shape[-1])           # logits, and what is made of them
+    parts = -(-targets.size // rows)
+
+    def split(x, ndim):                               # empty rows at the end: g is 0 there
+        x = x.reshape(-1, *x.shape[ndim:])
+        x = jnp.pad(x, [(0, parts * rows - len(x)), *[(0, 0)] * (x.ndim - 1)])
+        return x.reshape(parts, rows, *x.shape[1:])
+
+    def add(total, part):
+        h, targets, g = part
+        found = _backward((h, w, bias, targets, *_forward(h, w, bias, targets)[1:]), g)
+        return jax.tree.map(jnp.add, total, found[1:3]), found[0]
+
+    zeros = jnp.zeros_like(w), None if bias is None else jnp.zeros_like(bias)
+    (dw, db), dh = jax.lax.scan(
+        add, zeros, tuple(split(x, targets.ndim) for x in (h, targets, g)))
+    return dh.reshape(-1, h.shape[-1])[:targets.size].reshape(h.shape), dw, db, None
 
 
 _nll.defvjp(_nll_fwd, _nll_bwd)
@@ -67,8 +93,9 @@ def nll(h: jax.Array, w: jax.Array, targets: jax.Array,
     """Computes -log softmax(h w + bias)[target], with a gradient of its own.
 
     Without a gradient at most `BLOCK` logits exist at a time, also under vmap over h: thousands
-    of samples of a sentence fit. The function can be differentiated in reverse any number of
-    times; forward mode is not defined.
+    of samples of a sentence fit. With one, more than `KEPT` logits are computed in parts, once
+    for the value and once for the gradient. The function can be differentiated in reverse any
+    number of times; forward mode is not defined.
 
     Args:
       h: [..., H] inputs of the layer.

@@ -10,7 +10,7 @@ import numpy as np
 
 from vaebench.errors import UserError, unknown
 from vaebench.experiment.columns import IDEAL
-from vaebench.experiment.config_keys import TRAINING
+from vaebench.experiment.config_keys import parameters
 from vaebench.experiment.records import ManifestTable, Result
 from vaebench.files import canonical, one_line
 from vaebench.report import statistics, tables
@@ -70,8 +70,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _protocol(result: Result) -> dict[str, Any]:
     """What decides the parameters of a result: {dotted key: value}."""
-    kept = {k: result.config[k] for k in TRAINING if k in result.config}
-    return _flat({'method': result.method, **kept,
+    return _flat({'method': result.method, **parameters(result.config),
                   'parameters evaluated': tables.evaluated(result)})
 
 
