@@ -66,7 +66,8 @@ def test_without_a_metric_that_ranks_there_are_no_ranks(tmp_path, primary):
 
 def test_the_top_in_words(tmp_path):
     table = made(tmp_path, THREE)
-    said = 'By nll_iw the best 2 rows cannot be told apart with 3 seeds: VAE and FB.'
+    said = ('By nll_iw the best 2 of the 5 ranked rows cannot be told apart with 3 seeds: '
+            'VAE and FB.')
     assert ranks.undecided(table) == said
     assert said in report.render([tmp_path], width=200)[0].split('\n')
     for form in 'markdown', 'latex':

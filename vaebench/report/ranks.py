@@ -67,13 +67,15 @@ def undecided(table: Table) -> str:
     column = read_by(table)
     if column is None:
         return ''
-    best = [row for row in field(table) if row.cells[column.name].best]
+    ranked = field(table)
+    best = [row for row in ranked if row.cells[column.name].best]
     if len(best) < 2:
         return ''
     counts = sorted({len(row.cells[column.name].seeds) for row in best})
     seeds = ' to '.join(str(n) for n in (counts[0], *counts[1:][-1:]))
-    return (f'By {column.name} the best {len(best)} rows cannot be told apart with {seeds} '
-            f'seed{"s" if counts[-1] > 1 else ""}: {_listed([row.label for row in best])}.')
+    few = f'seed{"s" if counts[-1] > 1 else ""}'
+    return (f'By {column.name} the best {len(best)} of the {len(ranked)} ranked rows cannot be '
+            f'told apart with {seeds} {few}: {_listed([row.label for row in best])}.')
 
 
 def _listed(names: Sequence[str]) -> str:
