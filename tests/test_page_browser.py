@@ -202,8 +202,8 @@ def test_columns_that_few_ask_for_wait_in_the_menu(browser, tmp_path):
     with opened(browser, path, '#text') as tab:
         visible = lambda: [x.split('\n')[0] for x in
                            tab.locator('#text thead th:visible').all_inner_texts()]
-        assert [x.split()[0] for x in visible()] == ['method', 'seeds', 'excess', 'nll_iw', 'kl',
-                                                    'mi_full', 'au']
+        assert [x.split()[0] for x in visible()] == ['method', 'rank', 'seeds', 'excess', 'nll_iw',
+                                                    'kl', 'mi_full', 'au']
         assert labels(tab, 'text')[:3] == ['the source itself', 'VAE', 'LSTM-LM']
         tab.locator('#text summary').first.click()
         tab.locator('#text').get_by_label('elbo', exact=True).check()

@@ -41,8 +41,8 @@ repeated. A table shows the columns that a reader needs, the best rows on top;
 --columns=all has every one, --stderr adds the standard error over test examples to each cell.
 
 --format=html makes one file that needs nothing beside it: a tab for each table and for what
-tables with the same rows come to together, figures and model cards. --format=all writes a file
-of every format into the folder --out.
+tables with the same rows come to together, figures, samples of images and model cards; with
+--against also what changed. --format=all writes a file of every format into the folder --out.
 --aggregate puts the tables into one: Borda points, interquartile mean and probability of an
 improvement over a row, by the metric that each table's manifest names as its primary one.
 --against shows, row by row and metric by metric, what --results have, what --against has and
@@ -91,7 +91,7 @@ def collect(folders: Sequence[Any], names: Sequence[str] = (), metrics: Sequence
       names: table ids; () for all.
       metrics: metric columns in order, ('all',) for all, () for those that the format shows; of
         an aggregate in order of preference.
-      against: folders that the results are compared with; () for the tables themselves.
+      against: folders to compare with; () for the tables themselves, which a page always has.
       aggregate: whether to put the tables into one.
       baseline: row that an aggregate compares with; None for the one that the manifests name.
       form: a key of `EXTENSIONS`. For readers the best rows stand on top.
@@ -101,12 +101,13 @@ def collect(folders: Sequence[Any], names: Sequence[str] = (), metrics: Sequence
     """
     from vaebench.report import aggregates, compare, tables
     wanted = () if list(metrics) == [ALL] else metrics
+    found, problems = [], []
+    if not against or form == 'html':
+        found, problems = tables.collect(folders, *(
+            () if aggregate else (wanted, _style(form, metrics))))
     if against:
-        found, problems = compare.compare(folders, against, wanted)
-    elif aggregate:
-        found, problems = tables.collect(folders)
-    else:
-        found, problems = tables.collect(folders, wanted, _style(form, metrics))
+        changed, more = compare.compare(folders, against, wanted)
+        found, problems = [*found, *changed], list(dict.fromkeys([*problems, *more]))
     found = tables.select(found, names) if found and names else found
     if found and aggregate:
         found = [aggregates.overall(found, wanted, baseline)]
@@ -127,6 +128,7 @@ def render(folders: Sequence[Any], form: str = 'terminal', names: Sequence[str] 
       (text, problems): '' where there is no result; one line for each file that was left out.
     """
     found, problems = collect(folders, names, metrics, against, aggregate, baseline, form)
+    options |= {'folders': folders} if form == 'html' else {}
     return (convert(found, form, **options) if found else ''), problems
 
 
@@ -207,6 +209,7 @@ def _emit(text: str, out: str | os.PathLike | None) -> None:
 def _options(args: flags.FlagValues, form: str) -> dict[str, Any]:
     """What the flags and the screen ask of a format's function."""
     options: dict[str, Any] = {'noise': args.stderr} if form in READ else {}
+    options |= {'folders': args.results} if form == 'html' else {}
     if form == 'terminal':
         import shutil
         plain = os.environ.get('NO_COLOR') or os.environ.get('TERM') == 'dumb'
@@ -219,8 +222,7 @@ def _options(args: flags.FlagValues, form: str) -> dict[str, Any]:
 def _print_all(args: flags.FlagValues, argv: Sequence[str]) -> None:
     """A file of every format; a process of its own makes the page, which takes the longest."""
     import subprocess
-    folder = pathlib.Path(args.out)
-    paths = {form: folder / f'tables.{extension}' for form, extension in EXTENSIONS.items()}
+    paths = {form: pathlib.Path(args.out) / f'tables.{end}' for form, end in EXTENSIONS.items()}
     command = [sys.executable, '-m', 'vaebench.report', *argv[1:], '--format=html',
                f'--out={paths["html"]}']
     page = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

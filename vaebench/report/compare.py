@@ -318,7 +318,7 @@ def _table(name: str, sides: Sequence[_Side], wanted: Sequence[str]) -> tables.T
                     tables.Column(f'{metric} A − B', one.unit, one.better, '', fine)]
     title = f'{sides[0].table.title}: A against B'
     return tables.Table(name, title, tuple(columns), tuple(rows), _about(sides, verdicts),
-                        tuple(notes.texts), ())
+                        tuple(notes.texts), (), against=True)
 
 
 def _check(found: Sequence[Sequence[tables.Found]], folders: Sequence[Sequence[Any]],

@@ -74,6 +74,21 @@ def _home(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     return home, folder / 'results' if (folder / 'results').is_dir() else folder
 
 
+def homes(named: Iterable[str | os.PathLike]) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Lists where the manifest and where the results of each folder are.
+
+    Args:
+      named: folders, as for `gather`.
+
+    Returns:
+      [(folder of the manifest, folder of the results)], each folder once.
+
+    Raises:
+      UserError: a folder is missing, or cannot be read.
+    """
+    return [_home(folder) for folder in _folders(named)]
+
+
 # ---- what their manifests say ----------------------------------------------------------------
 
 

@@ -87,6 +87,7 @@ class Table(NamedTuple):
     baseline: str | None = None             # the row that it compares the others with
     brief: bool = False                     # whether it is a board
     more: tuple[str, ...] = ()              # metrics that a board does not show
+    against: bool = False                   # whether it compares two sets of results
 
 
 class _Line(NamedTuple):

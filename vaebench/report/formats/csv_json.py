@@ -90,7 +90,7 @@ def to_json(tables: Sequence[Table]) -> str:
 
     Returns:
       {"tables": [{"table", "title", "about", "columns", "rows", "notes", "sources", "primary",
-      "baseline", "brief", "more"}]}, which `read_json` reads.
+      "baseline", "brief", "more", "against"}]}, which `read_json` reads.
     """
     return f'{{"tables": [{", ".join(map(_table_json, tables))}]}}\n'
 
@@ -128,7 +128,7 @@ def read_json(text: str) -> list[Table]:
     return [Table(t['table'], t['title'], tuple(map(_column, t['columns'])),
                   tuple(map(_row, t['rows'])), tuple(t['about']), tuple(t['notes']),
                   tuple(t['sources']), t['primary'], t['baseline'], t['brief'],
-                  tuple(t['more']))
+                  tuple(t['more']), t.get('against', False))
             for t in json.loads(text)['tables']]
 
 

@@ -3,6 +3,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from vaebench.experiment.columns import IDEAL
+from vaebench.report import ranks
 from vaebench.report.statistics import FEW, LEVEL
 from vaebench.report.tables import GAP, Cell, Column, Row, Table
 
@@ -231,7 +232,7 @@ def _about_words(table: Table) -> list[str]:
 
 
 def below(table: Table, best: str, noise: bool = False, units: bool = False) -> list[str]:
-    """Returns the lines under a table: legend, data, estimators and sources.
+    """Returns the lines under a table: legend, ties, data, estimators and sources.
 
     Args:
       table: the table.
@@ -242,7 +243,7 @@ def below(table: Table, best: str, noise: bool = False, units: bool = False) -> 
     unit = lambda c: f' ({c.unit})' if units and c.unit else ''
     estimators = '; '.join(f'{c.name}{unit(c)}: {c.estimator}' for c in table.columns
                            if c.estimator)
-    lines = [legend(table, best, noise), ' '.join(table.about),
+    lines = [legend(table, best, noise), ranks.undecided(table), ' '.join(table.about),
              f'Estimators: {estimators}.' if estimators else '',
              f'Published: {"; ".join(table.sources)}.' if table.sources else '']
     return [line for line in lines if line]

@@ -2,6 +2,8 @@
 import re
 from collections.abc import Sequence
 
+from vaebench.report import ranks
+from vaebench.report.formats.footnotes import thinned
 from vaebench.report.formats.grid import (
     LEFT,
     Piece,
@@ -45,6 +47,7 @@ def to_markdown(tables: Sequence[Table], noise: bool = False, notes: bool = True
 
 
 def _table(table: Table, noise: bool, notes: bool) -> str:
+    table, elsewhere = thinned(table)
     headers, rows = grid(table, noise)
     rule = ['---' if header.name in LEFT else '---:' for header in headers]
     lines = [[_escape(str(header)) for header in headers], rule,
@@ -52,7 +55,9 @@ def _table(table: Table, noise: bool, notes: bool) -> str:
                 for piece in row] for row in rows)]
     out = [f'**{_escape(table.title or table.table)}**', '']
     out += [f'| {" | ".join(line)} |' for line in lines]
-    for line in below(table, 'Bold', noise) if notes else [legend(table, 'Bold', noise)]:
+    lines = [*below(table, 'Bold', noise), *elsewhere] if notes else [
+        legend(table, 'Bold', noise), ranks.undecided(table)]
+    for line in filter(None, lines):
         out += ['', _BLOCK.sub(r'\1\\\2', _escape(line))]
     if table.notes and notes:
         out += ['', *(f'- [{i}] {_escape(note)}' for i, note in enumerate(table.notes, 1))]
@@ -63,7 +68,7 @@ def to_compact(tables: Sequence[Table]) -> str:
     """Writes tables as Markdown for a first page: method, metrics and seconds of training.
 
     A cell is the mean, with half of the range or interval over seeds; units, families and
-    footnotes are left out.
+    footnotes are left out. Below it stands which of the best rows cannot be told apart.
 
     Args:
       tables: the tables.
@@ -76,7 +81,9 @@ def _compact(table: Table) -> str:
     lines = [['method', *names, 'seconds'], ['---', *['---:'] * (len(names) + 1)]]
     lines += [[_named(row), *(_short(row.cells[c.name], c) for c in table.columns),
                fact(row, 'train')] for row in table.rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
+    said = ranks.undecided(table)
+    below = ['', _escape(said)] if said else []
+    return '\n'.join([*(f'| {" | ".join(line)} |' for line in lines), *below]) + '\n'
 
 
 def _named(row: Row) -> str:

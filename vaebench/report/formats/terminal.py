@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vaebench.report import boards
+from vaebench.report.formats.footnotes import thinned
 from vaebench.report.formats.grid import LEFT, Header, Piece, below, grid, join
 from vaebench.report.published import SAME
 from vaebench.report.tables import Table
@@ -52,7 +53,7 @@ def to_terminal(tables: Sequence[Table], color: bool = False, width: int | None 
 def _table(table: Table, width: int | None, noise: bool) -> str:
     quoted = not table.brief or any(verdict == SAME for row in table.rows
                                     for _, verdict, _ in row.published)
-    table = table if quoted else _unquoted(table)
+    table, elsewhere = thinned(table if quoted else _unquoted(table))
     headers, rows = grid(table, noise)
     parts, layout = _parts(headers, rows, width)
     lines = [*_wrapped(table.title, width)]
@@ -60,7 +61,7 @@ def _table(table: Table, width: int | None, noise: bool) -> str:
         lines += ['', *part]
     lines.append('')
     left_out = [] if layout.small else [*_missing(rows)]
-    for line in (*left_out, *below(table, '*', noise, not layout.units)):
+    for line in (*left_out, *below(table, '*', noise, not layout.units), *elsewhere):
         lines += _wrapped(line, width)
     if table.more:
         lines += _wrapped(f'More with --columns=all: {", ".join(table.more)}.', width)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vaebench.report.figures.strips import Strips
 from vaebench.report.page import panels
 from vaebench.report.published import SAME
 from vaebench.report.statistics import FEW
@@ -15,7 +16,9 @@ from vaebench.report.tables import Table
 def render(tables: Sequence[Table],
            figures: Mapping[str, Sequence[tuple[str, str, bytes, str]]] | None = None,
            cards: Mapping[str, Mapping[str, Any]] | None = None, extra: Sequence[Table] = (),
-           title: str = 'vaebench results') -> str:
+           title: str = 'vaebench results', strips: Mapping[str, Strips] | None = None,
+           changed: Sequence[Table] = (),
+           left_out: Mapping[str, Sequence[str]] | None = None) -> str:
     """Renders a page with a tab for each table; style, script and figures are inside of it.
 
     Args:
@@ -27,21 +30,29 @@ def render(tables: Sequence[Table],
         them. Further lines of a paragraph, such as an equation's, are kept as they are.
       extra: further tables, such as aggregates, in tabs of their own after the others.
       title: of the page.
+      strips: {table id: samples of its rows}, in a column of their own.
+      changed: tables that compare two sets of results, in tabs of their own at the end.
+      left_out: {table id: titles of pictures that the page would have had}.
 
     Returns:
       HTML, the same for the same arguments.
     """
     strings, taken, shown, views, data = panels.Strings(), set(), {}, [], {}
     methods, figures, cards = _methods_of_rows(tables), figures or {}, cards or {}
-    for group, members in (('', tables), ('Overall', extra)):
+    groups = ('', '', tables), ('Overall', '', extra), ('What changed', 'changes-', changed)
+    for group, start, members in groups:
         for table in members:
-            slug, numbers = _slug(table.table, taken), panels.quoted(table)
+            slug, numbers = _slug(start + table.table, taken), panels.quoted(table)
             own = {row: shown.setdefault(key, len(shown))
                    for row, key in _cards_of_rows(table, methods, cards)}
             data[slug] = panels.details(table, strings, numbers, own)
-            images = [panels.image(*figure) for figure in figures.get(table.table, ())]
-            views.append(panels.panel(table, numbers, set(own))
-                         | {'id': slug, 'group': group, 'figures': images})
+            drawn = {} if group else {
+                'figures': [panels.image(*one) for one in figures.get(table.table, ())],
+                'left_out': (left_out or {}).get(table.table, ())}
+            images = None if group else (strips or {}).get(table.table)
+            views.append({'figures': (), 'left_out': ()} | drawn
+                         | panels.panel(table, numbers, set(own), images)
+                         | {'id': slug, 'group': group})
     script = _read('js')
     digest = hashlib.sha256(script.encode()).digest()
     runs = [(t.table, run) for t in tables for row in t.rows for run in row.runs]

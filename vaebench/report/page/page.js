@@ -49,6 +49,8 @@
       other.tabIndex = on ? 0 : -1;
       byId(other.getAttribute('aria-controls')).classList.toggle('on', on);
     }
+    const list = tab.parentNode;    // which a phone scrolls sideways
+    list.scrollLeft = tab.offsetLeft - list.offsetLeft - list.clientWidth / 3;
     hide();
     if (focus) {
       tab.focus();
@@ -73,14 +75,13 @@
 
   // Sorting: the better end first, the other end, the table's own order
   function sort(th) {
-    const table = th.closest('table'), body = table.tBodies[0], k = th.cellIndex, isText = 'text' in th.dataset;
+    const table = th.closest('table'), k = th.cellIndex, isText = 'text' in th.dataset;
     const first = th.dataset.better === 'higher' ? 'descending' : 'ascending';
     const second = first === 'ascending' ? 'descending' : 'ascending';
     const next = {none: first, [first]: second, [second]: 'none'}[th.getAttribute('aria-sort')];
     for (const other of th.parentNode.cells) other.setAttribute('aria-sort', other === th ? next : 'none');
     const sign = next === 'descending' ? -1 : 1;
     const keyed = mainRows(table).map(row => {
-      row.home ??= [...body.rows].indexOf(row);
       const cell = row.cells[k];
       return {row, key: isText ? cell.textContent : 'sort' in cell.dataset ? Number(cell.dataset.sort) : null};
     });
@@ -89,8 +90,30 @@
       const order = next === 'none' || a.key === null ? 0 : isText ? collator.compare(a.key, b.key) : a.key - b.key;
       return sign * order || a.row.home - b.row.home;
     });
-    body.append(...keyed.flatMap(({row}) => row.more ? [row, row.more] : [row]));
+    table.order = keyed.map(({row}) => row);
+    arrange(table);
   }
+  // Puts rows in order, or in order within their families, the family of the first row first
+  function arrange(table) {
+    const body = table.tBodies[0], withMore = row => row.more ? [row, row.more] : [row], kin = new Map();
+    for (const heading of $$('tr.kin', body)) heading.remove();
+    for (const row of table.order) {
+      const name = table.byFamily ? rowOf(row).family : '';
+      kin.set(name, [...kin.get(name) ?? [], row]);
+    }
+    for (const [name, rows] of kin) {
+      if (table.byFamily) body.append(heading(name, rows, table));
+      body.append(...rows.flatMap(withMore));
+    }
+  }
+  function heading(name, rows, table) {
+    const count = make('small', {textContent: `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}`});
+    const cell = make('th', {scope: 'rowgroup', colSpan: headers(table).length}, make('span', {}, name, count));
+    const line = make('tr', {className: 'kin', members: rows}, cell);
+    hideHeading(line);
+    return line;
+  }
+  const hideHeading = line => { line.hidden = line.members.every(row => row.hidden); };
 
   // Filter: words, and conditions such as kl>1 on the means
   const CONDITION = /^([\w.-]+)(<=|>=|<|>|=)([-+]?[\d.]+(?:e[-+]?\d+)?)$/i;
@@ -115,6 +138,7 @@
       row.hidden = !shown.has(row.dataset.i);
       if (row.more) row.more.hidden = row.hidden;
     }
+    $$('tr.kin', table).forEach(hideHeading);
     panel.querySelector('output').textContent = [...words.length ? [shown.size, 'of'] : [], rows.length,
       rows.length === 1 ? 'row' : 'rows', ...unknown.length && !shown.size ? [`; no column ${unknown[0]}`] : []].join(' ');
     const visible = rows.filter(row => !row.hidden);
@@ -183,7 +207,7 @@
 
   // The one tooltip
   function content(cell) {
-    const k = cell.cellIndex - 2, table = tableOf(cell), list = make('dl'), column = table.columns[k];
+    const table = tableOf(cell), k = cell.cellIndex - table.lead, list = make('dl'), column = table.columns[k];
     const add = (name, value, className = '') => {
       if (value) list.append(make('dt', {textContent: name}), make('dd', {className}, value));
     };
@@ -197,6 +221,10 @@
     const row = rowOf(cell), runs = row.runs.map(run);
     const heading = headers(cell.closest('table'))[cell.cellIndex].dataset.name;
     const c = column ? row.cells[k] : null;
+    if (heading === 'rank') {
+      add('Rank', cell.textContent === '—' ? 'none: a floor, of another estimator, or with a word beside its name'
+        : 'rows that cannot be told from the best of those that are left share one');
+    }
     if (Array.isArray(c) && c.length > 2) {
       const [mean, low, high, n, stderr, estimator, best, notes, seeds] = c;
       const unit = column[1] ? ` ${column[1]}` : '', of = seeds.length ? `, n = ${n}` : '';
@@ -309,7 +337,7 @@
     if (!step) return;
     event.preventDefault();
     const to = Math.min(rows.length - 1, at + step[0]);
-    if (to < 0 && step[0] === -1) headers(table)[cell.cellIndex].querySelector('button').focus();
+    if (to < 0 && step[0] === -1) headers(table)[cell.cellIndex].querySelector('button')?.focus();
     else if (step[0]) rove(rows[Math.max(0, to)]?.cells[cell.cellIndex]);
     else rove(cells[Math.max(0, Math.min(cells.length - 1, k + step[1]))]);
   }
@@ -347,6 +375,17 @@
     theme();
     tooltips();
     tabs();
+    for (const table of $$('main table')) {
+      table.order = mainRows(table);
+      table.order.forEach((row, k) => { row.home = k; });
+    }
+    for (const input of $$('.order input')) {
+      input.addEventListener('change', () => {
+        const table = input.closest('[role=tabpanel]').querySelector('.grid');
+        table.byFamily = input.value === 'family';
+        arrange(table);
+      });
+    }
     for (const button of $$('thead button')) button.addEventListener('click', () => sort(button.closest('th')));
     for (const table of $$('.grid')) {
       const panel = table.closest('[role=tabpanel]');

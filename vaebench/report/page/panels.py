@@ -1,14 +1,22 @@
 """What the page's template and script show of a table."""
 import base64
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vaebench.experiment import families
+from vaebench.report import ranks
+from vaebench.report.figures.strips import Strip, Strips
 from vaebench.report.formats import grid
+from vaebench.report.formats.footnotes import MANY
 from vaebench.report.published import SAME, Value
 from vaebench.report.tables import GAP, Cell, Column, Row, Run, Table
 
 _MIME = {'png': 'image/png', 'svg': 'image/svg+xml'}
+
+TURNS = 'better', 'worse'
+"""Words of a comparison that have a color."""
 
 Quoted = Mapping[str, list[dict[str, Any]]]
 """{row: its published numbers}, see `quoted`."""
@@ -79,26 +87,68 @@ def quoted(table: Table) -> Quoted:
 
 # The template's part.
 
-def panel(table: Table, numbers: Quoted, opens: set[str]) -> dict[str, Any]:
+def panel(table: Table, numbers: Quoted, opens: set[str], strips: Strips | None = None
+          ) -> dict[str, Any]:
     """Returns what the template shows of a table.
 
     Args:
       table: the table.
       numbers: from `quoted`.
       opens: rows that have a model card.
+      strips: samples of rows.
     """
-    facts = grid.facts(table)
+    facts, places, images = grid.facts(table), ranks.ranks(table), strips or Strips({})
     compared = any(number['delta'] for own in numbers.values() for number in own)
     return {'tab': table.table, 'title': table.title,
             'columns': [c._asdict() | {'arrow': grid.arrow(c), 'marks': grid.marks(c.notes)}
                         for c in table.columns],
             'rows': [_row(row, table.columns, facts, numbers.get(row.row, ()), row.row in opens)
+                     | {'rank': _rank(places.get(row.row)),
+                        'strip': _strip(images.rows.get(row.row), row.label)}
                      for row in table.rows],
+            'ranked': table.primary if places else '', 'tied': ranks.undecided(table),
+            'samples': bool(images.rows), 'real': _strip(images.data, ''),
+            'kinds': len({_kin(row) for row in table.rows}),
+            'against': table.against, 'lead': _changes(table),
             'facts': [(name, grid.FACT_UNITS[name]) for name in facts],
             'many': not all(c.shown for c in table.columns),
             'published': bool(numbers), 'compared': compared,
             'legend': grid.legend(table, 'Bold with ★', noise=True), 'about': table.about,
-            'sources': table.sources, 'notes': table.notes}
+            'sources': table.sources, 'notes': table.notes, 'few': MANY}
+
+
+def _kin(row: Row) -> str:
+    """What a row stands under where rows are in families."""
+    floor = families.FLOOR in row.remark.split(', ')
+    return families.FLOOR if floor else row.family or 'other'
+
+
+def _rank(ends: tuple[int, int] | None) -> tuple[str | None, str]:
+    """(key to sort by, text) of a row's ranks."""
+    if ends is None:
+        return None, GAP
+    return str(ends[0]), '–'.join(map(str, dict.fromkeys(ends)))
+
+
+def _strip(strip: Strip | None, label: str) -> dict[str, Any] | None:
+    """Images beside each other for the template; without a label they are data."""
+    if strip is None:
+        return None
+    what = f'samples of {label}, seed {strip.seed}' if label else 'test data'
+    return image('', f'{strip.count} {what}', strip.png, 'png') | strip._asdict()
+
+
+def _changes(table: Table) -> list[str]:
+    """What a comparison comes to, of each metric that is shown."""
+    out = []
+    for column in table.columns if table.against else ():
+        name, end = column.name.removesuffix(' A − B'), column.name.endswith(' A − B')
+        if end and column.shown:
+            said = Counter(row.cells[column.name].text for row in table.rows)
+            del said[GAP]
+            parts = [f'{n} {word or "of one seed"}' for word, n in said.most_common()]
+            out.append(f'{name}: {", ".join(parts) or "nothing to compare"}')
+    return out
 
 
 def _row(row, columns, facts, numbers, opens):
@@ -122,6 +172,8 @@ def _cell(cell: Cell, column: Column, row_count: str, numbers: Sequence[dict]) -
            'text': '', 'published': ()}
     if summary is None:
         return out | {'kind': 'gap' if cell.text == GAP else 'lost'}
+    if cell.text in TURNS:
+        out['kind'] = cell.text
     out['interval'] = _minus(grid.spread(cell, digits))
     if cell.stderr is not None:
         out['noise'] = f'se {grid.number(cell.stderr, max(digits, 2))}'
@@ -161,8 +213,8 @@ def details(table: Table, strings: Strings, numbers: Quoted, cards: Mapping[str,
     """
     keys = 'metric', 'name', 'text', 'table', 'verdict', 'delta', 'why'
     columns = [[c.name, c.unit, c.better, strings(c.estimator)] for c in table.columns]
-    return {'columns': columns, 'notes': table.notes,
-            'rows': [{'id': row.row, 'label': row.label,
+    return {'columns': columns, 'notes': table.notes, 'lead': 3 if ranks.ranks(table) else 2,
+            'rows': [{'id': row.row, 'label': row.label, 'family': _kin(row),
                       'cells': [_cell_details(row.cells[c.name], strings)
                                 for c in table.columns],
                       'runs': [_run_details(run, strings) for run in row.runs],
