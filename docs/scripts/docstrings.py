@@ -23,8 +23,9 @@ def escaped(text: str) -> str:
     for line in text.split('\n'):
         if not line.startswith('    '):
             parts = CODE.split(line)
-            parts[::2] = [re.sub(r'(?<=\S)\*|\*(?= )', r'\\*', p.replace('<', '&lt;'))
-                          for p in parts[::2]]
+            for i in range(0, len(parts), 2):
+                plain = parts[i].replace('<', '&lt;').replace('][', r']\[')
+                parts[i] = re.sub(r'(?<=\S)\*|\*(?= )', r'\*', plain)
             line = ''.join(parts)
         lines.append(line)
     return '\n'.join(lines)

@@ -1,4 +1,5 @@
 """Pages of the code itself: config keys, commands, evals, modules."""
+import ast
 import contextlib
 import dataclasses
 import inspect
@@ -44,7 +45,7 @@ def _keys(kind: type) -> Iterator[tuple[str, ...]]:
 
 
 def facts() -> dict[str, str]:
-    """The keys of a config, the commands, the evals."""
+    """The commands, the configs and their keys, the evals."""
     keys = (joined(f'## {kind.__name__}', escaped(inspect.getdoc(kind) or ''),
                    grid('key | default | decides | values | what', _keys(kind)))
             for kind in SCHEMAS)
@@ -52,12 +53,22 @@ def facts() -> dict[str, str]:
         (f'`{name}`', code(e.takes), f'`{e.gives}`', escaped(e.what))
         for name, e in EVALS.items()))
     return {
+        'reference/configs.md': _configs(),
         'reference/commands.md': joined(
             '# Commands', f'The configs that the package comes with: {code(configs.names())}.',
             '## vaebench', _help(cli.main, 'vaebench'),
             '## vaebench-report', _help(report.main, 'vaebench-report')),
         'reference/config-keys.md': joined(head('config-keys'), *keys),
         'reference/evals.md': joined(head('evals'), evals)}
+
+
+def _configs() -> str:
+    """What the configs say of themselves."""
+    parts = []
+    for name in configs.names():
+        doc = ast.get_docstring(ast.parse((configs.folder() / f'{name}.py').read_text())) or ''
+        parts += [f'## {name}', escaped(doc)]
+    return joined(head('configs'), *parts)
 
 
 def _summary(path: pathlib.Path) -> str:
