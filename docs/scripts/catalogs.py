@@ -92,6 +92,32 @@ def _facts(name: str, metric: Metric) -> tuple[str, ...]:
             evals or '—', code(metric.fields) or '—')
 
 
+def _given(function: Callable) -> Iterator[Callable]:
+    """The functions that partials hand on, and those inside of them."""
+    while isinstance(function, functools.partial):
+        for value in function.keywords.values():
+            inner = bare(value) if callable(value) else None
+            if inspect.isfunction(inner) and inner.__doc__:
+                yield inner
+                yield from _given(value)
+        function = function.func
+
+
+def _handed(names: Sequence[str]) -> tuple[str, str]:
+    """What functions say that metrics hand on to the one that measures them, and their papers.
+    """
+    uses: dict[Callable, list[str]] = {}
+    for name in names:
+        for function in _given(METRICS[name].compute):
+            uses.setdefault(function, []).append(name)
+    lines, papers = [], []
+    for function, users in uses.items():
+        prose, sections, _ = parted(inspect.getdoc(function) or '')
+        lines.append(f'- {code(users)}: {" ".join(escaped(prose).split())}')
+        papers += [sections['References']] if 'References' in sections else []
+    return '\n'.join(lines), '\n'.join(papers)
+
+
 def _estimated(names: Sequence[str]) -> str:
     """The estimators of metrics that committed results have."""
     lines = []
@@ -106,12 +132,14 @@ def _measured(names: Sequence[str]) -> str:
     """The entry of the metrics that one function measures."""
     function = bare(METRICS[names[0]].compute)
     prose, sections, _ = parted(inspect.getdoc(function) or '')
+    handed, more = _handed(names)
+    papers = '\n'.join(filter(None, (sections.get('References'), more)))
     return joined(
         ' '.join(map(anchor, names)), f'### {code(names[:3])}{", …" * (len(names) > 3)}',
-        escaped(prose), _estimated(names),
+        escaped(prose), handed, _estimated(names),
         grid('metric | unit | better | can be | asks the method for | asks the data for',
              (_facts(name, METRICS[name]) for name in names)),
-        references(sections))
+        references({'References': papers}))
 
 
 def metrics() -> dict[str, str]:
@@ -145,12 +173,15 @@ def by_track() -> Mapping[str, Sequence[str]]:
 
 
 def _linked(text: str, here: str) -> str:
-    """Prose in which names of datasets are links."""
+    """Prose in which names of datasets, and of modules about them, are links."""
     place = {name: page for page, names in by_track().items() for name in names}
 
     def link(found):
-        page = place.get(found[1])
-        return found[0] if page is None else f'[{found[0]}]({page * (page != here)}#{found[1]})'
+        text, name = found.group(0, 1)
+        if name in place:
+            return f'[{text}]({place[name] * (place[name] != here)}#{name})'
+        module = pathlib.Path(datasets.__file__).with_name(f'{name}.py')
+        return f'[{text}](../api/datasets/{name}.md)' if module.exists() else text
 
     return re.sub(r'`(?:\w+\.)?(\w+)`', link, escaped(text))
 

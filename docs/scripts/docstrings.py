@@ -16,15 +16,15 @@ CODE = re.compile(r'(`[^`]*`)')
 def escaped(text: str) -> str:
     """Prose as Markdown prints it: what stands between backticks and indented code stay.
 
-    >>> escaped('`<s>` and <unk>, p*(x) * 2')
-    '`<s>` and &lt;unk>, p\\\\*(x) \\\\* 2'
+    >>> print(escaped('`<s>` and <unk>, p*(x) * 2, carry["z"] [B]'))
+    `<s>` and &lt;unk>, p\\*(x) \\* 2, carry["z"] \\[B]
     """
     lines = []
     for line in text.split('\n'):
         if not line.startswith('    '):
             parts = CODE.split(line)
             for i in range(0, len(parts), 2):
-                plain = parts[i].replace('<', '&lt;').replace('][', r']\[')
+                plain = re.sub(r'(^|\] ?)\[', r'\1\[', parts[i].replace('<', '&lt;'))
                 parts[i] = re.sub(r'(?<=\S)\*|\*(?= )', r'\*', plain)
             line = ''.join(parts)
         lines.append(line)

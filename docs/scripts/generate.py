@@ -152,7 +152,8 @@ def write() -> None:
     """Hands everything to MkDocs."""
     import mkdocs_gen_files
     made = everything()
-    for path, content in (made | {'SUMMARY.md': navigation(made)}).items():
+    made['SUMMARY.md'] = f'---\nsearch: {{exclude: true}}\n---\n\n# Pages\n\n{navigation(made)}'
+    for path, content in made.items():
         with mkdocs_gen_files.open(path, 'wb') as file:
             file.write(content if isinstance(content, bytes) else content.encode())
 

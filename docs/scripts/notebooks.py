@@ -31,9 +31,12 @@ def executed(path: pathlib.Path, folder: str) -> nbformat.NotebookNode:
 
 
 def _tidy(outputs: list) -> list:
-    """Outputs without what a moment decides: a stream in one piece, the richest form alone."""
+    """Outputs without what a moment decides: a stream in one piece, the richest form alone,
+    nothing that libraries say of a busy machine."""
     kept = []
     for output in outputs:
+        if output.get('name') == 'stderr':
+            continue
         if output.output_type == 'stream' and kept and kept[-1].get('name') == output.name:
             kept[-1].text += output.text
             continue
