@@ -76,7 +76,8 @@ def documents() -> Pages:
             fenced(text, 'text') if path.suffix == '.txt' else text)
     for folder in 'figures', 'listings':
         for path in sorted((RESULTS / folder).iterdir()):
-            pages[f'{folder}/{path.name}'] = path.read_bytes()
+            read = path.read_text if path.suffix == '.md' else path.read_bytes
+            pages[f'{folder}/{path.name}'] = read()
     return pages
 
 
