@@ -33,7 +33,11 @@ setup(
     extras_require={
         'test': [
             'pytest', 'pytest-xdist', 'ruff', 'pyright[nodejs]', 'codespell', 'pre-commit',
-            'statsmodels',
+            'statsmodels', 'nbclient', 'nbformat', 'ipykernel',
+        ],
+        'docs': [
+            'mkdocs>=1.6', 'mkdocs-material>=9.7', 'mkdocs-gen-files', 'mkdocs-literate-nav',
+            'mkdocstrings[python]>=1',
         ],
         'study': ['statsmodels'],
         'browser': ['playwright', 'axe-playwright-python'],

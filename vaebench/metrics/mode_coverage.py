@@ -110,17 +110,21 @@ def coverage(view: Evaluator, name: str) -> Value:
                  f'held-out data: {data:.4g}')
 
 
-def _points(compute):
-    """A comparison that is made of points only."""
-    def made(view):
-        x = view.schema['x']
-        return compute(view) if isinstance(x, Field) and len(x.shape) == 1 else None
-
-    return made
+def _of_points(view, compute):
+    """Compares points themselves, by their coordinates; None where the data are no points."""
+    x = view.schema['x']
+    return compute(view) if isinstance(x, Field) and len(x.shape) == 1 else None
 
 
 W2 = Estimator('Wasserstein-2 by optimal assignment of as many points', 'w2-assignment')
 _FIELDS = ('x', 'truth/modes', 'truth/std')
+
+
+def _w2(compare):
+    """The distance as a metric of what `compare` compares."""
+    measured = functools.partial(compare, f=wasserstein, estimator=W2)
+    return functools.partial(_of_points, compute=measured)
+
 
 _UNITS = {'modes': ('modes', 'higher', _FIELDS, NONNEGATIVE),
           'modes_any': ('modes', 'higher', _FIELDS, NONNEGATIVE),
@@ -128,10 +132,9 @@ _UNITS = {'modes': ('modes', 'higher', _FIELDS, NONNEGATIVE),
           'mode_kl': ('nats', 'lower', _FIELDS, NONNEGATIVE)}
 
 METRICS = {
-    'w2': Metric(_points(functools.partial(samples_vs_data, f=wasserstein, estimator=W2)),
-                 (('sample',),), 'distance', 'lower', ('x',), NONNEGATIVE),
-    'w2_floor': Metric(_points(functools.partial(real_vs_real, f=wasserstein, estimator=W2)),
-                       ((),), 'distance', None, ('x',), NONNEGATIVE),
+    'w2': Metric(_w2(samples_vs_data), (('sample',),), 'distance', 'lower', ('x',),
+                 NONNEGATIVE),
+    'w2_floor': Metric(_w2(real_vs_real), ((),), 'distance', None, ('x',), NONNEGATIVE),
     **{name: Metric(functools.partial(coverage, name=name), (('sample',),), *told)
        for name, told in _UNITS.items()},
 }

@@ -262,11 +262,13 @@ def _section(group: list[Card]) -> list[str]:
     return out
 
 
-def markdown(things: Iterable[Table | str]) -> str:
+def markdown(things: Iterable[Table | str], title: str = 'Methods', about: str = ABOUT) -> str:
     """Writes the cards of some methods, one factory's together, in the order of their first.
 
     Args:
       things: `Table`s, or names of methods.
+      title: the first heading.
+      about: what stands under it; '' for nothing.
 
     Returns:
       str, Markdown.
@@ -274,7 +276,7 @@ def markdown(things: Iterable[Table | str]) -> str:
     groups: dict[str, list[Card]] = {}
     for c in map(card, named(things)):
         groups.setdefault(c.factory or c.method, []).append(c)
-    out = ['# Methods', '', _escape(ABOUT)]
+    out = [f'# {title}', *(['', _escape(about)] if about else [])]
     for group in groups.values():
         out += _section(group)
     return '\n'.join(out) + '\n'
