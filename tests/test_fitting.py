@@ -192,7 +192,7 @@ def test_fewer_bits_change_no_metric_by_more_than_its_seeds_do(tmp_path):
         runner = Runner(tiny(seeds=8, precision=name, epochs=8), tmp_path / name)
         assert not any(runner.run().values())
         cells = [results.read(path).metrics for path in (tmp_path / name / 'results').glob('*.json')]
-        found[name] = {m: np.array([cell[m]['value'] for cell in cells], float) for m in cells[0]}
+        found[name] = {m: np.array([cell[m].value for cell in cells], float) for m in cells[0]}
     assert len(found['f32']) >= 5
     for metric, exact in found['f32'].items():
         half = 2.365 * exact.std(ddof=1) / np.sqrt(len(exact))
