@@ -179,14 +179,15 @@ def test_a_worker_takes_what_another_lets_go_of(tmp_path):
 def test_totals_count_what_others_finish(done, tmp_path, capsys):
     import shutil
     shown, made = console.Progress(), Runner(done.table, tmp_path)
-    shown.total, shown.left = work.ready([made]), lambda: work.left([made])
+    shown.expect(*work.ready([made]))
+    shown.left = lambda: work.left([made])
     assert shown.total == 6
     (tmp_path / 'results').mkdir()
     paths = sorted((done.workdir / 'results').glob('*.json'))
     for path in paths[:4]:
         shutil.copy(path, tmp_path / 'results')
     shown.finished('b: seed 1 done', 1)
-    assert '(4 of 6 cells, about ' in capsys.readouterr().err
+    assert '(4 of 6 cells, ' in capsys.readouterr().err
     shutil.copytree(done.workdir / 'results', tmp_path / 'results', dirs_exist_ok=True)
     shown.finished('c: seed 1 done', 1)
     assert capsys.readouterr().err.endswith('(6 of 6 cells)\n')
@@ -248,5 +249,5 @@ def test_a_group_is_measured_without_a_trace(method, tmp_path):
     group, = plan.plan([made], lambda line: None)
     trainer = made.trainer(made.table.rows[0], 2)
     assert group.state == 'missing' and group.train > 0 and group.compile > 0
-    assert group.bytes >= cost.size(trainer.shapes(made.numbers(made.table.rows[0]))) + cost.size(trainer.data)
+    assert group.bytes >= cost.size(trainer.shapes(made.numbers(made.table.rows[0]))) + cost.size(trainer.columns(0))
     assert not (tmp_path / 'none').exists()

@@ -180,7 +180,7 @@ def _step(trainer, number, state, seeds, blocks):
         idx = np.stack([[own[b][t] for b, t in zip(buckets, turns, strict=True)]
                         for own in rows])
         start = time.perf_counter()
-        state, _ = trainer.block(number, state, buckets, idx)
+        state, _ = trainer.block(number, state, trainer.feed(buckets, idx))
         if turn:
             steps, seconds = steps + len(buckets), seconds + time.perf_counter() - start
     return state, seconds / steps
