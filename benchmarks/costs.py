@@ -127,7 +127,8 @@ def training(trainer: Trainer, hp: Mapping[str, float]) -> np.ndarray:
     """Counts FLOPs and products of training a cell, [2]."""
     batch = trainer.settings.batch
     share = np.array([-(-rows // batch) for rows in trainer.sizes]) / trainer.epoch_steps
-    return sum((over_buckets(lambda data, n=n: cost.step(trainer, hp, n, data), trainer.data,
+    return sum((over_buckets(lambda data, n=n: cost.step(trainer, hp, n, data),
+                             trainer.columns(n),
                              phase.steps * share)
                 for n, phase in enumerate(trainer.method.phases) if phase.steps), np.zeros(2))
 
@@ -206,7 +207,8 @@ def baseline(trainer: Trainer, hp: Mapping[str, float]) -> tuple[float, float]:
     length class.
     """
     number = max(n for n, phase in enumerate(trainer.method.phases) if phase.steps)
-    jaxpr = cost.step(trainer, hp, number, trainer.data[len(trainer.data) // 2])
+    columns = trainer.columns(number)
+    jaxpr = cost.step(trainer, hp, number, columns[len(columns) // 2])
     program = compiled(jaxpr)
     once = sum(products(eqn) for eqn in equations(jaxpr))
     return moved(jaxpr, program)[0] / cost.work(jaxpr), kernels(program) / once
