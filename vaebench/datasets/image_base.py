@@ -234,5 +234,6 @@ def mapped(folder: pathlib.Path, shape: tuple[int, int, int], find: Callable[[],
         rows = np.load(folder / f'{split}{kind}.npy', mmap_mode='r')
         return rows[:options.first(split)]
 
-    parts = {split: (column(split), np.array(column(split, '.label'))) for split in SPLITS}
+    parts: dict[str, Images] = {split: (column(split), np.array(column(split, '.label')))
+                                for split in SPLITS}
     return parts, tuple(json.loads((folder / 'labels.json').read_text()))

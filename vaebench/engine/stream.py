@@ -6,7 +6,7 @@ same program. Slabs are made in threads while the blocks before them train.
 """
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -169,7 +169,8 @@ class _Made(Sequence):
         return self.make(i)
 
 
-def ahead(make: Callable[[int], T], size: int, threads: int = THREADS) -> Iterator[T]:
+def ahead(make: Callable[[int], T], size: int,
+          threads: int = THREADS) -> Generator[T, None, None]:
     """Yields make(0), make(1), ... in this order, each made while its predecessors are used.
 
     Args:

@@ -1,7 +1,7 @@
 """The compiled programs of one method on one dataset, as the train loop calls them."""
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -245,7 +245,7 @@ class Trainer:
             idx = placement.place_batches(idx, self.mesh)
         return Feed(data, idx, which, steps)
 
-    def feeds(self, make: Callable[[int], Feed], size: int) -> Iterator[Feed]:
+    def feeds(self, make: Callable[[int], Feed], size: int) -> Generator[Feed, None, None]:
         """Yields make(0), make(1), ...: ahead where the data are streamed."""
         return ahead(make, size, self.source.threads)
 

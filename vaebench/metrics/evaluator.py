@@ -24,7 +24,7 @@ from vaebench.metrics.draws import (
 )
 from vaebench.metrics.importance import ImportanceSampler
 from vaebench.metrics.types import Data, Judge, Settings, Trained
-from vaebench.ops.precision import lowered
+from vaebench.ops.precision import Precision, lowered
 from vaebench.schema import Rows, Schema, count, over, select
 
 
@@ -69,7 +69,7 @@ class Evaluator:
         self.programs = {} if trained.programs is None else trained.programs
         self.seeds = group_size(trained.params, trained.carry, trained.key)
         self.given, key = trained.given, trained.key
-        self.precision = trained.precision
+        self.precision: Precision = trained.precision
         self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
         self.settings, self.partial = settings or Settings(), partial
         columns, self.index = split_index(data.buckets)

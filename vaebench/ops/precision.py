@@ -90,7 +90,8 @@ def _step(eqn: JaxprEqn, values: list, precision: str) -> list:
         return _run(closed.jaxpr, closed.consts, values, precision)
     if eqn.primitive.name in PRODUCTS and _marked(params['precision']):
         values, more = _rounded(values, precision)
-        params |= {**more, 'preferred_element_type': eqn.outvars[0].aval.dtype}
+        out: Any = eqn.outvars[0].aval
+        params |= {**more, 'preferred_element_type': out.dtype}
     params = {k: _inside(v, precision) for k, v in params.items()}
     out = eqn.primitive.bind(*values, **params)
     return list(out) if eqn.primitive.multiple_results else [out]
