@@ -2,20 +2,26 @@
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vaebench.errors import UserError
 from vaebench.report.folders import homes
 from vaebench.report.tables import Table
 
-MOST = 5_000_000
-"""Bytes of a page; pictures that would make it larger are left out."""
+if TYPE_CHECKING:           # what draws takes long to import, and other formats need it not
+    from vaebench.report.figures.strips import Strips
+
+MOST = 4_900_000
+"""Bytes of a page, for 5 MB with what it says of the pictures that it leaves out."""
+
+STRIPS = 'samples of every row'
 
 
 class _Pictures(NamedTuple):
     """What is drawn of a table."""
     figures: dict[str, tuple[str, bytes, str]]     # {title: (in words, contents, kind)}
-    strips: 'strips.Strips'                        # noqa: F821
+    strips: 'Strips'
+    samples: str = ''                              # the title of those drawn before
     left_out: tuple[str, ...] = ()                 # titles
 
 
@@ -86,22 +92,24 @@ def _pictures(table, places):
              for one in figures.of_table(table, ('page',), PLANES[:1])}
     made = strips.of_rows(table, [results for _, results in places])
     before = None if made.rows else strips.earlier(table, [home for home, _ in places])
-    return _Pictures(({before[0]: before[1:]} if before else {}) | drawn, made)
+    first = {before[0]: before[1:]} if before else {}
+    return _Pictures(first | drawn, made, before[0] if before else '')
 
 
 def _fewer(pictures: Mapping[str, _Pictures], over: int) -> dict[str, _Pictures]:
-    """Pictures without the largest ones, so that so many bytes are gone; strips go last."""
+    """Pictures without the largest ones, so that so many bytes are gone; samples go last."""
     out = dict(pictures)
-    sizes = [(False, len(rest[1]), name, title) for name, own in pictures.items()
-             for title, rest in own.figures.items()]
-    sizes += [(True, own.strips.size, name, 'samples of every row')
+    sizes = [(title == own.samples, len(rest[1]), name, title)
+             for name, own in pictures.items() for title, rest in own.figures.items()]
+    sizes += [(True, own.strips.size, name, STRIPS)
               for name, own in pictures.items() if own.strips.rows]
-    for is_strip, size, name, title in sorted(sizes, key=lambda one: (one[0], -one[1])):
+    for _, size, name, title in sorted(sizes, key=lambda one: (one[0], -one[1])):
         if over <= 0:
             break
         own = out[name]
-        out[name] = _Pictures({k: v for k, v in own.figures.items() if k != title},
-                              type(own.strips)({}) if is_strip else own.strips,
-                              (*own.left_out, title))
+        out[name] = own._replace(
+            figures={k: v for k, v in own.figures.items() if k != title},
+            strips=type(own.strips)({}) if title == STRIPS else own.strips,
+            left_out=(*own.left_out, title))
         over -= size * 4 // 3                   # in base 64
     return out
