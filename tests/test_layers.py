@@ -21,7 +21,7 @@ MAY = {
         'absl', 'array_record', 'etils', 'importlib_resources', 'jax', 'numpy', 'PIL', 'scipy', 'sklearn',
         'tensorflow_datasets', 'tqdm'}),
     'engine': (BASE | {'core', 'engine', 'files'}, {'jax', 'numpy', 'optax', 'orbax'}),
-    'metrics': (BASE | {'core', 'metrics', 'ops'}, {
+    'metrics': (BASE | {'core', 'engine', 'metrics', 'ops'}, {
         'jax', 'numpy', 'optax', 'sacrebleu', 'scipy', 'sklearn', 'threadpoolctl'}),
     'judges': (BASE | {'core', 'engine', 'files', 'judges', 'methods', 'metrics', 'networks'}, {
         'jax', 'numpy', 'scipy', 'sklearn'}),
@@ -35,11 +35,12 @@ MAY = {
         'pylatexenc', 'rich', 'scipy', 'sklearn', 'statsmodels', 'threadpoolctl'}),
     'console': ({'files'}, {'rich'}),
     'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
-    'cli': ({*BASE, 'console', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
+    'cli': ({*BASE, 'console', 'engine', 'experiment', 'files', 'report'}, {'absl', 'ml_collections'}),
     '__main__': ({'cli'}, set()), '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it
 FILES = {('methods', 'sklearn'): {'manifold_learning.py'}, ('methods', 'networks'): {'build.py'},
+         ('metrics', 'engine'): {'evaluator.py', 'importance.py'},
          ('report', 'methods'): {'cards.py'}, ('report', 'statsmodels'): {'sweeps.py'},
          ('datasets', 'jax'): {'transforms.py', 'particles.py'}}
 STANDARD = set(__import__('sys').stdlib_module_names)

@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from vaebench import console, files
-from vaebench.errors import UserError
+from vaebench.errors import LostError, UserError
 from vaebench.experiment import machine
 
 USAGE = """vaebench: trains the missing cells of a table, then prints it.
@@ -24,10 +24,11 @@ USAGE = """vaebench: trains the missing cells of a table, then prints it.
   vaebench --config=quickstart
   vaebench --config=ptb:small --workdir=runs/ptb --data_dir=DIR [--config.KEY=VALUE ...]
 
-Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in one line;
+Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in one line; 3
+another process of the run is lost: the same command goes on where it stopped;
 128 + n stopped by signal n.
 """
-CELLS_FAILED, BAD_INPUT = 1, 2
+CELLS_FAILED, BAD_INPUT, LOST = 1, 2, 3
 QUOTES = '\'"'
 
 
@@ -52,6 +53,17 @@ def _flags() -> flags.FlagValues:
                       'estimated time and memory.', flag_values=values)
     flags.DEFINE_bool('debug', False, 'Show the traceback of an error, and stop at the first '
                       'NaN.', flag_values=values)
+    text('mesh', None, 'Devices for seeds and for each batch, in all tables: seed:2,data:4, or '
+         'auto for all devices.')
+    text('distributed', 'auto', 'Whether the command runs in several processes: auto joins those '
+         'of SLURM, TPU pods, Kubernetes and Open MPI, on refuses to run alone, off does.')
+    text('coordinator', None, 'HOST:PORT of process 0, where nothing says it; with --processes '
+         'and --process.')
+    for name, help in (('processes', 'How many processes run this command.'),
+                       ('process', 'Which of them this one is, from 0.')):
+        flags.DEFINE_integer(name, None, help, lower_bound=0, flag_values=values)
+    flags.DEFINE_integer('lost_after', 60, 'Seconds without a sign of life after which a process '
+                         'counts as lost.', lower_bound=1, flag_values=values)
     values.set_gnu_getopt()
     return values
 
@@ -132,16 +144,22 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     """The exit code."""
     begun = time.monotonic()
     args, config, given = _parse(argv)
+    from vaebench.engine import hosts
+    hosts.start(hosts.Start(args.distributed, args.coordinator, args.processes, args.process,
+                            args.lost_after))
     machine.check_devices()
+    stopped.silent = not hosts.leader()
     from vaebench.experiment import runner as running
-    from vaebench.experiment import table, work
+    from vaebench.experiment import config_keys, table, work
+    if args.mesh is not None:
+        config, given = config_keys.everywhere(config, given, 'mesh', args.mesh)
     deadline = begun + running.duration(args.budget) if args.budget else None
     tables = table.tables(config, given)
     workdir = files.user_path(args.workdir or pathlib.Path('runs') / config['name'])
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
     if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
         _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
-    progress = console.Progress()
+    progress = console.Progress(silent=not hosts.leader())
     try:
         with machine.settings(args.compilation_cache, args.debug):
             runners = [running.Runner(t, workdir, data_dir, deadline,
@@ -152,17 +170,29 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
             if args.dry_run:
                 with stopped.interruptible():
                     for runner in runners:
-                        _list_cells(runner)
+                        hosts.led(_list_cells, runner)
                 return CELLS_FAILED if any(runner.check() for runner in runners) else 0
             ends = work.run(runners, work.everything(config, given))
     except work.OutOfTime:
         ends = [work.OUT]
     finally:
         progress.close()
-    return _tell(runners, ends, stopped, workdir)
+    return hosts.led(_tell, runners, ends, stopped, workdir)
+
+
+def _leads() -> bool:
+    """Whether this process is the one that speaks."""
+    hosts = sys.modules.get('vaebench.engine.hosts')
+    return hosts is None or hosts.leader()
 
 
 def _say(text: str) -> None:
+    """Says something that every process would say."""
+    if _leads():
+        _say_alone(text)
+
+
+def _say_alone(text: str) -> None:
     print(f'vaebench: {files.one_line(text)}', file=sys.stderr, flush=True)
 
 
@@ -181,14 +211,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors='backslashreplace')
-    code = _code(argv, alone)
-    if alone and (code == BAD_INPUT or _compiling()):
+    try:
+        code = _code(argv, alone)
+    except LostError as error:
+        _say_alone('another process of the run is lost, and this one ends; the same command goes '
+                   f'on where it stopped ({files.one_line(str(error.__cause__), 200)})')
+        code = LOST
+    else:
+        _leave()
+    if alone and (code in (BAD_INPUT, LOST) or _compiling()):
         # libraries below end with tracebacks where a thread still compiles or a disk is full
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _leave() -> None:
+    """Waits for the other processes, if there are any: one that ends first looks lost."""
+    if hosts := sys.modules.get('vaebench.engine.hosts'):
+        hosts.stop()
 
 
 def _compiling() -> bool:
@@ -219,16 +262,28 @@ def _code(argv: Sequence[str], alone: bool) -> int:
         if '--debug' in argv:
             traceback.print_exc()
         _say(_said(error))
+        _meet(error)
         return BAD_INPUT
 
 
-def _said(error: UserError | OSError | SystemExit) -> str:
+def _meet(error: BaseException) -> None:
+    """Makes sure that every process ends with an error, which one of them has said."""
+    if hosts := sys.modules.get('vaebench.engine.hosts'):
+        try:
+            hosts.meet(error)
+        except LostError:
+            if not _leads():
+                _say_alone(_said(error))
+            raise
+
+
+def _said(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, SystemExit):
         return f'the config or a package ended the process: sys.exit({error.code!r})'
-    where = f' {error.filename}' if error.filename else ''
-    return f'{error.strerror or error}{where}; mend that and run the same command again'
+    where = f' {error.filename}' if getattr(error, 'filename', None) else ''
+    return f'{getattr(error, "strerror", None) or error}{where}; mend that and run the same command again'
 
 
 if __name__ == '__main__':

@@ -18,13 +18,14 @@ class Progress:
 
     Attributes:
       total: cells that this run has to make.
+      silent: whether it says nothing.
     """
 
-    def __init__(self):
-        self.total, self._done = 0, 0
+    def __init__(self, silent: bool = False):
+        self.total, self._done, self.silent = 0, 0, silent
         self._begun = self._said = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not silent:
             from rich import progress as bars
             from rich.console import Console
 
@@ -62,6 +63,8 @@ class Progress:
             self._say(text)
 
     def _say(self, text):
+        if self.silent:
+            return
         self._said = time.monotonic()
         left = ''
         if 0 < self._done < self.total:
@@ -101,11 +104,14 @@ def _quiet(hook):
 class Stopped(list):
     """The signals that came: one, since a second ends the process, unless `again` says what it
     does.
+
+    Attributes:
+      silent: whether nothing is said of them.
     """
 
     def __init__(self, again: Callable[[int], None] = _exit):
         super().__init__()
-        self._again, self._at_once = again, False
+        self._again, self._at_once, self.silent = again, False, False
 
     def __call__(self, number: int, frame: object) -> None:
         """Hears a signal.
@@ -116,7 +122,8 @@ class Stopped(list):
         if self:
             self._again(number)
         self.append(number)
-        os.write(2, b'vaebench: stopping; once more stops at once\n')
+        if not self.silent:
+            os.write(2, b'vaebench: stopping; once more stops at once\n')
         if self._at_once:
             raise KeyboardInterrupt
 

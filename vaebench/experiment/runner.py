@@ -14,7 +14,7 @@ import numpy as np
 
 from vaebench import files, judges, metrics, schema
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, loop
+from vaebench.engine import checkpoint, hosts, loop, placement
 from vaebench.errors import UserError
 from vaebench.experiment import evaluate, machine, outcome, results, training
 from vaebench.experiment.prepared import Prepared, Unusable, refuse
@@ -83,8 +83,8 @@ class Runner(Prepared):
         return state
 
     def _run(self, state):
-        todo = [row for row in self.table.rows
-                if row.name not in self.check() and self.missing(row)[1]]
+        self.check()
+        todo = [self.table.rows[i] for i in hosts.led(self._todo)]
         for i, row in enumerate(todo):
             self.check_time()
             try:
@@ -95,10 +95,16 @@ class Runner(Prepared):
                 raise
             # a defect in one row must not cost the others their table
             except (Exception, SystemExit) as error:
+                hosts.meet(error)
                 if files.is_full(error):
                     raise
                 self.tell([row], error)
                 state['broken'].append(row.name)
+
+    def _todo(self):
+        """Places of the rows that are to be worked on."""
+        return [i for i, row in enumerate(self.table.rows)
+                if row.name not in self.check() and self.missing(row)[1]]
 
     def compiling(self) -> bool:
         """Whether a program is still being compiled for a row that will not come; nothing can
@@ -114,23 +120,26 @@ class Runner(Prepared):
 
     def _row(self, row, later):
         """Works on what is missing of a row; whether no other process has any of it."""
-        free = self._each(row, self._untrained, functools.partial(self._train, later=later))
+        free = self._each(row, self.untrained, functools.partial(self._train, later=later))
         free &= self._each(row, self._unfinished, self._evaluate)
-        for seeds, folder in self.checkpoints(row).items():
-            # killed after writing its models
-            if free and all(self.is_trained(row, s) for s in seeds):
-                checkpoint.remove(folder)
+        if free:
+            hosts.led(self._tidy, row)
         return free
+
+    def _tidy(self, row):
+        """Deletes checkpoints of a run that was killed after it had written its models."""
+        for seeds, folder in self.checkpoints(row).items():
+            if all(self.is_trained(row, s) for s in seeds):
+                checkpoint.remove(folder)
 
     def _each(self, row, left, work):
         """Does some work on the groups that are left; whether no other process has one."""
         free, seen = True, set()
-        while groups := [seeds for seeds in left(row) if seeds not in seen]:
+        while groups := [seeds for seeds in hosts.led(left, row) if seeds not in seen]:
             with contextlib.ExitStack() as locks:
                 seeds = groups[0]
-                mine = all(locks.enter_context(files.lock(self.lock_path(row, s)))
-                           for s in seeds)
-                if mine and seeds not in left(row):
+                mine = hosts.led(self._lock, locks, row, seeds)
+                if mine and seeds not in hosts.led(left, row):
                     continue                 # another process was quicker
                 seen.add(seeds)
                 free &= mine
@@ -138,8 +147,9 @@ class Runner(Prepared):
                     work(row, seeds)
         return free
 
-    def _untrained(self, row):
-        return self.groups(row, self.missing(row)[0])
+    def _lock(self, locks, row, seeds):
+        """Takes the locks of some cells, as far as they are free; whether all were."""
+        return all(locks.enter_context(files.lock(self.lock_path(row, s))) for s in seeds)
 
     def _unfinished(self, row):
         """Trained groups that are to be evaluated."""
@@ -150,9 +160,9 @@ class Runner(Prepared):
         return groups
 
     def _compile_next(self, later):
-        for row in later:
-            untrained, _ = self.missing(row)
-            groups = self.groups(row, untrained)
+        # processes compile the same programs in the same order
+        for row in later if hosts.count() == 1 else ():
+            groups = self.untrained(row)
             if groups and not self.compiling():
                 self._ahead = threading.Thread(
                     target=self._prepare, args=(row, len(groups[0])), name=machine.AHEAD,
@@ -175,8 +185,15 @@ class Runner(Prepared):
             row.config['table_seed'], self.group_path(row, seeds), data.source.sha256,
             row.config['save_every'], self.deadline, stage, self.stop,
             training.progress(self.report, self.finished, row.label, trainer.method),
-            lambda epoch: training.log(logs, epoch), self.say)
+            lambda epoch: hosts.led(training.log, logs, epoch), self.say)
         state, record = loop.run(trainer, seeds, self.numbers(row), options)
+        hosts.led(self._store, row, seeds, shared, state, record)
+        hosts.led(checkpoint.remove, options.folder)
+        self.finished(f'{row.label}: trained, {len(seeds)} seeds, {record.seconds:.1f} s', 0)
+
+    def _store(self, row, seeds, shared, state, record):
+        """Writes the models of a trained group and their curves."""
+        (data, _), trainer = self.dataset(row), shared.trainer
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds
         sample = jax.tree.map(lambda x: [list(x.shape), str(x.dtype)], trainer.sample)
@@ -189,9 +206,7 @@ class Runner(Prepared):
                 'status': int(state.status[g]), 'reason': record.reasons[g],
                 'steps': int(state.total[g]), 'parameters': record.parameters(g),
                 'curves': curves, 'train': record.seconds / len(seeds), 'compile': compiled})
-            training.write_log(logs[g], curves)
-        checkpoint.remove(options.folder)
-        self.finished(f'{row.label}: trained, {len(seeds)} seeds, {record.seconds:.1f} s', 0)
+            training.write_log(self.log_path(row, seed), curves)
 
     def _tick(self, row):
         def tick(done, total):
@@ -224,26 +239,27 @@ class Runner(Prepared):
         last = len(trainer.method.phases)
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row), last)[:2]))
-        models = [self._model(row, seed, shape) for seed in seeds]
-        hosts = [host for _, host in models]
-        good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
+        models = [hosts.led(self._model, row, seed, shape) for seed in seeds]
+        stored = [host for _, host in models]
+        good = [i for i, host in enumerate(stored) if host['status'] != FAILED]
         entries, arrays, partial = [], {}, self.partial_path(row, seeds)
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
                                       evaluate.keys(len(good)), shared.views,
-                                      trainer.method.given)
+                                      trainer.method.given,
+                                      placement.lay(trainer.settings.mesh, len(good), 0))
             entries, arrays = evaluate.evaluate(
                 trained, self._readable(row), row.config['metrics'],
                 outcome.measured(row), self._tick(row), partial)
         count = int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0])))
-        group = outcome.Evaluated(seeds, hosts, good, entries, arrays, count,
+        group = outcome.Evaluated(seeds, stored, good, entries, arrays, count,
                                   (time.perf_counter() - start) / len(seeds))
         for i, seed in enumerate(seeds):
-            self._write(row, data, group, i, seed)
+            hosts.led(self._write, row, data, group, i, seed)
             end = 'done' if i in good else 'failed'
             self.finished(f'{row.label}: seed {seed} {end}', int(seed in row.seeds))
-        partial.unlink(missing_ok=True)
+        hosts.led(partial.unlink, True)
 
     def _model(self, row, seed, shape):
         """(parameters and carry, what training stored beside them) of a trained cell."""

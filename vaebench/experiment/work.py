@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaebench import files
+from vaebench.engine import hosts
 from vaebench.engine.loop import OutOfTime
 from vaebench.errors import UserError
 from vaebench.experiment import results
@@ -48,8 +49,9 @@ def ready(runners: Sequence[Runner]) -> int:
     refuse(errors, sum(len(runner.table.rows) for runner in runners))
     for runner in runners:
         runner.announce()
-    return sum(len(runner.missing(row)[1]) for runner in runners for row in runner.table.rows
-               if row.name not in runner.check())
+    return hosts.led(lambda: sum(
+        len(runner.missing(row)[1]) for runner in runners for row in runner.table.rows
+        if row.name not in runner.check()))
 
 
 def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]:
@@ -67,7 +69,7 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
     """
     ends: list[End] = []
     try:
-        describe(runners, everything)
+        hosts.led(describe, runners, everything)
         for runner in runners:
             if len(runner.check()) == len(runner.table.rows):
                 ends.append({'busy': [], 'broken': list(runner.check()), 'out': False})
@@ -75,7 +77,7 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
             ends.append(runner.run())
             if ends[-1]['out']:
                 break
-        describe(runners, everything)
+        hosts.led(describe, runners, everything)
     except OutOfTime:                  # while another process wrote the manifest
         ends.append(OUT)
     return ends

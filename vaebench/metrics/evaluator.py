@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vaebench.engine.placement import DATA, SEED, put, sharding
+from vaebench.engine.seeds import over_devices
 from vaebench.metrics.draws import (
     DRAWS,
     FIRST,
@@ -46,6 +48,24 @@ def _single(evals, params, carry, key, keys, batch):
     return single(evals, params, carry, batch, keys)
 
 
+def _on_mesh(bound, seeds, mesh):
+    """The function of a group whose seeds lie on devices of their own; every device has all of
+    what it gives.
+    """
+    local = over_seeds(bound, seeds // mesh.shape[SEED])
+
+    def group(*args):
+        in_axes = (0, 0, 0, 0, *(None for _ in args[4:]))
+        return over_devices(local, in_axes, mesh)(*args)
+
+    compiled = jax.jit(group, out_shardings=sharding(mesh))
+
+    def call(params, carry, keys, own, *shared):
+        return compiled(params, carry, keys, put(own, mesh, SEED), *put(shared, mesh))
+
+    return call
+
+
 class Evaluator:
     """A trained group of seeds over one split. Every quantity is computed when first asked for,
     then kept.
@@ -70,6 +90,8 @@ class Evaluator:
         self.given, key = trained.given, trained.key
         self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
         self.settings, self.partial = settings or Settings(), partial
+        self.mesh = trained.mesh
+        self._group = put((self.params, self.carry, self.keys), self.mesh, SEED)
         columns, self.index = split_index(data.buckets)
         self.buckets = [jax.tree.map(np.asarray, b) for b in columns]
         self.data = data._replace(buckets=self.buckets)
@@ -139,11 +161,25 @@ class Evaluator:
         Returns:
           Compiled function of own, leaves [G, ...], and of arrays that the seeds share.
         """
-        name = f, static, self.seeds
+        name = f, static, self.seeds, self.mesh
         if name not in self.programs:
             bound = functools.partial(f, self.evals, *static)
-            self.programs[name] = jax.jit(over_seeds(bound, self.seeds))
-        return functools.partial(self.programs[name], self.params, self.carry, self.keys)
+            self.programs[name] = (jax.jit(over_seeds(bound, self.seeds)) if self.mesh is None
+                                   else _on_mesh(bound, self.seeds, self.mesh))
+        return functools.partial(self.programs[name], *self._group)
+
+    def place(self, tree: Any, examples: int, *axes: str | None) -> Any:
+        """Puts arrays of a batch where it is evaluated: its examples over devices, if these
+        divide them.
+
+        Args:
+          tree: arrays.
+          examples: B.
+          *axes: axes of the mesh that the arrays' leading axes lie on, see `placement.put`.
+        """
+        if self.mesh is None or examples % self.mesh.shape[DATA]:
+            return tree
+        return put(tree, self.mesh, *axes)
 
     def batches(self) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
         """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket
@@ -179,7 +215,8 @@ class Evaluator:
         for batch, index, rows in self.batches():
             self.pause()
             filled, keys = (rows >= 0).sum(), fold_group(self.keys, index, FIRST, tag)[:, 0]
-            out = jax.device_get(group(keys, batch))
+            out = jax.device_get(group(self.place(keys, len(rows), SEED, DATA),
+                                       self.place(batch, len(rows), DATA)))
             parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], out))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
 
@@ -229,7 +266,8 @@ class Evaluator:
         arrays = jax.tree.map(np.asarray, arrays)
         for idx in slots(n, self.settings.batch):
             self.pause()
-            parts.append(jax.device_get(group((), self.batch(arrays, idx))))
+            batch = self.place(self.batch(arrays, idx), len(idx), DATA)
+            parts.append(jax.device_get(group((), batch)))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, :n], *parts)
 
     def once(self, f: Callable[..., Any], *static: Any, tag: int) -> Any:

@@ -132,6 +132,7 @@ class Trained(NamedTuple):
         `Evaluator.jit`.
       given: columns that the method is told, see `core.Method`: its likelihoods are of the rest
         given these, and their estimators say so.
+      mesh: devices for the seeds and for each batch's examples, see `placement`; None is one.
     """
     evals: Mapping[str, Callable[..., Any]]
     params: Any
@@ -139,6 +140,7 @@ class Trained(NamedTuple):
     key: jax.Array
     programs: dict[Any, Any] | None = None
     given: tuple[str, ...] = ()
+    mesh: jax.sharding.Mesh | None = None
 
 
 class Data(NamedTuple):
