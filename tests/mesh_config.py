@@ -1,7 +1,7 @@
 """Tables of every kind of training that a mesh must not change, tiny and under plain SGD.
 
-`meshed` lays their rows out over four devices: seeds and batches over two each, or, for rows whose losses couple a
-batch, batches over all four. `one` is a VAE alone.
+`meshed` lays their rows out over four devices: seeds and batches over two each, or, for some rows whose losses couple a
+batch, batches over all four. `coupled` has more of these, `one` a VAE alone.
 """
 from vaebench.experiment import config_keys
 from vaebench.experiment.configs import ordered
@@ -19,24 +19,35 @@ def table(name, dataset, kit, metrics, **rows):
 
 def tables():
     """The methods that the foundation names, and a row of each newer track."""
+    sentences, conditional = dict(sentences=96, eval_sentences=32), {**LSTM, 'family': 'B'}
     return {
-        'text': table('text', dict(name='synthetic', sentences=96, eval_sentences=32), LSTM, ('nll_iw', 'elbo', 'mi_full'),
-                      vae=row('VAE', 'vae'), bn_vae=row('BN-VAE', 'bn_vae'),
-                      lagging=row('Lagging', 'lagging', options(max_inner=3, window=2)),
-                      davam=row('DAVAM', 'davam', options(codes=8))),
-        'images': table('images', dict(name='digits', examples=96, eval_examples=32), dict(name='mlp', latent=2, hidden=(8,)),
-                        ('sharpness', 'frechet', 'elbo'),
-                        wgan_gp=row('WGAN-GP', 'wgan_gp', overrides(protocol=dict(keep='last'))),
-                        vae_p4=row('VAE, p4', 'vae', overrides(kit=dict(name='p4', channels=(2, 2), latent=2)))),
-        'factors': table('factors', dict(name='sprites', levels=(2, 2, 3, 3, 3), size=8), dict(name='mlp', latent=3, hidden=(8,)),
-                         ('elbo', 'kl', 'mig'), beta_tcvae=row('beta-TCVAE', 'beta_tcvae', hp(beta=4.))),
-        'styles': table('styles', dict(name='two_style', sentences=96, eval_sentences=32), {**LSTM, 'family': 'B'},
-                        ('token_f1', 'elbo'), john_vae=row('John et al.', 'john_vae')),
-        'dialogs': table('dialogs', dict(name='dialog', sentences=96, eval_sentences=32), {**LSTM, 'family': 'B'},
-                         ('nll_iw', 'kl'), cvae=row('CVAE', 'cvae')),
+        'text': table('text', dict(name='synthetic', **sentences), LSTM, ('elbo',), vae=row('VAE', 'vae'),
+                      bn_vae=row('BN-VAE', 'bn_vae'), davam=row('DAVAM', 'davam', options(codes=8)),
+                      lagging=row('Lagging', 'lagging', options(max_inner=3, window=2))),
+        'images': table('images', dict(name='digits', examples=96, eval_examples=32),
+                        dict(name='mlp', latent=2, hidden=(8,)), ('sharpness',),
+                        wgan_gp=row('WGAN-GP', 'wgan_gp', overrides(protocol=dict(keep='last')))),
+        'factors': table('factors', dict(name='sprites', levels=(2, 2, 3, 3, 3), size=8),
+                         dict(name='mlp', latent=3, hidden=(8,)), ('elbo', 'kl', 'mig'),
+                         beta_tcvae=row('beta-TCVAE', 'beta_tcvae', hp(beta=4.))),
+        'styles': table('styles', dict(name='two_style', **sentences), conditional, ('token_f1', 'elbo'),
+                        john_vae=row('John et al.', 'john_vae', options(style=2))),
+        'dialogs': table('dialogs', dict(name='dialog', **sentences), conditional, ('nll_iw', 'kl'),
+                         cvae=row('CVAE', 'cvae')),
         'particles': table('particles', dict(name='nbody', examples=48, eval_examples=16), dict(name='linear'),
                            ('mse_position', 'equivariance_error'),
                            egnn=row('EGNN', 'regressor', overrides(kit=dict(name='egnn', layers=1, hidden=8))))}
+
+
+def coupled():
+    """Rows of images whose losses couple the examples of a batch: what they say is of all of it."""
+    game = overrides(kit=dict(name='z2', latent=4, pad=True, channels=(4, 4), pools=(1,), up=(8, 4), hidden=8),
+                     protocol=dict(keep='last'))
+    return {'images': table('images', dict(name='digits', examples=96, eval_examples=32),
+                            dict(name='mlp', latent=2, hidden=(8,)), ('elbo', 'rec', 'sharpness'),
+                            bn_vae=row('BN-VAE', 'bn_vae'), wae_mmd=row('WAE-MMD', 'wae_mmd'),
+                            beta_tcvae=row('beta-TCVAE', 'beta_tcvae'), dg_vae=row('DG-VAE', 'dg_vae'),
+                            ge_gan=row('relativistic GAN', 'ge_gan', game))}
 
 
 def meshed(found):
@@ -50,9 +61,10 @@ def meshed(found):
 
 
 def get_config(arg=''):
-    """All tables; `meshed` on four devices; `one` has a VAE alone."""
-    found = tables()
+    """All tables, `coupled` ones or `one`; `meshed` on four devices."""
+    found = coupled() if 'coupled' in arg else tables()
     if 'one' in arg:
-        found = {'images': dict(found['images'], metrics=('nll_iw', 'elbo'), table=dict(vae=row('VAE', 'vae')))}
+        found = {'images': dict(found['images'], metrics=('nll_iw', 'elbo'), save_every=0., epochs=40,
+                                table=dict(vae=row('VAE', 'vae')))}
     found = meshed(found) if 'meshed' in arg else found
     return ordered(config_keys.filled(dict(name='mesh', seeds=2, tables=found)))

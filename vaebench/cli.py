@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -24,9 +25,8 @@ USAGE = """vaebench: trains the missing cells of a table, then prints it.
   vaebench --config=quickstart
   vaebench --config=ptb:small --workdir=runs/ptb --data_dir=DIR [--config.KEY=VALUE ...]
 
-Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in one line; 3
-another process of the run is lost: the same command goes on where it stopped;
-128 + n stopped by signal n.
+Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in one line;
+3 another process of the run is lost: the same command goes on; 128 + n stopped by signal n.
 """
 CELLS_FAILED, BAD_INPUT, LOST = 1, 2, 3
 QUOTES = '\'"'
@@ -55,15 +55,15 @@ def _flags() -> flags.FlagValues:
                       'NaN.', flag_values=values)
     text('mesh', None, 'Devices for seeds and for each batch, in all tables: seed:2,data:4, or '
          'auto for all devices.')
-    text('distributed', 'auto', 'Whether the command runs in several processes: auto joins those '
-         'of SLURM, TPU pods, Kubernetes and Open MPI, on refuses to run alone, off does.')
+    text('distributed', 'auto', 'Several processes as one run: auto joins those of SLURM, TPU '
+         'pods, Kubernetes and Open MPI, on refuses to run alone, off runs alone.')
     text('coordinator', None, 'HOST:PORT of process 0, where nothing says it; with --processes '
          'and --process.')
     for name, help in (('processes', 'How many processes run this command.'),
                        ('process', 'Which of them this one is, from 0.')):
         flags.DEFINE_integer(name, None, help, lower_bound=0, flag_values=values)
-    flags.DEFINE_integer('lost_after', 60, 'Seconds without a sign of life after which a process '
-                         'counts as lost.', lower_bound=1, flag_values=values)
+    flags.DEFINE_integer('lost_after', 60, 'Seconds without a sign of life after which another '
+                         'process counts as lost.', lower_bound=1, flag_values=values)
     values.set_gnu_getopt()
     return values
 
@@ -149,8 +149,8 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
                             args.lost_after))
     machine.check_devices()
     stopped.silent = not hosts.leader()
-    from vaebench.experiment import runner as running
     from vaebench.experiment import config_keys, table, work
+    from vaebench.experiment import runner as running
     if args.mesh is not None:
         config, given = config_keys.everywhere(config, given, 'mesh', args.mesh)
     deadline = begun + running.duration(args.budget) if args.budget else None
@@ -214,8 +214,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _code(argv, alone)
     except LostError as error:
-        _say_alone('another process of the run is lost, and this one ends; the same command goes '
-                   f'on where it stopped ({files.one_line(str(error.__cause__), 200)})')
+        _say_alone('another process of the run is lost; the same command goes on where it '
+                   f'stopped ({files.one_line(str(error.__cause__), 200)})')
         code = LOST
     else:
         _leave()
@@ -252,10 +252,10 @@ def _code(argv: Sequence[str], alone: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:          # in work that could not look whether it should stop
-        if not stopped:
+        if not stopped and _leads():
             raise
         _say('stopped: the same command goes on')
-        return 128 + stopped[0]
+        return 128 + (stopped or [signal.SIGINT])[0]
     except (UserError, OSError, SystemExit) as error:
         if '--debug' in argv and not alone:
             raise
@@ -266,7 +266,7 @@ def _code(argv: Sequence[str], alone: bool) -> int:
         return BAD_INPUT
 
 
-def _meet(error: BaseException) -> None:
+def _meet(error: UserError | OSError | SystemExit) -> None:
     """Makes sure that every process ends with an error, which one of them has said."""
     if hosts := sys.modules.get('vaebench.engine.hosts'):
         try:
@@ -277,13 +277,13 @@ def _meet(error: BaseException) -> None:
             raise
 
 
-def _said(error: BaseException) -> str:
+def _said(error: UserError | OSError | SystemExit) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, SystemExit):
         return f'the config or a package ended the process: sys.exit({error.code!r})'
-    where = f' {error.filename}' if getattr(error, 'filename', None) else ''
-    return f'{getattr(error, "strerror", None) or error}{where}; mend that and run the same command again'
+    where = f' {error.filename}' if error.filename else ''
+    return f'{error.strerror or error}{where}; mend that and run the same command again'
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Several processes as one run: how they start, agree, and notice that one is gone.
 
-Every process takes the same steps. What depends on files, clocks or signals is decided by one of
-them, or by all together, and each learns of it: `led`, `together` and `either`. In one process
-these are plain calls.
+Every process takes the same steps. What depends on files, clocks or signals is decided by one
+of them, or by all together, and each learns of it: `led`, `together` and `either`. In one
+process these are plain calls.
 """
 import contextlib
 import contextvars
@@ -21,9 +21,10 @@ from vaebench.errors import LostError, UserError
 T = TypeVar('T')
 MODES = 'auto', 'on', 'off'
 GONE = re.compile(r'gloo|nccl|connection|unavailable|heartbeat|socket', re.IGNORECASE)
-"""What libraries below say when another process does not answer."""
+"""What JAX says when another process does not answer."""
+WAIT = 60          # seconds that `meet` waits
 _alone = contextvars.ContextVar('alone', default=False)
-_met = itertools.count()
+_met, _joined = itertools.count(), []
 
 
 # ---- start -----------------------------------------------------------------------------------
@@ -88,12 +89,15 @@ def _join(coordinator, processes, process, *rest):
         coordinator, processes, process, devices[0] if devices else None,
         cluster_detection_method=None if devices else 'deactivate',
         heartbeat_timeout_seconds=lost_after, shutdown_timeout_seconds=lost_after)
+    _joined.append(True)
 
 
 def stop() -> None:
-    """Leaves the run when all processes have come to its end."""
-    with contextlib.suppress(Exception):
-        jax.distributed.shutdown()
+    """Leaves a run that `start` joined, when all processes have come to its end."""
+    if _joined:
+        _joined.clear()
+        with contextlib.suppress(Exception):
+            jax.distributed.shutdown()
 
 
 def count() -> int:
@@ -196,8 +200,7 @@ def check_same(value: Any, what: str) -> None:
 
 
 def meet(error: BaseException) -> None:
-    """Waits until every process has met an error where this one has, as all do that take the
-    same steps.
+    """Waits until every process has met an error, as all do that take the same steps.
 
     Args:
       error: what was raised.
@@ -207,18 +210,15 @@ def meet(error: BaseException) -> None:
     """
     if _single():
         return
-    if GONE.search(str(error)) and not isinstance(error, UserError | OSError):
+    if isinstance(error, jax.errors.JaxRuntimeError) and GONE.search(str(error)):
         raise LostError from error
-    from jax._src import distributed        # the one barrier that needs no devices
+    from jax._src import distributed  # the one barrier that needs no devices
     client = distributed.global_state.client
     try:
         if client is not None:
             client.wait_at_barrier(f'vaebench-error-{next(_met)}', 1000 * WAIT)
     except Exception as late:
         raise LostError from late
-
-
-WAIT = 60          # seconds that `meet` waits
 
 
 def _tried(fn, args):

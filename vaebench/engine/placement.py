@@ -49,7 +49,7 @@ def sizes(text: str, devices: int, seeds: int, batch: int) -> tuple[int, int] | 
         so, the most that they divide; '' is no mesh.
       devices: how many there are.
       seeds: G, of the group.
-      batch: B, examples of a train step.
+      batch: B, examples of a train step; 0 where nothing has to divide it.
 
     Returns:
       (size of 'seed', size of 'data'), None for no mesh.
@@ -97,21 +97,21 @@ def lay(text: str, seeds: int, batch: int, devices: Sequence[Any] | None = None)
       devices: the devices; None means all of all processes.
 
     Returns:
-      A `Mesh` of the axes 'seed' and 'data', None where the text names none.
+      A `Mesh` of the axes 'seed' and 'data', None where one device is all.
 
     Raises:
       UserError: see `sizes`; or the devices of a process have no part in the mesh.
     """
     every = jax.devices() if devices is None else devices
     found = sizes(text, len(every), seeds, batch)
-    if found is None:
+    if found is None or found == (1, 1):
         return None
     used = every[:math.prod(found)]
     owners = {device.process_index for device in used}
     if owners != {device.process_index for device in every}:
-        raise UserError(f'mesh={text}: {seeds} seeds that train together and a batch of {batch} '
-                        f'take {len(used)} of {len(every)} devices, and some process would have '
-                        f'none; choose a batch that {len(every)} divides')
+        raise UserError(f'mesh={text}: {seeds} seeds that train together and a batch of '
+                        f'{batch} take {len(used)} of {len(every)} devices, and some process '
+                        f'would have none; choose a batch that {len(every)} divides')
     return Mesh(np.array(used).reshape(found), (SEED, DATA), axis_types=(AxisType.Auto,) * 2)
 
 
@@ -135,7 +135,7 @@ def put(tree: Any, where: Mesh | None, *axes: str | None) -> Any:
 
 
 def _put(x, where, axes):
-    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+    if isinstance(x, jax.Array) and getattr(x.sharding, 'mesh', None) == where:
         return x
     if _is_key(x):
         return jax.random.wrap_key_data(_put(jax.random.key_data(x), where, axes))
@@ -144,6 +144,25 @@ def _put(x, where, axes):
         return jax.device_put(x, placed)
     host = np.asarray(x)
     return jax.make_array_from_callback(host.shape, placed, lambda part: host[part])
+
+
+def divide(tree: Any, where: Mesh | None, axis: int,
+           before: Sequence[str | None] = ()) -> Any:
+    """Puts arrays of a batch on a mesh, cut along the axis of examples, or whole where the
+    devices do not divide it.
+
+    Args:
+      tree: pytree of arrays.
+      where: a `Mesh`; None leaves the tree as it is.
+      axis: number of the axis of examples.
+      before: axes of the mesh that the axes before it lie on, see `put`.
+    """
+    if where is None:
+        return tree
+    sizes = {x.shape[axis] for x in jax.tree.leaves(tree)}
+    ahead = [*before, *(None,) * (axis - len(before))]
+    whole = any(size % where.shape[DATA] for size in sizes)
+    return put(tree, where, *ahead, *(() if whole else (DATA,)))
 
 
 def fetch(tree: Any) -> Any:

@@ -1,6 +1,4 @@
-"""How the seeds of a group run: side by side, one after the other in one dispatch, or on devices
-of their own.
-"""
+"""How the seeds of a group run: side by side or one by one, and on devices of their own."""
 from collections.abc import Callable, Sequence
 
 import jax
@@ -44,8 +42,8 @@ def over_seeds(fn: Callable, in_axes: Sequence[int | None], how: str = 'vmap') -
 def over_devices(fn: Callable, in_axes: Sequence[int | None], where: Mesh | None) -> Callable:
     """Makes `fn` of some seeds a function of a group whose seeds lie on devices of their own.
 
-    Each device sees its own seeds, so that nothing runs over an axis that is cut. What is inside
-    a seed, such as its batch, stays for the compiler to place.
+    Each device sees its own seeds, so that nothing runs over an axis that is cut. What is
+    inside a seed, such as its batch, stays for the compiler to place.
 
     Args:
       fn: function of a group's arguments, of any number of seeds: see `over_seeds`.

@@ -13,7 +13,6 @@ from vaebench.core import RUNNING, Augment, Decode, Key, Method, State, derive
 from vaebench.engine import placement, plateau, seeds
 from vaebench.engine.order import epoch_steps
 from vaebench.engine.programs import Programs, shape_of
-from vaebench.errors import UserError
 from vaebench.schema import count
 
 
@@ -84,6 +83,11 @@ class Trainer:
     def _own(self):
         """The sharding of a group's arrays; None where there is no mesh."""
         return None if self.mesh is None else placement.sharding(self.mesh, placement.SEED)
+
+    @property
+    def _both(self):
+        """Those of a state and of what the host reads of a block."""
+        return None if self.mesh is None else (self._own, self._whole)
 
     @property
     def _whole(self):
@@ -203,7 +207,7 @@ class Trainer:
         steps = self._steps(np.zeros((*shape, settings.batch), np.int32), 0,
                             np.zeros(settings.block, np.int32))
         self.programs.build(f'block{number}', self._block(number), (
-            state, *jax.tree.map(shape_of, (self.data, *steps))), (0,), out=self._own and (self._own, self._whole))
+            state, *jax.tree.map(shape_of, (self.data, *steps))), (0,), out=self._both)
         inputs = self._inputs(number, jax.random.key(0))
         if inputs and not cancelled():
             self.programs.build(
@@ -263,7 +267,7 @@ class Trainer:
         idx[:, :steps] = rows
         state, metrics = self.programs.run(
             f'block{number}', self._block(number), state, self.data,
-            *self._steps(idx, steps, which), donate=(0,), out=self._own and (self._own, self._whole))
+            *self._steps(idx, steps, which), donate=(0,), out=self._both)
         return state, {k: np.asarray(v)[:, :steps] for k, v in metrics.items()}
 
     def _steps(self, idx, count, which):
@@ -274,17 +278,18 @@ class Trainer:
         return idx, *self.place((np.int32(count), which))
 
     def _inputs(self, number, key):
-        """What a validation reads besides the parameters, where it is to lie; () for nothing."""
+        """What a validation reads besides the parameters, where it is to lie."""
         inputs = self.validators[number].inputs(self.width, key)
         if not inputs or self.mesh is None:
             return inputs
-        key, keys, data = inputs
+        key, keys, data, places = inputs
         if id(data) not in self._valid:             # phases with one validation share its data
-            self._valid[id(data)] = self.place(data)
-        return *self.spread((key, keys)), self._valid[id(data)]
+            shared = [placement.divide(x, self.mesh, 1) for x in places]
+            self._valid[id(data)] = self.place(data), shared
+        return *self.spread((key, keys)), *self._valid[id(data)]
 
     def _validation(self, number):
-        in_axes = (0, 0, 0, 0, None)                # params, carry, key, keys and data
+        in_axes = (0, 0, 0, 0, None, None)          # params, carry, key, keys, data and places
         return seeds.over_devices(self.validators[number].function, in_axes, self.mesh)
 
     def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:

@@ -148,8 +148,8 @@ class Settings:
     group: int = key('speed', 'Most seeds that train together.', 8, within='[1, 100]')
     seeds_by: str = key('speed', 'How seeds train together.', 'auto',
                         choices=('auto', 'vmap', 'map'), compiled=True)
-    mesh: str = key('speed', "Devices for seeds and for each batch: seed:2,data:4, auto for all; '' "
-                    'for one.', '', form='mesh', compiled=True)
+    mesh: str = key('speed', 'Devices for seeds and for batches: seed:2,data:4, auto for all, '
+                    "'' for one.", '', form='mesh', compiled=True)
     save_every: float = key('speed', 'Seconds between checkpoints.', 60., within=LIMIT)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vaebench.engine.placement import DATA, SEED, put, sharding
+from vaebench.engine.placement import SEED, divide, put, sharding
 from vaebench.engine.seeds import over_devices
 from vaebench.metrics.draws import (
     DRAWS,
@@ -168,19 +168,6 @@ class Evaluator:
                                    else _on_mesh(bound, self.seeds, self.mesh))
         return functools.partial(self.programs[name], *self._group)
 
-    def place(self, tree: Any, examples: int, *axes: str | None) -> Any:
-        """Puts arrays of a batch where it is evaluated: its examples over devices, if these
-        divide them.
-
-        Args:
-          tree: arrays.
-          examples: B.
-          *axes: axes of the mesh that the arrays' leading axes lie on, see `placement.put`.
-        """
-        if self.mesh is None or examples % self.mesh.shape[DATA]:
-            return tree
-        return put(tree, self.mesh, *axes)
-
     def batches(self) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
         """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket
         order, -1 if empty.
@@ -215,8 +202,8 @@ class Evaluator:
         for batch, index, rows in self.batches():
             self.pause()
             filled, keys = (rows >= 0).sum(), fold_group(self.keys, index, FIRST, tag)[:, 0]
-            out = jax.device_get(group(self.place(keys, len(rows), SEED, DATA),
-                                       self.place(batch, len(rows), DATA)))
+            out = jax.device_get(group(divide(keys, self.mesh, 1, (SEED,)),
+                                       divide(batch, self.mesh, 0)))
             parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], out))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
 
@@ -266,7 +253,7 @@ class Evaluator:
         arrays = jax.tree.map(np.asarray, arrays)
         for idx in slots(n, self.settings.batch):
             self.pause()
-            batch = self.place(self.batch(arrays, idx), len(idx), DATA)
+            batch = divide(self.batch(arrays, idx), self.mesh, 0)
             parts.append(jax.device_get(group((), batch)))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, :n], *parts)
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from vaebench.engine import hosts
-from vaebench.engine.placement import DATA, SEED
+from vaebench.engine.placement import SEED, divide
 from vaebench.metrics import proposal
 from vaebench.metrics.draws import FIRST, REFINE, Columns, Evals, draw, fold_group
 
@@ -115,7 +115,7 @@ class ImportanceSampler:
             except BaseException:            # time is up: the next attempt goes on from here
                 hosts.led(self._keep, nll, ess)
                 raise
-        hosts.led(self._keep, nll, ess)                 # the metrics after this one may be stopped too
+        hosts.led(self._keep, nll, ess)     # the metrics after this one may be stopped too
         return (np.concatenate(nll, 1)[:, self.view.order],
                 np.concatenate(ess, 1)[:, self.view.order])
 
@@ -124,14 +124,14 @@ class ImportanceSampler:
         keys, filled, parts = self.view.keys, int((rows >= 0).sum()), []
         at = self.place[np.maximum(rows, 0)]
         q = jax.device_put(jax.tree.map(lambda x: x[:, at], self.states))
-        place = self.view.place
-        q, batch = place(q, len(rows), SEED, DATA), place(batch, len(rows), DATA)
+        mesh, lead = self.view.mesh, (SEED,)
+        q, batch = divide(q, mesh, 1, lead), divide(batch, mesh, 0)
         if self.view.refines:
             own = fold_group(keys, index, FIRST, REFINE)[:, 0]
-            q = self.refine((q, place(own, len(rows), SEED, DATA)), batch)
+            q = self.refine((q, divide(own, mesh, 1, lead)), batch)
         for start in range(0, self.calls * self.size, self.size):
             chunk = np.arange(start, start + self.size, dtype=np.int32)
-            own = place(fold_group(keys, index, chunk), len(rows), SEED, None, DATA)
+            own = divide(fold_group(keys, index, chunk), mesh, 2, lead)
             parts.append(self.weigh((q, own), batch))
         return np.concatenate(jax.device_get(parts), 1)[:, :self.samples, :filled]
 
