@@ -1,5 +1,4 @@
 """Several processes as one run: how they start, agree, and end when one is gone."""
-import os
 import pathlib
 import signal
 import socket
@@ -9,13 +8,12 @@ import time
 
 import jax
 import pytest
-from test_mesh import assert_close, command, values
+from test_mesh import assert_close, command, forced, values
 
 from vaebench import cli
 from vaebench.engine import hosts
 from vaebench.errors import LostError, UserError
 
-TWO = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
 NOISE = '[Gloo]'            # what a library below prints when processes meet on CPUs
 
 
@@ -29,7 +27,7 @@ def start(arguments):
     """Two processes with two devices each."""
     place = f'--coordinator=localhost:{port()}', '--processes=2', '--lost_after=20'
     return [subprocess.Popen([*arguments, *place, f'--process={i}'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True, env=TWO) for i in range(2)]
+                             text=True, env=forced(2)) for i in range(2)]
 
 
 def end(process, timeout=1200):
@@ -113,7 +111,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
 def test_a_lost_process_ends_the_run_and_the_next_goes_on(tmp_path, lost):
     pair = start(command('meshed,one', tmp_path / 'two'))
     models, checkpoints = tmp_path / 'two' / 'models', tmp_path / 'two' / 'checkpoints'
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not list(checkpoints.glob('*/3')) and time.monotonic() < deadline:     # three blocks are saved
         time.sleep(.05)
     pair[lost].send_signal(signal.SIGKILL)

@@ -19,7 +19,12 @@ from vaebench.engine import placement, seeds
 from vaebench.errors import UserError
 
 HERE = pathlib.Path(__file__).parent
-FOUR = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=4'}
+
+
+def forced(devices):
+    """The environment of a process with so many devices, which imports what is tested here."""
+    return {**os.environ, 'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': str(HERE.parent),
+            'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'}
 
 
 @pytest.mark.parametrize('devices', range(1, 9))
@@ -89,15 +94,15 @@ def command(config, workdir, *flags):
 def test_losses_that_couple_a_batch_are_of_all_of_it(tmp_path):
     """BN-VAE, MMD, total correlation, an aggregate of densities, a relativistic GAN."""
     for name, flags in (('one', ()), ('four', ('--mesh=seed:2,data:2',))):
-        done = subprocess.run(command('coupled', tmp_path / name, *flags), capture_output=True, text=True, env=FOUR,
-                              timeout=900)
+        done = subprocess.run(command('coupled', tmp_path / name, *flags), capture_output=True, text=True,
+                              env=forced(4), timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
     assert_close(tmp_path / 'one', tmp_path / 'four')
 
 
 @pytest.mark.slow
 def test_pieces_on_four_devices():
-    done = subprocess.run([sys.executable, __file__], env=FOUR, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, __file__], env=forced(4), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.split() == list(PIECES), done.stderr[-3000:]
 
 

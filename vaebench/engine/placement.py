@@ -137,9 +137,10 @@ def put(tree: Any, where: Mesh | None, *axes: str | None) -> Any:
 def _put(x, where, axes):
     if isinstance(x, jax.Array) and getattr(x.sharding, 'mesh', None) == where:
         return x
-    if _is_key(x):
+    axes = axes[:np.ndim(x)]
+    if _is_key(x):                    # whose data has an axis more, which is never cut
         return jax.random.wrap_key_data(_put(jax.random.key_data(x), where, axes))
-    placed = sharding(where, *axes[:np.ndim(x)])
+    placed = sharding(where, *axes)
     if jax.process_count() == 1:
         return jax.device_put(x, placed)
     host = np.asarray(x)
