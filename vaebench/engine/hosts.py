@@ -59,9 +59,13 @@ def start(how: Start) -> None:
         raise UserError('--coordinator, --processes and --process belong together: give all '
                         'three, or none')
     try:
-        found = given if None not in given else _detected()
+        found = _detected() if None in given else (*given, None)
         if found[0] is not None and (found[1] != 1 or how.distributed == 'on'):
-            _join(*found, how.lost_after)
+            jax.distributed.initialize(
+                *found, cluster_detection_method='deactivate',
+                heartbeat_timeout_seconds=how.lost_after,
+                shutdown_timeout_seconds=how.lost_after)
+            _joined.append(True)
             return
     except Exception as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -81,15 +85,6 @@ def _detected():
     from jax._src import clusters
     return clusters.ClusterEnv.auto_detect_unset_distributed_params(
         None, None, None, None, None, 300)
-
-
-def _join(coordinator, processes, process, *rest):
-    *devices, lost_after = rest
-    jax.distributed.initialize(
-        coordinator, processes, process, devices[0] if devices else None,
-        cluster_detection_method=None if devices else 'deactivate',
-        heartbeat_timeout_seconds=lost_after, shutdown_timeout_seconds=lost_after)
-    _joined.append(True)
 
 
 def stop() -> None:
