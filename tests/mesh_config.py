@@ -64,7 +64,7 @@ def get_config(arg=''):
     """All tables, `coupled` ones or `one`; `meshed` on four devices."""
     found = coupled() if 'coupled' in arg else tables()
     if 'one' in arg:
-        found = {'images': dict(found['images'], metrics=('nll_iw', 'elbo'), save_every=0., epochs=40,
+        found = {'images': dict(found['images'], metrics=('nll_iw', 'elbo'), save_every=0., epochs=8,
                                 table=dict(vae=row('VAE', 'vae')))}
     found = meshed(found) if 'meshed' in arg else found
     return ordered(config_keys.filled(dict(name='mesh', seeds=2, tables=found)))
