@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -137,14 +138,17 @@ def led(fn: Callable[..., T], *args: Any) -> T:
     """
     if _single():
         return fn(*args)
-    value, error = _tried(fn, args) if leader() else (None, None)
+    value: Any = None
+    error: BaseException | None = None
+    if leader():
+        value, error = _tried(fn, args)
     said = _spread(pickle.dumps((_plain(value), _portable(error))) if leader() else b'')
     if not leader():
         value, error = pickle.loads(said)
         value = _whole(value)
     if error is not None:
         raise error
-    return value  # pyright: ignore[reportReturnType]
+    return value
 
 
 def together(fn: Callable[..., T], *args: Any) -> T:
@@ -216,7 +220,7 @@ def meet(error: BaseException) -> None:
         raise LostError from late
 
 
-def _tried(fn, args):
+def _tried(fn, args) -> tuple[Any, BaseException | None]:
     """(value, error) of a call without the others."""
     try:
         with alone():
@@ -243,7 +247,7 @@ def _plain(tree):
     def one(x):
         if not isinstance(x, jax.Array):
             return x
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             return _Key(np.asarray(jax.random.key_data(x)))
         return np.asarray(x)
 
@@ -251,12 +255,13 @@ def _plain(tree):
 
 
 def _whole(tree):
-    return jax.tree.map(
-        lambda x: jax.random.wrap_key_data(x.data) if isinstance(x, _Key) else x, tree,
-        is_leaf=lambda x: isinstance(x, _Key))
+    def one(x):
+        return jax.random.wrap_key_data(jnp.asarray(x.data)) if isinstance(x, _Key) else x
+
+    return jax.tree.map(one, tree, is_leaf=lambda x: isinstance(x, _Key))
 
 
-def _gathered(flags):
+def _gathered(flags) -> Any:
     """[processes, ...] of everyone's."""
     try:
         return np.asarray(multihost_utils.process_allgather(flags))
