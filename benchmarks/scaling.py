@@ -38,7 +38,7 @@ MIB = 2**20
 
 def split(devices: int) -> dict[str, Any]:
     """Says in the engine's settings that a batch is split over devices."""
-    return {'devices': devices}
+    return {'mesh': f'data:{devices}' if devices > 1 else ''}
 
 
 WORKLOADS: Mapping[str, tuple[str, Callable[[], Setting]]] = {

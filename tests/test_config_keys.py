@@ -16,7 +16,7 @@ def rows(**changes):
 
 def test_keys_of_the_schema_are_those_of_the_engine():
     assert tuple(config_keys.fields(config_keys.Evaluation)) == metrics.Settings._fields
-    others = {'epochs', 'batch', 'block', 'seeds_by', 'devices', 'stream', 'micro', 'precision'}
+    others = {'epochs', 'batch', 'block', 'seeds_by', 'mesh', 'stream', 'micro', 'precision'}
     assert {*config_keys.fields(config_keys.Protocol)} | others <= set(Settings._fields)
 
 
@@ -36,7 +36,7 @@ OTHER = {
     'block': 2, 'optimizer': {'lr': .1}, 'protocol': {'patience': 2}, 'table_seed': 1,
     'method': 'anneal', 'hp': {'beta': 2.}, 'options': {'share': 2},
     'evaluation': {'samples': 9}, 'metrics': ('elbo',), 'group': 1, 'seeds_by': 'map',
-    'devices': 2, 'save_every': 1., 'stream': 'on', 'memory_gb': 2., 'remat': 'on', 'micro': 8,
+    'mesh': 'auto', 'save_every': 1., 'stream': 'on', 'memory_gb': 2., 'remat': 'on', 'micro': 8,
     'precision': 'bf16', 'title': 'Other', 'seeds': 3, 'columns': ('elbo',),
     'primary': 'elbo', 'baseline': 'beta_vae'}
 

@@ -21,7 +21,7 @@ MAY = {
         'absl', 'array_record', 'etils', 'importlib_resources', 'jax', 'numpy', 'PIL', 'scipy', 'sklearn',
         'tensorflow_datasets', 'tqdm'}),
     'engine': (BASE | {'core', 'engine', 'files', 'ops'}, {'grain', 'jax', 'numpy', 'optax', 'orbax'}),
-    'metrics': (BASE | {'core', 'metrics', 'ops'}, {
+    'metrics': (BASE | {'core', 'engine', 'metrics', 'ops'}, {
         'jax', 'numpy', 'optax', 'sacrebleu', 'scipy', 'sklearn', 'threadpoolctl'}),
     'judges': (BASE | {'core', 'engine', 'files', 'judges', 'methods', 'metrics', 'networks'}, {
         'jax', 'numpy', 'scipy', 'sklearn'}),
@@ -41,6 +41,7 @@ MAY = {
 }
 # (layer, library or layer of ours) -> the files there that alone may import it
 FILES = {('methods', 'sklearn'): {'manifold_learning.py'}, ('methods', 'networks'): {'build.py'},
+         ('metrics', 'engine'): {'evaluator.py', 'importance.py'},
          ('report', 'methods'): {'cards.py'}, ('engine', 'grain'): {'stream.py'},
          ('report', 'statsmodels'): {'sweeps.py'}, ('experiment', 'scipy'): {'spaces.py'},
          ('datasets', 'jax'): {'transforms.py', 'particles.py'}}

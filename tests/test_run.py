@@ -207,7 +207,7 @@ def test_termination_saves_and_budget_exits_cleanly(finished, tmp_path):
 @pytest.mark.slow
 def test_two_devices_share_a_batch_and_change_nothing_but_rounding(finished, tmp_path):
     environment = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
-    done = subprocess.run(command(CONFIG, f'--workdir={tmp_path}', '--config.devices=2', '--config.rows=vae'),
+    done = subprocess.run(command(CONFIG, f'--workdir={tmp_path}', '--mesh=data:2', '--config.rows=vae'),
                           capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     two, one = cells(tmp_path), cells(finished[0])

@@ -175,7 +175,7 @@ def test_cells_of_other_data_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize('change,message', [
-    ({'epochs': 0}, 'epochs=0'), ({'group': 0}, 'group=0'), ({'devices': -1}, 'devices=-1'),
+    ({'epochs': 0}, 'epochs=0'), ({'group': 0}, 'group=0'), ({'mesh': 'data:0'}, 'mesh=.data:0'),
     ({'seeds_by': 'foo'}, 'auto, vmap or map'),
     ({'metrics': ('nll',)}, "did you mean 'nll_iw'"),
     ({'kit': {'name': 'mlp', 'latent': 0, 'hidden': (16,)}}, 'kit.latent=0'),
@@ -189,5 +189,5 @@ def test_impossible_settings_are_refused_before_anything_runs(change, message):
 
 def test_more_devices_than_there_are(tmp_path):
     config = tiny_config.get_config().to_dict()
-    with pytest.raises(UserError, match='devices=64'):
-        Runner(table.tables({**config, 'rows': 'vae', 'devices': 64})[0], tmp_path).run()
+    with pytest.raises(UserError, match='mesh=data:64 takes 64 devices'):
+        Runner(table.tables({**config, 'rows': 'vae', 'mesh': 'data:64'})[0], tmp_path).run()

@@ -3,7 +3,7 @@
 Every key stands here, so that no default of the package can move a number. One length class: `test_unchanged.py`.
 """
 SETTINGS = {
-    'rows': '', 'seeds': 2, 'cuts': 1, 'block': 10, 'table_seed': 0, 'group': 8, 'seeds_by': 'auto', 'devices': 1,
+    'rows': '', 'seeds': 2, 'cuts': 1, 'block': 10, 'table_seed': 0, 'group': 8, 'seeds_by': 'auto', 'mesh': '',
     'save_every': 60., 'columns': (), 'epochs': 2, 'batch': 32,
     'optimizer': {'name': 'adam', 'lr': 5e-3, 'clip': 5.},
     'protocol': {'keep': 'best', 'patience': 0, 'first_epoch': 15, 'factor': .5, 'decays': 5},

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from vaebench import console, files
-from vaebench.errors import UserError
+from vaebench.errors import LostError, UserError
 from vaebench.experiment import machine
 
 USAGE = """vaebench: trains the missing cells of a table, then prints it.
@@ -25,9 +26,9 @@ USAGE = """vaebench: trains the missing cells of a table, then prints it.
   vaebench --config=ptb:small --workdir=runs/ptb --data_dir=DIR [--config.KEY=VALUE ...]
 
 Exit code: 0 done, or stopped by --budget; 1 a cell failed; 2 bad input, said in one line;
-128 + n stopped by signal n.
+3 another process of the run is lost: the same command goes on; 128 + n stopped by signal n.
 """
-CELLS_FAILED, BAD_INPUT = 1, 2
+CELLS_FAILED, BAD_INPUT, LOST = 1, 2, 3
 QUOTES = '\'"'
 
 
@@ -59,9 +60,25 @@ def _flags() -> flags.FlagValues:
          'them into <workdir>/profile; the trace opens in Perfetto.')
     text('track', '', 'Show curves and results elsewhere too: tensorboard, wandb or '
          'tensorboard,wandb.')
+    _host_flags(values, text)
     _job_flags(values, text)
     values.set_gnu_getopt()
     return values
+
+
+def _host_flags(values: flags.FlagValues, text: Callable[[str, str | None, str], None]) -> None:
+    """Devices and processes of one run."""
+    text('mesh', None, 'Devices for seeds and for each batch, in all tables: seed:2,data:4, or '
+         'auto for all devices.')
+    text('distributed', 'auto', 'Several processes as one run: auto joins those of SLURM, TPU '
+         'pods, Kubernetes and Open MPI, on refuses to run alone, off runs alone.')
+    text('coordinator', None, 'HOST:PORT of process 0, where nothing says it; with --processes '
+         'and --process.')
+    for name, help in (('processes', 'How many processes run this command.'),
+                       ('process', 'Which of them this one is, from 0.')):
+        flags.DEFINE_integer(name, None, help, lower_bound=0, flag_values=values)
+    flags.DEFINE_integer('lost_after', 60, 'Seconds without a sign of life after which another '
+                         'process counts as lost.', lower_bound=1, flag_values=values)
 
 
 def _job_flags(values: flags.FlagValues, text: Callable[[str, str | None, str], None]) -> None:
@@ -179,22 +196,30 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     args, config, given = _parse(argv)
     if args.status:
         return _status(args, config)
+    from vaebench.experiment import config_keys
     from vaebench.experiment import runner as running
+    if args.mesh is not None:
+        config, given = config_keys.everywhere(config, given, 'mesh', args.mesh)
     asked, tables = _asked(args, config, given)
     workdir = _workdir(args, config)
     if asked.launch:
         return _launch(asked, tables, workdir, argv, stopped)
+    from vaebench.engine import hosts, profiling
+    hosts.start(hosts.Start(args.distributed, args.coordinator, args.processes, args.process,
+                            args.lost_after))
     machine.check_devices()
-    from vaebench.engine import profiling
+    stopped.silent = not hosts.leader()
     from vaebench.experiment import trackers, work
     deadline = begun + running.duration(args.budget) if args.budget else None
     traced = profiling.steps(args.profile) if args.profile else None
     data_dir = args.data_dir or os.environ.get('VAEBENCH_DATA')
     if os.environ.get('JAX_ENABLE_X64', '').lower() in ('1', 'true', 'yes', 'on'):
         _say('JAX_ENABLE_X64 is set; vaebench computes in 32 bits all the same')
-    profile = profiling.Profile(*traced, workdir / 'profile', _say) if traced else None
-    tracker = trackers.make(args.track, workdir, _say)
-    progress = console.Progress()
+    leads = hosts.leader()
+    profile = (profiling.Profile(*traced, workdir / 'profile', _say) if traced and leads
+               else None)
+    tracker = trackers.make(args.track if leads else '', workdir, _say)
+    progress = console.Progress(silent=not leads)
     try:
         with machine.settings(args.compilation_cache, args.debug):
             runners = [running.Runner(t, workdir, data_dir, deadline,
@@ -218,16 +243,19 @@ def _run(argv: Sequence[str], stopped: console.Stopped) -> int:
     if profile and not profile.done:
         _say(f'--profile={args.profile}: no group took these train steps in this run, so there '
              'is no trace')
-    return _tell(runners, ends, stopped, workdir, args.tables)
+    return hosts.led(_tell, runners, ends, stopped, workdir, args.tables)
 
 
 def _plan(runners, measured):
     """Lists what there is to do: groups with measured costs, or cells with estimated ones."""
+    from vaebench.engine import hosts
+    if measured and hosts.count() > 1:
+        raise UserError('--plan measures in one process: run it without --distributed')
     if measured:
         from vaebench.jobs import plan
         return plan.tell(runners, _say)
     for runner in runners:
-        _list_cells(runner)
+        hosts.led(_list_cells, runner)
 
 
 # ---- who works on a table, and on which part of it -------------------------------------------
@@ -276,7 +304,19 @@ def _launch(asked, tables, workdir, argv, stopped):
     return code or (CELLS_FAILED if lacking and any(codes) else 0)
 
 
+def _leads() -> bool:
+    """Whether this process is the one that speaks."""
+    hosts = sys.modules.get('vaebench.engine.hosts')
+    return hosts is None or hosts.leader()
+
+
 def _say(text: str) -> None:
+    """Says something that every process would say."""
+    if _leads():
+        _say_alone(text)
+
+
+def _say_alone(text: str) -> None:
     print(f'vaebench: {files.one_line(text)}', file=sys.stderr, flush=True)
 
 
@@ -295,14 +335,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors='backslashreplace')
-    code = _code(argv, alone)
-    if alone and (code == BAD_INPUT or _compiling()):
+    try:
+        code = _code(argv, alone)
+    except LostError as error:
+        _say_alone('another process of the run is lost; the same command goes on where it '
+                   f'stopped ({files.one_line(str(error.__cause__), 200)})')
+        code = LOST
+    else:
+        _leave()
+    if alone and (code in (BAD_INPUT, LOST) or _compiling()):
         # libraries below end with tracebacks where a thread still compiles or a disk is full
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _leave() -> None:
+    """Waits for the other processes, if there are any: one that ends first looks lost."""
+    if hosts := sys.modules.get('vaebench.engine.hosts'):
+        hosts.stop()
 
 
 def _compiling() -> bool:
@@ -323,17 +376,29 @@ def _code(argv: Sequence[str], alone: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:          # in work that could not look whether it should stop
-        if not stopped:
+        if not stopped and _leads():
             raise
         _say('stopped: the same command goes on')
-        return 128 + stopped[0]
+        return 128 + (stopped or [signal.SIGINT])[0]
     except (UserError, OSError, SystemExit) as error:
         if '--debug' in argv and not alone:
             raise
         if '--debug' in argv:
             traceback.print_exc()
         _say(_said(error))
+        _meet(error)
         return BAD_INPUT
+
+
+def _meet(error: UserError | OSError | SystemExit) -> None:
+    """Makes sure that every process ends with an error, which one of them has said."""
+    if hosts := sys.modules.get('vaebench.engine.hosts'):
+        try:
+            hosts.meet(error)
+        except LostError:
+            if not _leads():
+                _say_alone(_said(error))
+            raise
 
 
 def _said(error: UserError | OSError | SystemExit) -> str:

@@ -55,16 +55,17 @@ class Progress:
       total: cells that are missing when this run begins.
       left: counts those that still are, whoever makes them; None: all but those that this run
         finished.
+      silent: whether it says nothing.
     """
 
-    def __init__(self):
-        self.total, self._done = 0, 0
+    def __init__(self, silent: bool = False):
+        self.total, self._done, self.silent = 0, 0, silent
         self.left: Callable[[], int] | None = None
         self._speeds = {'training': Speed(), 'evaluation': Speed()}
         self._last, self._said = time.monotonic(), None
         self._bar: Any = None
         self._log: Any = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not silent:
             from rich import progress as bars
             from rich.console import Console
 
@@ -128,6 +129,8 @@ class Progress:
             self._say(text)
 
     def _say(self, text, estimate=True):
+        if self.silent:
+            return
         self._said, done = time.monotonic(), self._done
         if self.left is not None:
             done = max(done, self.total - self.left())
@@ -199,11 +202,14 @@ def _quiet(hook):
 class Stopped(list):
     """The signals that came: one and those that only warned before it, since a second ends the
     process, unless `again` says what it does.
+
+    Attributes:
+      silent: whether nothing is said of them.
     """
 
     def __init__(self, again: Callable[[int], None] = _exit):
         super().__init__()
-        self._again, self._at_once = again, False
+        self._again, self._at_once, self.silent = again, False, False
 
     def __call__(self, number: int, frame: object) -> None:
         """Hears a signal.
@@ -216,7 +222,8 @@ class Stopped(list):
         self.append(number)
         if len(self) > 1:              # it was warned, and is at it
             return
-        os.write(2, b'vaebench: stopping; once more stops at once\n')
+        if not self.silent:
+            os.write(2, b'vaebench: stopping; once more stops at once\n')
         if self._at_once:
             raise KeyboardInterrupt
 

@@ -7,6 +7,13 @@ class UserError(Exception):
     """Bad input: one line that says what to do, which the runner prints before it exits 2."""
 
 
+class LostError(BaseException):
+    """Another process of the run is gone, or takes other steps: nothing here can go on.
+
+    It is no `Exception`, so that what goes on after an error does not go on after this one.
+    """
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: it gives the nearest that does, or all of them.
 

@@ -44,6 +44,17 @@ def _orbax():
     return ocp
 
 
+def _checkpointer():
+    """What writes and reads here, without waiting for other processes: see `hosts.led`."""
+    ocp, here = _orbax(), jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here})
+    handler = ocp.CompositeCheckpointHandler(
+        composite_options=ocp.CompositeOptions(multiprocessing_options=alone),
+        leaves=ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+        host=ocp.JsonCheckpointHandler(multiprocessing_options=alone))
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 def _line(error):
     """The first line of what a library had to say, or else the name of its error."""
     full = os.strerror(errno.ENOSPC)
@@ -128,7 +139,7 @@ def _quiet():
 def _write(path, leaves, host):
     ocp = _orbax()
     named = {f'{i:05d}': x for i, x in enumerate(leaves)}
-    with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
         checkpointer.save(path, args=ocp.args.Composite(             # an empty tree is refused
             leaves=ocp.args.StandardSave({'count': np.array([len(leaves)]), **named}),
             host=ocp.args.JsonSave({**host, 'leaves': len(leaves)})))
@@ -251,7 +262,7 @@ def _readable(path, read):
 def _host(path):
     ocp = _orbax()
     args = ocp.args.Composite(host=ocp.args.JsonRestore())
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         return checkpointer.restore(path, args=args)['host']
 
 
@@ -262,7 +273,7 @@ def _leaves(path, shapes):
     wanted = {f'{i:05d}': np.zeros(x.shape, x.dtype) for i, x in enumerate(bare)}
     args = ocp.args.Composite(
         leaves=ocp.args.StandardRestore({'count': np.zeros(1, int), **wanted}))
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         found = checkpointer.restore(path, args=args)['leaves']
     for name, shape in wanted.items():
         if found[name].shape != shape.shape:

@@ -12,7 +12,8 @@ import numpy as np
 
 from vaebench import core
 from vaebench.core import FAILED, RUNNING, State, derive
-from vaebench.engine import checkpoint, order
+from vaebench.engine import checkpoint, hosts, order
+from vaebench.engine.placement import fetch
 from vaebench.engine.stages import Stage
 from vaebench.engine.trainer import Feed, Trainer
 from vaebench.errors import UserError
@@ -155,7 +156,7 @@ class Run:
                 self.epoch()
             self.end_phase()
         self.save()          # until all models are written, a killed run finds the group here
-        return self.state, dataclasses.replace(self.record, seconds=self.seconds)
+        return fetch(self.state), dataclasses.replace(self.record, seconds=self.seconds)
 
     @property
     def phase(self) -> core.Phase:
@@ -165,7 +166,7 @@ class Run:
     @property
     def running(self) -> np.ndarray:
         """bool [G], seeds that still train in this phase; the others wait."""
-        return np.asarray(self.state.status) == RUNNING
+        return np.asarray(fetch(self.state.status)) == RUNNING
 
     def epoch(self) -> None:
         """Goes on to the end of the epoch under way, then validates."""
@@ -198,7 +199,7 @@ class Run:
 
     def block(self, feed: Feed) -> None:
         """Takes the steps of one block."""
-        at, before = self.at, np.asarray(self.state.status)
+        at, before = self.at, np.asarray(fetch(self.state.status))
         self.state, metrics = self.trainer.block(at.phase, self.state, feed)
         self._diagnose(before, metrics)
         self.record.add(metrics)
@@ -210,7 +211,7 @@ class Run:
 
     def _diagnose(self, before, metrics):
         """Says of the seeds that failed in a block [G, K], and had not `before`, why."""
-        steps, status = np.asarray(self.state.total), np.asarray(self.state.status)
+        steps, status = map(np.asarray, fetch((self.state.total, self.state.status)))
         for g in np.flatnonzero((status == FAILED) & (before != FAILED)):
             term, seed = _nonfinite({k: v[g] for k, v in metrics.items()}), self.seeds[g]
             self.record.reasons[g] = (
@@ -225,9 +226,11 @@ class Run:
         key = derive(jax.random.key(order.SALT), at.phase, at.epoch)
         values = trainer.validate(at.phase, self.state, key)
         self.state = state = trainer.apply_feedback(at.phase, self.state, values)
+        total, status, lr_scale = map(
+            np.asarray, fetch((state.total, state.status, state.hp['lr_scale'])))
         entry = Epoch(
-            self.phase.name, at.epoch, np.asarray(state.total).tolist(), record.ran,
-            np.asarray(state.status).tolist(), _plain(state.hp['lr_scale']),
+            self.phase.name, at.epoch, total.tolist(), record.ran, status.tolist(),
+            _plain(lr_scale),
             round(self.seconds, 3),
             {k: _plain(_mean(*v)) for k, v in record.pending.items()},
             {k: _plain(v) for k, v in values.items()})
@@ -244,7 +247,7 @@ class Run:
         self.state = self.trainer.end_phase(number, self.state)
         self.at = Position(number + 1)
         if self.options.stage is not None and self.options.stage.phases == self.at.phase:
-            self.options.stage.store(_left(self.state), self._told())
+            hosts.led(self.options.stage.store, fetch(_left(self.state)), self._told())
         if self.at.phase < len(self.phases):
             self.state = self.trainer.enter(self.at.phase, self.state)
             self.check()
@@ -266,16 +269,16 @@ class Run:
         now, options = time.monotonic(), self.options
         self._slowest, self._checked = max(self._slowest, now - self._checked), now
         late = options.deadline is not None and now + self._slowest + 2. > options.deadline
-        if options.stop() or late:
+        stop, due = hosts.either(options.stop() or late, now - self._saved > options.save_every)
+        if stop or due:
             self.save()
+        if stop:
             raise OutOfTime
-        if now - self._saved > options.save_every:
-            self.save()
 
     def save(self) -> None:
         """Writes a checkpoint, if the run keeps any."""
         if self.options.folder:
-            checkpoint.save(self.options.folder, self.state, {
+            hosts.led(checkpoint.save, self.options.folder, fetch(self.state), {
                 **self.at._asdict(), 'seeds': self.seeds, **self._told(),
                 'fingerprint': self.options.fingerprint})
         self._saved = time.monotonic()
@@ -288,8 +291,9 @@ class Run:
         folder, trainer = self.options.folder, self.trainer
         if folder is None:
             return None
-        saved = checkpoint.restore(
-            folder, lambda host: trainer.shapes(self.hp, host['phase']), self.options.say)
+        saved = hosts.led(
+            checkpoint.restore, folder, lambda host: trainer.shapes(self.hp, host['phase']),
+            self.options.say)
         if saved is None:
             return None
         state, host = saved
@@ -299,19 +303,19 @@ class Run:
         if host['fingerprint'] != self.options.fingerprint:
             raise UserError(f'checkpoint {folder} is of other data; choose another --workdir')
         at = Position(*(host[field] for field in Position._fields))
-        return trainer.place(state), at, Record.of(host['record'])
+        return trainer.spread(state), at, Record.of(host['record'])
 
     def _shared(self):
         """(state, position, record) at the end of the stage that another run left, or None."""
         stage, trainer = self.options.stage, self.trainer
         if stage is None:
             return None
-        found = stage.load(_left(trainer.shapes(self.hp, stage.phases - 1)))
+        found = hosts.led(stage.load, _left(trainer.shapes(self.hp, stage.phases - 1)))
         if found is None:
             return None
         left, host = found
         state = trainer.init(self.seeds, self.hp)
-        state = state._replace(**trainer.place(left))
+        state = state._replace(**trainer.spread(left))
         if stage.phases < len(self.phases):
             state = trainer.enter(stage.phases, state)
         return state, Position(stage.phases), Record.of(host['record'])

@@ -28,7 +28,7 @@ class Programs:
         return self._locks.setdefault(name, threading.Lock())
 
     def build(self, name: str, fn: Callable, shapes: tuple, donate: tuple = (),
-              brief: bool = False) -> Callable:
+              brief: bool = False, out: Any = None) -> Callable:
         """Compiles `fn` for arguments of these shapes, unless `name` is there.
 
         Args:
@@ -38,6 +38,7 @@ class Programs:
           donate: numbers of the arguments whose memory the results may take.
           brief: whether it runs so seldom and so shortly that, on a CPU, optimizing it costs
             more than it saves.
+          out: shardings of what it gives, a prefix of its tree; None leaves them open.
 
         Returns:
           The compiled function.
@@ -46,17 +47,19 @@ class Programs:
         with self.lock(name):
             if name not in self._made:
                 start = time.perf_counter()
-                lowered = jax.jit(self.change(fn), donate_argnums=donate).lower(*shapes)
+                placed = {} if out is None else {'out_shardings': out}
+                lowered = jax.jit(self.change(fn), donate_argnums=donate,
+                                  **placed).lower(*shapes)
                 self._made[name] = lowered.compile(options)
                 self.seconds += time.perf_counter() - start
         return self._made[name]
 
     def run(self, name: str, fn: Callable, *args: Any, donate: tuple = (),
-            brief: bool = False) -> Any:
+            brief: bool = False, out: Any = None) -> Any:
         """What `fn` gives for these arguments; it is compiled the first time: see `build`."""
         if name not in self._made:
             start = time.perf_counter()
-            self.build(name, fn, jax.tree.map(shape_of, args), donate, brief)
+            self.build(name, fn, jax.tree.map(shape_of, args), donate, brief, out)
             self.waited += time.perf_counter() - start
         return self._made[name](*args)
 

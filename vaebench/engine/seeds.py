@@ -1,7 +1,10 @@
-"""How the seeds of a group run: side by side, or one after the other in one dispatch."""
+"""How the seeds of a group run: side by side or one by one, and on devices of their own."""
 from collections.abc import Callable, Sequence
 
 import jax
+from jax.sharding import Mesh, PartitionSpec
+
+from vaebench.engine.placement import SEED
 
 
 def over_seeds(fn: Callable, in_axes: Sequence[int | None], how: str = 'vmap') -> Callable:
@@ -34,6 +37,27 @@ def over_seeds(fn: Callable, in_axes: Sequence[int | None], how: str = 'vmap') -
         return jax.lax.map(one, own)
 
     return mapped
+
+
+def over_devices(fn: Callable, in_axes: Sequence[int | None], where: Mesh | None) -> Callable:
+    """Makes `fn` of some seeds a function of a group whose seeds lie on devices of their own.
+
+    Each device sees its own seeds, so that nothing runs over an axis that is cut. What is
+    inside a seed, such as its batch, stays for the compiler to place.
+
+    Args:
+      fn: function of a group's arguments, of any number of seeds: see `over_seeds`.
+      in_axes: see `over_seeds`.
+      where: a `Mesh` with the axis 'seed'; None changes nothing.
+
+    Returns:
+      Function of the whole group's arguments.
+    """
+    if where is None or where.shape[SEED] == 1:
+        return fn
+    own, shared = PartitionSpec(SEED), PartitionSpec()
+    return jax.shard_map(fn, mesh=where, axis_names={SEED}, check_vma=False, out_specs=own,
+                         in_specs=tuple(own if axis == 0 else shared for axis in in_axes))
 
 
 def resolve(choice: str = 'auto') -> str:

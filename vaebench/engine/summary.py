@@ -30,7 +30,7 @@ def sum_up(trainer: Trainer, number: int, state: State) -> State:
     fold, run = trainer.method.phases[number].summary, trainer.programs.run
     assert fold is not None
     found = run(f'summary{number}', trainer.over_seeds(lambda state: fold.init(), (0,)), state,
-                brief=True)
+                brief=True, out=trainer.own)
     update = trainer.over_seeds(_update(trainer, fold), (0, 0, *[None] * 5))
     for bucket, size in enumerate(trainer.sizes):
         steps = -(-size // trainer.settings.batch)
@@ -38,15 +38,16 @@ def sum_up(trainer: Trainer, number: int, state: State) -> State:
         starts = range(0, steps, each)
         pieces = ahead(_piece(trainer, bucket, each), len(starts), trainer.source.threads)
         for first, (columns, idx) in zip(starts, pieces, strict=True):
-            found = run(f'summary{number}.{bucket}', update, state, found, columns, idx,
-                        jnp.int32(min(each, steps - first)), jnp.int32(bucket),
-                        jnp.int32(first), donate=(1,))
+            whole = trainer.place((idx, jnp.int32(min(each, steps - first)),
+                                   jnp.int32(bucket), jnp.int32(first)))
+            found = run(f'summary{number}.{bucket}', update, state, found, columns, *whole,
+                        donate=(1,), out=trainer.own)
 
     def finish(state, found):
         return state._replace(carry=fold.finish(found, state.params, state.carry))
 
     return run(f'summed{number}', trainer.over_seeds(finish, (0, 0)), state, found,
-               donate=(0,), brief=True)
+               donate=(0,), brief=True, out=trainer.own)
 
 
 def _update(trainer: Trainer, fold: core.Fold) -> Callable:

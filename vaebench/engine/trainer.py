@@ -13,9 +13,8 @@ from vaebench.core import RUNNING, Augment, Decode, Key, Method, State
 from vaebench.engine import placement, plateau, seeds
 from vaebench.engine.order import epoch_steps
 from vaebench.engine.programs import Programs, shape_of
-from vaebench.engine.stream import Resident, Streamed, ahead
+from vaebench.engine.stream import Resident, Streamed, ahead, cut, most
 from vaebench.engine.summary import sum_up
-from vaebench.errors import UserError
 from vaebench.ops.precision import Precision, lowered
 from vaebench.schema import count
 
@@ -31,7 +30,7 @@ class Settings(NamedTuple):
     factor: float = 0.5
     decays: int = 5
     seeds_by: str = 'auto'         # 'vmap' or 'map': how a group's seeds run
-    devices: int = 1               # the batch is split over so many
+    mesh: str = ''                 # devices for seeds and batches: see `placement.sizes`
     stream: bool = False           # whether the training data stay on the host
     micro: int = 0                 # examples of a batch at once; 0: all
     precision: Precision = 'f32'      # of networks' products
@@ -41,8 +40,9 @@ class Feed(NamedTuple):
     """What a program reads of the training data, where it is read."""
     data: Any              # buckets, leaves [N_b, ...], or slabs of them
     idx: jax.Array         # int32 [G, K, n, B], rows of these
-    which: np.ndarray      # int32 [K], the bucket of every step
-    steps: int             # that are taken, at most K
+    count: jax.Array       # int32 [], steps that are taken
+    which: jax.Array       # int32 [K], the bucket of every step
+    steps: int             # `count`, at most K
 
 
 class Trainer:
@@ -61,15 +61,12 @@ class Trainer:
       decode: see `core.take`.
 
     Raises:
-      UserError: there are fewer devices than the settings ask for.
+      UserError: the settings ask for a mesh that cannot be laid out.
     """
 
     def __init__(self, method: Method, buckets: Sequence[Mapping[str, Any]],
                  validator: Callable[..., Any], settings: Settings, width: int,
                  augment: Augment | None = None, decode: Decode | None = None):
-        if settings.devices > len(jax.devices()):
-            raise UserError(f'devices={settings.devices}, and there are {len(jax.devices())}: '
-                            'give fewer')
         for phase, later in itertools.pairwise(method.phases):
             if later.continues and phase.summary is not None:
                 raise ValueError(f'phase {phase.name}: {later.name} continues it, and may lose '
@@ -77,28 +74,56 @@ class Trainer:
         self.method, self.settings, self.width = method, settings, width
         self.augment, self.decode = augment, decode
         self.how = seeds.resolve(settings.seeds_by)
-        self.mesh = (placement.mesh(jax.devices()[:settings.devices]) if settings.devices > 1
-                     else None)
+        self.mesh = placement.lay(settings.mesh, width, settings.batch)
         self.sizes = [count(b) for b in buckets]
         self.source = (Streamed if settings.stream else Resident)(buckets, self.place)
         self.programs = Programs(lambda fn: lowered(fn, settings.precision))
-        first, rows = int(np.argmax(self.sizes)), np.arange(settings.batch, dtype=np.int32)
-        rows = np.where(rows < self.sizes[first], rows, -1)
-        columns, rows = self.source.rows(first, rows)
-        self.sample = core.take(columns, jnp.asarray(rows), decode)
-        self._validator = validator
+        self.sample = self.place(self._sample(buckets))
+        self._validator, self._valid = validator, {}
         self._feedback = plateau.plateau(settings.patience, settings.first_epoch,
                                          settings.factor, settings.decays)
 
     def columns(self, number: int) -> list:
         """Shapes of what the programs of phase `number` hold of the training data."""
         batches = core.batches_per_step(self.method.phases[number]) if self.method.phases else 1
-        return self.source.shapes(
+        shapes = self.source.shapes(
             self.width * self.settings.block * batches * self.settings.batch)
+        if self.mesh is None:
+            return shapes
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype,
+                                                           sharding=self._whole), shapes)
+
+    def _sample(self, buckets):
+        """One batch of the largest bucket."""
+        largest = buckets[int(np.argmax(self.sizes))]
+        rows = np.arange(self.settings.batch, dtype=np.int32)
+        rows = np.where(rows < count(largest), rows, -1)
+        slab = cut(jax.tree.map(np.asarray, dict(largest)), rows, most(largest, rows.size))
+        return core.take(jax.tree.map(jnp.asarray, slab.columns), jnp.asarray(slab.idx),
+                         self.decode)
 
     def place(self, tree: Any) -> Any:
-        """Puts a tree of arrays where the group trains."""
-        return tree if self.mesh is None else placement.replicate(tree, self.mesh)
+        """Puts arrays that all seeds share where the group trains."""
+        return placement.put(tree, self.mesh)
+
+    def spread(self, tree: Any) -> Any:
+        """Puts arrays [G, ...] of the group where its seeds train."""
+        return placement.put(tree, self.mesh, placement.SEED)
+
+    @property
+    def own(self) -> jax.sharding.Sharding | None:
+        """The sharding of a group's arrays; None where there is no mesh."""
+        return None if self.mesh is None else placement.sharding(self.mesh, placement.SEED)
+
+    @property
+    def _both(self):
+        """Those of a state and of what the host reads of a block."""
+        return None if self.mesh is None else (self.own, self._whole)
+
+    @property
+    def _whole(self):
+        """The sharding of what the host reads; None where there is no mesh."""
+        return None if self.mesh is None else placement.sharding(self.mesh)
 
     @property
     def epoch_steps(self) -> int:
@@ -109,7 +134,8 @@ class Trainer:
 
     def over_seeds(self, fn: Callable, in_axes: Sequence[int | None]) -> Callable:
         """Makes `fn` of one seed a function of the group: see `seeds.over_seeds`."""
-        return seeds.over_seeds(fn, in_axes, self.how)
+        local = seeds.over_seeds(fn, in_axes, self.how)
+        return seeds.over_devices(local, in_axes, self.mesh)
 
     def _init(self):
         def one(key, hp, data):
@@ -145,6 +171,11 @@ class Trainer:
                 {k: jnp.broadcast_to(jnp.asarray(v, jnp.float32), (len(group),))
                  for k, v in hp.items()}, self.sample)
 
+    def _args(self, group, hp):
+        """What `_init` takes, where it is to lie."""
+        keys, hp, sample = self._begun(group, hp)
+        return *self.spread((keys, hp)), sample
+
     def shapes(self, hp: Mapping[str, float], phase: int = 0) -> State:
         """Shapes of a group's state in a phase; computes nothing.
 
@@ -159,7 +190,9 @@ class Trainer:
         state = jax.eval_shape(self._init(), *args)
         for number in range(1, len(self.method.phases))[:phase]:
             state = jax.eval_shape(self._enter(number), state, self.sample)
-        return state
+        if self.mesh is None:
+            return state
+        return jax.tree.map(lambda x: x.update(sharding=self.own), state)
 
     def prepare(self, hp: Mapping[str, float],
                 cancelled: Callable[[], bool] = lambda: False) -> None:
@@ -169,10 +202,10 @@ class Trainer:
           hp: name -> number; only the names matter.
           cancelled: asked between two programs.
         """
-        if self.mesh is not None or cancelled():
+        if cancelled():
             return
-        begun = jax.tree.map(shape_of, self._begun(list(range(self.width)), hp))
-        self.programs.build('init', self._init(), begun, brief=True)
+        begun = jax.tree.map(shape_of, self._args(list(range(self.width)), hp))
+        self.programs.build('init', self._init(), begun, brief=True, out=self.own)
         for number in range(len(self.method.phases)):
             self._prepare_phase(number, hp, cancelled)
 
@@ -181,15 +214,15 @@ class Trainer:
         if cancelled():
             return
         shape = self.width, settings.block, core.batches_per_step(self.method.phases[number])
-        numbers = [jax.ShapeDtypeStruct(s, jnp.int32)           # idx, count and which
-                   for s in ((*shape, settings.batch), (), (settings.block,))]
+        steps = self._steps(np.zeros((*shape, settings.batch), np.int32), 0,
+                            np.zeros(settings.block, np.int32))
         self.programs.build(f'block{number}', self._block(number), (
-            state, self.columns(number), *numbers), (0,))
-        validation = self.validators[number]
-        inputs = validation.inputs(self.width, jax.random.key(0))
+            state, self.columns(number), *jax.tree.map(shape_of, steps)), (0,), out=self._both)
+        inputs = self._inputs(number, jax.random.key(0))
         if inputs and not cancelled():
-            self.programs.build(f'validate{number}', validation.function,
-                                (state.params, state.carry, *jax.tree.map(shape_of, inputs)))
+            self.programs.build(
+                f'validate{number}', self._validation(number),
+                (state.params, state.carry, *jax.tree.map(shape_of, inputs)), out=self._whole)
 
     @functools.cached_property
     def validators(self) -> list:
@@ -216,13 +249,13 @@ class Trainer:
         Returns:
           `State` with a leading seed axis.
         """
-        return self.place(self.programs.run('init', self._init(), *self._begun(group, hp),
-                                            brief=True))
+        return self.programs.run('init', self._init(), *self._args(group, hp), brief=True,
+                                 out=self.own)
 
     def enter(self, number: int, state: State) -> State:
         """The group starts phase `number`."""
         return self.programs.run(f'enter{number}', self._enter(number), state, self.sample,
-                                 brief=True)
+                                 brief=True, out=self.own)
 
     def feed(self, buckets: np.ndarray, rows: np.ndarray) -> Feed:
         """Puts what some train steps read where they run; threads may do so ahead.
@@ -240,10 +273,7 @@ class Trainer:
         idx = np.full((len(rows), len(which), *rows.shape[2:]), -1, np.int32)
         idx[:, :steps] = rows
         data, idx = self.source.block(which, idx)
-        idx = jnp.asarray(idx)
-        if self.mesh is not None:
-            idx = placement.place_batches(idx, self.mesh)
-        return Feed(data, idx, which, steps)
+        return Feed(data, *self._steps(idx, steps, which), steps)
 
     def feeds(self, make: Callable[[int], Feed], size: int) -> Generator[Feed, None, None]:
         """Yields make(0), make(1), ...: ahead where the data are streamed."""
@@ -262,22 +292,45 @@ class Trainer:
           (state, metrics [G, k]).
         """
         state, metrics = self.programs.run(
-            f'block{number}', self._block(number), state, feed.data, feed.idx,
-            jnp.int32(feed.steps), jnp.asarray(feed.which), donate=(0,))
+            f'block{number}', self._block(number), state, *feed[:-1], donate=(0,),
+            out=self._both)
         return state, {k: np.asarray(v)[:, :feed.steps] for k, v in metrics.items()}
+
+    def _steps(self, idx, count, which):
+        """What a block takes besides the state and the data, where it is to lie."""
+        if self.mesh is None:
+            return jnp.asarray(idx), jnp.int32(count), jnp.asarray(which)
+        idx = placement.put(idx, self.mesh, placement.SEED, None, None, placement.DATA)
+        return idx, *self.place((np.int32(count), which))
+
+    def _inputs(self, number, key):
+        """What a validation reads besides the parameters, where it is to lie."""
+        inputs = self.validators[number].inputs(self.width, key)
+        if not inputs or self.mesh is None:
+            return inputs
+        key, keys, data, places = inputs
+        if id(data) not in self._valid:             # phases with one validation share its data
+            shared = [placement.divide(x, self.mesh, 1) for x in places]
+            self._valid[id(data)] = self.place(data), shared
+        return *self.spread((key, keys)), *self._valid[id(data)]
+
+    def _validation(self, number):
+        in_axes = (0, 0, 0, 0, None, None)          # params, carry, key, keys, data and places
+        return seeds.over_devices(self.validators[number].function, in_axes, self.mesh)
 
     def validate(self, number: int, state: State, key: Key) -> dict[str, jax.Array]:
         """Measures phase `number` on the validation data: name -> [G], nats; a criterion's
         value is 'objective'.
         """
-        v, select = self.validators[number], self.method.phases[number].select
-        inputs = v.inputs(self.width, key)
+        select = self.method.phases[number].select
+        inputs = self._inputs(number, key)
         if not inputs:
             return {}
-        values = dict(self.programs.run(f'validate{number}', v.function, state.params,
-                                        state.carry, *inputs))
+        values = placement.fetch(dict(self.programs.run(
+            f'validate{number}', self._validation(number), state.params, state.carry, *inputs,
+            out=self._whole)))
         if isinstance(select, core.Criterion):
-            values['objective'] = select.value(state.hp, values)
+            values['objective'] = select.value(placement.fetch(state.hp), values)
         return values
 
     def apply_feedback(self, number: int, state: State,
@@ -293,7 +346,8 @@ class Trainer:
             return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, state)
 
         return self.programs.run(f'feedback{number}', self.over_seeds(one, (0, 0)), state,
-                                 values, donate=(0,), brief=True)
+                                 self.spread(dict(values)), donate=(0,), brief=True,
+                                 out=self.own)
 
     def _keeps_best(self, number):
         """Whether a phase ends with its best parameters: no later phase goes on with them."""
@@ -318,8 +372,8 @@ class Trainer:
           G words: 'best' where a validation quantity chose them, 'last' where none did, 'none'
           where the phase took no step either.
         """
-        chosen = np.isfinite(np.asarray(state.protocol.best)) & self._keeps_best(number)
-        moved = np.asarray(state.step) > 0
+        best, step = placement.fetch((state.protocol.best, state.step))
+        chosen, moved = np.isfinite(best) & self._keeps_best(number), np.asarray(step) > 0
         return ['best' if c else 'last' if m else 'none'
                 for c, m in zip(chosen, moved, strict=True)]
 
@@ -327,7 +381,8 @@ class Trainer:
         """Ends a phase: takes its best parameters where the table says so, then sums up."""
         if self._keeps_best(number):
             best = self.over_seeds(plateau.take_best, (0,))
-            state = self.programs.run(f'end{number}', best, state, donate=(0,), brief=True)
+            state = self.programs.run(f'end{number}', best, state, donate=(0,), brief=True,
+                                      out=self.own)
         if self.method.phases[number].summary is not None:
             state = sum_up(self, number, state)
         return state

@@ -12,6 +12,8 @@ FORMS: Mapping[str, tuple[str, str]] = {
     'name': ('[A-Za-z0-9][A-Za-z0-9_+=.-]{0,99}',
              'letters, digits and _ + = . -, at most 100, a letter or digit first'),
     'line': ('.*', 'one line of printable text'),
+    'mesh': (r'|auto|(seed|data):[1-9]\d*|seed:[1-9]\d*,data:[1-9]\d*',
+             "sizes such as seed:2,data:4, or auto for all devices, or '' for one"),
 }
 """Form of a text -> (regular expression, the same in words). A name becomes a file's, and may
 stand in a list with commas."""

@@ -152,7 +152,8 @@ class Settings:
     group: int = key('speed', 'Most seeds that train together.', 8, within='[1, 100]')
     seeds_by: str = key('speed', 'How seeds train together.', 'auto',
                         choices=('auto', 'vmap', 'map'), compiled=True)
-    devices: int = key('speed', 'Devices that share a batch.', 1, within=COUNT, compiled=True)
+    mesh: str = key('speed', 'Devices for seeds and for batches: seed:2,data:4, auto for all, '
+                    "'' for one.", '', form='mesh', compiled=True)
     save_every: float = key('speed', 'Seconds between checkpoints.', 60., within=LIMIT)
     stream: str = key('speed', 'Training data that stay on the host: on, off or auto (large).',
                       'auto', choices=('auto', 'on', 'off'), compiled=True)
@@ -283,6 +284,29 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(out.get(name), Mapping)
         out[name] = merge(out[name], value) if both else value
     return out
+
+
+def everywhere(config: Mapping[str, Any], given: Mapping[str, Any], name: str,
+               value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sets a key in every table of a config, as the command line would.
+
+    Args:
+      config: of one table or of several.
+      given: dotted keys that the command line set.
+      name: of the key.
+      value: of the key.
+
+    Returns:
+      (config, given) with it.
+
+    >>> everywhere({'tables': {'a': {}}}, {}, 'mesh', 'auto')
+    ({'tables': {'a': {'mesh': 'auto'}}}, {'tables.a.mesh': 'auto'})
+    """
+    if 'tables' not in config:
+        return {**config, name: value}, {**given, name: value}
+    tables = {key: {**table, name: value} for key, table in config['tables'].items()}
+    dotted = {f'tables.{key}.{name}': value for key in tables}
+    return {**config, 'tables': tables}, {**given, **dotted}
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -268,6 +268,6 @@ def peak_memory() -> int:
     """Reads the most bytes this process has held: of the accelerator where there is one, else
     of the host.
     """
-    stats = jax.devices()[0].memory_stats() or {}
+    stats = jax.local_devices()[0].memory_stats() or {}
     held = int(stats.get('peak_bytes_in_use', 0))
     return held or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -144,7 +144,7 @@ def free_memory() -> int | None:
     where the machine does not say.
     """
     import jax
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     stats = device.memory_stats() or {}
     if 'bytes_limit' in stats:
         return int(stats['bytes_limit']) - int(stats.get('bytes_in_use', 0))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import datasets, files
-from vaebench.engine import cost, fitting, loop, stream
+from vaebench.engine import cost, fitting, hosts, loop, stream
 from vaebench.engine.trainer import Trainer
 from vaebench.errors import UserError
 from vaebench.experiment import machine, results, training
@@ -107,7 +107,8 @@ class Prepared(Cells):
         with self._making:
             if key not in self._data:
                 try:
-                    self._data[key] = self._load(row)
+                    self._data[key] = hosts.together(self._load, row)
+                    hosts.check_same(self._data[key][0].source.sha256, 'data')
                 except (Exception, SystemExit) as error:
                     if isinstance(error, loop.OutOfTime):
                         raise
@@ -197,7 +198,8 @@ class Prepared(Cells):
 
     def check_time(self) -> None:
         """Raises `loop.OutOfTime` when time is up."""
-        if self.stop() or (self.deadline is not None and time.monotonic() + 2. > self.deadline):
+        late = self.deadline is not None and time.monotonic() + 2. > self.deadline
+        if any(hosts.either(self.stop() or late)):
             raise loop.OutOfTime
 
     def _wait(self):
@@ -243,13 +245,20 @@ class Prepared(Cells):
     def _check_row(self, row):
         if not row.seeds:                    # of another shard
             return
-        check(row.config)                    # before any data is read
+        hosts.together(check, row.config)    # before any data is read
         self.dataset(row)
+        hosts.led(self._check_results, row)
+        for seeds in hosts.led(self.untrained, row)[:1]:
+            hosts.together(self._check_shapes, row, len(seeds))
+
+    def untrained(self, row: Row) -> list[tuple[int, ...]]:
+        """Finds the groups of a row that are to be trained."""
+        return self.fitting_groups(row, self.missing(row)[0])
+
+    def _check_results(self, row):
         for path in (self.result_path(row, seed) for seed in row.seeds):
             if path.exists():
                 self._same_data(row, results.read(path).dataset.sha256, path)
-        for seeds in self.groups(row, self.missing(row)[0])[:1]:
-            self._check_shapes(row, len(seeds))
 
     def _check_shapes(self, row, width):
         """Builds a row's programs as far as shapes go, unless another row has them."""
@@ -273,7 +282,7 @@ class Prepared(Cells):
     def tell(self, rows: Sequence[Row], error: BaseException) -> None:
         """Says why rows cannot be; the traceback of what nobody foresaw goes to a file."""
         names, reason = ', '.join(row.name for row in rows), described(error)
-        if not isinstance(error, UserError | OSError):
+        if not isinstance(error, UserError | OSError) and hosts.leader():
             log = self.workdir / 'logs' / f'{rows[0].name}.{rows[0].train_hash}.error.txt'
             text = ''.join(traceback.format_exception(error))
             files.write_bytes(log, text.encode('utf-8', 'backslashreplace'))

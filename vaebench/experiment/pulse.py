@@ -6,7 +6,7 @@ import pathlib
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 BEAT = 10.         # seconds between two signs
@@ -23,9 +23,11 @@ class Pulse:
 
     Args:
       workdir: folder of the run.
+      speaks: whether this process writes; asked when it begins something.
     """
 
-    def __init__(self, workdir: pathlib.Path):
+    def __init__(self, workdir: pathlib.Path, speaks: Callable[[], bool] = lambda: True):
+        self._speaks = speaks
         host, job = socket.gethostname(), [os.environ.get(name) for name in JOB]
         self._path = workdir / 'locks' / f'{host}.{os.getpid()}.json'
         self._at: dict[str, Any] = {'process': os.getpid(), 'host': host}
@@ -46,6 +48,8 @@ class Pulse:
 
     def begin(self, **what: Any) -> None:
         """Says what the process begins with: the fields of a beat."""
+        if not self._speaks():
+            return
         self._at = {**self._at, 'fraction': 0., 'text': '', **what}
         self._write()
         if self._thread is None:

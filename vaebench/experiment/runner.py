@@ -14,7 +14,7 @@ import numpy as np
 
 from vaebench import files, judges, metrics, schema
 from vaebench.core import FAILED
-from vaebench.engine import checkpoint, loop, profiling
+from vaebench.engine import checkpoint, hosts, loop, placement, profiling
 from vaebench.errors import UserError
 from vaebench.experiment import (
     evaluate,
@@ -83,7 +83,7 @@ class Runner(Prepared):
         self.written = self.table
         self.trials: Self | None = None
         self.held: Collection[str] = ()
-        self._pulse, self._worked = pulse.Pulse(self.workdir), False
+        self._pulse, self._worked = pulse.Pulse(self.workdir, hosts.leader), False
 
     # ---- the work ----------------------------------------------------------------------------
 
@@ -120,8 +120,8 @@ class Runner(Prepared):
                 return
 
     def _pass(self, state):
-        todo = [row for row in self.table.rows
-                if row.name not in {*state['broken'], *self.held} and self.missing(row)[1]]
+        self.check()
+        todo = [self.table.rows[i] for i in hosts.led(self._todo, state['broken'])]
         for i, row in enumerate(todo):
             self.check_time()
             try:
@@ -132,10 +132,16 @@ class Runner(Prepared):
                 raise
             # a defect in one row must not cost the others their table
             except (Exception, SystemExit) as error:
+                hosts.meet(error)
                 if files.is_full(error):
                     raise
                 self.tell([row], error)
                 state['broken'].append(row.name)
+
+    def _todo(self, broken):
+        """Places of the rows that are to be worked on."""
+        return [i for i, row in enumerate(self.table.rows)
+                if row.name not in {*broken, *self.held} and self.missing(row)[1]]
 
     def compiling(self) -> bool:
         """Whether a program is still being compiled for a row that will not come; nothing can
@@ -151,23 +157,26 @@ class Runner(Prepared):
 
     def _row(self, row, later):
         """Works on what is missing of a row; whether no other process has any of it."""
-        free = self._each(row, self._untrained, functools.partial(self._train, later=later))
+        free = self._each(row, self.untrained, functools.partial(self._train, later=later))
         free &= self._each(row, self._unfinished, self._evaluate)
-        for seeds, folder in self.checkpoints(row).items():
-            # killed after writing its models
-            if free and all(self.is_trained(row, s) for s in seeds):
-                checkpoint.remove(folder)
+        if free:
+            hosts.led(self._tidy, row)
         return free
+
+    def _tidy(self, row):
+        """Deletes checkpoints of a run that was killed after it had written its models."""
+        for seeds, folder in self.checkpoints(row).items():
+            if all(self.is_trained(row, s) for s in seeds):
+                checkpoint.remove(folder)
 
     def _each(self, row, left, work):
         """Does some work on the groups that are left; whether no other process has one."""
         free, seen = True, set()
-        while groups := [seeds for seeds in left(row) if seeds not in seen]:
+        while groups := [seeds for seeds in hosts.led(left, row) if seeds not in seen]:
             with contextlib.ExitStack() as locks:
                 seeds = groups[0]
-                mine = all(locks.enter_context(files.lock(self.lock_path(row, s)))
-                           for s in seeds)
-                if mine and seeds not in left(row):
+                mine = hosts.led(self._lock, locks, row, seeds)
+                if mine and seeds not in hosts.led(left, row):
                     continue                 # another process was quicker
                 seen.add(seeds)
                 free &= mine
@@ -178,8 +187,9 @@ class Runner(Prepared):
                     work(row, seeds)
         return free
 
-    def _untrained(self, row):
-        return self.fitting_groups(row, self.missing(row)[0])
+    def _lock(self, locks, row, seeds):
+        """Takes the locks of some cells, as far as they are free; whether all were."""
+        return all(locks.enter_context(files.lock(self.lock_path(row, s))) for s in seeds)
 
     def _unfinished(self, row):
         """Trained groups that are to be evaluated."""
@@ -190,8 +200,10 @@ class Runner(Prepared):
         return groups
 
     def _compile_next(self, later):
-        later = [row for row in later if not row.config['memory_gb']]    # found in its turn
-        if later and not self.compiling():
+        # several processes compile the same programs in the same order; of memory_gb the width
+        # is found when the row's turn comes
+        later = [row for row in later if not row.config['memory_gb']]
+        if later and hosts.count() == 1 and not self.compiling():
             self._ahead = threading.Thread(target=self._prepare, args=(later,),
                                            name=machine.AHEAD, daemon=True)
             self._ahead.start()
@@ -199,7 +211,7 @@ class Runner(Prepared):
     def _prepare(self, later):
         """Compiles for the first of some rows that no process is at, and that none prepares."""
         for row in later:
-            for seeds in self._untrained(row)[:1]:
+            for seeds in self.untrained(row)[:1]:
                 programs = files.config_hash([training.programs_key(row.config), len(seeds)])
                 ahead = self.workdir / 'locks' / f'ahead.{programs}.lock'
                 with (contextlib.suppress(Exception),      # said when the row's turn comes
@@ -211,7 +223,7 @@ class Runner(Prepared):
     def _is_free(self, row, seeds):
         """Whether no process has a group at this moment."""
         with contextlib.ExitStack() as locks:
-            return all(locks.enter_context(files.lock(self.lock_path(row, s))) for s in seeds)
+            return self._lock(locks, row, seeds)
 
     def _report(self, label, fraction, text):
         self._pulse.tell(fraction, text)
@@ -228,7 +240,7 @@ class Runner(Prepared):
                                row.label, trainer.method, len(seeds))
 
         def on_epoch(epoch):
-            training.log(logs, epoch)
+            hosts.led(training.log, logs, epoch)
             self.tracker.epoch(self.table.name, row, seeds, epoch)
 
         with profiling.blocks(self.profile, row.name, trainer, watch) as on_block:
@@ -237,6 +249,13 @@ class Runner(Prepared):
                 row.config['save_every'], self.deadline, stage, self.stop, on_block, on_epoch,
                 self.say)
             state, record = loop.run(trainer, seeds, self.numbers(row), options)
+        hosts.led(self._store, row, seeds, shared, state, record)
+        hosts.led(checkpoint.remove, options.folder)
+        watch.close(record.seconds)
+
+    def _store(self, row, seeds, shared, state, record):
+        """Writes the models of a trained group and their curves."""
+        (data, _), trainer = self.dataset(row), shared.trainer
         compiled = trainer.programs.seconds - shared.reported
         shared.reported = trainer.programs.seconds
         sample = jax.tree.map(lambda x: [list(x.shape), str(x.dtype)], trainer.sample)
@@ -249,9 +268,7 @@ class Runner(Prepared):
                 'status': int(state.status[g]), 'reason': record.reasons[g],
                 'steps': int(state.total[g]), 'parameters': record.parameters(g),
                 'curves': curves, 'train': record.seconds / len(seeds), 'compile': compiled})
-            training.write_log(logs[g], curves)
-        checkpoint.remove(options.folder)
-        watch.close(record.seconds)
+            training.write_log(self.log_path(row, seed), curves)
 
     def _tick(self, row):
         def tick(done, total):
@@ -285,27 +302,28 @@ class Runner(Prepared):
         last = len(trainer.method.phases)
         shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
                              tuple(trainer.shapes(self.numbers(row), last)[:2]))
-        models = [self._model(row, seed, shape) for seed in seeds]
-        hosts = [host for _, host in models]
-        good = [i for i, host in enumerate(hosts) if host['status'] != FAILED]
+        models = [hosts.led(self._model, row, seed, shape) for seed in seeds]
+        stored = [host for _, host in models]
+        good = [i for i, host in enumerate(stored) if host['status'] != FAILED]
         entries, arrays, partial = [], {}, self.partial_path(row, seeds)
         if good:
             params, carry = jax.tree.map(lambda *x: jnp.stack(x), *[models[i][0] for i in good])
             trained = metrics.Trained(trainer.method.evals, params, carry,
                                       evaluate.keys(len(good)), shared.views,
-                                      trainer.method.given, trainer.settings.precision)
+                                      trainer.method.given, trainer.settings.precision,
+                                      placement.lay(trainer.settings.mesh, len(good), 0))
             entries, arrays = evaluate.evaluate(
                 trained, self._readable(row), row.config['metrics'],
                 outcome.measured(row), self._tick(row), partial)
         count = int(sum(np.prod(x.shape) for x in jax.tree.leaves(shape[0])))
-        group = outcome.Evaluated(seeds, hosts, good, entries, arrays, count,
+        group = outcome.Evaluated(seeds, stored, good, entries, arrays, count,
                                   (time.perf_counter() - start) / len(seeds))
         self.spent('evaluation', len(seeds), 0.)
         for i, seed in enumerate(seeds):
-            self._write(row, data, group, i, seed)
+            hosts.led(self._write, row, data, group, i, seed)
             end = 'done' if i in good else 'failed'
             self.finished(f'{row.label}: seed {seed} {end}', int(seed in row.seeds))
-        partial.unlink(missing_ok=True)
+        hosts.led(partial.unlink, True)
 
     def _model(self, row, seed, shape):
         """(parameters and carry, what training stored beside them) of a trained cell."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from vaebench import core, files, methods, metrics
 from vaebench.datasets import Dataset
-from vaebench.engine import fitting, loop, order
+from vaebench.engine import fitting, hosts, loop, order
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.stages import Stage
 from vaebench.engine.trainer import Settings, Trainer
@@ -61,7 +61,9 @@ def make_trainer(config: Mapping[str, Any], data: Dataset, parts: Mapping[str, l
       A `Trainer`.
     """
     settings = Settings(config['epochs'], config['batch'], config['block'],
-                        seeds_by=config['seeds_by'], devices=config['devices'],
+                        seeds_by=config['seeds_by'],
+                        # every process has its part in it
+                        mesh=config['mesh'] or ('auto' if hosts.count() > 1 else ''),
                         stream=stream, micro=config['micro'], precision=config['precision'],
                         **config['protocol'])
     sizes = [count(b) for b in parts['train']]
@@ -99,7 +101,7 @@ def stage(config: Mapping[str, Any], trainer: Trainer, seeds: Sequence[int], sha
     table = {k: v for k, v in config_keys.parameters(config).items() if k not in OWN}
     name = files.config_hash({
         'phases': shared, 'table': table, 'seeds': list(seeds), 'by': trainer.how,
-        'devices': config['devices'], 'data': sha256})
+        'mesh': dict(trainer.mesh.shape) if trainer.mesh else {}, 'data': sha256})
     return Stage(len(shared), folder / name)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaebench import files
+from vaebench.engine import hosts
 from vaebench.engine.loop import OutOfTime
 from vaebench.errors import UserError
 from vaebench.experiment import results, tuning
@@ -55,6 +56,11 @@ def ready(runners: Sequence[Runner]) -> tuple[int, int]:
     refuse(errors, sum(len(runner.table.rows) for runner in every))
     for runner in every:
         runner.announce()
+    return hosts.led(_missing, every)
+
+
+def _missing(every):
+    """(cells to train, cells to evaluate)."""
     missing = [runner.missing(row) for runner in every for row in runner.table.rows
                if row.name not in runner.check()]
     return sum(len(cells) for cells, _ in missing), sum(len(cells) for _, cells in missing)
@@ -67,7 +73,7 @@ def trials(runners: Sequence[Runner]) -> list[Runner]:
 
 def _choose(runner: Runner) -> None:
     """Gives rows the numbers of their best trials; the others wait."""
-    table, waiting = tuning.chosen(runner.written, runner.workdir)
+    table, waiting = hosts.led(tuning.chosen, runner.written, runner.workdir)
     runner.use(table)
     runner.held = waiting - set(runner.check())
 
@@ -113,13 +119,13 @@ def run(runners: Sequence[Runner], everything: Mapping[str, Table]) -> list[End]
     """
     ends: list[End] = []
     try:
-        describe(runners, everything)
+        hosts.led(describe, runners, everything)
         for runner in runners:
-            ends.append(_tune(runner, lambda: describe(runners, everything))
+            ends.append(_tune(runner, lambda: hosts.led(describe, runners, everything))
                         if runner.trials else _work(runner))
             if ends[-1]['out']:
                 break
-        describe(runners, everything)
+        hosts.led(describe, runners, everything)
     except OutOfTime:                  # while another process wrote the manifest
         ends.append(OUT)
     return ends
@@ -146,7 +152,7 @@ def _tune(runner: Runner, describe: Callable[[], None]) -> End:
     while True:
         waiting, tried = set(runner.held), _work(runner.trials)
         _choose(runner)
-        _amend(runner)
+        hosts.led(_amend, runner)
         describe()
         end = _work(runner)
         broken = set(map(tuning.row_of, tried['broken'])) & set(runner.held)

@@ -1,6 +1,7 @@
 """What judges learn with the suite's own engine: classifiers, trained once and kept in a
 folder.
 """
+import contextlib
 import hashlib
 import io
 import pathlib
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaebench import core, files
-from vaebench.engine import checkpoint, loop, order
+from vaebench.engine import checkpoint, hosts, loop, order
 from vaebench.engine.optimizers import optimizer
 from vaebench.engine.trainer import Settings, Trainer
 from vaebench.methods import baselines
@@ -43,18 +44,24 @@ def kept(data: Any, config: Mapping[str, Any], folder: pathlib.Path | None,
     if folder is None:
         return learn(None)
     path = folder / f'{data.source.sha256[:16]}.{files.config_hash(config)}.npz'
-    arrays = read(path)
+    arrays = hosts.led(read, path)
     if arrays is not None:
         return arrays
     # a process without the lock does the same work, and keeps no checkpoints
-    with files.lock(path.with_suffix('.lock')) as mine:
+    with contextlib.ExitStack() as locks:
+        mine = hosts.led(lambda: locks.enter_context(files.lock(path.with_suffix('.lock'))))
         new = learn(path.with_suffix('') if mine else None)
-        arrays = read(path)
-        if arrays is None:
-            arrays = new
-            _write(path, new)
-        if mine:
-            checkpoint.remove(path.with_suffix(''))
+        return hosts.led(_settled, path, new, mine)
+
+
+def _settled(path, new, mine):
+    """The arrays that stand in a file, which are `new` unless another process was quicker."""
+    arrays = read(path)
+    if arrays is None:
+        arrays = new
+        _write(path, new)
+    if mine:
+        checkpoint.remove(path.with_suffix(''))
     return arrays
 
 

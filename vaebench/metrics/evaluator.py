@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vaebench.engine.placement import SEED, divide, put, sharding
+from vaebench.engine.seeds import over_devices
 from vaebench.metrics.draws import (
     DRAWS,
     FIRST,
@@ -47,6 +49,24 @@ def _single(evals, params, carry, key, keys, batch):
     return single(evals, params, carry, batch, keys)
 
 
+def _on_mesh(bound, seeds, mesh, precision):
+    """The function of a group whose seeds lie on devices of their own; every device has all of
+    what it gives.
+    """
+    local = lowered(over_seeds(bound, seeds // mesh.shape[SEED]), precision)
+
+    def group(*args):
+        in_axes = (0, 0, 0, 0, *(None for _ in args[4:]))
+        return over_devices(local, in_axes, mesh)(*args)
+
+    compiled = jax.jit(group, out_shardings=sharding(mesh))
+
+    def call(params, carry, keys, own, *shared):
+        return compiled(params, carry, keys, put(own, mesh, SEED), *put(shared, mesh))
+
+    return call
+
+
 class Evaluator:
     """A trained group of seeds over one split. Every quantity is computed when first asked for,
     then kept.
@@ -72,6 +92,8 @@ class Evaluator:
         self.precision: Precision = trained.precision
         self.keys = jnp.broadcast_to(key, (self.seeds,)) if key.ndim == 0 else key
         self.settings, self.partial = settings or Settings(), partial
+        self.mesh = trained.mesh
+        self._group = put((self.params, self.carry, self.keys), self.mesh, SEED)
         columns, self.index = split_index(data.buckets)
         self.buckets = [jax.tree.map(np.asarray, b) for b in columns]
         self.data = data._replace(buckets=self.buckets)
@@ -141,12 +163,14 @@ class Evaluator:
         Returns:
           Compiled function of own, leaves [G, ...], and of arrays that the seeds share.
         """
-        name = f, static, self.seeds
+        name = f, static, self.seeds, self.mesh
         if name not in self.programs:
             bound = functools.partial(f, self.evals, *static)
-            group = over_seeds(bound, self.seeds)
-            self.programs[name] = jax.jit(lowered(group, self.precision))
-        return functools.partial(self.programs[name], self.params, self.carry, self.keys)
+            self.programs[name] = (
+                jax.jit(lowered(over_seeds(bound, self.seeds), self.precision))
+                if self.mesh is None else
+                _on_mesh(bound, self.seeds, self.mesh, self.precision))
+        return functools.partial(self.programs[name], *self._group)
 
     def batches(self) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
         """Yields (batch with leaves [B, ...], index [B], rows [B]); rows are places in bucket
@@ -182,7 +206,8 @@ class Evaluator:
         for batch, index, rows in self.batches():
             self.pause()
             filled, keys = (rows >= 0).sum(), fold_group(self.keys, index, FIRST, tag)[:, 0]
-            out = jax.device_get(group(keys, batch))
+            out = jax.device_get(group(divide(keys, self.mesh, 1, (SEED,)),
+                                       divide(batch, self.mesh, 0)))
             parts.append(jax.tree.map(lambda x, m=filled: x[:, :m], out))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, self.order], *parts)
 
@@ -232,7 +257,8 @@ class Evaluator:
         arrays = jax.tree.map(np.asarray, arrays)
         for idx in slots(n, self.settings.batch):
             self.pause()
-            parts.append(jax.device_get(group((), self.batch(arrays, idx))))
+            batch = divide(self.batch(arrays, idx), self.mesh, 0)
+            parts.append(jax.device_get(group((), batch)))
         return jax.tree.map(lambda *x: np.concatenate(x, 1)[:, :n], *parts)
 
     def once(self, f: Callable[..., Any], *static: Any, tag: int) -> Any:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from vaebench.engine import hosts
+from vaebench.engine.placement import SEED, divide
 from vaebench.metrics import proposal
 from vaebench.metrics.draws import FIRST, REFINE, Columns, Evals, draw, fold_group
 
@@ -100,7 +102,7 @@ class ImportanceSampler:
         Returns:
           (nll [G, N] nats, ess [G, N]), in the split's order.
         """
-        nll, ess = self._kept()
+        nll, ess = hosts.led(self._kept)
         total = sum(1 for _ in self.view.batches())
         for done, (batch, index, rows) in enumerate(self.view.batches(), 1):
             if done <= len(nll):
@@ -111,9 +113,9 @@ class ImportanceSampler:
             try:
                 self.view.pause((done, total))
             except BaseException:            # time is up: the next attempt goes on from here
-                self._keep(nll, ess)
+                hosts.led(self._keep, nll, ess)
                 raise
-        self._keep(nll, ess)                 # the metrics after this one may be stopped too
+        hosts.led(self._keep, nll, ess)     # the metrics after this one may be stopped too
         return (np.concatenate(nll, 1)[:, self.view.order],
                 np.concatenate(ess, 1)[:, self.view.order])
 
@@ -122,11 +124,15 @@ class ImportanceSampler:
         keys, filled, parts = self.view.keys, int((rows >= 0).sum()), []
         at = self.place[np.maximum(rows, 0)]
         q = jax.device_put(jax.tree.map(lambda x: x[:, at], self.states))
+        mesh, lead = self.view.mesh, (SEED,)
+        q, batch = divide(q, mesh, 1, lead), divide(batch, mesh, 0)
         if self.view.refines:
-            q = self.refine((q, fold_group(keys, index, FIRST, REFINE)[:, 0]), batch)
+            own = fold_group(keys, index, FIRST, REFINE)[:, 0]
+            q = self.refine((q, divide(own, mesh, 1, lead)), batch)
         for start in range(0, self.calls * self.size, self.size):
             chunk = np.arange(start, start + self.size, dtype=np.int32)
-            parts.append(self.weigh((q, fold_group(keys, index, chunk)), batch))
+            own = divide(fold_group(keys, index, chunk), mesh, 2, lead)
+            parts.append(self.weigh((q, own), batch))
         return np.concatenate(jax.device_get(parts), 1)[:, :self.samples, :filled]
 
     def _keep(self, nll, ess):

@@ -134,6 +134,7 @@ class Trained(NamedTuple):
       given: columns that the method is told, see `core.Method`: its likelihoods are of the rest
         given these, and their estimators say so.
       precision: of networks' products, as in training: see `ops.precision`.
+      mesh: devices for the seeds and for each batch's examples, see `placement`; None is one.
     """
     evals: Mapping[str, Callable[..., Any]]
     params: Any
@@ -142,6 +143,7 @@ class Trained(NamedTuple):
     programs: dict[Any, Any] | None = None
     given: tuple[str, ...] = ()
     precision: Precision = 'f32'
+    mesh: jax.sharding.Mesh | None = None
 
 
 class Data(NamedTuple):

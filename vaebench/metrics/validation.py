@@ -91,8 +91,9 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
     data, index = split_index(buckets)
     data = [jax.tree.map(jnp.asarray, b) for b in data]
     total = sum(map(len, index))
+    places = [jnp.asarray(slots(len(i), min(batch, len(i)))) for i in index]     # [calls, B]
 
-    def bucket(params, carry, keys, data):
+    def bucket(params, carry, keys, data, places):
         n = len(keys)
 
         def one(idx):
@@ -105,7 +106,7 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
                 sums |= {k: v * (idx >= 0).sum() for k, v in means.items()}
             return sums, {k: out[k] for k in kept}
 
-        sums, all_of = jax.lax.map(one, jnp.asarray(slots(n, min(batch, n))))
+        sums, all_of = jax.lax.map(one, places)
         sums = {k: v.sum() for k, v in sums.items()}
         all_of = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], all_of)
         if informed:
@@ -113,8 +114,8 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
             sums['mi'] = batch_information(log_q, all_of['q'], all_of['z']).sum()
         return sums, all_of.get('code')
 
-    def every(params, carry, key, keys, data):
-        parts = [bucket(params, carry, k, b) for k, b in zip(keys, data, strict=True)]
+    def every(params, carry, key, keys, data, places):
+        parts = [bucket(params, carry, *own) for own in zip(keys, data, places, strict=True)]
         sums, codes = zip(*parts, strict=True)
         out: dict[str, Any] = {
             k: sum(s[k] for s in sums) / np.float32(total) for k in sums[0]}
@@ -128,13 +129,13 @@ def validator(evals: Evals, buckets: Sequence[Columns], needs: Sequence[str] = (
             out['elbo'] = out['rec'] + out['kl'] - (0. if log_length is None else log_length)
         return out
 
-    def group(params, carry, key, keys, data):
-        return over_seeds(every, len(key))(params, carry, key, keys, data)
+    def group(params, carry, key, keys, data, places):
+        return over_seeds(every, len(key))(params, carry, key, keys, data, places)
 
     def inputs(size, key):
         key = jnp.broadcast_to(key, (size,)) if key.ndim == 0 else key
         # a program that models share
         keys = [fold_group(key, i, FIRST)[:, 0] for i in index]
-        return key, keys, data
+        return key, keys, data, places
 
     return Validator(group, inputs)
