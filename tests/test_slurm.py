@@ -62,8 +62,8 @@ def node(tmp_path_factory):
     assert len(daemons) == 3 and not any(map(alive, daemons))
 
 
-def queue(state='all'):
-    """Indices of the array's jobs that are in a state."""
+def queue(state='pending,running,completing'):
+    """Indices of the array's jobs that are in a state; those that ended stay known for a while."""
     told = subprocess.run(['squeue', '-h', '-r', '-t', state, '-o', '%K'], capture_output=True, text=True, check=True)
     return [int(index) for index in told.stdout.split() if index.isdigit()]
 
