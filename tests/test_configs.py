@@ -57,7 +57,8 @@ COMMITTED = {'quickstart': 'quickstart', 'synthetic': 'synthetic', 'ptb-small': 
              'mnist-static': 'mnist:static', 'sprites-small': 'sprites:small',
              'decompositions-small': 'decompositions:small', 'two-style': 'two_style',
              'yelp-resplit-small': 'yelp_resplit:small', 'nbody-small': 'nbody:small',
-             'dialog-small': 'dialog:small', 'simplify': 'simplify'}
+             'dialog-small': 'dialog:small', 'simplify': 'simplify',
+             'rotmnist-small': 'rotmnist:small'}
 
 
 @pytest.mark.parametrize('folder', COMMITTED)
