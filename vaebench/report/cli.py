@@ -103,8 +103,8 @@ def collect(folders: Sequence[Any], names: Sequence[str] = (), metrics: Sequence
     wanted = () if list(metrics) == [ALL] else metrics
     found, problems = [], []
     if not against or form == 'html':
-        found, problems = tables.collect(folders, *(
-            () if aggregate else (wanted, _style(form, metrics))))
+        style = 'all' if aggregate else _style(form, metrics)
+        found, problems = tables.collect(folders, () if aggregate else wanted, style)
     if against:
         changed, more = compare.compare(folders, against, wanted)
         found, problems = [*found, *changed], list(dict.fromkeys([*problems, *more]))
