@@ -95,8 +95,8 @@ def _facts(name: str, metric: Metric) -> tuple[str, ...]:
 def _given(function: Callable) -> Iterator[Callable]:
     """The functions that partials hand on, and those inside of them."""
     while isinstance(function, functools.partial):
-        for value in function.keywords.values():
-            inner = bare(value) if callable(value) else None
+        for keyword, value in function.keywords.items():
+            inner = bare(value) if callable(value) and keyword != 'note' else None
             if inspect.isfunction(inner) and inner.__doc__:
                 yield inner
                 yield from _given(value)
