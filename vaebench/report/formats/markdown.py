@@ -1,5 +1,6 @@
 """Tables as GitHub's Markdown."""
 import re
+import textwrap
 from collections.abc import Sequence
 
 from vaebench.report import ranks
@@ -20,6 +21,7 @@ from vaebench.report.tables import BASELINE, Cell, Column, Row, Table
 # Signs that begin something in GitHub's Markdown; _ between letters, [ and & alone do not.
 _INLINE = re.compile(r'[\\|*<>`~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[:]|&(?=#?\w+;)'
                      r'|://')
+WIDE = 88              # columns of a first page
 _BLOCK = re.compile(r'^(\d*)([#+=.)-])')
 
 
@@ -82,7 +84,7 @@ def _compact(table: Table) -> str:
     lines += [[_named(row), *(_short(row.cells[c.name], c) for c in table.columns),
                fact(row, 'train')] for row in table.rows]
     said = ranks.undecided(table)
-    below = ['', _escape(said)] if said else []
+    below = ['', *textwrap.wrap(_escape(said), WIDE)] if said else []
     return '\n'.join([*(f'| {" | ".join(line)} |' for line in lines), *below]) + '\n'
 
 
