@@ -53,3 +53,9 @@ def test_what_pages_add_is_measured(restored, capsys):
 
 def test_every_page_is_run():
     assert {p.stem for p in DOCS.glob('add-*.md')} == set(PAGES)
+
+
+def test_the_first_page_is_short():
+    lines = (DOCS.parent / 'README.md').read_text().splitlines()
+    assert len(lines) <= 120 and sum(len(line.split()) for line in lines) <= 800
+    assert [line for line in lines if len(line) > 88 and not line.startswith('<!-- vaebench:')] == []
