@@ -34,5 +34,5 @@ def imported():
 
 
 def test_what_is_required_is_imported_and_what_is_imported_is_required():
-    assert imported() <= declared() | declared('study')
+    assert imported() <= declared() | declared('study') | declared('cluster')
     assert declared() - imported() <= INDIRECT | AHEAD

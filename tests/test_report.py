@@ -93,7 +93,7 @@ def test_runs_of_a_row(tmp_path):
     put(tmp_path, fake('a', 1, status='failed', reason='kl\nis nan', metrics={}, git=git),
         fake('a', 0, method='m'))
     (table,), _ = tables.collect([tmp_path])
-    own, times = fake('a')['config_hash'], fake('a')['times']
+    own, times = fake('a')['config_hash'], {**fake('a')['times'], 'epoch': None}
     assert table.rows[0].runs == (
         tables.Run(0, 'done', None, f'a.s0.{own}.json', 'm', own, 'a' * 40, '1 x cpu', times),
         tables.Run(1, 'failed', 'kl is nan', f'a.s1.{own}.json', 'a', own, 'b' * 40, '1 x cpu',
