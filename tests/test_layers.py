@@ -37,7 +37,8 @@ MAY = {
     'runs': (BASE | {'api', 'console', 'experiment', 'files', 'inputs', 'report'}, {'numpy', 'pandas'}),
     'jobs': (BASE | {'console', 'engine', 'experiment', 'files', 'jobs'}, {'jax', 'submitit'}),
     'command_flags': ({'experiment'}, {'absl'}),
-    'cli': ({*BASE, 'command_flags', 'console', 'engine', 'experiment', 'files', 'jobs', 'report'}, {'absl', 'ml_collections'}),
+    'cli': ({*BASE, 'command_flags', 'console', 'engine', 'experiment', 'files', 'jobs', 'report'}, {
+        'absl', 'ml_collections'}),
     '__main__': ({'cli'}, set()), '__init__': ({'api', 'errors'}, set()),
 }
 # (layer, library or layer of ours) -> the files there that alone may import it
