@@ -273,7 +273,8 @@ class Trainer:
         idx = np.full((len(rows), len(which), *rows.shape[2:]), -1, np.int32)
         idx[:, :steps] = rows
         data, idx = self.source.block(which, idx)
-        return Feed(data, *self._steps(idx, steps, which), steps)
+        idx, taken, which = self._steps(idx, steps, which)
+        return Feed(data, idx, taken, which, steps)
 
     def feeds(self, make: Callable[[int], Feed], size: int) -> Generator[Feed, None, None]:
         """Yields make(0), make(1), ...: ahead where the data are streamed."""
