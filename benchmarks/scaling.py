@@ -87,7 +87,7 @@ def measured(name: str, seeds: int, devices: int, repeats: int) -> dict[str, Any
     for _ in range(repeats + 1):
         idx = next(rows)
         start = time.perf_counter()
-        state, _ = made.block(0, state, buckets, idx)
+        state, _ = made.block(0, state, made.feed(buckets, idx))
         jax.block_until_ready(state)
         seconds.append(time.perf_counter() - start)
     need = made.programs.build('block0', made.block, ()).memory_analysis()

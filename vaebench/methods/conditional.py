@@ -9,7 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Context, Decoder, Key, Kit, Method, Net, Recipe, derive
+from vaebench.core import (
+    Context,
+    Decoder,
+    Key,
+    Kit,
+    Method,
+    Net,
+    Recipe,
+    coupled,
+    couples,
+    derive,
+)
 from vaebench.errors import unknown
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
@@ -64,7 +75,7 @@ def given(posterior: posteriors.Posterior, width: int) -> posteriors.Posterior:
         return {'z': posterior.sample(params, q['q'], key), 'context': q['context']}
 
     functions = 'mean', 'log_q', 'log_q_dims', 'kl', 'kl_dims'
-    return posterior._replace(apply=apply, sample=sample,
+    return posterior._replace(apply=couples(apply, coupled(posterior.apply)), sample=sample,
                               **{k: own(getattr(posterior, k)) for k in functions})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Key, Kit, Method, Recipe, derive
+from vaebench.core import Key, Kit, Method, Recipe, couples, derive
 from vaebench.methods import models, objectives, posteriors, regularizers
 from vaebench.methods.autoencoders import autoencoder
 from vaebench.ops import distributions, lengths
@@ -68,6 +68,7 @@ def positions(kit: Kit) -> posteriors.Posterior:
     def init(key):
         return base.init(key)[0], {'lengths': jnp.zeros(kit.size('length'))}
 
+    @couples                         # the carry counts its lengths
     def apply(params, carry, features, weight=None, hp=None):
         m, v = jnp.split(head.apply(params['head'], features.states[:, 1:]), 2, -1)
         q = {'mean': m, 'log_var': v, 'mask': features.mask[:, 1:]}

@@ -4,7 +4,18 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from vaebench.core import Batch, Key, Kit, Method, Params, Recipe, StepInfo, derive, mean
+from vaebench.core import (
+    Batch,
+    Key,
+    Kit,
+    Method,
+    Params,
+    Recipe,
+    StepInfo,
+    couples,
+    derive,
+    mean,
+)
 from vaebench.errors import UserError
 from vaebench.methods import models, objectives, posteriors
 from vaebench.methods.autoencoders import autoencoder
@@ -60,6 +71,7 @@ def stepwise(kit: Kit, reads: str = 'last', share: float = 1.) -> posteriors.Pos
         return f and own
 
     functions = 'mean', 'sample', 'log_q', 'log_q_dims', 'kl', 'kl_dims'
+    couples(apply, reads != 'last')                   # the carry counts lengths
     return base._replace(init=init, apply=apply,
                          **{k: of_code(getattr(base, k)) for k in functions})
 
