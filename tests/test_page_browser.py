@@ -177,7 +177,7 @@ def test_columns_are_chosen(browser, files):
     with opened(browser, files['large']) as tab:
         visible = lambda: tab.locator('#large thead th:visible').all_inner_texts()
         first = visible()
-        tab.locator('#large summary').click()
+        tab.locator('#large summary', has_text='Columns').click()
         tab.get_by_label('metric_3', exact=True).uncheck()
         tab.get_by_label('spread over seeds').uncheck()
         assert visible() == [x for x in first if not x.startswith('metric_3')]
